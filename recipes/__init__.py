@@ -1,0 +1,1 @@
+"""Recipes, installed as package data; each folder is one experiment."""

@@ -1,0 +1,1 @@
+"""Slurm scripts, installed as package data."""

@@ -1,0 +1,1 @@
+"""Hydra configurations: pkg://verl_medu1.config."""

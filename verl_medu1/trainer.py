@@ -1,0 +1,143 @@
+"""verl's V1 trainer with the reward's components delivered to the advantage hook, the log and the rollout dump.
+
+verl hands an advantage estimator rewards, mask, group and configuration only, and logs no component of a reward.
+The classes here fetch what the reward manager returned for each sample (`reward_extra_info`) and pass it on;
+everything else is verl's.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+import transfer_queue as tq
+from omegaconf import DictConfig, open_dict
+from tensordict import TensorDict
+from transfer_queue import KVBatchMeta
+from verl.trainer.ppo.v1.trainer_base import register_trainer
+from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+from verl.workers.utils.padding import response_to_nested
+
+from verl_medu1.advantage import shape_advantages
+from verl_medu1.metrics import component_metrics, shaping_metrics
+from verl_medu1.progress import Progress
+
+Components = dict[str, Any]
+
+
+@register_trainer("medu1_sync")
+class MedU1TrainerSync(PPOTrainerSync):
+    """verl's synchronous trainer with length-shaped advantages and per-source components."""
+
+    def __init__(self, config: DictConfig) -> None:
+        # verl treats each mode but "sync" as asynchronous (replay buffer, refill, checkpoint contents).
+        with open_dict(config):
+            config.trainer.v1.trainer_mode = "sync"
+        super().__init__(config)
+        self._penalty = config.algorithm.length_penalty
+        self._progress = Progress(config.run_dir)
+        self._components: dict[str, Components] = {}
+
+    def _build_replay_buffer(self) -> Any:
+        buffer = super()._build_replay_buffer()
+        buffer.poll_interval = self.config.trainer.v1.sampler.poll_interval
+        return buffer
+
+    # ------------------------------------------------------------------ progress, for the watchdog of train.py
+
+    def on_init_end(self) -> None:
+        self._progress.report(self.global_steps, "first weight sync")
+        super().on_init_end()
+        self._progress.report(self.global_steps, "initialised")
+
+    def on_validate_begin(self) -> None:
+        self._progress.report(self.global_steps, "validation")
+
+    def on_step_begin(self) -> None:
+        self._components.clear()
+
+    def on_sample_begin(self) -> None:
+        self._progress.report(self.global_steps, "rollout")
+
+    def on_sample_end(self) -> None:
+        super().on_sample_end()
+        self._progress.report(self.global_steps, "update")
+
+    def on_step_end(self) -> None:
+        self._progress.report(self.global_steps, "weight sync")
+        super().on_step_end()
+        self._progress.report(self.global_steps, "step done")
+
+    # ------------------------------------------------------------------ components
+
+    def _fetch_components(self, batch: KVBatchMeta) -> dict[str, Components]:
+        """What the reward manager returned for each sample of the batch, by key, with its data source."""
+        data = tq.kv_batch_get(
+            keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields", "data_source"]
+        )
+        sources, extra_fields = data.pop("data_source").tolist(), data.pop("extra_fields").tolist()
+        return {
+            key: {"data_source": source, **extra["reward_extra_info"]}
+            for key, source, extra in zip(batch.keys, sources, extra_fields, strict=True)
+        }
+
+    def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
+        batch = super()._compute_advantage(batch, metrics)
+        self._components.update(self._fetch_components(batch))
+        if self._penalty.where == "advantage" and self._penalty.weight > 0:
+            batch = self._shape_advantages(batch, metrics)
+        return batch
+
+    def _shape_advantages(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
+        data = tq.kv_batch_get(
+            keys=batch.keys, partition_id=batch.partition_id, select_fields=["uid", "response_mask", "advantages"]
+        )
+        nested_mask = data["response_mask"]
+        group = torch.from_numpy(np.unique(data.pop("uid").tolist(), return_inverse=True)[1])
+        padded = data.to_padded_tensor()
+        components = [self._components[key] for key in batch.keys]
+        # A row that only fills up the batch (padding) is no answer.
+        correct = torch.tensor(
+            [c["acc"] > 0 and not tag.get("is_padding", False) for c, tag in zip(components, batch.tags, strict=True)]
+        )
+        base = padded["advantages"]
+        shaped = shape_advantages(
+            advantages=base,
+            response_mask=padded["response_mask"],
+            group=group,
+            correct=correct,
+            length_score=torch.tensor([c["length_score"] for c in components]),
+            weight=self._penalty.weight,
+        )
+        metrics.update(shaping_metrics(base, shaped, group, correct))
+        fields = TensorDict({"advantages": response_to_nested(shaped, nested_mask)}, batch_size=len(batch))
+        return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
+
+    # ------------------------------------------------------------------ log and rollout dump
+
+    def _compute_metrics(
+        self, batch: KVBatchMeta, metrics: dict[str, Any], timing_raw: dict[str, float], global_steps: int, epoch: int
+    ) -> None:
+        super()._compute_metrics(batch, metrics, timing_raw, global_steps=global_steps, epoch=epoch)
+        samples = [
+            self._components[key]
+            for key, tag in zip(batch.keys, batch.tags, strict=True)
+            if not tag.get("is_padding", False)
+        ]
+        metrics.update(component_metrics(samples))
+
+    def _dump_generations(
+        self,
+        inputs: list[str],
+        outputs: list[str],
+        gts: list[Any],
+        scores: list[float],
+        reward_extra_infos_dict: dict[str, list[Any]],
+        dump_path: str,
+    ) -> None:
+        # The validation dump has its components already; the rollout dump of verl has the keys only.
+        if set(reward_extra_infos_dict) == {"uid"}:
+            samples = [self._components[key] for key in reward_extra_infos_dict["uid"]]
+            reward_extra_infos_dict = reward_extra_infos_dict | {
+                name: [sample[name] for sample in samples] for name in samples[0] if name != "score"
+            }
+        super()._dump_generations(inputs, outputs, gts, scores, reward_extra_infos_dict, dump_path)
