@@ -76,9 +76,11 @@ def supervised(config: DictConfig, interval_s: float = 1.0) -> Iterator[DictConf
     config = OmegaConf.create(OmegaConf.to_container(config))
     with open_dict(config):
         config.run_dir = os.path.abspath(config.run_dir)
-        config.ray_kwargs.ray_init.runtime_env.env_vars.VLLM_RPC_BASE_PATH = str(temporary)
+        environment = config.ray_kwargs.ray_init.runtime_env.env_vars
+        environment.TMPDIR = environment.VLLM_RPC_BASE_PATH = str(temporary)
         if not os.environ.get("RAY_ADDRESS"):
             config.ray_kwargs.ray_init._temp_dir = str(temporary)
+    OmegaConf.resolve(config)  # verl copies ray_kwargs out of the configuration, where interpolations lead nowhere
     progress = Progress(config.run_dir)
     progress.report(0, "start")
     adopt_orphans()
