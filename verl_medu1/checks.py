@@ -1,2 +1,238 @@
-"""placeholder"""
-def check(config): pass
+"""What a training run needs, checked before anything heavy starts; each violation is one sentence."""
+
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, entry_points, version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from omegaconf import DictConfig, OmegaConf
+
+REQUIRED_VERL = "0.9.1"
+TRAINING_COLUMNS = ("data_source", "prompt", "reward_model", "extra_info")
+LENGTH_PENALTY_PLACES = ("off", "advantage")
+
+
+def require_verl() -> None:
+    """Raise a ValueError unless the verl that this package extends is installed and loads this package's plugin."""
+    try:
+        installed = version("verl")
+    except PackageNotFoundError:
+        raise ValueError(
+            "verl is not installed; install the training stack with `make install` or `pip install verl-medu1[gpu]`."
+        ) from None
+    if installed != REQUIRED_VERL:
+        raise ValueError(
+            f"verl {installed} is installed, this package extends {REQUIRED_VERL}; `pip install verl=={REQUIRED_VERL}`."
+        )
+    if not any(point.value == "verl_medu1.plugin" for point in entry_points(group="verl.plugins")):
+        raise ValueError(
+            "verl's plugin verl_medu1.plugin is not registered; reinstall this package with `pip install`."
+        )
+
+
+def _raise_all(violations: Iterable[str]) -> None:
+    found = list(violations)
+    if found:
+        raise ValueError("\nmedu1: ".join(found))
+
+
+def _as_list(value: Any) -> list[str]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _file_violations(key: str, value: Any, columns: Sequence[str]) -> Iterator[str]:
+    for name in _as_list(value):
+        path = Path(name).expanduser()
+        if not path.is_file():
+            yield f"{key} is {name!r}, and there is no such file; `medu1 prepare` writes one."
+            continue
+        try:
+            present = pq.read_schema(path).names
+        except (pa.ArrowInvalid, OSError) as error:
+            yield f"{key} is {name!r}, which is not a parquet file ({str(error).splitlines()[0]})."
+            continue
+        if missing := [column for column in columns if column not in present]:
+            yield f"{key} is {name!r}, which lacks the columns {', '.join(missing)}; `medu1 prepare` writes them."
+
+
+def check_files(files: Mapping[str, Any], columns: Sequence[str]) -> None:
+    """Check that files exist, are parquet and have the columns.
+
+    Args:
+        files: configuration key -> one path, several, or None.
+        columns: names that each file must have.
+
+    Raises:
+        ValueError: one sentence for each violation.
+    """
+    _raise_all(violation for key, value in files.items() for violation in _file_violations(key, value, columns))
+
+
+def _data_violations(config: DictConfig) -> Iterator[str]:
+    from reward_score import known_sources
+
+    budgets = 0
+    for key in ("data.train_files", "data.val_files"):
+        value = OmegaConf.select(config, key)
+        violations = list(_file_violations(key, value, TRAINING_COLUMNS))
+        yield from violations
+        if violations:
+            continue
+        rows = 0
+        for name in _as_list(value):
+            table = pq.read_table(Path(name).expanduser(), columns=["data_source", "extra_info"])
+            rows += table.num_rows
+            unknown = sorted(set(table["data_source"].to_pylist()) - set(known_sources()))
+            if unknown and config.reward.custom_reward_function.path is None:
+                yield (
+                    f"{key} is {name!r} with data_source {', '.join(map(repr, unknown))}, for which no scorer is "
+                    f"registered; known are {', '.join(known_sources())}."
+                )
+            infos = table["extra_info"].to_pylist()
+            budgets += sum((info.get("budget_mode") or "none") != "none" for info in infos)
+        if key == "data.train_files" and rows < config.data.train_batch_size:
+            yield (
+                f"data.train_batch_size is {config.data.train_batch_size}, and the training files have {rows} rows; "
+                f"lower it to at most {rows}."
+            )
+    penalty = config.algorithm.length_penalty
+    if penalty.where != "off" and penalty.weight > 0 and not budgets:
+        yield (
+            f"algorithm.length_penalty.where is {penalty.where!r}, and no row has a length budget; prepare the data "
+            "with budgets or set algorithm.length_penalty.where=off."
+        )
+
+
+def _penalty_violations(config: DictConfig) -> Iterator[str]:
+    from verl_medu1.length import get_penalty
+
+    penalty = config.algorithm.length_penalty
+    try:
+        get_penalty(penalty.name)
+    except ValueError as error:
+        yield str(error)
+    if penalty.where not in LENGTH_PENALTY_PLACES:
+        yield (
+            f"algorithm.length_penalty.where is {penalty.where!r}; choose one of {', '.join(LENGTH_PENALTY_PLACES)}."
+        )
+    for key in ("weight", "tolerance"):
+        if not penalty[key] >= 0:
+            yield f"algorithm.length_penalty.{key} is {penalty[key]}; it must be at least 0."
+
+
+def _divides(key: str, size: int, name: str, number: int) -> Iterator[str]:
+    if number % size:
+        nearest = [n for n in range(1, number + 1) if number % n == 0]
+        yield f"{key} is {size}, which does not divide the model's {number} {name}; choose one of {nearest}."
+
+
+def _model_config(config: DictConfig) -> dict[str, Any] | None:
+    path = Path(str(config.actor_rollout_ref.model.path)).expanduser()
+    file = path / "config.json"
+    return json.loads(file.read_text()) if file.is_file() else None
+
+
+def _model_violations(config: DictConfig) -> Iterator[str]:
+    name = str(config.actor_rollout_ref.model.path)
+    is_local = name.startswith((".", "/", "~")) or name.count("/") != 1 or Path(name).exists()
+    if is_local and _model_config(config) is None:
+        yield (
+            f"actor_rollout_ref.model.path is {name!r}, and there is no model directory with a config.json; "
+            "`medu1 model` makes small ones, or give a Hugging Face name."
+        )
+
+
+def _layout_violations(config: DictConfig) -> Iterator[str]:
+    workers = config.trainer.nnodes * config.trainer.n_gpus_per_node
+    rollout_tp = config.actor_rollout_ref.rollout.tensor_model_parallel_size
+    model_parallel, tp, pp = 1, 1, 1
+    actor = config.actor_rollout_ref.actor
+    prefix = "actor_rollout_ref.actor.megatron"
+    if actor.strategy == "megatron":
+        tp, pp = actor.megatron.tensor_model_parallel_size, actor.megatron.pipeline_model_parallel_size
+        model_parallel = tp * pp * actor.megatron.context_parallel_size
+        if workers % model_parallel:
+            yield (
+                f"{prefix}: tensor x pipeline x context parallel size is {model_parallel}, which does not divide the "
+                f"{workers} workers of trainer.nnodes x trainer.n_gpus_per_node."
+            )
+    if workers % rollout_tp:
+        yield (
+            f"actor_rollout_ref.rollout.tensor_model_parallel_size is {rollout_tp}, which does not divide the "
+            f"{workers} workers of trainer.nnodes x trainer.n_gpus_per_node."
+        )
+    mini_batch = actor.ppo_mini_batch_size * config.actor_rollout_ref.rollout.n
+    data_parallel = max(1, workers // model_parallel)
+    if mini_batch % data_parallel:
+        yield (
+            f"actor_rollout_ref.actor.ppo_mini_batch_size x rollout.n is {mini_batch}, which the {data_parallel} "
+            "data-parallel ranks do not divide."
+        )
+    if actor.ppo_mini_batch_size > config.data.train_batch_size:
+        yield (
+            f"actor_rollout_ref.actor.ppo_mini_batch_size is {actor.ppo_mini_batch_size}, more than "
+            f"data.train_batch_size ({config.data.train_batch_size})."
+        )
+    model = _model_config(config)
+    if model is None:
+        return
+    heads = model["num_attention_heads"]
+    groups = model.get("num_key_value_heads", heads)
+    yield from _divides(f"{prefix}.tensor_model_parallel_size", tp, "attention heads", heads)
+    if heads % tp == 0 and groups % tp and tp % groups:
+        yield (
+            f"{prefix}.tensor_model_parallel_size is {tp}, neither a divisor nor a multiple of the model's {groups} "
+            "key-value heads."
+        )
+    yield from _divides(f"{prefix}.pipeline_model_parallel_size", pp, "layers", model["num_hidden_layers"])
+    yield from _divides("actor_rollout_ref.rollout.tensor_model_parallel_size", rollout_tp, "attention heads", heads)
+    longest = config.data.max_prompt_length + config.data.max_response_length
+    if longest > model["max_position_embeddings"]:
+        yield (
+            f"data.max_prompt_length + data.max_response_length is {longest}, more than the model's "
+            f"{model['max_position_embeddings']} positions."
+        )
+
+
+def _machine_violations(config: DictConfig) -> Iterator[str]:
+    run_dir = Path(config.run_dir).expanduser().absolute()
+    existing = next(folder for folder in (run_dir, *run_dir.parents) if folder.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        yield f"run_dir is {str(config.run_dir)!r}, and {str(existing)!r} is not a folder that can be written to."
+        return
+    weights = Path(str(config.actor_rollout_ref.model.path)).expanduser()
+    # Weights, float32 copies and Adam's two moments: four times the weights' file at most for 32-bit weights.
+    size = sum(file.stat().st_size for file in weights.glob("*.safetensors")) if weights.is_dir() else 0
+    needed, free = 4 * size + 2**30, shutil.disk_usage(existing).free
+    if free < needed:
+        yield (
+            f"run_dir is {str(config.run_dir)!r} with {free / 2**30:.1f} GiB free, and one checkpoint needs up to "
+            f"{needed / 2**30:.1f} GiB; free some space or choose another run_dir."
+        )
+    ray_init = config.ray_kwargs.ray_init
+    if ray_init.get("include_dashboard"):
+        port = ray_init.get("dashboard_port") or 8265
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                yield f"ray_kwargs.ray_init.dashboard_port is {port}, which is in use; choose another port."
+
+
+def check(config: DictConfig) -> None:
+    """Check a composed training configuration against the files, the model and the machine.
+
+    Raises:
+        ValueError: one sentence for each violation, all at once.
+    """
+    _raise_all(
+        violation
+        for part in (_data_violations, _penalty_violations, _model_violations, _layout_violations, _machine_violations)
+        for violation in part(config)
+    )

@@ -52,8 +52,8 @@ def relative_distance(length: float, mode: str, budget: float, tolerance: float 
         ValueError: an unknown mode, or a budget below one token.
 
     Example:
-        >>> relative_distance(100, "exact", 100), relative_distance(150, "exact", 100), relative_distance(60, "max", 100)
-        (1.0, 0.0, 1.0)
+        >>> relative_distance(150, "exact", 100), relative_distance(60, "max", 100)
+        (0.0, 1.0)
     """
     distance = budget_distance(length, mode, budget)
     if mode == "none":

@@ -33,7 +33,9 @@ def component_metrics(samples: Sequence[dict[str, Any]]) -> dict[str, float]:
             metrics[f"reward/{source}/{name}/mean"] = float(np.mean(values))
         if "length" in components:
             for percentile in (50, 95):
-                metrics[f"reward/{source}/length/p{percentile}"] = float(np.percentile(components["length"], percentile))
+                metrics[f"reward/{source}/length/p{percentile}"] = float(
+                    np.percentile(components["length"], percentile)
+                )
     return metrics
 
 

@@ -1,4 +1,4 @@
-"""A run's last sign of life, in a file of its folder, so that whoever watches it can tell a slow run from a hung one."""
+"""A run's last sign of life, in a file of its folder: it tells a slow run from a hung one."""
 
 import json
 import os

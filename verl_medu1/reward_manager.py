@@ -45,5 +45,5 @@ class MedU1RewardManager(NaiveRewardManager):
 
 def _score(
     data_source: str, solution_str: str, ground_truth: str, extra_info: dict[str, Any] | None = None, **_: Any
-) -> dict[str, float | str]:
-    return reward_score.compute_score(data_source, solution_str, ground_truth, extra_info)
+) -> dict[str, Any]:
+    return dict(reward_score.compute_score(data_source, solution_str, ground_truth, extra_info))

@@ -73,7 +73,7 @@ def supervised(config: DictConfig, interval_s: float = 1.0) -> Iterator[DictConf
     `run_dir/ray_logs`.
     """
     temporary = Path(tempfile.mkdtemp(prefix="medu1-"))
-    config = OmegaConf.create(OmegaConf.to_container(config))
+    config = config.copy()
     with open_dict(config):
         config.run_dir = os.path.abspath(config.run_dir)
         environment = config.ray_kwargs.ray_init.runtime_env.env_vars

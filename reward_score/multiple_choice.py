@@ -1,0 +1,175 @@
+"""Multiple choice: one option letter, in any usual dress, or the option's own text."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from reward_score.text import plain
+from reward_score.verdict import Verdict, right, wrong
+
+# A longer answer is an essay, not a choice.
+MAX_CHARS = 2000
+
+# Capital letters of Greek and Cyrillic, and small ones of Cyrillic, that print like Latin ones.
+_LOOK_ALIKES = str.maketrans(
+    "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ" + "АВЕКМНОРСТХІЈЅ" + "аеорсхіјѕ",
+    "ABEZHIKMNOPTYX" + "ABEKMHOPCTXIJS" + "aeopcxijs",
+)
+_LEAD_IN = frozenset(
+    "the my correct best right final most likely appropriate single answer option choice letter response solution "
+    "is are would should be so therefore thus hence".split()
+)
+_TRAIL_OUT = frozenset("is are the correct best right final answer option choice one".split())
+_LETTER = re.compile(r"[\s(\[{<\"'*_#]*([A-Za-z])(?![A-Za-z0-9'])[)\]}>\"'*_]*")
+_DELIMITER = re.compile(r"\s*(?:[.:;,=/]|-(?=\s)|--)")
+# A letter that stands alone; the article "a" before a word is none.
+_LONE_LETTER = re.compile(r"(?<![A-Za-z0-9'])(?:[A-Zb-z]|a(?!\s+[A-Za-z]))(?![A-Za-z0-9'])")
+_WORD = re.compile(r"[^\W_]+")
+
+
+def judge_multiple_choice(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict:
+    r"""Judges the choice of an option.
+
+    Read as B: `b`, `B.`, `(B)`, `**B**`, `Option B`, `The answer is B`, `\boxed{B}`, `B: text`, full-width and
+    look-alike letters, and, where the options are known, the text of option B. Wrong on purpose, because they are
+    ambiguous: two different letters, a list of letters, a negation, a letter before a text that has no word in
+    common with that option or is another option's, and text that two options share.
+
+    Args:
+        answer: The extracted answer.
+        gold: The letter of the right option.
+        spec: `options`: letter -> text, or a sequence of {"letter": ..., "text": ...}; any letters A-Z. Optional.
+
+    Raises:
+        ValueError: The gold answer is not a letter of the options, or the options can't be read.
+
+    Example:
+        >>> judge_multiple_choice("(b) aspirin", "B", {"options": {"A": "heparin", "B": "aspirin"}}).correct
+        True
+    """
+    options = read_options(spec.get("options"))
+    expected = _gold_letter(gold, options)
+    chosen, reason = _read_choice(answer, options)
+    if chosen is None:
+        return wrong("", reason)
+    if chosen != expected:
+        return wrong(chosen, f"{chosen} is not {expected}")
+    return right(chosen, reason)
+
+
+def read_options(options: Any) -> dict[str, str]:
+    """Reads options given as a mapping, or a sequence (or array) of {"letter", "text"}; {} for None and for none.
+
+    Raises:
+        ValueError: A letter is not one of A-Z or comes twice, or the options have another shape.
+    """
+    if options is None:
+        return {}
+    pairs: Iterable[tuple[Any, Any]]
+    try:
+        pairs = (
+            options.items() if isinstance(options, Mapping) else [(item["letter"], item["text"]) for item in options]
+        )
+    except (TypeError, KeyError, IndexError):
+        raise ValueError(
+            f"options must map letters to texts, or be a list of {{'letter', 'text'}}, not {str(options)[:80]!r}"
+        ) from None
+    result: dict[str, str] = {}
+    for letter, text in pairs:
+        key = str(letter).strip().upper()
+        if len(key) != 1 or not "A" <= key <= "Z" or key in result:
+            raise ValueError(f"options has the letter {str(letter)[:20]!r}: use each of A-Z once at most")
+        result[key] = str(text)
+    return result
+
+
+def _gold_letter(gold: str, options: Mapping[str, str]) -> str:
+    letter = gold.upper() if _is_letter(gold) else _only_letter(plain(gold[:MAX_CHARS]).translate(_LOOK_ALIKES))
+    if letter is None or (options and letter not in options):
+        known = ", ".join(options) or "A-Z"
+        raise ValueError(f"ground_truth {gold[:40]!r} is not a letter of the options ({known})")
+    return letter
+
+
+def _is_letter(text: str) -> bool:
+    return len(text) == 1 and text.isascii() and text.isalpha()
+
+
+def _only_letter(text: str) -> str | None:
+    """The letter of a text that is nothing but a dressed letter, else None."""
+    match = _LETTER.match(text)
+    return match[1].upper() if match and not text[match.end() :].strip(" .:;,") else None
+
+
+def _read_choice(answer: str, options: Mapping[str, str]) -> tuple[str | None, str]:
+    """Returns the chosen letter, or None, and how it was read."""
+    if _is_letter(answer):
+        letter = answer.upper()
+        return (letter, "option letter") if not options or letter in options else (None, f"no option {letter}")
+    if len(answer) > MAX_CHARS:
+        return None, "too long for a choice"
+    text = plain(answer).translate(_LOOK_ALIKES)
+
+    by_text = _options_with_text(text, options)
+    if len(by_text) == 1:
+        return by_text[0], "text of the option"
+    if len(by_text) > 1:
+        return None, "text that several options share"
+
+    text = _without_lead_in(text)
+    by_text = _options_with_text(text, options)
+    if len(by_text) == 1:
+        return by_text[0], "text of the option"
+    match = _LETTER.match(text)
+    if not match:
+        return None, "no option letter"
+    letter, rest = match[1].upper(), text[match.end() :]
+    if options and letter not in options:
+        return None, f"no option {letter}"
+    delimiter = _DELIMITER.match(rest)
+    stated = rest[delimiter.end() :].strip() if delimiter else rest.strip()
+    return _confirm(letter, stated, bracketed=match[0] != match[1], delimited=delimiter is not None, options=options)
+
+
+def _confirm(
+    letter: str, stated: str, *, bracketed: bool, delimited: bool, options: Mapping[str, str]
+) -> tuple[str | None, str]:
+    """Accepts the letter if what is stated after it does not speak against it."""
+    words = [word for word in map(str.casefold, _WORD.findall(stated)) if word != letter.casefold()]
+    if not words or all(word in _TRAIL_OUT for word in words):
+        return letter, "option letter"
+    same_text = _options_with_text(stated, options)
+    if letter in same_text:
+        return letter, "option letter and its text"
+    if same_text:
+        return None, f"letter {letter} with the text of {same_text[0]}"
+    if any(other.upper() != letter for other in _LONE_LETTER.findall(stated)):
+        return None, "several letters"
+    if not (delimited or bracketed):
+        return None, "no option letter"
+    if "not" in words or "incorrect" in words or "wrong" in words:
+        return None, "a negated choice"
+    if options and not set(words) & {word.casefold() for word in _WORD.findall(plain(options[letter]))}:
+        return None, f"letter {letter} with a text that is not its option's"
+    return letter, "option letter with text"
+
+
+def _options_with_text(text: str, options: Mapping[str, str]) -> list[str]:
+    key = _text_key(text)
+    return [letter for letter, option in options.items() if key and _text_key(plain(option)) == key]
+
+
+def _text_key(text: str) -> str:
+    """Text without case, spaces and outer punctuation; signs inside stay (`< 5 mg` is not `5 mg`)."""
+    return "".join(text.translate(_LOOK_ALIKES).casefold().split()).strip(".,;:!?*_\"'")
+
+
+def _without_lead_in(text: str) -> str:
+    """Drops "The correct answer is:" and its like from the front."""
+    while text:
+        word, _, rest = text.partition(" ")
+        head, colon, tail = word.partition(":")
+        if head.strip("*_,.").casefold() not in _LEAD_IN:
+            return text
+        text = f"{tail} {rest}".strip() if colon else rest.strip()
+    return text

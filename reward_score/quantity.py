@@ -1,0 +1,145 @@
+"""Reads one number with its unit from a short text, without `eval`."""
+
+import math
+import re
+from dataclasses import dataclass
+from itertools import islice
+
+from reward_score.text import plain
+
+_NUMBER = re.compile(
+    r"""
+    (?<![\w.^]) (?<!\d,) (?<![A-Za-z][-+])  # not inside a list or a name: CHA2DS2, m2, CURB-65
+    (?P<sign>[-+]\s*)?
+    (?: (?P<dotted>[1-9]\d{0,2}(?:\.\d{3})+,\d+)                    # 1.200,5
+      | (?P<grouped>[1-9]\d{0,2}(?:(?:,\d{3})+|(?:[ ']\d{3})+)(?:\.\d+)?)  # 1,200  1 200.5
+      | (?P<comma>\d+,\d{1,2}|0,\d+)(?!,)                           # 25,2
+      | (?P<point>\d+(?:\.\d+)?|\.\d+)
+    ) (?!\d|[.,]\d)
+    (?: [eE](?P<exponent>[-+]?\d{1,4})(?![\w.]) )?
+    (?: \s*[x\u00d7*\u00b7]\s*10\s*(?:\^\s*\(?(?P<power>[-+]?\d{1,4})\)?|(?P<power_e>[-+]\d{1,4})) )?
+    (?: \s*\^\s*(?P<raised>[-+]?\d{1,4}) )?
+    """,
+    re.VERBOSE,
+)
+_PLAIN_NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
+_OUT_OF = re.compile(r"(?:points?\s+)?\bout\s+of\s+(?:a\s+(?:possible\s+)?)?\d+")
+_FRACTION = re.compile(
+    r"(?<![\d./,^])(?:(\d{1,15})\s+)?(\d{1,15}(?:\.\d{1,15})?)\s*/\s*(\d{1,15}(?:\.\d{1,15})?)(?![\d./,])"
+)
+_PER_BODY_SURFACE = re.compile(r"(?:/|\bper\b)\s*\(?\s*1\.73\s*m\s*\^?\s*2\)?", re.IGNORECASE)
+_NEGATIVE = re.compile(r"\b(?:minus|negative)\s+(?=[\d.])", re.IGNORECASE)
+_PERCENT = re.compile(r"\s*\b(?:percent|per\s+cent)\b", re.IGNORECASE)
+# A bound or a denial is not a value.
+_NOT_A_VALUE = re.compile(
+    r"[<>\u2264\u2265\u2260\u00b1]|\b(?:not|less|more|greater|fewer|least|most|below|above|under|over|between)\b",
+    re.IGNORECASE,
+)
+_UNIT_END = re.compile(
+    r"[,;:()\"']|[.?!](?:\s|$)|\s-+\s|\b(?:for|in|at|on|as|is|was|based|using|which|and|or|this|that|the|of|with|so)\b",
+    re.IGNORECASE,
+)
+_SCALE = {"hundred": 1e2, "thousand": 1e3, "k": 1e3, "million": 1e6, "billion": 1e9}
+
+
+# A text that repeats its number more often is no result; the limit keeps the time linear.
+MAX_MENTIONS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A finite number and the text of its unit ("" if none, "%" for a percentage)."""
+
+    value: float
+    unit: str
+
+
+def read_quantity(text: str) -> Quantity | str:
+    """Reads the one quantity that a text states, or says why there is none.
+
+    Read: `1,200`, `1 200`, `1.200,5`, `25,2`, `-3`, `2.5e3`, `2.5 x 10^3`, `126/5`, `1 1/2`, `25%`, `3 out of 5`,
+    `approximately 25 mL/min`, `BMI = 81 / 1.8^2 = 25` (what follows the last equals sign), `1.2 million`.
+    A comma before exactly three digits separates thousands, and any other comma inside a number is a decimal comma.
+    Refused, because they are ambiguous: several different numbers, ranges, bounds (`< 5`), denials, infinity.
+
+    Example:
+        >>> read_quantity("CrCl is about 1,200.5 mL/min")
+        Quantity(value=1200.5, unit='mL/min')
+    """
+    if _PLAIN_NUMBER.fullmatch(text):
+        return Quantity(float(text), "")
+    text = normalise_unit(text).replace("<=", "\u2264").replace(">=", "\u2265").replace("!=", "\u2260")
+    text = _NEGATIVE.sub("-", _OUT_OF.sub(" ", text))
+    text = _last_side(text)
+    if _NOT_A_VALUE.search(text):
+        return "a bound or a denial, not a value"
+    fractions = [_from_fraction(text, match) for match in islice(_FRACTION.finditer(text), MAX_MENTIONS)]
+    rest = _FRACTION.sub(" ", text) if fractions else text
+    numbers = [_from_number(rest, match) for match in islice(_NUMBER.finditer(rest), MAX_MENTIONS)]
+    found = set(fractions + numbers)
+    quantities = {quantity for quantity in found if quantity is not None}
+    if not quantities or None in found:
+        return "no finite number"
+    if len(fractions) + len(numbers) >= MAX_MENTIONS:
+        return "several numbers"
+    if len({quantity.value for quantity in quantities}) > 1:
+        return "several numbers"
+    units = {quantity.unit for quantity in quantities} - {""}
+    if len(units) > 1:
+        return "several units"
+    return Quantity(quantities.pop().value, units.pop() if units else "")
+
+
+def normalise_unit(text: str) -> str:
+    """Writes units in a text in one way: `%` for percent, `/bsa` for "per 1.73 m²" of body surface.
+
+    Example:
+        >>> normalise_unit("mL/min/1.73 m²")
+        'mL/min/bsa'
+    """
+    return _PERCENT.sub("%", _PER_BODY_SURFACE.sub("/bsa", plain(text)))
+
+
+def _last_side(text: str) -> str:
+    """What follows the last equals sign; what stands before it if no number follows."""
+    for side in reversed(re.split("[=\u2248]", text)):
+        if _NUMBER.search(side):
+            return side
+    return text
+
+
+def _from_number(text: str, match: re.Match[str]) -> Quantity | None:
+    if match["dotted"]:
+        digits = match["dotted"].replace(".", "").replace(",", ".")
+    elif match["grouped"]:
+        digits = match["grouped"].replace(",", "").replace(" ", "").replace("'", "")
+    else:
+        digits = (match["comma"] or match["point"]).replace(",", ".")
+    value = float(f"{digits}e{match['exponent'] or match['power'] or match['power_e'] or 0}")
+    if match["raised"]:
+        if value != 10.0:
+            return None
+        value = float(f"1e{match['raised']}")
+    if (match["sign"] or "").startswith("-"):
+        value = -value
+    return _with_unit(value, text[match.end() :])
+
+
+def _from_fraction(text: str, match: re.Match[str]) -> Quantity | None:
+    denominator = float(match[3])
+    if not denominator:
+        return None
+    value = float(match[1] or 0) + float(match[2]) / denominator
+    before = text[: match.start()].rstrip()
+    return _with_unit(-value if before.endswith("-") else value, text[match.end() :])
+
+
+def _with_unit(value: float, tail: str) -> Quantity | None:
+    end = _UNIT_END.search(tail)
+    unit = (tail[: end.start()] if end else tail).strip(" .*_-")
+    first, _, rest = unit.partition(" ")
+    if first.casefold() in _SCALE:
+        value, unit = value * _SCALE[first.casefold()], rest
+    if unit.startswith("%"):
+        unit = "%"
+    return Quantity(value, unit) if math.isfinite(value) else None

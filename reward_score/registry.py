@@ -1,0 +1,156 @@
+"""Which data source is scored by which answer type; other packages add theirs by the entry-point group `medu1.scorers`.
+
+An entry point of that group names a `Source`, an `AnswerType`, or a list of them::
+
+    [project.entry-points."medu1.scorers"]
+    law = "law_rewards:SCORERS"
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from reward_score.calculation import judge_calculation
+from reward_score.multiple_choice import judge_multiple_choice
+from reward_score.open_ended import judge_open_ended
+from reward_score.verdict import Verdict
+
+ENTRY_POINT_GROUP = "medu1.scorers"
+
+# (answer, gold, spec) -> verdict. Raises ValueError if the gold answer is at fault. `spec` is the row's extra_info,
+# completed by the source's own spec. Called from several threads at once.
+Judge = Callable[[str, str, Mapping[str, Any]], Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerType:
+    """A kind of answer and the scorer that judges it."""
+
+    name: str
+    judge: Judge
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A data source: the answer type its rows have, and what their `extra_info` need not repeat."""
+
+    name: str
+    answer_type: str
+    spec: Mapping[str, Any] = field(default_factory=dict)
+
+
+ANSWER_TYPES = {
+    item.name: item
+    for item in (
+        AnswerType("multiple_choice", judge_multiple_choice),
+        AnswerType("calculation", judge_calculation),
+        AnswerType("open_ended", judge_open_ended),
+    )
+}
+
+# Thresholds for references of a sentence or more. Share of 1000 references of medical-o1-reasoning-SFT that pass
+# (question known), at 0.3 / 0.4 / 0.5 / 0.6: first 8 words of the reference 3.5 / 1.0 / 0.3 / 0.2 %, first half
+# 55 / 32 / 11 / 1 %, reference with every fifth word missing 82 / 80 / 82 / 79 %, another row's reference 0 %.
+_FREE_TEXT = {"threshold": 0.5, "short_threshold": 0.8}
+SOURCES = {
+    item.name: item
+    for item in (
+        Source("MedXpertQA", "multiple_choice"),
+        Source("MedIQ", "multiple_choice"),
+        Source("EHRNoteQA", "multiple_choice"),
+        Source("MMLU-Pro", "multiple_choice"),
+        Source("MedQA", "multiple_choice"),
+        Source("MedMCQA", "multiple_choice"),
+        Source("PubMedQA", "multiple_choice", {"options": {"A": "yes", "B": "no", "C": "maybe"}}),
+        Source("MedCalc-Bench", "calculation"),
+        Source("medical-o1-reasoning-SFT", "open_ended", _FREE_TEXT),
+        Source("medical-o1-verifiable-problem", "open_ended", _FREE_TEXT),
+        Source("quickstart-mcq", "multiple_choice"),
+        Source("quickstart-calc", "calculation"),
+        Source("quickstart-open", "open_ended", _FREE_TEXT),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plugins:
+    """What other packages add, and one sentence for each that could not be loaded."""
+
+    sources: Mapping[str, Source]
+    answer_types: Mapping[str, AnswerType]
+    failures: tuple[str, ...]
+
+
+def find_source(data_source: str) -> tuple[Source, AnswerType]:
+    """Looks up a data source and its answer type.
+
+    Raises:
+        ValueError: Nobody registers it; the message lists the known ones.
+    """
+    if not isinstance(data_source, str):
+        raise ValueError(f"data_source must be a text, not {type(data_source).__name__}")
+    source = SOURCES.get(data_source) or plugins().sources.get(data_source)
+    if source is None:
+        failures = "".join(f"; {failure}" for failure in plugins().failures)
+        known = ", ".join(sorted({*SOURCES, *plugins().sources}))
+        raise ValueError(f"data_source {data_source[:80]!r} is unknown: use one of {known}{failures}")
+    return source, ANSWER_TYPES.get(source.answer_type) or plugins().answer_types[source.answer_type]
+
+
+def known_sources() -> list[str]:
+    """Names of all data sources, sorted.
+
+    Raises:
+        ValueError: An entry point of the group `medu1.scorers` could not be loaded.
+    """
+    if plugins().failures:
+        raise ValueError("; ".join(plugins().failures))
+    return sorted({*SOURCES, *plugins().sources})
+
+
+def plugins() -> Plugins:
+    """What other packages add; looked for once in a process, when a name is not one of ours."""
+    with _PLUGIN_LOCK:
+        return _load_plugins()
+
+
+_PLUGIN_LOCK = threading.Lock()
+
+
+@lru_cache(maxsize=1)
+def _load_plugins() -> Plugins:
+    from importlib.metadata import entry_points
+
+    sources: dict[str, Source] = {}
+    answer_types: dict[str, AnswerType] = {}
+    failures = []
+    for entry_point in entry_points(group=ENTRY_POINT_GROUP):
+        try:
+            loaded = entry_point.load()
+            items = [loaded] if isinstance(loaded, (Source, AnswerType)) else list(loaded)
+            for item in items:
+                _add(item, sources, answer_types)
+        except Exception as error:  # a stranger's module may raise anything; known_sources() reports it
+            failures.append(f"entry point {entry_point.name!r} of {ENTRY_POINT_GROUP} ({entry_point.value}): {error}")
+    for source in list(sources.values()):
+        if source.answer_type not in ANSWER_TYPES and source.answer_type not in answer_types:
+            failures.append(f"data source {source.name!r} has the unknown answer type {source.answer_type!r}")
+            del sources[source.name]
+    return Plugins(sources, answer_types, tuple(failures))
+
+
+def _add(item: object, sources: dict[str, Source], answer_types: dict[str, AnswerType]) -> None:
+    if isinstance(item, Source):
+        _add_new(item.name, item, SOURCES, sources)
+    elif isinstance(item, AnswerType):
+        _add_new(item.name, item, ANSWER_TYPES, answer_types)
+    else:
+        raise ValueError(f"{type(item).__name__} is neither a Source nor an AnswerType")
+
+
+def _add_new(name: str, item: Any, ours: Iterable[str], added: dict[str, Any]) -> None:
+    if name in ours or name in added:
+        raise ValueError(f"the name {name!r} is taken: choose another")
+    added[name] = item

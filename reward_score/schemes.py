@@ -1,0 +1,94 @@
+"""Schemes: how a verdict becomes a reward."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from reward_score.response import Response
+from reward_score.verdict import Verdict
+
+DEFAULT_SCHEME = "gated_binary"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a scheme sees.
+
+    Attributes:
+        response: The parsed response.
+        verdict: What the scorer says; wrong if there is no answer.
+        info: The row's extra_info; `budget_mode` ("none", "exact" or "max") and `budget_tokens` (N) are read.
+        num_tokens: Response length L in tokens, None if the caller doesn't give it.
+    """
+
+    response: Response
+    verdict: Verdict
+    info: Mapping[str, Any] = field(default_factory=dict)
+    num_tokens: int | None = None
+
+
+Scheme = Callable[[Sample], float]
+
+
+def gated_binary(sample: Sample) -> float:
+    """1.0 for a right answer in a well-formed response, else 0.0."""
+    return float(sample.verdict.correct and sample.response.well_formed)
+
+
+def gated_similarity(sample: Sample) -> float:
+    """The similarity in [0, 1] of the answer in a well-formed response, else 0.0; binary but for open-ended answers."""
+    return sample.verdict.similarity if sample.response.well_formed else 0.0
+
+
+def accuracy(sample: Sample) -> float:
+    """1.0 for a right answer, whatever the format, else 0.0."""
+    return float(sample.verdict.correct)
+
+
+def release(sample: Sample) -> float:
+    """The arithmetic of the Med-U1 release (arXiv 2506.12307), in [-3, 3], for reproduction only.
+
+    R = format (+1 or -1) + answer (+1 or -1) + length; without an answer R = format - 2. With L tokens and budget N the
+    length term is clip(1 - |L - N| / 1500, -1, 1) for an exact budget and clip((N - L) / 500, -1, 1) for a maximum.
+    It is paid to wrong answers too, as published. Answers are judged by the scorers of this package.
+
+    Raises:
+        ValueError: The row has a budget, and `num_tokens` is missing.
+
+    Example: a wrong answer on an exact budget earns what a right one 3000 tokens off it does, 1.0.
+    """
+    form = 1.0 if sample.response.well_formed else -1.0
+    if not sample.response.answer:
+        return form - 2.0
+    return form + (1.0 if sample.verdict.correct else -1.0) + _release_length(sample)
+
+
+def _release_length(sample: Sample) -> float:
+    mode = sample.info.get("budget_mode")
+    if mode not in ("exact", "max"):
+        return 0.0
+    if sample.num_tokens is None:
+        raise ValueError(
+            "scheme 'release' needs num_tokens for a row with a budget: pass the response length in tokens"
+        )
+    over = sample.num_tokens - int(sample.info["budget_tokens"])
+    return min(1.0, max(-1.0, 1.0 - abs(over) / 1500 if mode == "exact" else -over / 500))
+
+
+SCHEMES: Mapping[str, Scheme] = {
+    "gated_binary": gated_binary,
+    "gated_similarity": gated_similarity,
+    "accuracy": accuracy,
+    "release": release,
+}
+
+
+def find_scheme(name: str) -> Scheme:
+    """Looks up a scheme.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    if name not in SCHEMES:
+        raise ValueError(f"scheme {str(name)[:80]!r} is unknown: use one of {', '.join(SCHEMES)}")
+    return SCHEMES[name]

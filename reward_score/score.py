@@ -1,0 +1,177 @@
+"""The one entry: a response and its gold answer in, a reward with its components out."""
+
+import logging
+import math
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reward_score.registry import Source, find_source
+from reward_score.response import TAGS, Response, parse_response
+from reward_score.schemes import DEFAULT_SCHEME, Sample, find_scheme
+from reward_score.verdict import Score, Verdict, wrong
+
+_LOGGER = logging.getLogger("reward_score")
+# More failing sources than this are counted together, so that no input makes the counter grow.
+_MAX_COUNTED_SOURCES = 100
+_OTHER_SOURCES = "(other sources)"
+_errors: Counter[str] = Counter()
+_errors_lock = threading.Lock()
+
+
+def compute_score(
+    data_source: str,
+    solution_str: str,
+    ground_truth: str,
+    extra_info: Mapping[str, Any] | None = None,
+    *,
+    scheme: str = DEFAULT_SCHEME,
+    num_tokens: int | None = None,
+    **kwargs: Any,
+) -> Score:
+    """Scores one response. Never raises: a row that can't be scored has `error` 1.0 and `score` 0.0.
+
+    Such rows are counted (`error_counts`) and logged, once per data source, because they are faults of the data or
+    the configuration, and a training step is the wrong place to stop for them. `answer_type`, `check_gold` and
+    `find_scheme` find them before.
+
+    Args:
+        data_source: A name that the registry knows.
+        solution_str: The response alone, without the prompt.
+        ground_truth: The gold answer.
+        extra_info: Optional: `options`, `lower_limit`, `upper_limit`, `unit`, `answer_type`, `question`,
+            `budget_mode`, `budget_tokens`. Missing keys are inferred or do without; others are ignored.
+        scheme: How the verdict becomes `score`; see `reward_score.schemes`.
+        num_tokens: Response length in tokens, for schemes with a length term.
+        **kwargs: Ignored; training frameworks pass more than is needed here.
+
+    Returns:
+        The same keys for every input, see `Score`; floats are finite.
+
+    Example:
+        >>> compute_score("MedCalc-Bench", "<think>48/1.8</think><answer>26.7 kg/m2</answer>", "26.6667")["acc"]
+        1.0
+    """
+    response, name = Response("", None, "not a text"), ""
+    try:
+        if not isinstance(solution_str, str):
+            raise ValueError(f"solution_str must be a text, not {type(solution_str).__name__}")
+        response = parse_response(solution_str)
+        source, answer_type_ = find_source(data_source)
+        name = answer_type_.name
+        info = _spec(source, extra_info)
+        gold = _gold_text(ground_truth)
+        # The gold answer is checked even where there is no answer to judge.
+        verdict = answer_type_.judge(response.answer or "", gold, info)
+        if not response.answer:
+            verdict = wrong("", response.problem)
+        reward = float(find_scheme(scheme)(Sample(response, verdict, info, num_tokens)))
+        if not (math.isfinite(reward) and math.isfinite(verdict.similarity)):
+            raise ValueError(f"scheme {scheme!r} or the scorer of {name} gives a number that is not finite")
+        return _score(response, verdict, name, reward, error=0.0)
+    except Exception as error:  # a scorer of another package may raise anything: counted and shown, never passed over
+        _count_error(data_source, error)
+        return _score(response, wrong("", f"{type(error).__name__}: {error}"[:300]), name, 0.0, error=1.0)
+
+
+def compute_scores(
+    data_sources: Sequence[str],
+    solution_strs: Sequence[str],
+    ground_truths: Sequence[str],
+    extra_infos: Sequence[Mapping[str, Any] | None] | None = None,
+    **kwargs: Any,
+) -> list[Score]:
+    """Scores a batch, in order; see `compute_score`.
+
+    Raises:
+        ValueError: The sequences differ in length.
+    """
+    infos = [None] * len(data_sources) if extra_infos is None else extra_infos
+    rows = zip(data_sources, solution_strs, ground_truths, infos, strict=True)
+    return [compute_score(source, solution, gold, info, **kwargs) for source, solution, gold, info in rows]
+
+
+def answer_type(data_source: str) -> str:
+    """The answer type of a data source.
+
+    Raises:
+        ValueError: The source is unknown; the message lists the known ones.
+    """
+    return find_source(data_source)[1].name
+
+
+def check_gold(data_source: str, ground_truth: str, extra_info: Mapping[str, Any] | None = None) -> str | None:
+    """Why a gold answer would not score `acc` 1.0 through its own scorer; None if it does.
+
+    Example:
+        >>> check_gold("MedQA", "E", {"options": {"A": "yes", "B": "no"}})
+        "ground_truth 'E' is not a letter of the options (A, B)"
+    """
+    try:
+        source, answer_type_ = find_source(data_source)
+        gold = _gold_text(ground_truth)
+        verdict = answer_type_.judge(gold, gold, _spec(source, extra_info))
+    except ValueError as error:
+        return str(error)
+    return None if verdict.correct else f"ground_truth {gold[:80]!r}, read as {verdict.pred[:80]!r}: {verdict.reason}"
+
+
+def error_counts() -> dict[str, int]:
+    """How many rows of each data source could not be scored in this process."""
+    with _errors_lock:
+        return dict(_errors)
+
+
+def _score(response: Response, verdict: Verdict, name: str, reward: float, error: float) -> Score:
+    return {
+        "score": reward,
+        "acc": float(verdict.correct),
+        "format": float(response.well_formed),
+        "similarity": float(verdict.similarity),
+        "error": error,
+        "pred": verdict.pred,
+        "answer_type": name,
+        "reason": verdict.reason,
+    }
+
+
+def _spec(source: Source, extra_info: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The row's extra_info, completed by what the source states once for all rows."""
+    if extra_info is None:
+        return source.spec
+    if not isinstance(extra_info, Mapping):
+        raise ValueError(f"extra_info must be a mapping, not {type(extra_info).__name__}")
+    if not source.spec:
+        return extra_info
+    missing = {key: value for key, value in source.spec.items() if _is_empty(extra_info.get(key))}
+    return {**extra_info, **missing}
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (hasattr(value, "__len__") and len(value) == 0)
+
+
+def _gold_text(ground_truth: Any) -> str:
+    if isinstance(ground_truth, bool) or not isinstance(ground_truth, (str, int, float)):
+        raise ValueError(f"ground_truth must be a text or a number, not {type(ground_truth).__name__}")
+    text = str(ground_truth).strip()
+    if not text:
+        raise ValueError("ground_truth is empty")
+    if any(tag in text for tag in TAGS):
+        raise ValueError(f"ground_truth {text[:40]!r} holds a response tag: unwrap it")
+    return text
+
+
+def _count_error(data_source: object, error: Exception) -> None:
+    name = str(data_source)[:80] if isinstance(data_source, str) else type(data_source).__name__
+    with _errors_lock:
+        if name not in _errors and len(_errors) >= _MAX_COUNTED_SOURCES:
+            name = _OTHER_SOURCES
+        is_first = name not in _errors
+        _errors[name] += 1
+    if is_first:
+        is_ours = isinstance(error, ValueError)
+        _LOGGER.error(
+            "rows of data source %r can't be scored, and get 0.0: %s", name, error, exc_info=None if is_ours else error
+        )

@@ -1,0 +1,58 @@
+"""Normalisation shared by the scorers: Unicode, LaTeX and Markdown down to plain text."""
+
+import re
+import unicodedata
+
+_INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+_SUPERSCRIPT = re.compile("[\u2070\u00b9\u00b2\u00b3\u2074-\u2079\u207a\u207b]+")
+_VULGAR_FRACTION = re.compile("(?<=[0-9])(?=[\u00bc-\u00be\u2150-\u215e])")
+_TYPOGRAPHY = str.maketrans(
+    dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-")
+    | dict.fromkeys("\u2018\u2019\u02bc\u2032\u00b4", "'")
+    | dict.fromkeys("\u201c\u201d\u201e\u2033", '"')
+    | {"\u2044": "/", "\u00b5": "u", "\u03bc": "u", "\u2264": "\u2264", "\u2a7d": "\u2264", "\u2a7e": "\u2265"}
+)
+_LATEX_FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
+_LATEX_COMMAND = re.compile(r"\\([A-Za-z]+|.)\*?", re.DOTALL)
+_LATEX_MEANING = {
+    "times": "\u00d7", "cdot": "\u00b7", "approx": "\u2248", "sim": "\u2248", "simeq": "\u2248", "pm": "\u00b1",
+    "le": "\u2264", "leq": "\u2264", "ge": "\u2265", "geq": "\u2265", "lt": "<", "gt": ">",
+    "ne": " not ", "neq": " not ", "circ": "\u00b0", "degree": "\u00b0",
+    "mu": "u", "%": "%", "#": "#", "&": "&", "_": "_", "pi": "\u03c0",
+    "alpha": "\u03b1", "beta": "\u03b2", "gamma": "\u03b3", "delta": "\u03b4",
+    # commands that only set the style of what follows
+    **dict.fromkeys(("boxed", "fbox", "text", "textbf", "textit", "textrm", "mathrm", "mathbf", "mathit", "mathsf",
+                     "operatorname", "emph", "left", "right", "displaystyle", "!"), ""),
+}  # fmt: skip
+
+
+def plain(text: str) -> str:
+    r"""Reduces typography and LaTeX to plain text, in compatibility form (NFKC), with single spaces.
+
+    Superscripts become `^n`, all dashes and the minus sign `-`, micro signs `u`; invisible and bidirectional marks
+    vanish; `\boxed{x}` and its like become x, `\frac{a}{b}` becomes a/b; Markdown's `**` and backticks vanish.
+
+    Example:
+        >>> plain("$\\boxed{2.5 \\times 10^{3}}$ mm²")
+        '2.5 × 10^3 mm^2'
+    """
+    if not text.isascii():
+        text = unicode_plain(text)
+    if "\\" in text or "$" in text:
+        text = _without_latex(text)
+    return " ".join(text.replace("**", " ").replace("`", " ").split())
+
+
+def unicode_plain(text: str) -> str:
+    """The Unicode part of `plain`: NFKC, one kind of dash and quote, no invisible characters."""
+    text = _INVISIBLE.sub("", text)
+    text = _SUPERSCRIPT.sub(lambda run: "^" + run[0], text)
+    text = _VULGAR_FRACTION.sub(" ", text)
+    return unicodedata.normalize("NFKC", text).translate(_TYPOGRAPHY)
+
+
+def _without_latex(text: str) -> str:
+    text = text.replace("{,}", ",")
+    text = _LATEX_FRACTION.sub(r" \1/\2 ", text)
+    text = _LATEX_COMMAND.sub(lambda command: _LATEX_MEANING.get(command[1], " "), text)
+    return text.replace("{", "").replace("}", " ").replace("$", " ")

@@ -1,0 +1,181 @@
+"""`medu1 eval` and `medu1 report` as a user calls them, short of starting the engine."""
+
+import doctest
+import importlib
+import pkgutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+import verl_medu1.evaluate
+from verl_medu1.cli.evaluate import evaluate
+from verl_medu1.cli.report import report
+from verl_medu1.evaluate.generation import Sampling, check_lengths, load_tokenizer, set_environment
+
+
+def _run(command: Callable, *arguments: object) -> Result:
+    app = typer.Typer()
+    app.command()(command)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def _refused(command: Callable, *arguments: object) -> str:
+    """The sentence with which the command refuses."""
+    result = _run(command, *arguments)
+    assert isinstance(result.exception, ValueError), result.output
+    assert "\n" not in str(result.exception)
+    return str(result.exception)
+
+
+@pytest.fixture(autouse=True)
+def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No command of this file may get as far as starting the engine."""
+
+    def started(*_: object) -> None:
+        raise AssertionError("the engine would have been started")
+
+    monkeypatch.setattr("verl_medu1.evaluate.generation.generate", started)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    row = {
+        "data_source": "MedQA",
+        "prompt": [{"role": "user", "content": "Which?"}],
+        "reward_model": {"style": "rule", "ground_truth": "B"},
+        "extra_info": {"row_id": "1", "options": [{"letter": "B", "text": "b"}], "budget_mode": "none",
+                       "budget_tokens": 0},
+    }  # fmt: skip
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "data.parquet")
+    return tmp_path / "data.parquet"
+
+
+def test_compare_prints_both_and_the_change(tmp_path: Path, sample: Callable, write_evaluation: Callable) -> None:
+    write_evaluation(tmp_path / "before", [sample(str(i), right=i < 2) for i in range(10)])
+    write_evaluation(tmp_path / "after", [sample(str(i), right=i < 9) for i in range(10)])
+    result = _run(evaluate, "--compare", tmp_path / "before", tmp_path / "after")
+    assert result.exit_code == 0, result.output
+    for expected in ("calculation", "20.0 [", "90.0 [", "+70.0 [", "overall"):
+        assert expected in result.output
+
+
+def test_compare_refuses_what_cannot_be_compared(tmp_path: Path, sample: Callable, write_evaluation: Callable) -> None:
+    write_evaluation(tmp_path / "before", [sample("a")])
+    assert "has no summary.json; make it with `medu1 eval" in _refused(
+        evaluate, "--compare", tmp_path / "before", tmp_path / "nowhere"
+    )
+    write_evaluation(tmp_path / "after", [sample("b")])
+    assert "no question in common" in _refused(evaluate, "--compare", tmp_path / "before", tmp_path / "after")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "--model, --data, --out is missing"),
+        (["--model", "m", "--out", "o"], "--data is missing"),
+        (["--samples", "0"], "--samples is 0; it must be at least 1"),
+        (["--max-tokens", "-1"], "--max-tokens is -1"),
+        (["--batch", "0"], "--batch is 0"),
+        (["--temperature", "-0.5"], "--temperature is -0.5"),
+        (["--temperature", "nan"], "--temperature is nan"),
+        (["--seed", "-1"], "--seed is -1"),
+        (["--dtype", "float23"], "--dtype is 'float23'; choose one of auto, float32"),
+        (["--data", "nothing.parquet"], "nothing.parquet does not exist"),
+    ],
+)
+def test_eval_refuses_wrong_options(data: Path, tmp_path: Path, options: list[str], message: str) -> None:
+    complete = ["--model", tmp_path, "--data", data, "--out", tmp_path / "out"]
+    assert message in _refused(evaluate, *([] if "missing" in message else complete), *options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_eval_refuses_a_folder_that_cannot_be_made(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    sentence = _refused(evaluate, "--model", tmp_path, "--data", data, "--out", tmp_path / "file" / "out")
+    assert "can't be made" in sentence
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ([], "has no config.json"),
+        (["config.json"], "can't be loaded; give a folder in Hugging Face's format"),
+        (None, "can't be loaded; give a folder in Hugging Face's format"),
+    ],
+)
+def test_eval_refuses_what_is_no_model(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: list[str] | None, message: str
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    model = tmp_path / "model"
+    if files is not None:
+        model.mkdir()
+    for name in files or []:
+        (model / name).write_text("{}")
+    assert message in _refused(evaluate, "--model", model, "--data", data, "--out", tmp_path / "out")
+
+
+def test_a_tokenizer_without_chat_template_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import transformers
+
+    (tmp_path / "config.json").write_text("{}")
+    tokenizer = SimpleNamespace(from_pretrained=lambda _: SimpleNamespace(chat_template=None))
+    monkeypatch.setattr(transformers, "AutoTokenizer", tokenizer)
+    with pytest.raises(ValueError, match="no chat template"):
+        load_tokenizer(str(tmp_path))
+
+
+def test_prompts_that_leave_no_room_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    import transformers
+
+    text_config = SimpleNamespace(max_position_embeddings=100)
+    config = SimpleNamespace(get_text_config=lambda: text_config)
+    monkeypatch.setattr(transformers, "AutoConfig", SimpleNamespace(from_pretrained=lambda _: config))
+    prompts = [[0] * 40, [0] * 60, [0] * 70]
+    assert check_lengths("m", prompts, 30) == 100
+    with pytest.raises(ValueError, match=r"100 positions for 2 of 3 prompts \(the longest has 70 tokens\)"):
+        check_lengths("m", prompts, 41)
+
+
+def test_settings_of_the_user_stay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("VLLM_NO_USAGE_STATS", "DO_NOT_TRACK", "HF_HUB_OFFLINE", "VLLM_ENABLE_V1_MULTIPROCESSING"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "7")
+    environ: dict[str, str] = {"VLLM_CPU_KVCACHE_SPACE": "7"}
+    monkeypatch.setattr("verl_medu1.evaluate.generation.os.environ", environ)
+    set_environment("org/name")
+    assert environ["VLLM_CPU_KVCACHE_SPACE"] == "7"
+    assert environ["DO_NOT_TRACK"] == environ["VLLM_NO_USAGE_STATS"] == "1"
+    assert "HF_HUB_OFFLINE" not in environ
+    set_environment(str(tmp_path))
+    assert environ["HF_HUB_OFFLINE"] == "1"
+
+
+def test_sampling_accepts_its_limits() -> None:
+    assert Sampling(1, 0.0, 1, 0, 1, "bfloat16", 1).temperature == 0
+
+
+def test_report_writes_the_page_and_says_what_is_missing(make_run: Callable) -> None:
+    run = make_run(steps=2)
+    (run / "config.yaml").unlink()
+    result = _run(report, run)
+    assert result.exit_code == 0, result.output
+    assert "step 2" in result.output
+    assert "missing: config.yaml" in result.output
+    assert (run / "report.html").stat().st_size > 10_000
+    assert "no folder" in _refused(report, run / "nowhere")
+
+
+MODULES = [name for _, name, _ in pkgutil.iter_modules(verl_medu1.evaluate.__path__, "verl_medu1.evaluate.")]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_of_the_docstrings_hold(name: str) -> None:
+    result = doctest.testmod(importlib.import_module(name))
+    assert not result.failed

@@ -1,0 +1,121 @@
+"""`medu1 eval` through the real engine, on a random model whose tokens can be counted in their text."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+MAX_TOKENS, QUESTIONS, SAMPLES = 48, 12, 3
+TEMPLATE = (
+    "{% for m in messages %}{{ m['role'] }} {{ m['content'] }} {% endfor %}"
+    "{% if add_generation_prompt %}assistant{% endif %}"
+)
+
+
+def _build_model(folder: Path) -> None:
+    """Qwen2 with zero output weights: each character is as probable as the next, the end among them."""
+    import torch
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+    # Byte-level BPE without merges: one token is one printable character, "Ġ" is the space.
+    characters = [chr(code) for code in range(33, 127)] + ["Ġ"]
+    vocabulary = {token: number for number, token in enumerate(["<end>", *characters])}
+    bytes_ = Tokenizer(models.BPE(vocabulary, []))
+    bytes_.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bytes_.decoder = decoders.ByteLevel()
+    bytes_.add_special_tokens([AddedToken("<end>", special=True)])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bytes_, eos_token="<end>", pad_token="<end>")
+    tokenizer.chat_template = TEMPLATE
+    tokenizer.save_pretrained(folder)
+    config = Qwen2Config(
+        vocab_size=len(vocabulary),
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        eos_token_id=0,
+        pad_token_id=0,
+        bos_token_id=None,
+        tie_word_embeddings=False,
+    )
+    torch.manual_seed(0)
+    model = Qwen2ForCausalLM(config)
+    torch.nn.init.zeros_(model.lm_head.weight)
+    model.save_pretrained(folder)
+
+
+def _write_data(path: Path) -> None:
+    rows = [
+        {
+            "data_source": ["MedQA", "MedCalc-Bench"][number % 2],
+            "prompt": [{"role": "system", "content": "case"}, {"role": "user", "content": f"Which case {number}"}],
+            "reward_model": {"style": "rule", "ground_truth": ["B", "12.5"][number % 2]},
+            "extra_info": {
+                "row_id": str(number),
+                "options": [{"letter": letter, "text": f"choice {letter}"} for letter in "AB"][: 2 - 2 * (number % 2)],
+                "budget_mode": ["exact", "none"][number % 2],
+                "budget_tokens": [20, 0][number % 2],
+            },
+        }
+        for number in range(QUESTIONS)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), path)
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(240)
+def test_eval_generates_counts_scores_and_summarises(tmp_path: Path) -> None:
+    _build_model(tmp_path / "model")
+    _write_data(tmp_path / "data.parquet")
+    command = [sys.executable, "-c", "import typer; from verl_medu1.cli.evaluate import evaluate; typer.run(evaluate)"]
+    command += ["--model", str(tmp_path / "model"), "--data", str(tmp_path / "data.parquet")]
+    command += ["--out", str(tmp_path / "out"), "--max-tokens", str(MAX_TOKENS), "--samples", str(SAMPLES)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=220, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+    samples = [json.loads(line) for line in (tmp_path / "out" / "samples.jsonl").read_text().splitlines()]
+    keys = [(int(sample["row_id"]), sample["sample"]) for sample in samples]
+    assert keys == [(row, number) for row in range(QUESTIONS) for number in range(SAMPLES)]
+    for sample in samples:
+        # One character is one token; the end token counts, and is there unless the limit came first.
+        characters = len(sample["response"])
+        assert sample["length"] == (characters if sample["truncated"] else characters + 1)
+        assert (sample["length"] == MAX_TOKENS) if sample["truncated"] else (sample["length"] <= MAX_TOKENS)
+        expected = abs(sample["length"] - 20) if sample["budget_mode"] == "exact" else 0
+        assert sample["budget_distance"] == expected
+        assert sample["error"] == 0
+    assert {sample["truncated"] for sample in samples} == {0.0, 1.0}
+    assert len({sample["response"] for sample in samples}) > QUESTIONS * SAMPLES / 2  # each has a seed of its own
+
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["model"]["architecture"] == "Qwen2ForCausalLM"
+    assert summary["model"]["parameters"] > 50_000
+    assert summary["overall"]["questions"] == QUESTIONS
+    assert summary["overall"]["samples"] == QUESTIONS * SAMPLES
+    assert set(summary["data_source"]) == {"MedQA", "MedCalc-Bench"}
+    assert "MedCalc-Bench" in done.stdout
+    assert "0.0 [0.0," in done.stdout
+
+
+@pytest.mark.e2e
+def test_prompts_are_those_of_training(tmp_path: Path) -> None:
+    from verl.utils.tokenizer.continuous_token import ContinuousTokenBuilder
+
+    from verl_medu1.evaluate.generation import load_tokenizer, render_prompts
+    from verl_medu1.evaluate.questions import read_questions
+
+    _build_model(tmp_path / "model")
+    _write_data(tmp_path / "data.parquet")
+    tokenizer = load_tokenizer(str(tmp_path / "model"))
+    questions = read_questions(tmp_path / "data.parquet")
+    builder = ContinuousTokenBuilder(tokenizer)
+    rendered = render_prompts(tokenizer, questions)
+    assert rendered == [builder.build_initial_tokens(question.prompt) for question in questions]
+    assert tokenizer.decode(rendered[3]) == "system case user Which case 3 assistant"

@@ -1,0 +1,142 @@
+"""Samples become figures, tables and files."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from verl_medu1.evaluate import storage
+from verl_medu1.evaluate.statistics import Estimate
+from verl_medu1.evaluate.summary import accuracy_differences, figures, per_question, summarize
+from verl_medu1.evaluate.tables import comparison_table, difference_text, summary_table
+
+
+def test_figures_of_a_small_group(sample: Callable) -> None:
+    group = [
+        sample("a", right=True, length=10, budget=20),
+        sample("b", right=False, length=50, budget=20, format=0.0, truncated=1.0),
+        sample("c", right=False, length=30, budget=0, error=1.0),
+        sample("d", right=True, length=30, budget=0),
+    ]
+    found = figures(group)
+    assert found["questions"] == found["samples"] == 4
+    assert found["accuracy"] == found["reward"] == 0.5
+    assert found["format"] == 0.75
+    assert found["truncated"] == found["errors"] == 0.25
+    assert found["length"] == 30
+    assert found["length_p95"] == pytest.approx(np.percentile([10, 50, 30, 30], 95))
+    # Rows without a budget do not enter the distance from it.
+    assert found["budget_samples"] == 2
+    assert found["budget_distance"] == 15
+    assert found["over_budget"] == 0.5
+
+
+def test_without_budgets_there_is_no_distance(sample: Callable) -> None:
+    found = figures([sample("a", budget=0)])
+    assert found["budget_distance"] is None
+    assert found["over_budget"] is None
+
+
+def test_row_ids_of_different_sources_are_different_questions(sample: Callable) -> None:
+    samples = [sample("1", "demo_calc"), sample("1", "demo_choice", right=False)]
+    assert len(per_question(samples, "acc")) == 2
+    assert figures(samples)["questions"] == 2
+
+
+def test_summary_groups_by_type_and_source(sample: Callable) -> None:
+    samples = [sample("a", "demo_calc"), sample("b", "demo_choice", right=False), sample("c", "demo_choice")]
+    summary = summarize(samples)
+    assert summary["overall"]["accuracy"] == pytest.approx(2 / 3)
+    assert {name: group["accuracy"] for name, group in summary["data_source"].items()} == {
+        "demo_calc": 1.0,
+        "demo_choice": 0.5,
+    }
+    assert set(summary["answer_type"]) == {"calculation", "multiple_choice"}
+
+
+def test_no_samples_no_summary() -> None:
+    with pytest.raises(ValueError, match="no samples"):
+        summarize([])
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=30))
+def test_accuracy_weighs_questions_and_not_samples(answers: list[tuple[int, bool]]) -> None:
+    samples = [{"data_source": "s", "row_id": str(row), "acc": float(right)} for row, right in answers]
+    means = per_question(samples, "acc")
+    assert set(means) == {("s", str(row)) for row, _ in answers}
+    for (_, row), mean in means.items():
+        assert mean == pytest.approx(np.mean([right for other, right in answers if str(other) == row]))
+
+
+def test_differences_use_common_questions_only(sample: Callable) -> None:
+    before = [sample("a", right=False), sample("b", right=False), sample("gone", right=True)]
+    after = [sample("a", right=True), sample("b", right=False), sample("new", right=True)]
+    assert accuracy_differences(before, after)["calculation"].value == 0.5
+    assert accuracy_differences(before[2:], after[2:]) == {}
+
+
+@pytest.mark.parametrize(
+    ("difference", "text"),
+    [
+        (None, "–"),
+        (Estimate(0.1234, 0.05, 0.2), "+12.3 [+5.0, +20.0]"),
+        (Estimate(-0.5, -0.75, -0.25), "-50.0 [-75.0, -25.0]"),
+        (Estimate(0.0, float("nan"), float("nan")), "+0.0"),
+    ],
+)
+def test_difference_in_words(difference: Estimate | None, text: str) -> None:
+    assert difference_text(difference) == text
+
+
+def _lines(table: object) -> list[str]:
+    console = Console(width=80, file=io.StringIO())
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get().splitlines()
+
+
+def test_tables_fit_into_80_columns_without_losing_a_figure(sample: Callable) -> None:
+    before = [sample(str(i), "demo_choice", right=i < 3, length=100) for i in range(10)]
+    after = [sample(str(i), "demo_choice", right=i < 9, length=60) for i in range(10)]
+    old, new = ({"model": {"path": "m"}, **summarize(samples)} for samples in (before, after))
+    lines = _lines(comparison_table(old, new, accuracy_differences(before, after)))
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
+    for expected in ("multiple_choice", "30.0 [", "90.0 [", "+60.0 [+30.0, +90.0]", "100.0", "60.0"):
+        assert expected in text
+    assert "…" not in text
+    assert "…" not in "\n".join(_lines(summary_table(new)))
+
+
+def test_jsonl_keeps_what_was_written(tmp_path: Path) -> None:
+    rows = [{"response": 'line\nbreak \u2028 "quoted" 😀'}, {"score": 0.1}]
+    storage.write_jsonl(tmp_path / "rows.jsonl", rows)
+    assert storage.read_jsonl(tmp_path / "rows.jsonl") == rows
+
+
+def test_a_line_that_is_still_being_written_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"a": 1}\n{"a": 2}\n{"a": ')
+    assert storage.read_jsonl(path) == [{"a": 1}, {"a": 2}]
+
+
+@pytest.mark.parametrize("line", ["{broken}", "[1, 2]", "", "null"])
+def test_a_line_that_is_no_object_is_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(f'{{"a": 1}}\n{line}\n')
+    with pytest.raises(ValueError, match=r"Line 2 of .*rows.jsonl is no JSON object"):
+        storage.read_jsonl(path)
+
+
+def test_nan_never_reaches_a_summary_file(tmp_path: Path) -> None:
+    path = tmp_path / "summary.json"
+    storage.write_json(path, {"accuracy": 0.5})
+    with pytest.raises(ValueError, match="JSON"):
+        storage.write_json(path, {"accuracy": float("nan")})
+    assert json.loads(path.read_text()) == {"accuracy": 0.5}

@@ -1,0 +1,258 @@
+"""The report of a generated run folder: complete, partial, strange and hostile ones."""
+
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from verl_medu1.evaluate.curves import MAX_POINTS, binned, curves, smoothed, source_styles
+from verl_medu1.evaluate.excerpts import cut, outcomes, show, spread
+from verl_medu1.evaluate.report import model_sentence, write_report
+from verl_medu1.evaluate.run_folder import read_run
+
+HOSTILE = '</div></style></title><script>alert("pwned")</script><img src=x onerror=alert(1)> {{ 7*7 }} $x_{$'
+
+
+class _Page(HTMLParser):
+    """Tags, and the text that a reader sees."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.source = path.read_text(encoding="utf-8")
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(self.source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Callable[[Path], _Page]:
+    def page(run: Path) -> _Page:
+        write_report(run, tmp_path / "out" / "report.html")
+        return _Page(tmp_path / "out" / "report.html")
+
+    return page
+
+
+def test_a_whole_run_is_shown_with_nothing_missing(make_run: Callable, page: Callable) -> None:
+    found = page(make_run(steps=16))
+    assert "Missing" not in found.text
+    assert "Research only; not medical advice." in found.text
+    assert "Qwen2ForCausalLM, 2.5 million parameters" in found.text
+    assert "nothing about medicine" in found.text
+    for kind in ("calculation", "multiple_choice", "open_ended", "overall"):
+        assert kind in found.text
+    assert {"demo_calc", "demo_choice", "demo_open"} <= set(re.findall(r"demo_\w+", found.text))
+    # 6 components, 4 overall metrics, the time of a step, accuracy before and after.
+    assert sum(tag == "img" for tag, _ in found.tags) == 12
+    assert "Step 16" in found.text
+
+
+def test_the_page_needs_no_network_and_no_script(make_run: Callable, page: Callable) -> None:
+    found = page(make_run())
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in found.tags}
+    for _, attributes in found.tags:
+        for name in ("src", "href"):
+            assert attributes.get(name, "#").startswith(("#", "data:image/svg+xml;base64,"))
+        assert not [name for name in attributes if name.startswith("on")]
+    assert "default-src 'none'" in found.source
+
+
+def test_hostile_responses_are_shown_as_text(make_run: Callable, page: Callable) -> None:
+    found = page(make_run(text=HOSTILE))
+    assert "<script" not in found.source
+    assert not [tag for tag, attributes in found.tags if "onerror" in attributes]
+    assert '<script>alert("pwned")</script><img src=x onerror=alert(1)> {{ 7*7 }}' in found.text
+
+
+def test_hostile_names_of_sources_are_shown_as_text(
+    tmp_path: Path, sample: Callable, write_evaluation: Callable, page: Callable
+) -> None:
+    samples = [sample("<b>id</b>", data_source=HOSTILE, answer_type=HOSTILE)]
+    write_evaluation(tmp_path / "run" / "eval" / "before", samples)
+    write_evaluation(tmp_path / "run" / "eval" / "after", samples)
+    found = page(tmp_path / "run")
+    assert "<script" not in found.source
+    assert '<script>alert("pwned")</script>' in found.text
+
+
+MISSING = {
+    "tensorboard": "tensorboard/ has no scalars",
+    "rollouts": "rollouts/ has no step",
+    "eval/before": "eval/before has no evaluation",
+    "eval/after": "eval/after has no evaluation",
+    "config.yaml": "config.yaml is not there",
+}
+SECTIONS = {
+    "tensorboard": "Curves over the training steps",
+    "rollouts": "Training samples across steps",
+    "eval": "Before and after, on held-out questions",
+    "eval/both": "The same held-out question before and after",
+    "config.yaml": "answers per question",
+}
+
+
+@pytest.mark.parametrize("part", MISSING)
+def test_a_missing_part_is_named(make_run: Callable, part: str) -> None:
+    run = make_run(steps=1)
+    (run / part).rename(run.parent / "elsewhere")
+    (sentence,) = read_run(run).missing
+    assert sentence.startswith(MISSING[part])
+
+
+@pytest.mark.parametrize(
+    ("kept", "sections"),
+    [
+        (["tensorboard", "config.yaml"], ["tensorboard", "config.yaml"]),
+        (["rollouts"], ["rollouts"]),
+        (["eval"], ["eval", "eval/both"]),
+        (["eval/after"], ["eval"]),
+        (["config.yaml"], ["config.yaml"]),
+    ],
+)
+def test_what_is_there_is_shown_and_the_rest_named(
+    make_run: Callable, page: Callable, kept: list[str], sections: list[str]
+) -> None:
+    whole = make_run(steps=1)
+    run = whole.with_name("partial")
+    for part in kept:
+        (run / part).parent.mkdir(parents=True, exist_ok=True)
+        (whole / part).rename(run / part)
+    found = page(run)
+    assert [name for name, heading in SECTIONS.items() if heading in found.text] == [
+        name for name in SECTIONS if name in sections
+    ]
+    named = {part for part, sentence in MISSING.items() if f"Missing: {sentence}" in found.text}
+    assert named == {part for part in MISSING if not any(part.startswith(name) for name in kept)}
+
+
+def test_a_running_job_is_shown_as_far_as_it_is(make_run: Callable, page: Callable) -> None:
+    run = make_run(steps=2)
+    (run / "eval" / "after" / "summary.json").unlink()
+    (run / "rollouts" / "3.jsonl").write_text('{"input": "q", "output": "a", "gts": "b"}\n{"input": "half')
+    events = next((run / "tensorboard").iterdir())
+    events.write_bytes(events.read_bytes()[:-7])
+    (run / "progress.json").write_text('{"step": 3, "phase": "rollout", "time": 1750000000.0}')
+    found = page(run)
+    assert "step 3, rollout, 2025-06-15" in found.text
+    assert "Step 3" in found.text
+    assert "1 of 1 samples" in found.text
+
+
+def test_one_step_and_not_a_number_are_drawn(make_run: Callable, page: Callable) -> None:
+    found = page(make_run(steps=1, gradient_norm=float("nan")))
+    assert sum(tag == "img" for tag, _ in found.tags) == 12
+
+
+def test_only_some_of_many_and_long_samples_are_shown(make_run: Callable, page: Callable) -> None:
+    found = page(make_run(steps=20, questions=300, text="x" * 9_000))
+    assert "6 of 20 steps" in found.text
+    assert "more characters" in found.text
+    assert len(found.source) < 1_000_000
+
+
+@pytest.mark.parametrize("name", ["nowhere", "empty"])
+def test_a_folder_of_no_run_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=rf"RUN_DIR .*{name} .*give the run_dir of a training"):
+        write_report(tmp_path / name, tmp_path / "report.html")
+
+
+def test_a_page_that_cannot_be_written_is_one_sentence(make_run: Callable, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"--out .* can't be written"):
+        write_report(make_run(), tmp_path / "file" / "report.html")
+
+
+def test_a_resumed_run_has_each_step_once(make_run: Callable) -> None:
+    run = make_run(steps=2)
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(run / "tensorboard"), filename_suffix=".resumed") as writer:
+        writer.add_scalar("critic/score/mean", 0.125, 2)
+        writer.add_scalar("critic/score/mean", 0.25, 3)
+    series = read_run(run).scalars["critic/score/mean"]
+    assert list(series) == [1, 2, 3]
+    assert (series[2], series[3]) == (0.125, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected", "not_expected"),
+    [
+        (2_457_856, "2.5 million parameters). A model this small shows", "If it is"),
+        (None, "number of parameters unknown). If it is a small model", "this small"),
+        (7_600_000_000, "7,600.0 million parameters).", "small"),
+    ],
+)
+def test_what_a_model_of_this_size_allows_to_say(parameters: int | None, expected: str, not_expected: str) -> None:
+    sentence = model_sentence({"path": "m", "architecture": "Qwen2ForCausalLM", "parameters": parameters})
+    assert expected in sentence
+    assert not_expected not in sentence
+
+
+def test_outcomes_count_questions_and_show_the_first_of_each_kind(sample: Callable) -> None:
+    before = [sample("a", right=False), sample("b", right=False), sample("c", right=True), sample("only before")]
+    after = [sample("a", right=True), sample("b", right=True), sample("c", right=False), sample("only after")]
+    (kind,) = outcomes(before, after)
+    assert kind.answer_type == "calculation"
+    assert kind.counts == {"wrong → right": 2, "right → wrong": 1, "right → right": 0, "wrong → wrong": 0}
+    assert list(kind.first) == ["wrong → right", "right → wrong"]
+    assert "Question a" in kind.first["wrong → right"].question
+    assert not kind.first["wrong → right"].before.right
+    assert kind.first["wrong → right"].after.right
+
+
+def test_a_response_out_of_format_is_shown_whole_with_its_problem() -> None:
+    shown = show({"acc": 0.0}, "I think <answer>B")
+    assert shown.answer == "I think <answer>B"
+    assert shown.problem
+    kept = show({"acc": 1.0, "length": 12.0, "reason": "same letter"}, "<think>Because.</think><answer>B</answer>")
+    assert (kept.reasoning, kept.answer, kept.problem) == ("Because.", "B", "")
+    assert kept.facts == [("why", "same letter"), ("tokens", "12")]
+
+
+@given(st.text(), st.integers(1, 50))
+def test_cut_text_is_a_beginning_and_says_what_it_leaves_out(text: str, limit: int) -> None:
+    shown = cut(text, limit)
+    assert shown.startswith(text[:limit])
+    assert (shown == text) == (len(text) <= limit)
+    if len(text) > limit:
+        assert shown.endswith(f"({len(text) - limit:,} more characters)")
+
+
+@given(st.lists(st.integers(), min_size=1, unique=True).map(sorted), st.integers(2, 9))
+def test_spread_keeps_order_first_and_last(steps: list[int], number: int) -> None:
+    chosen = spread(steps, number)
+    assert chosen == sorted(set(chosen))
+    assert len(chosen) == min(number, len(steps))
+    assert (chosen[0], chosen[-1]) == (steps[0], steps[-1])
+
+
+@given(st.lists(st.floats(-100, 100) | st.just(float("nan")), min_size=1, max_size=40), st.integers(1, 10))
+def test_bins_and_moving_means_stay_within_the_values(values: list[float], points: int) -> None:
+    steps, means = binned(dict(enumerate(values)), points)
+    assert len(steps) == len(means) == min(points, len(values))
+    finite = [value for value in values if np.isfinite(value)]
+    for series in (means, smoothed(np.array(values))):
+        inside = series[np.isfinite(series)]
+        if finite:
+            assert ((inside >= min(finite) - 1e-9) & (inside <= max(finite) + 1e-9)).all()
+        else:
+            assert not inside.size
+
+
+def test_long_runs_are_drawn_with_a_bounded_number_of_points() -> None:
+    scalars = {"reward/a/b/acc/mean": {step: 0.5 for step in range(20_000)}}
+    assert list(source_styles(scalars)) == ["a/b"]
+    assert len(binned(scalars["reward/a/b/acc/mean"])[0]) == MAX_POINTS
+    assert len(curves(scalars)[0].uri) < 100_000

@@ -1,0 +1,177 @@
+import pytest
+
+from reward_score.calculation import judge_calculation, read_gold
+
+LIMITS = {"lower_limit": "23.9761", "upper_limit": "26.4999"}
+
+# D10: answer, right for gold 25.238
+DECIMALS = [
+    *((text, True) for text in (
+        "25.238", "25.2", "25.238.", " 25.238\n", "+25.238", "25", "25.2 mL/min", "25.2mL/min",
+        r"\boxed{25.238}", "$25.238$",
+        "approximately 25", "about 25.2", "~25", "≈25.2", "126/5", r"\frac{126}{5}", "25 1/5", "２５.２３８",
+        "٢٥.٢", "2.5238e1",
+        "2.5238E+01", "2.5238 x 10^1", r"2.5238 \times 10^{1}", "2.5238 × 10¹", "25,2",
+        "**25.2**", "CrCl = 25.2 mL/min", "CrCl = (140 - 87) * 48 / (1.4 * 72) = 25.238",
+        "The answer is 25.2.", "25.2 (25.2)",
+        "Creatinine clearance: 25.2 mL/min (Cockcroft-Gault)", "25\u00a0mL/min", "\u200e25.2\u200f",
+        "23.9761", "26.4999",
+        "FIB-4 index is 25.2", "CHA2DS2-VASc 25", "25.2 mL/min/1.73 m²", "0.0252 thousand",
+    )),
+    *((text, False) for text in (
+        "", "unknown", "-25.2", "−25.2", "- 25.2", "minus 25.2", "23.9760", "26.5000", "2.5238", "252.38",
+        "25,238", "25.2%", "5%",
+        "nan", "inf", "-inf", "NaN", "1e309", "9" * 400, "25.2 or 26", "24, 25, 26", "24-26", "24 to 26",
+        "< 25", "≥ 25",
+        "at least 25", "between 24 and 26", "not 25", "25.2 ± 1", "25/0", "2^25", "x25", "25.2.1", "1,2,25",
+        "25 million",
+        "25 kg (55 lb)", "9/25/2014", "25.2 " * 500, "\ud800",
+    )),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("answer", "correct"), DECIMALS)
+def test_decimals(answer: str, correct: bool) -> None:
+    assert judge_calculation(answer, "25.238", LIMITS).correct is correct
+
+
+@pytest.mark.parametrize(
+    ("answer", "correct"),
+    [("1200", True), ("1,200", True), ("1 200", True), ("1\u202f200", True), ("1'200", True), ("1.200,0", True),
+     ("1,200 mL", True), ("1,200.00", True), (r"$1{,}200$", True), ("1.2 × 10³", True), ("1.2 thousand", True),
+     ("1.200", False), ("1, 200", False), ("12,00", False), ("1,2,00", False), ("1200,1300", False)],
+)  # fmt: skip
+def test_thousands(answer: str, correct: bool) -> None:
+    assert judge_calculation(answer, "1200", {"lower_limit": 1140, "upper_limit": 1260}).correct is correct
+
+
+# D13: the official rule rounds the answer
+@pytest.mark.parametrize(
+    ("answer", "correct"),
+    [("3", True), ("3.0", True), ("2.9", True), ("3.49", True), ("3 points", True), ("3 out of 5", True),
+     ("Score: 3", True), ("3 (moderate risk)", True), ("CURB-65 score is 3", True), ("3.", True),
+     ("2.5", False), ("3.5", False), ("4", False), ("-3", False), ("3%", False), ("3/5", False), ("3 of 4", False)],
+)  # fmt: skip
+def test_integers(answer: str, correct: bool) -> None:
+    assert judge_calculation(answer, "3", {"lower_limit": "3", "upper_limit": "3"}).correct is correct
+    assert judge_calculation(answer, "3", {}).correct is correct
+
+
+@pytest.mark.parametrize(("answer", "correct"), [("0", True), ("0 points", True), ("0.6", False), ("5%", False)])
+def test_zero(answer: str, correct: bool) -> None:
+    assert judge_calculation(answer, "0", {}).correct is correct
+
+
+# D11: answer, right for gold 09/23/2014
+@pytest.mark.parametrize(
+    ("answer", "correct"),
+    [*((text, True) for text in (
+        "09/23/2014", "9/23/2014", "2014-09-23", "2014/9/23", "09-23-2014", "September 23, 2014", "Sept. 23rd, 2014",
+        "23 September 2014", "23 Sep 2014", "**09/23/2014**", r"\boxed{09/23/2014}", "The due date is 09/23/2014.",
+        "Tuesday, September 23, 2014", "09/23/2014 (September 23, 2014)", "０９/２３/２０１４")),
+     *((text, False) for text in (
+        "09/24/2014", "23/09/2014", "9/23/14", "09/23", "2014", "02/30/2014", "09/23/2014 or 09/24/2014",
+        "not 09/23/2014",
+        "N/A", "", "109/23/2014", "09/23/20145", "41905"))],
+)  # fmt: skip
+def test_dates(answer: str, correct: bool) -> None:
+    assert judge_calculation(answer, "09/23/2014", {"lower_limit": "09/23/2014"}).correct is correct
+
+
+# D12: answer, right for gold ('17 weeks', '6 days')
+@pytest.mark.parametrize(
+    ("answer", "correct"),
+    [*((text, True) for text in (
+        "('17 weeks', '6 days')", "('17 weeks','6 days')", '("17 weeks", "6 days")', "(17 weeks, 6 days)",
+        "17 weeks 6 days",
+        "17 weeks and 6 days", "17 weeks, 6 days.", "17w6d", "17 wks 6 d", "17+6", "17 6/7 weeks", "(17, 6)",
+        r"\boxed{17 \text{ weeks } 6 \text{ days}}", "The gestational age is 17 weeks and 6 days.")),
+     *((text, False) for text in (
+        "17 weeks", "6 days", "17 weeks 5 days", "6 weeks 17 days", "125 days", "17.9 weeks", "17-18 weeks", "17", "",
+        "17 weeks 6 days or 18 weeks 0 days", "-17 weeks 6 days"))],
+)  # fmt: skip
+def test_durations(answer: str, correct: bool) -> None:
+    assert judge_calculation(answer, "('17 weeks', '6 days')", {}).correct is correct
+
+
+def test_a_missing_part_of_a_duration_is_zero() -> None:
+    assert judge_calculation("6 days", "('0 weeks', '6 days')", {}).correct
+    assert judge_calculation("2 weeks", "('2 weeks', '0 days')", {}).correct
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "unit", "correct"),
+    [
+        ("500 mg", "0.5", "g", True),
+        ("500 g", "0.5", "g", False),
+        ("0.5 mg", "0.5", "g", False),
+        ("0.5", "0.5", "g", True),
+        ("0.5 g", "0.5 g", None, True),
+        ("500 mg", "0.5 g", None, True),
+        ("25.2 ml / min", "25.2", "mL/min", True),
+        ("1.512 L/h", "25.2", "mL/min", True),
+        ("25.2 kg", "25.2", "mL/min", False),
+        ("25.2 bananas", "25.2", "mL/min", False),
+        ("25.2 mL/min/1.73 m²", "25.2", "mL/min/1.73 m^2", True),
+        ("25.2 mL/min/1.73m2", "25.2", "mL/min per 1.73 m²", True),
+        ("25.2 mL/min", "25.2", "mL/min/1.73 m²", False),
+        ("22.5 kg/m2", "22.5", "kg/m²", True),
+        ("420 msec", "420.5", "ms", True),
+        ("0.42 s", "420.5", "msec", True),
+        ("93.3 mm Hg", "93.3", "mmHg", True),
+        ("12.44 kPa", "93.3", "mmHg", True),
+        ("140.5 mmol/L", "140.5", "mEq/L", False),
+        ("140.5 meq/l", "140.5", "mEq/L", True),
+        ("14.05 mEq/dL", "140.5", "mEq/L", True),
+        ("280.5 mOsm/kg", "280.5", "mOsm/kg", True),
+        ("100.5 IU", "100.5", "IU", True),
+        ("100.5 mg", "100.5", "IU", False),
+        ("1.3%", "1.3", "%", True),
+        ("1.3 percent", "1.3", "percent", True),
+        ("1.3", "1.3", "%", True),
+        ("0.013 mg", "1.3", "%", False),
+        ("1.3%", "1.3%", None, True),
+        ("50%", "0.5", None, True),
+        ("0.5%", "0.5", None, False),
+        ("98.6 °F", "37.1", "°C", True),
+        ("3 points", "3", "points", True),
+        ("3", "3", "points", True),
+    ],
+)
+def test_units(answer: str, gold: str, unit: str | None, correct: bool) -> None:
+    assert judge_calculation(answer, gold, {"unit": unit}).correct is correct
+
+
+@pytest.mark.parametrize("limits", [("-1.9", "-2.1"), (-2.1, -1.9), (float("nan"), None), ("", "nan"), ("x", [])])
+def test_limits_are_sorted_and_bad_ones_replaced_by_five_percent(limits: tuple[object, object]) -> None:
+    # D14, D15
+    spec = {"lower_limit": limits[0], "upper_limit": limits[1], "answer_type": "decimal"}
+    for answer, correct in (("-2", True), ("-1.95", True), ("-2.09", True), ("-1.8", False), ("2", False)):
+        assert judge_calculation(answer, "-2.0", spec).correct is correct
+
+
+def test_tolerance_without_limits() -> None:
+    assert judge_calculation("10.9", "10.5", {}).correct
+    assert not judge_calculation("11.1", "10.5", {}).correct
+    assert judge_calculation("10.4", "10", {"answer_type": "decimal"}).correct
+    assert not judge_calculation("10.6", "10", {}).correct
+
+
+@pytest.mark.parametrize(
+    ("gold", "kind"),
+    [("25.238", ""), ("3", ""), ("-5", ""), ("1,200", ""), ("09/23/2014", "date"), ("2014-09-23", "date"),
+     ("('17 weeks', '6 days')", "duration"), ("17 weeks 6 days", "duration"), ("17w6d", "duration"), ("5 days", "")],
+)  # fmt: skip
+def test_kind_is_inferred(gold: str, kind: str) -> None:
+    assert read_gold(gold).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("gold", "spec"),
+    [("nan", {}), ("inf", {}), ("abc", {}), ("1 or 2", {}), ("02/30/2014", {"answer_type": "date"}),
+     ("5", {"answer_type": "duration"}), ("2.5", {"answer_type": "integer"}), ("5 mg", {"unit": "mL"}),
+     ("25", {"lower_limit": 30, "upper_limit": 40})],
+)  # fmt: skip
+def test_bad_gold_is_named(gold: str, spec: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="ground_truth"):
+        judge_calculation("5", gold, spec)

@@ -1,0 +1,97 @@
+import pytest
+
+from reward_score.multiple_choice import judge_multiple_choice, read_options
+
+OPTIONS = {"A": "Heparin drip", "B": "Start drug", "C": "< 5 mg", "D": "E. coli", "E": "5 mg"}
+
+# D17 and its kin: all of these say B
+SAYS_B = (
+    r"""B|b|B.|(B)|( b )|[B]|**B**|*B*|`B`|"B"|B)|Option B|option (b)|Answer: B|The answer is B.
+The correct answer is: **B**
+\boxed{B}|$\boxed{B}$|\(B\)|\text{B}|\boxed{\text{B}}|The answer is \boxed{B}|Ｂ|（Ｂ）|Ⓑ|Β|В
+B is correct|B is the correct answer
+So, the answer is B|B!|B, B|B\n""".replace("\\n", " ")
+    .replace("\n", "|")
+    .split("|")
+)
+SAYS_B_WITH_OPTIONS = [
+    "Start drug", "start drug.", "B: Start drug", "B. start drug", "(B) Start drug", "B) Start drug", "B Start drug",
+    "B - Start drug", "B – Start drug", "Option B: Start drug", "**B. Start drug**", "The answer is: Start drug",
+    "B. Start the drug today", r"\boxed{B: \text{Start drug}}", "ＳＴＡＲＴ　ＤＲＵＧ",
+]  # fmt: skip
+SAYS_NOTHING = [
+    "", " ", "?", "A or B", "A, B", "A, B, C, D", "A and B", "AB", "A/B", "B or C", "b, c", "a b", "BB",
+    "not B", "Not B",
+    "B is wrong", "B: not this one", "neither", "Both B and C", "Either B or C", "B (or A)",
+    r"\boxed{A}\boxed{B}", "1", "2.",
+    "B-cell lymphoma", "a drug", "A patient with fever", "I think", "bee", "Bad", "Z", "β-blocker", "B" * 3000,
+    "B. Heparin drip", "B: something else", "all of the above", "\ud800",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", SAYS_B)
+@pytest.mark.parametrize("options", [None, OPTIONS])
+def test_letter_in_every_dress(answer: str, options: dict[str, str] | None) -> None:
+    for gold, correct in (("B", True), ("A", False)):
+        verdict = judge_multiple_choice(answer, gold, {"options": options})
+        assert (verdict.correct, verdict.pred) == (correct, "B")
+
+
+@pytest.mark.parametrize("answer", SAYS_B_WITH_OPTIONS)
+def test_text_of_the_option(answer: str) -> None:
+    verdict = judge_multiple_choice(answer, "B", {"options": OPTIONS})
+    assert (verdict.correct, verdict.pred) == (True, "B")
+
+
+@pytest.mark.parametrize("answer", SAYS_NOTHING)
+def test_no_single_choice_is_wrong_whatever_the_gold(answer: str) -> None:
+    for gold in OPTIONS:
+        verdict = judge_multiple_choice(answer, gold, {"options": OPTIONS})
+        assert (verdict.correct, verdict.pred) == (False, "")
+
+
+@pytest.mark.parametrize(
+    ("answer", "letter"),
+    [
+        ("5 mg", "E"),
+        ("< 5 mg", "C"),
+        ("E. coli", "D"),
+        ("D. E. coli", "D"),
+        ("E. 5 mg", "E"),
+        ("e", "E"),
+        ("<5mg", "C"),
+    ],
+)
+def test_signs_and_names_in_option_texts(answer: str, letter: str) -> None:
+    assert judge_multiple_choice(answer, letter, {"options": OPTIONS}).pred == letter
+
+
+@pytest.mark.parametrize("letter", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+def test_any_letter_is_possible(letter: str) -> None:
+    # D18: the release knew only A to N
+    assert judge_multiple_choice(letter.lower(), letter, {}).correct
+    assert judge_multiple_choice(f"({letter})", letter.lower(), {}).correct
+
+
+def test_options_with_the_same_text_are_ambiguous() -> None:
+    options = {"A": "aspirin", "B": "Aspirin", "C": "heparin"}
+    assert not judge_multiple_choice("aspirin", "A", {"options": options}).correct
+    assert judge_multiple_choice("A", "A", {"options": options}).correct
+
+
+@pytest.mark.parametrize(
+    ("gold", "options"),
+    [("E", {"A": "x", "B": "y"}), ("yes", None), ("", None), ("AB", None), ("A or B", None), ("1", None),
+     ("A", {"AA": "x"}), ("A", {"1": "x"}), ("A", [("A", "a", 1)]), ("A", 7), ("A", [{"letter": "A"}]),
+     ("A", [{"letter": "A", "text": "x"}, {"letter": "a", "text": "y"}])],
+)  # fmt: skip
+def test_bad_rows_are_named(gold: str, options: object) -> None:
+    with pytest.raises(ValueError, match=r"ground_truth|options"):
+        judge_multiple_choice("A", gold, {"options": options})
+
+
+def test_options_as_verl_hands_them_over() -> None:
+    np = pytest.importorskip("numpy")
+    items = [{"letter": letter, "text": text} for letter, text in OPTIONS.items()]
+    assert read_options(items) == read_options(np.array(items, dtype=object)) == read_options(OPTIONS) == OPTIONS
+    assert read_options(None) == read_options(np.array([], dtype=object)) == {}

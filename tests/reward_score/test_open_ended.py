@@ -1,0 +1,130 @@
+import pytest
+
+from reward_score.open_ended import judge_open_ended, read_words
+
+LONG = (
+    "Gradenigo's syndrome is characterized by a classic triad of symptoms: persistent ear discharge, facial pain on "
+    "the same side due to trigeminal nerve involvement, and double vision caused by abducens nerve impairment. It "
+    "results from chronic otitis media and mastoiditis that affect the petrous apex of the left temporal bone."
+)
+
+# gold, answer, correct
+TABLE = [
+    (LONG, LONG, True),
+    (LONG, LONG.upper(), True),
+    (LONG, LONG.replace(" ", "\u00a0"), True),
+    (
+        LONG,
+        "A triad of persistent ear discharge, facial pain from trigeminal nerve involvement and double vision from "
+        "abducens nerve impairment, due to chronic otitis media with mastoiditis affecting the petrous apex of the "
+        "temporal bone.",
+        True,
+    ),
+    (LONG, LONG.replace("left", "right"), False),
+    (LONG, LONG.replace("is characterized", "is not characterized"), False),
+    *((LONG, word, False) for word in ("is", "the", "and", "of", "A", "0", "yes", "nerve", "", "?")),
+    *((LONG, " ".join([word] * 50), False) for word in ("nerve", "gradenigo", "the")),
+    (LONG, " ".join(LONG.split()[:8]), False),
+    (LONG, " ".join(LONG.split()[:3]), False),
+    (LONG, LONG + " " + "and many other things that nobody asked for " * 20, False),
+    # D6: negation
+    ("It is not benign.", "It is not benign.", True),
+    ("It is not benign.", "It is benign.", False),
+    ("It is benign.", "It is not benign.", False),
+    ("It is benign.", "It isn't benign.", False),
+    ("It isn't benign.", "It is not benign.", True),
+    ("是良性的", "不是良性的", False),
+    ("No evidence of metastasis", "Evidence of metastasis", False),
+    ("No.", "No", True),
+    ("No.", "Yes.", False),
+    # opposites
+    ("Right hemisection of the cord", "Left hemisection of the cord", False),
+    ("Hypokalemia with metabolic alkalosis today", "Hyperkalemia with metabolic alkalosis today", False),
+    ("benign prostatic hyperplasia", "malignant prostatic hyperplasia", False),
+    # D8: scripts and accents
+    ("糖尿病肾病", "糖尿病肾病。", True),
+    ("糖尿病肾病", "高血压", False),
+    ("Sjögren syndrome", "Sjogren syndrome", True),
+    ("Ménière’s disease", "Meniere's disease", True),
+    # D9: signs, numbers and units are kept
+    ("< 5 mg", "5 mg", False),
+    ("< 5 mg", "<5mg", True),
+    ("≤ 5 mg", "<= 5 mg", True),
+    ("≤ 5 mg", "< 5 mg", False),
+    ("5 mg", "50 mg", False),
+    ("5 mg", "5 g", False),
+    ("1,200 mL", "1200 mL", True),
+    ("-5 mmol", "5 mmol", False),
+    ("none", "0", False),
+    # short verifiable answers
+    ("Myocardial infarction", "myocardial infarction", True),
+    ("Myocardial infarction", "The most likely diagnosis is a myocardial infarction.", True),
+    ("Myocardial infarction", "Acute myocardial infarction", True),
+    ("Myocardial infarction", "Myocardial ischemia", False),
+    ("Myocardial infarction", "infarction", False),
+    ("Myocardial infarction", "Myocardial infarction or pulmonary embolism", False),
+    ("Myocardial infarction", "myocardial myocardial infarction infarction infarction", False),
+    ("Type 1 diabetes mellitus in adults", "Type 2 diabetes mellitus in adults", False),
+    ("valid", "valid", True),
+    ("valid", "invalid", False),
+    ("A. diner", "A. diner", True),
+    ("The", "the", True),
+    # nothing but signs
+    ("< [ [ { } ] ] >", "<[[{}]]>", True),
+    ("[ [ { } ] ]", "[[{}]]", True),
+    ("[ [ { } ] ]", "[[{}}]", False),
+    ("[ [ { } ] ]", "", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("gold", "answer", "correct"), TABLE)
+def test_table(gold: str, answer: str, correct: bool) -> None:
+    verdict = judge_open_ended(answer, gold, {})
+    assert verdict.correct is correct
+    assert 0.0 <= verdict.similarity <= 1.0
+
+
+def test_similarity_orders_answers() -> None:
+    words = LONG.split()
+    similarities = [
+        judge_open_ended(" ".join(words[:count]), LONG, {}).similarity for count in (3, 8, 20, 30, len(words))
+    ]
+    assert similarities == sorted(similarities)
+    assert similarities[-1] == 1.0
+
+
+def test_threshold_is_the_rows_own() -> None:
+    half = " ".join(LONG.split()[:30])
+    assert judge_open_ended(half, LONG, {"threshold": 0.4}).correct
+    assert not judge_open_ended(half, LONG, {"threshold": 0.9}).correct
+
+
+def test_copying_the_question_is_worth_nothing() -> None:
+    question = "Why does Gradenigo's syndrome with persistent ear discharge and facial pain cause double vision?"
+    gold = (
+        "Gradenigo's syndrome with persistent ear discharge and facial pain causes double vision by "
+        "abducens nerve impairment."
+    )
+    assert judge_open_ended(question, gold, {}).correct, "without the question the copy is close enough"
+    copied = judge_open_ended(question, gold, {"question": question})
+    assert (copied.correct, copied.similarity) == (False, 0.0)
+    assert judge_open_ended(gold, gold, {"question": question}).correct
+    assert not judge_open_ended("give aspirin", "give heparin", {"question": "Is heparin or aspirin right?"}).correct
+
+
+def test_the_question_may_hold_the_whole_reference() -> None:
+    question = "Is the lesion benign or malignant?"
+    assert judge_open_ended("benign", "The lesion is benign", {"question": question}).correct is False
+    assert judge_open_ended("The lesion is benign", "The lesion is benign", {"question": question}).correct
+    assert not judge_open_ended("The lesion is malignant", "The lesion is benign", {"question": question}).correct
+
+
+@pytest.mark.parametrize("gold", ["", " ", "\u200b"])
+def test_an_empty_reference_is_an_error(gold: str) -> None:
+    with pytest.raises(ValueError, match="ground_truth"):
+        judge_open_ended("x", gold, {})
+
+
+def test_words_of_a_text() -> None:
+    assert sorted(read_words("The dose is < 1,200.50 mg").counts) == ["1200.5", "<", "dose", "mg"]
+    assert read_words("糖尿病").total == 3

@@ -1,0 +1,55 @@
+"""The wheel: everything `medu1` needs from any folder, and nothing that would get in another package's way."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> zipfile.ZipFile:
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    # A copy, so that the build writes nothing into the checkout.
+    files = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\n")
+    for name in filter(None, files):
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes((ROOT / name).read_bytes())
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, source],
+        check=True,
+    )
+    return zipfile.ZipFile(next(folder.glob("*.whl")))
+
+
+def test_top_level_packages(wheel):
+    tops = {name.split("/")[0] for name in wheel.namelist()}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"verl_medu1", "reward_score"}
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "verl_medu1/config/medu1.yaml",
+        "verl_medu1/config/machine/cpu.yaml",
+        "verl_medu1/recipes/quickstart/recipe.yaml",
+        "verl_medu1/data/prompts.yaml",
+        "verl_medu1/evaluate/templates/",
+    ],
+)
+def test_package_data_is_included(wheel, pattern):
+    assert any(name.startswith(pattern) for name in wheel.namelist())
+
+
+def test_entry_points(wheel):
+    name = next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
+    text = wheel.read(name).decode()
+    assert "medu1 = verl_medu1.plugin" in text
+    assert "medu1 = verl_medu1.cli.app:main" in text

@@ -1,0 +1,74 @@
+"""A run under supervision ends with its reason and leaves nothing behind, shown with real processes."""
+
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from verl_medu1.progress import Progress
+
+# A body that starts a process whose parent exits at once, so that it is an orphan, and prints its number.
+PROGRAM = textwrap.dedent(
+    """
+    import subprocess, sys, time
+    from omegaconf import OmegaConf
+    from verl_medu1.supervise import supervised
+    config = OmegaConf.create({
+        "run_dir": sys.argv[1],
+        "watchdog": {"timeout_s": 50.0, "start_timeout_s": float(sys.argv[2])},
+        "ray_kwargs": {"ray_init": {"runtime_env": {"env_vars": {}}}},
+    })
+    orphan = "import subprocess, sys; print(subprocess.Popen(['sleep', '100'], stdout=subprocess.DEVNULL).pid)"
+    with supervised(config, interval_s=0.1):
+        print(subprocess.run([sys.executable, "-c", orphan], capture_output=True, text=True).stdout, flush=True)
+        BODY
+    """
+)
+
+
+def run(tmp_path: Path, body: str, start_timeout_s: float = 50.0) -> tuple[int, str, int]:
+    """Exit code, standard error and the orphan's number."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.replace("BODY", body), str(tmp_path), str(start_timeout_s)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    return done.returncode, done.stderr, int(done.stdout.split()[0])
+
+
+@pytest.fixture(autouse=True)
+def run_dir(tmp_path):
+    tmp_path.mkdir(exist_ok=True)
+
+
+def test_a_run_that_ends_leaves_no_process(tmp_path):
+    code, _, orphan = run(tmp_path, "pass")
+    assert code == 0
+    assert not psutil.pid_exists(orphan)
+
+
+def test_a_run_that_fails_leaves_no_process(tmp_path):
+    code, error, orphan = run(tmp_path, "raise RuntimeError('broken')")
+    assert code == 1 and "broken" in error
+    assert not psutil.pid_exists(orphan)
+
+
+def test_a_run_without_progress_is_ended_with_the_reason(tmp_path):
+    started = time.monotonic()
+    code, error, orphan = run(tmp_path, "time.sleep(100)", start_timeout_s=1.0)
+    assert code == 3
+    assert "no progress for 1 s in phase 'start' of step 0" in error and "watchdog.start_timeout_s" in error
+    assert time.monotonic() - started < 60
+    assert not psutil.pid_exists(orphan)
+
+
+def test_progress_is_what_was_reported_last(tmp_path):
+    progress = Progress(tmp_path)
+    progress.report(1, "rollout")
+    progress.report(2, "update")
+    assert (progress.read()["step"], progress.read()["phase"]) == (2, "update")

@@ -1,0 +1,40 @@
+"""The `medu1` command: one typer app, one module per subcommand."""
+
+import sys
+
+import typer
+
+from verl_medu1.cli import evaluate, model, prepare, quickstart, report, score, train, validate
+
+app = typer.Typer(
+    help="Train, score and evaluate medical reasoning models (research only; not medical advice).",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for name, command in {
+    "quickstart": quickstart.quickstart,
+    "prepare": prepare.prepare,
+    "validate": validate.validate,
+    "score": score.score,
+    "eval": evaluate.evaluate,
+    "report": report.report,
+}.items():
+    app.command(name)(command)
+app.add_typer(model.app, name="model")
+PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+app.command("train", context_settings=PASS_THROUGH)(train.train)
+app.command("sft", context_settings=PASS_THROUGH)(train.sft)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake becomes one line on stderr and exit code 2."""
+    try:
+        app()
+    except ValueError as error:
+        print(f"medu1: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""`medu1 quickstart`: the whole way from questions to a report, as a row of ordinary medu1 commands."""
+
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from enum import StrEnum
+from itertools import count
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Engine(StrEnum):
+    """verl's names of the training engines: Megatron, and the data-parallel one (FSDP2)."""
+
+    megatron = "megatron"
+    dp = "dp"
+
+
+def _layout(engine: Engine, tp: int, pp: int) -> list[str]:
+    if engine == Engine.dp:
+        return ["model_engine=dp"]
+    key = "actor_rollout_ref.actor.megatron"
+    return [
+        f"{key}.tensor_model_parallel_size={tp}",
+        f"{key}.pipeline_model_parallel_size={pp}",
+        f"trainer.n_gpus_per_node={max(2, tp * pp)}",
+    ]
+
+
+def _steps(out: Path, layout: list[str], seed: int) -> Iterator[tuple[str, list[str]]]:
+    """What is done next, and the arguments of the medu1 command that does it."""
+    from verl_medu1.checkpoints import newest_model
+
+    data, test, model = str(out / "data"), str(out / "data" / "test.parquet"), str(out / "model")
+    yield "questions of three answer types", ["prepare", "--source", "quickstart", "--seed", str(seed), "--out", data]
+    yield "a small Qwen2, at random", ["model", "tiny", "--data", data, "--seed", str(seed), "--out", model]
+    files = f"data.train_files={data}/warmup.parquet"
+    yield (
+        "warm-up on worked answers",
+        ["sft", "sft_recipe=quickstart", f"run_dir={out}/warmup", f"model.path={model}", files],
+    )
+    warm = str(newest_model(out / "warmup"))
+    yield "evaluation before", ["eval", "--model", warm, "--data", test, "--out", f"{out}/eval/before"]
+    keys = [f"run_dir={out}", f"actor_rollout_ref.model.path={warm}", f"data.seed={seed + 1}"]
+    yield "reinforcement learning", ["train", "recipe=quickstart", *keys, *layout]
+    trained = str(newest_model(out))
+    yield "evaluation after", ["eval", "--model", trained, "--data", test, "--out", f"{out}/eval/after"]
+    yield "before and after", ["eval", "--compare", f"{out}/eval/before", f"{out}/eval/after"]
+    yield "report", ["report", str(out)]
+
+
+def quickstart(
+    out: Annotated[Path, typer.Option(help="Folder for all that is written.")] = Path("outputs/quickstart"),
+    engine: Annotated[Engine, typer.Option(help="Training engine: megatron, or dp (FSDP2).")] = Engine.megatron,
+    tp: Annotated[int, typer.Option(help="Tensor-parallel size of Megatron.")] = 2,
+    pp: Annotated[int, typer.Option(help="Pipeline-parallel size of Megatron.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the questions, the model and the order of the rows.")] = 0,
+) -> None:
+    """Train a small model from nothing on this machine, through the production stack, and report what it learned."""
+    if out.exists():
+        kept = next(name for n in count(1) if not (name := out.with_name(f"{out.name}-{n}")).exists())
+        out.rename(kept)
+        typer.echo(f"{out} existed; it is {kept} now.")
+    started = time.monotonic()
+    for title, arguments in _steps(out, _layout(engine, tp, pp), seed):
+        minutes, seconds = divmod(int(time.monotonic() - started), 60)
+        typer.secho(f"\n[{minutes}:{seconds:02d}] {title}\n$ medu1 {shlex.join(arguments)}", bold=True)
+        code = subprocess.run([sys.executable, "-m", "verl_medu1.cli.app", *arguments]).returncode
+        if code:
+            raise typer.Exit(code)
+    minutes, seconds = divmod(int(time.monotonic() - started), 60)
+    typer.secho(f"\n[{minutes}:{seconds:02d}] done; the report is {out / 'report.html'}", bold=True)

@@ -1,0 +1,171 @@
+"""`medu1 score`: scores responses in a file and shows the result by data source."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+COMPONENTS = ("score", "acc", "format", "similarity", "error")
+
+
+def score(
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="JSONL or parquet with data_source, response, ground_truth [, extra_info]; - is JSONL on stdin."
+        ),
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per row instead of the table.")
+    ] = False,
+    explain: Annotated[
+        str | None,
+        typer.Option(metavar="ROW", help="Show what was read in one row, by row_id or position from 0, and why."),
+    ] = None,
+    scheme: Annotated[str, typer.Option(help="How a verdict becomes a score.")] = "gated_binary",
+) -> None:
+    """Score responses: a table by data source and component, or JSONL."""
+    from reward_score.schemes import find_scheme
+
+    find_scheme(scheme)
+    rows = read_rows(file)
+    if explain is not None:
+        _print_explanation(*_find_row(rows, explain, file), scheme)
+    elif as_json:
+        for index, row in rows:
+            print(json.dumps({"row": row_id(index, row), **_score_row(index, row, scheme)}))
+    else:
+        _print_table([_score_row(index, row, scheme) | {"source": str(row["data_source"])} for index, row in rows])
+
+
+def read_rows(file: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Reads the rows of a JSONL or parquet file, or of JSONL on standard input (`-`), with their position.
+
+    Raises:
+        ValueError: The file is missing, is of neither kind, or a row can't be read.
+    """
+    path = Path(file)
+    if file == "-":
+        yield from _read_jsonl(sys.stdin.buffer, "standard input")
+    elif not path.is_file():
+        raise ValueError(f"FILE {file!r} does not exist: give a JSONL or parquet file")
+    elif path.suffix == ".parquet":
+        yield from _read_parquet(path)
+    elif path.suffix in (".jsonl", ".ndjson"):
+        with path.open("rb") as lines:
+            yield from _read_jsonl(lines, file)
+    else:
+        raise ValueError(f"FILE {file!r} must end in .jsonl or .parquet")
+
+
+def row_gold(index: int, row: Mapping[str, Any]) -> Any:
+    """The gold answer: column `ground_truth`, or `reward_model.ground_truth` as verl has it."""
+    if "ground_truth" in row:
+        return row["ground_truth"]
+    reward_model = row.get("reward_model")
+    if isinstance(reward_model, Mapping) and "ground_truth" in reward_model:
+        return reward_model["ground_truth"]
+    raise ValueError(
+        f"row {index} has no column 'ground_truth' (nor reward_model.ground_truth): it has {', '.join(row)}"
+    )
+
+
+def row_column(index: int, row: Mapping[str, Any], name: str) -> Any:
+    """The value of a column that every row must have."""
+    if name not in row:
+        raise ValueError(f"row {index} has no column {name!r}: it has {', '.join(row)}")
+    return row[name]
+
+
+def row_id(index: int, row: Mapping[str, Any]) -> str:
+    """The id in extra_info, else the position in the file."""
+    info = row.get("extra_info")
+    stated = info.get("row_id") if isinstance(info, Mapping) else None
+    return str(index if stated is None else stated)
+
+
+def _read_parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        index = 0
+        for batch in pq.ParquetFile(path).iter_batches(batch_size=1000):
+            for row in batch.to_pylist():
+                yield index, row
+                index += 1
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"FILE {str(path)!r} is not a readable parquet file: {str(error).splitlines()[0]}") from None
+
+
+def _read_jsonl(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    index = 0
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"{name}, line {number}: not JSON in UTF-8 ({error})") from None
+        if not isinstance(row, dict):
+            raise ValueError(f"{name}, line {number}: must be an object with named columns, not {type(row).__name__}")
+        yield index, row
+        index += 1
+
+
+def _score_row(index: int, row: Mapping[str, Any], scheme: str) -> dict[str, Any]:
+    from reward_score import compute_score
+
+    source, response = row_column(index, row, "data_source"), row_column(index, row, "response")
+    return {**compute_score(source, response, row_gold(index, row), row.get("extra_info"), scheme=scheme)}
+
+
+def _find_row(rows: Iterable[tuple[int, dict[str, Any]]], wanted: str, file: str) -> tuple[int, dict[str, Any]]:
+    for index, row in rows:
+        if wanted in (str(index), row_id(index, row)):
+            return index, row
+    raise ValueError(f"--explain {wanted!r}: no row of {file} has that row_id or position")
+
+
+def _print_explanation(index: int, row: Mapping[str, Any], scheme: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from reward_score import parse_response
+
+    result = _score_row(index, row, scheme)
+    response = parse_response(str(row["response"]))
+    table = Table("row", row_id(index, row), title="What was read, and why it was judged so")
+    answer = "(none)" if response.answer is None else response.answer
+    for name, value in {
+        "data source": row["data_source"],
+        "reasoning": f"{len(response.reasoning.split())} words",
+        "answer": answer,
+        "form": "well-formed" if response.well_formed else response.problem,
+        "gold": row_gold(index, row),
+        "read as": result["pred"],
+        "reason": result["reason"],
+        **{name: f"{result[name]:g}" for name in COMPONENTS},
+    }.items():
+        table.add_row(name, Text(str(value)))
+    Console().print(table)
+
+
+def _print_table(results: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if not results:
+        raise ValueError("FILE has no rows")
+    table = Table("data source", "rows", *COMPONENTS)
+    sources = sorted({result["source"] for result in results})
+    groups = {source: [result for result in results if result["source"] == source] for source in sources}
+    for source, group in {**groups, "all": results}.items() if len(sources) > 1 else groups.items():
+        means = [f"{sum(result[name] for result in group) / len(group):.3f}" for name in COMPONENTS]
+        table.add_row(Text(source), str(len(group)), *means)
+    Console().print(table)

@@ -1,0 +1,185 @@
+"""Which samples a report shows, chosen by rule and never by hand, and how they are cut."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reward_score import parse_response
+from verl_medu1.evaluate.scoring import Sample
+from verl_medu1.evaluate.storage import read_jsonl
+from verl_medu1.evaluate.summary import group_by, question_key
+
+MAX_CHARACTERS = 4000  # of each text shown
+MAX_STEPS = 6
+MAX_SOURCES = 8
+# (right before, right after)
+OUTCOME_NAMES = {
+    (False, True): "wrong → right",
+    (True, False): "right → wrong",
+    (True, True): "right → right",
+    (False, False): "wrong → wrong",
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One response, ready for the page. Texts are plain: the template escapes them."""
+
+    reasoning: str
+    answer: str  # the whole response where the format was not kept
+    problem: str  # what is wrong with the format, "" if nothing
+    right: bool
+    facts: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The same question before and after training."""
+
+    data_source: str
+    question: str
+    gold: str
+    budget: str
+    before: Shown
+    after: Shown
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """How many questions of an answer type went from wrong to right, and so on, with the first of each kind."""
+
+    answer_type: str
+    counts: dict[str, int]
+    first: dict[str, Pair]
+
+
+@dataclass(frozen=True)
+class StepExcerpt:
+    """Samples of one training step."""
+
+    step: int
+    total: int
+    samples: list[dict[str, Any]]
+
+
+def cut(text: str, limit: int = MAX_CHARACTERS) -> str:
+    """The text, or its first `limit` characters and how many were left out.
+
+    Example:
+        >>> cut("abcdef", 4)
+        'abcd … (2 more characters)'
+    """
+    return text if len(text) <= limit else f"{text[:limit]} … ({len(text) - limit:,} more characters)"
+
+
+def budget_text(sample: Mapping[str, Any]) -> str:
+    """The length budget in words; empty without one."""
+    mode = sample.get("budget_mode", "none")
+    words = {"exact": "exactly {} tokens", "max": "at most {} tokens"}
+    return words[mode].format(sample["budget_tokens"]) if mode in words else ""
+
+
+def _facts(sample: Mapping[str, Any]) -> list[tuple[str, str]]:
+    has_budget = sample.get("has_budget", sample.get("budget_mode") != "none")
+    values = {
+        "answer read": sample.get("pred"),
+        "why": sample.get("reason"),
+        "reward": sample.get("score"),
+        "tokens": sample.get("length"),
+        "from budget": sample.get("budget_distance") if has_budget else None,
+        "cut off": "by the limit of tokens" if sample.get("truncated") else None,
+        "error": "the scorer could not judge this" if sample.get("error") else None,
+    }
+    texts = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in values.items()}
+    return [(name, cut(text, 200)) for name, text in texts.items() if values[name] not in (None, "")]
+
+
+def show(sample: Mapping[str, Any], response: str) -> Shown:
+    """Split a response and collect what was found of it.
+
+    Args:
+        sample: a row of samples.jsonl or of a rollout dump; facts that are not there are left out.
+        response: the text of the response.
+    """
+    parsed = parse_response(response)
+    return Shown(
+        reasoning=cut(parsed.reasoning) if parsed.well_formed else "",
+        answer=cut(parsed.answer if parsed.well_formed and parsed.answer else response),
+        problem=parsed.problem,
+        right=float(sample.get("acc", 0)) > 0,
+        facts=_facts(sample),
+    )
+
+
+def _question_text(prompt: Sequence[Mapping[str, str]]) -> str:
+    return "\n\n".join(message["content"] for message in prompt if message["role"] != "system")
+
+
+def outcomes(before: Sequence[Sample], after: Sequence[Sample]) -> list[Outcomes]:
+    """Per answer type: how questions moved between right and wrong, with the first question of each kind.
+
+    Of each question the first sample counts. Questions that only one evaluation answered are left out.
+    """
+    old = {question_key(sample): sample for sample in before if sample["sample"] == 0}
+    new = [sample for sample in after if sample["sample"] == 0 and question_key(sample) in old]
+    found = []
+    for answer_type, samples in group_by(new, "answer_type").items():
+        moves: dict[str, list[Pair]] = {name: [] for name in OUTCOME_NAMES.values()}
+        counts = dict.fromkeys(moves, 0)
+        for sample in samples:
+            earlier = old[question_key(sample)]
+            name = OUTCOME_NAMES[earlier["acc"] > 0, sample["acc"] > 0]
+            counts[name] += 1
+            if not moves[name]:
+                moves[name].append(_pair(earlier, sample))
+        found.append(Outcomes(answer_type, counts, {name: pairs[0] for name, pairs in moves.items() if pairs}))
+    return found
+
+
+def _pair(before: Sample, after: Sample) -> Pair:
+    return Pair(
+        data_source=after["data_source"],
+        question=cut(_question_text(after["prompt"])),
+        gold=cut(str(after["ground_truth"]), 500),
+        budget=budget_text(after),
+        before=show(before, before["response"]),
+        after=show(after, after["response"]),
+    )
+
+
+def spread(steps: Sequence[int], number: int = MAX_STEPS) -> list[int]:
+    """At most `number` of the steps, evenly spread, the first and the last included.
+
+    Example:
+        >>> spread([1, 2, 3, 4, 5, 6, 7, 8, 9], 3)
+        [1, 5, 9]
+    """
+    if len(steps) <= number:
+        return list(steps)
+    return [steps[round(i * (len(steps) - 1) / (number - 1))] for i in range(number)]
+
+
+def step_excerpts(rollouts: Mapping[int, Path]) -> list[StepExcerpt]:
+    """The first sample of each data source, of at most `MAX_STEPS` training steps.
+
+    Args:
+        rollouts: verl's rollout dumps by step; only those that are shown are read.
+    """
+    excerpts = []
+    for step in spread(list(rollouts)):
+        rows = read_jsonl(rollouts[step])
+        first: dict[str, dict[str, Any]] = {}
+        for row in rows:
+            first.setdefault(str(row.get("data_source", "all sources")), row)
+        samples = [
+            {
+                "data_source": source,
+                "question": cut(row["input"]),
+                "gold": cut(str(row.get("gts")), 500),
+                "response": show(row, row["output"]),
+            }
+            for source, row in list(sorted(first.items()))[:MAX_SOURCES]
+        ]
+        excerpts.append(StepExcerpt(step, len(rows), samples))
+    return excerpts

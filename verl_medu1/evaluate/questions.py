@@ -1,0 +1,108 @@
+"""Prepared parquet becomes questions; what is wrong with the file is said before anything is started."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from reward_score import known_sources
+from verl_medu1.length import BUDGET_MODES
+
+COLUMNS = ("data_source", "prompt", "reward_model", "extra_info")
+EXTRA_FIELDS = ("row_id", "budget_mode", "budget_tokens")
+HOW_TO_PREPARE = "prepare the file with `medu1 prepare`"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One row of prepared data."""
+
+    row_id: str
+    data_source: str
+    prompt: list[dict[str, str]]  # chat messages: role and content
+    ground_truth: str
+    extra_info: dict[str, Any]  # as the scorers get it: options, limits, unit
+
+    @property
+    def budget_mode(self) -> str:
+        return self.extra_info["budget_mode"]
+
+    @property
+    def budget_tokens(self) -> int:
+        return self.extra_info["budget_tokens"]
+
+
+def _fields(schema: pa.Schema, column: str) -> set[str]:
+    kind = schema.field(column).type
+    return {field.name for field in kind} if pa.types.is_struct(kind) else set()
+
+
+def _check_schema(schema: pa.Schema, path: Path) -> None:
+    missing = [name for name in COLUMNS if name not in schema.names]
+    if not missing:
+        missing = [f"extra_info.{name}" for name in EXTRA_FIELDS if name not in _fields(schema, "extra_info")]
+        missing += [f"reward_model.{name}" for name in ("ground_truth",) if name not in _fields(schema, "reward_model")]
+    if missing:
+        raise ValueError(f"{path} has no column {', '.join(missing)}; {HOW_TO_PREPARE}.")
+
+
+def read_questions(path: Path) -> list[Question]:
+    """Read prepared questions.
+
+    Args:
+        path: parquet as `medu1 prepare` writes it.
+
+    Returns:
+        One question per row, in the file's order.
+
+    Raises:
+        ValueError: the file is missing, no parquet, empty, without a column that is needed, has a data source
+            without a scorer, a row twice, or a budget that is none.
+    """
+    if not path.is_file():
+        raise ValueError(f"--data {path} does not exist; {HOW_TO_PREPARE}.")
+    try:
+        table = pq.ParquetFile(path)
+    except pa.ArrowException as error:
+        raise ValueError(f"--data {path} is no parquet file ({error}); {HOW_TO_PREPARE}.") from None
+    _check_schema(table.schema_arrow, path)
+    questions = [
+        Question(
+            row_id=row["extra_info"]["row_id"],
+            data_source=row["data_source"],
+            prompt=row["prompt"],
+            ground_truth=row["reward_model"]["ground_truth"],
+            extra_info=row["extra_info"],
+        )
+        for row in table.read(columns=list(COLUMNS)).to_pylist()
+    ]
+    if not questions:
+        raise ValueError(f"--data {path} has no rows; {HOW_TO_PREPARE}.")
+    _check_rows(questions, path)
+    return questions
+
+
+def _check_rows(questions: list[Question], path: Path) -> None:
+    known = known_sources()
+    seen: set[tuple[str, str]] = set()
+    for question in questions:
+        if question.data_source not in known:
+            raise ValueError(
+                f"{path} has data_source {question.data_source!r}, which has no scorer; known are {', '.join(known)}."
+            )
+        key = (question.data_source, question.row_id)
+        if key in seen:
+            raise ValueError(f"{path} has the row_id {key[1]!r} of {key[0]} twice; {HOW_TO_PREPARE}.")
+        seen.add(key)
+        if question.budget_mode not in BUDGET_MODES:
+            raise ValueError(
+                f"{path} has budget_mode {question.budget_mode!r} in row {question.row_id!r}; "
+                f"choose one of {', '.join(BUDGET_MODES)}."
+            )
+        if question.budget_mode != "none" and question.budget_tokens < 1:
+            raise ValueError(
+                f"{path} has budget_tokens {question.budget_tokens} in row {question.row_id!r}; "
+                "a budget needs at least one token."
+            )

@@ -1,0 +1,47 @@
+"""A question and a response become a sample: the verdict, the length and the distance from the budget."""
+
+from typing import Any, NamedTuple
+
+from reward_score import compute_score
+from verl_medu1.evaluate.questions import Question
+from verl_medu1.length import budget_distance
+
+Sample = dict[str, Any]
+
+
+class Response(NamedTuple):
+    """One generated answer."""
+
+    text: str  # without special tokens, as the scorers see it in training
+    length: int  # tokens, the end token included, as training counts
+    truncated: bool  # ended by the limit of tokens, not by the model
+
+
+def score_response(question: Question, response: Response, number: int) -> Sample:
+    """Score one response.
+
+    Args:
+        question: what was asked.
+        response: what was answered.
+        number: which of the question's samples this is, from 0.
+
+    Returns:
+        One row of samples.jsonl: `row_id`, `sample`, `data_source`, `prompt`, `ground_truth`, `response`, all keys of
+        `reward_score.compute_score`, `length` (tokens), `truncated` (0 or 1), `budget_mode`, `budget_tokens` and
+        `budget_distance` (tokens; |L - N| for "exact", max(0, L - N) for "max", 0 without a budget).
+    """
+    verdict = compute_score(question.data_source, response.text, question.ground_truth, question.extra_info)
+    return {
+        "row_id": question.row_id,
+        "sample": number,
+        "data_source": question.data_source,
+        "prompt": question.prompt,
+        "ground_truth": question.ground_truth,
+        "response": response.text,
+        **verdict,
+        "length": response.length,
+        "truncated": float(response.truncated),
+        "budget_mode": question.budget_mode,
+        "budget_tokens": question.budget_tokens,
+        "budget_distance": float(budget_distance(response.length, question.budget_mode, question.budget_tokens)),
+    }

@@ -1,0 +1,84 @@
+"""The files of an evaluation: samples.jsonl and summary.json."""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+SAMPLES = "samples.jsonl"
+SUMMARY = "summary.json"
+
+
+def _replace(path: Path, lines: Iterable[str]) -> None:
+    # Whoever reads the folder meanwhile sees the old file or the new one, never a half.
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.writelines(lines)
+    os.replace(temporary, path)
+
+
+def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Write one JSON object per line; the file appears whole.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "rows.jsonl"
+        >>> write_jsonl(path, [{"score": 1.0}])
+        >>> read_jsonl(path)
+        [{'score': 1.0}]
+    """
+    _replace(path, (json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """Read one JSON object per line; a last line without its end, which somebody is still writing, is left out.
+
+    Raises:
+        ValueError: a line that is no JSON object.
+    """
+    rows = []
+    with open(path, encoding="utf-8", errors="replace") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith("\n"):
+                break
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                row = None
+            if not isinstance(row, dict):
+                raise ValueError(f"Line {number} of {path} is no JSON object; write the file again.")
+            rows.append(row)
+    return rows
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write one JSON object; the file appears whole. NaN is refused, because JSON has none."""
+    _replace(path, [json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n"])
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read one JSON object.
+
+    Raises:
+        ValueError: the file holds something else.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} is no JSON object; write the file again.")
+    return value
+
+
+def read_evaluation(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The summary and the samples that `medu1 eval --out FOLDER` wrote.
+
+    Raises:
+        ValueError: the folder has no evaluation, or a file of it cannot be read.
+    """
+    for name in (SUMMARY, SAMPLES):
+        if not (folder / name).is_file():
+            raise ValueError(f"{folder} has no {name}; make it with `medu1 eval --out {folder}`.")
+    return read_json(folder / SUMMARY), read_jsonl(folder / SAMPLES)

@@ -1,0 +1,51 @@
+"""Supervised warm-up: `medu1 sft` and `python -m verl_medu1.sft`, verl's SFT trainer on our configuration."""
+
+import os
+import socket
+import sys
+
+import hydra
+from omegaconf import DictConfig, open_dict
+
+from verl_medu1.checks import check_files, require_verl
+
+
+def _be_the_only_process() -> None:
+    """What torchrun would set for one process; a run under torchrun keeps its own."""
+    if "RANK" in os.environ:
+        return
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+
+
+@hydra.main(config_path="config", config_name="sft", version_base="1.3")
+def _main(config: DictConfig) -> None:
+    try:
+        check_files({"data.train_files": config.data.train_files}, columns=[config.data.messages_key])
+        check_files({"data.val_files": config.data.val_files}, columns=[config.data.messages_key])
+    except ValueError as error:
+        print(f"medu1: {error}", file=sys.stderr)
+        sys.exit(2)
+    with open_dict(config):
+        config.run_dir = os.path.abspath(config.run_dir)
+    os.environ["TENSORBOARD_DIR"] = os.path.join(config.run_dir, "tensorboard")
+    _be_the_only_process()
+    from verl.trainer.sft_trainer import run_sft
+
+    run_sft(config)
+
+
+def main() -> None:
+    """Compose the configuration from the command line and train."""
+    try:
+        require_verl()
+    except ValueError as error:
+        print(f"medu1: {error}", file=sys.stderr)
+        sys.exit(2)
+    _main()
+
+
+if __name__ == "__main__":
+    main()
