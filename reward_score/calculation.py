@@ -13,7 +13,7 @@ from typing import Any
 
 from reward_score.calendar_time import read_date, read_duration
 from reward_score.quantity import Quantity, normalise_unit, read_quantity
-from reward_score.units import convert, is_same_unit
+from reward_score.units import convert, is_same_unit, is_unit
 from reward_score.verdict import Verdict, right, wrong
 
 KINDS = ("decimal", "integer", "date", "duration")
@@ -135,9 +135,10 @@ def _in_unit(quantity: Quantity, unit: str, is_integer: bool) -> float | None:
         if quantity.unit != "%":
             return quantity.value
         return None if is_integer else quantity.value / 100
-    if not quantity.unit or is_same_unit(quantity.unit, unit):
+    stated = quantity.unit or (quantity.aside if is_unit(quantity.aside) else "")
+    if not stated or is_same_unit(stated, unit):
         return quantity.value
-    return convert(quantity.value, quantity.unit, unit)
+    return convert(quantity.value, stated, unit)
 
 
 def _limits(spec: Mapping[str, Any], gold: Gold) -> tuple[float, float]:

@@ -20,7 +20,7 @@ _LEAD_IN = frozenset(
     "is are would should be so therefore thus hence".split()
 )
 _TRAIL_OUT = frozenset("is are the correct best right final answer option choice one".split())
-_LETTER = re.compile(r"[\s(\[{<\"'*_#]*([A-Za-z])(?![A-Za-z0-9'])[)\]}>\"'*_]*")
+_LETTER = re.compile(r"[\s(\[{<\"'*_#]*([A-Za-z])(?![A-Za-z0-9]|'[A-Za-z])[)\]}>\"'*_]*")
 _DELIMITER = re.compile(r"\s*(?:[.:;,=/]|-(?=\s)|--)")
 # A letter that stands alone; the article "a" before a word is none.
 _LONE_LETTER = re.compile(r"(?<![A-Za-z0-9'])(?:[A-Zb-z]|a(?!\s+[A-Za-z]))(?![A-Za-z0-9'])")
@@ -169,7 +169,7 @@ def _without_lead_in(text: str) -> str:
     while text:
         word, _, rest = text.partition(" ")
         head, colon, tail = word.partition(":")
-        if head.strip("*_,.").casefold() not in _LEAD_IN:
+        if head.strip("*_,.").casefold() not in _LEAD_IN and word.strip(":="):
             return text
         text = f"{tail} {rest}".strip() if colon else rest.strip()
     return text

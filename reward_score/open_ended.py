@@ -34,17 +34,35 @@ _COMBINING = re.compile("[\u0300-\u036f]")
 _CLAUSE_END = frozenset(".;:!?,\u3001\u3002") | {"but"}
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 
-_NEGATIONS = frozenset(
+_GREEK = str.maketrans({"\u03b1": "alpha", "\u03b2": "beta", "\u03b3": "gamma", "\u03b4": "delta", "\u03ba": "kappa"})
+
+
+def _fold(token: str) -> str:
+    """One spelling per word and number: no plural s, no thousands separators, no trailing zeros."""
+    if token[-1] == "s" and len(token) > 3 and token[-2] not in "sui":
+        return token[:-1]
+    if "," not in token and "." not in token:
+        return token
+    if _THOUSANDS.fullmatch(token):
+        token = token.replace(",", "")
+    return token.rstrip("0").rstrip(".") if "." in token[:-1] and "," not in token else token
+
+
+def _folded(words: str) -> frozenset[str]:
+    return frozenset(map(_fold, words.split()))
+
+
+_NEGATIONS = _folded(
     """not no never none neither nor without cannot non absent absence denies lacks lack
-    \u4e0d \u65e0 \u6ca1 \u975e \u672a""".split()
+    \u4e0d \u65e0 \u6ca1 \u975e \u672a"""
 )
 # Words that carry no finding: function words, and what answers are wrapped in.
-_STOP_WORDS = frozenset(
+_STOP_WORDS = _folded(
     """a an the of is are was were be been being am it its this that these those there here and or as at by for
     from in into on onto to with which who whom whose what when where do does did has have had he she they them
     his her their we you i me my your our will would can could may might shall should s t also both such than
     then so if thus hence therefore very due answer correct option choice most likely probable probably
-    diagnosis patient patients condition case based given final indicates suggests called known termed""".split()
+    diagnosis patient patients condition case based given final indicates suggests called known termed"""
 )
 _OPPOSITES = (
     "left right", "increase decrease", "increases decreases", "increased decreased", "increasing decreasing",
@@ -59,7 +77,7 @@ _OPPOSITES = (
 def _opposite_words() -> dict[str, set[str]]:
     table: dict[str, set[str]] = {}
     for pair in _OPPOSITES:
-        one, other = pair.split()
+        one, other = map(_fold, pair.split())
         table.setdefault(one, set()).add(other)
         table.setdefault(other, set()).add(one)
     return table
@@ -92,8 +110,9 @@ class Words:
 def judge_open_ended(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict:
     """Judges free text by F1 = 2 |A ∩ G| / (|A| + |G|) over multisets of content words.
 
-    Text is compared in NFKC, case folded, without accents and function words, with numbers, `<`, `%`, signs and units
-    kept, and CJK by character. Repeating a word gains nothing, and what the reference lacks costs precision.
+    Text is compared in NFKC, case folded, without accents, plural s and function words, with numbers, `<`, `%`, signs
+    and units kept, Greek letters by name, and CJK by character. Repeating a word gains nothing, and what the
+    reference lacks costs precision.
     Where the question is known, both overlaps are also taken over the words that it lacks, and the smaller ones
     count: copying the question is worth nothing.
     Long references pass if F1 and recall reach `threshold`. Short ones (at most `SHORT_WORDS` content words) pass at
@@ -202,22 +221,16 @@ def _tokens(text: str) -> list[str]:
         pattern = _ASCII_TOKEN
     else:
         pattern = _TOKEN
-        text = _without_accents(unicode_plain(text))
-    text = text.casefold().replace("n't", " not").replace("<=", "\u2264").replace(">=", "\u2265")
+        text = _without_accents(unicode_plain(text)).translate(_GREEK)
+    text = text.casefold().replace("n't", " not").replace(" percent", "%")
+    text = text.replace("<=", "\u2264").replace(">=", "\u2265")
     if "\u2264" in text or "\u2265" in text:
         pattern = _TOKEN
-    return [_number(token) if "," in token or "." in token else token for token in pattern.findall(text)]
+    return [_fold(token) for token in pattern.findall(text)]
 
 
 def _without_accents(text: str) -> str:
     return unicodedata.normalize("NFC", _COMBINING.sub("", unicodedata.normalize("NFD", text)))
-
-
-def _number(token: str) -> str:
-    """One spelling per number: without thousands separators and trailing zeros."""
-    if _THOUSANDS.fullmatch(token):
-        token = token.replace(",", "")
-    return token.rstrip("0").rstrip(".") if "." in token[:-1] and "," not in token else token
 
 
 def _contradiction(words: Words, reference: Words) -> str:

@@ -27,7 +27,7 @@ _OUT_OF = re.compile(r"(?:points?\s+)?\bout\s+of\s+(?:a\s+(?:possible\s+)?)?\d+"
 _FRACTION = re.compile(
     r"(?<![\d./,^])(?:(\d{1,15})\s+)?(\d{1,15}(?:\.\d{1,15})?)\s*/\s*(\d{1,15}(?:\.\d{1,15})?)(?![\d./,])"
 )
-_PER_BODY_SURFACE = re.compile(r"(?:/|\bper\b)\s*\(?\s*1\.73\s*m\s*\^?\s*2\)?", re.IGNORECASE)
+_PER_BODY_SURFACE = re.compile(r"(?:/|\bper\b)\s*\(?\s*1\.73(?:\s*m\s*\^?\s*2)?\)?", re.IGNORECASE)
 _NEGATIVE = re.compile(r"\b(?:minus|negative)\s+(?=[\d.])", re.IGNORECASE)
 _PERCENT = re.compile(r"\s*\b(?:percent|per\s+cent)\b", re.IGNORECASE)
 # A bound or a denial is not a value.
@@ -39,6 +39,8 @@ _UNIT_END = re.compile(
     r"[,;:()\"']|[.?!](?:\s|$)|\s-+\s|\b(?:for|in|at|on|as|is|was|based|using|which|and|or|this|that|the|of|with|so)\b",
     re.IGNORECASE,
 )
+_COMPOUND_UNIT = re.compile(r"[A-Za-z\u00b0]{1,12}(?:/[A-Za-z]{1,12}){1,3}")
+_ASIDE = re.compile(r"\s*[(\[,]\s*([A-Za-z\u00b0%]{1,24})\b")
 _SCALE = {"hundred": 1e2, "thousand": 1e3, "k": 1e3, "million": 1e6, "billion": 1e9}
 
 
@@ -48,10 +50,11 @@ MAX_MENTIONS = 8
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A finite number and the text of its unit ("" if none, "%" for a percentage)."""
+    """A finite number, the text of its unit ("" if none, "%" for a percentage), and a word in brackets after it."""
 
     value: float
     unit: str
+    aside: str = ""
 
 
 def read_quantity(text: str) -> Quantity | str:
@@ -64,7 +67,7 @@ def read_quantity(text: str) -> Quantity | str:
 
     Example:
         >>> read_quantity("CrCl is about 1,200.5 mL/min")
-        Quantity(value=1200.5, unit='mL/min')
+        Quantity(value=1200.5, unit='mL/min', aside='')
     """
     if _PLAIN_NUMBER.fullmatch(text):
         return Quantity(float(text), "")
@@ -84,10 +87,11 @@ def read_quantity(text: str) -> Quantity | str:
         return "several numbers"
     if len({quantity.value for quantity in quantities}) > 1:
         return "several numbers"
-    units = {quantity.unit for quantity in quantities} - {""}
-    if len(units) > 1:
+    units = {quantity.unit for quantity in quantities} - {""} or set(_COMPOUND_UNIT.findall(text))
+    asides = {quantity.aside for quantity in quantities} - {""}
+    if len(units) > 1 or len(asides) > 1:
         return "several units"
-    return Quantity(quantities.pop().value, units.pop() if units else "")
+    return Quantity(quantities.pop().value, "".join(units), "".join(asides))
 
 
 def normalise_unit(text: str) -> str:
@@ -142,4 +146,5 @@ def _with_unit(value: float, tail: str) -> Quantity | None:
         value, unit = value * _SCALE[first.casefold()], rest
     if unit.startswith("%"):
         unit = "%"
-    return Quantity(value, unit) if math.isfinite(value) else None
+    aside = _ASIDE.match(tail)
+    return Quantity(value, unit, aside[1] if aside else "") if math.isfinite(value) else None

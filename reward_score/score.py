@@ -72,7 +72,8 @@ def compute_score(
         return _score(response, verdict, name, reward, error=0.0)
     except Exception as error:  # a scorer of another package may raise anything: counted and shown, never passed over
         _count_error(data_source, error)
-        return _score(response, wrong("", f"{type(error).__name__}: {error}"[:300]), name, 0.0, error=1.0)
+        reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        return _score(response, wrong("", reason[:300]), name, 0.0, error=1.0)
 
 
 def compute_scores(

@@ -44,6 +44,16 @@ def is_same_unit(unit: str, expected: str) -> bool:
     return _key(unit) == _key(expected)
 
 
+def is_unit(text: str) -> bool:
+    """Whether a text is a unit that can be converted.
+
+    Example:
+        >>> is_unit("mg"), is_unit("normal")
+        (True, False)
+    """
+    return bool(text) and _conversion(text, text) is not None
+
+
 def convert(value: float, unit: str, expected: str) -> float | None:
     """Converts a value, rounded to 12 digits; None if a unit is unknown or the dimensions differ.
 

@@ -6,7 +6,7 @@ OPTIONS = {"A": "Heparin drip", "B": "Start drug", "C": "< 5 mg", "D": "E. coli"
 
 # D17 and its kin: all of these say B
 SAYS_B = (
-    r"""B|b|B.|(B)|( b )|[B]|**B**|*B*|`B`|"B"|B)|Option B|option (b)|Answer: B|The answer is B.
+    r"""B|b|B.|(B)|( b )|'B'|Correct Answer : B|[B]|**B**|*B*|`B`|"B"|B)|Option B|option (b)|Answer: B|The answer is B.
 The correct answer is: **B**
 \boxed{B}|$\boxed{B}$|\(B\)|\text{B}|\boxed{\text{B}}|The answer is \boxed{B}|Ｂ|（Ｂ）|Ⓑ|Β|В
 B is correct|B is the correct answer

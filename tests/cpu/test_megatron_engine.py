@@ -1,0 +1,91 @@
+"""verl's Megatron engine on gloo against Hugging Face, and resumed against uninterrupted: real processes, two ranks."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+from tests.cpu.megatron_worker import STEPS, batch
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+WORKER = Path(__file__).with_name("megatron_worker.py")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    from tokenizers import Tokenizer, models
+
+    folder = tmp_path_factory.mktemp("model")
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=100,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        tie_word_embeddings=True,
+        dtype="float32",
+    )
+    hugging_face = Qwen2ForCausalLM(config)
+    for name, parameter in hugging_face.named_parameters():
+        # Norms and biases away from their defaults, so that a swapped tensor shows.
+        torch.nn.init.normal_(parameter, 1.0 if "norm" in name else 0.0, 0.1)
+    hugging_face.save_pretrained(folder)
+    vocabulary = {chr(200 + i): i for i in range(100)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=chr(200)))
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=chr(201), pad_token=chr(202)).save_pretrained(folder)
+    return folder
+
+
+def run(model: Path, out: Path, tp: int, pp: int, *options: str) -> list[dict]:
+    """Train in tp * pp processes; one result per rank."""
+    out.mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, WORKER, *map(str, (rank, tp * pp, port, model, tp, pp, out)), *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(tp * pp)
+    ]
+    try:
+        for process in ranks:
+            output, _ = process.communicate(timeout=200)
+            assert process.returncode == 0, output[-3000:]
+    finally:
+        for process in ranks:
+            process.kill()
+    return [torch.load(out / f"rank{rank}.pt") for rank in range(tp * pp)]
+
+
+@pytest.mark.parametrize(("tp", "pp"), [(2, 1), (1, 2)])
+def test_log_probs_and_resume(model, tmp_path, tp, pp):
+    checkpoint = str(tmp_path / "checkpoint")
+    straight = run(model, tmp_path / "straight", tp, pp, "--save", checkpoint)
+
+    reference = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    log_probs = next(result["log_probs"] for result in straight if "log_probs" in result)
+    for row, tokens in zip(log_probs, batch(0), strict=True):
+        expected = torch.log_softmax(reference(tokens[None]).logits[0], -1)[:-1].gather(-1, tokens[1:, None])[:, 0]
+        assert torch.allclose(row[: len(tokens) - 1], expected, atol=1e-5)
+
+    resumed = run(model, tmp_path / "resumed", tp, pp, "--load", checkpoint)
+    for one, other in zip(straight, resumed, strict=True):
+        for before, after in zip(one["weights"], other["weights"], strict=True):
+            assert torch.allclose(before, after, atol=1e-6)
+        for before, after in zip(one["adam"], other["adam"], strict=True):
+            assert after["step"] == before["step"] == STEPS
+            assert torch.allclose(before["exp_avg"], after["exp_avg"], atol=1e-7)
+            assert torch.allclose(before["exp_avg_sq"], after["exp_avg_sq"], atol=1e-9)
+        # One step tensor per parameter: a shared one would be counted up once per parameter.
+        assert other["step_tensors"] == len(other["adam"])

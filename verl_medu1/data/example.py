@@ -1,0 +1,34 @@
+"""A question before it becomes a row: what every source gives, whether read or generated."""
+
+from dataclasses import dataclass
+
+ANSWER_TYPES = ("multiple_choice", "calculation", "open_ended")
+
+
+@dataclass(frozen=True)
+class Example:
+    """One question with its gold answer.
+
+    Attributes:
+        data_source: name in the registry of `reward_score`.
+        row_id: unique in a data set.
+        answer_type: "multiple_choice", "calculation" or "open_ended".
+        question: what is asked, without options and without instructions.
+        gold: the right answer; the letter for multiple choice.
+        options: (letter, text) pairs in the order shown; empty unless multiple choice.
+        lower_limit: smallest right value of a calculation, inclusive; None for dates, durations and other types.
+        upper_limit: largest right value, inclusive.
+        unit: unit of the gold; None where it has none or the source does not say.
+        group: examples of one group (the same patient note) never stand on both sides of a split.
+    """
+
+    data_source: str
+    row_id: str
+    answer_type: str
+    question: str
+    gold: str
+    options: tuple[tuple[str, str], ...] = ()
+    lower_limit: float | None = None
+    upper_limit: float | None = None
+    unit: str | None = None
+    group: str = ""

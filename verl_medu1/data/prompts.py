@@ -1,0 +1,100 @@
+"""Prompts: question, options, instruction and budget become chat messages. Rendering them is the model's template's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+import yaml
+
+from verl_medu1.data.budget import Budget, budget_sentence
+from verl_medu1.data.example import ANSWER_TYPES, Example
+
+DEFAULT_FILE = Path(__file__).with_name("prompts.yaml")
+# Key of the file -> names in braces that its texts must hold.
+_PLACEHOLDERS = {"instructions": set(), "option": {"letter", "text"}, "budget": {"tokens"}}
+_BUDGETS_IN_WORDS = ("exact", "max")
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """The texts of a prompt file; see prompts.yaml for what each is."""
+
+    system: str
+    instructions: Mapping[str, str]
+    option: str
+    budget: Mapping[str, str]
+
+    def messages(self, example: Example, budget: Budget) -> list[dict[str, str]]:
+        """The chat messages of a question: a system message and the user's.
+
+        The user's message is the question, one line per option, and a last line with instruction and budget.
+
+        Args:
+            example: the question.
+            budget: its length budget, stated in words.
+
+        Returns:
+            Messages with `role` and `content`.
+
+        Example:
+            >>> example = Example("MedQA", "1", "multiple_choice", "Which?", "A", (("A", "this"), ("B", "that")))
+            >>> print(load_prompts().messages(example, Budget("max", 90))[1]["content"])
+            Which?
+            A. this
+            B. that
+            Answer with the letter of one option. Use at most 90 tokens.
+        """
+        options = [self.option.format(letter=letter, text=text) for letter, text in example.options]
+        closing = f"{self.instructions[example.answer_type]} {budget_sentence(budget, self.budget)}".strip()
+        return [
+            {"role": "system", "content": self.system},
+            {"role": "user", "content": "\n".join([example.question, *options, closing])},
+        ]
+
+
+def load_prompts(path: Path = DEFAULT_FILE) -> Prompts:
+    """Read a prompt file.
+
+    Raises:
+        ValueError: the file is missing, no YAML, lacks a key, or a text lacks its placeholder.
+    """
+    try:
+        texts = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"--prompts {path} can't be read ({reason}); give a YAML file like prompts.yaml.") from None
+    _check(texts, path)
+    return Prompts(
+        system=texts["system"],
+        instructions={kind: texts["instructions"][kind] for kind in ANSWER_TYPES},
+        option=texts["option"],
+        budget={mode: texts["budget"][mode] for mode in _BUDGETS_IN_WORDS},
+    )
+
+
+def _check(texts: Any, path: Path) -> None:
+    wanted = [("system", None), ("option", None)]
+    wanted += [("instructions", kind) for kind in ANSWER_TYPES] + [("budget", mode) for mode in _BUDGETS_IN_WORDS]
+    for key, part in wanted:
+        name = key if part is None else f"{key}.{part}"
+        value = texts.get(key) if isinstance(texts, dict) else None
+        if part is not None:
+            value = value.get(part) if isinstance(value, dict) else None
+        if not isinstance(value, str) or not value.strip():
+            raise ValueError(f"--prompts {path} has no text {name}; see prompts.yaml for what is needed.")
+        if key in _PLACEHOLDERS:
+            _check_placeholders(name, value, _PLACEHOLDERS[key], path)
+
+
+def _check_placeholders(name: str, text: str, wanted: set[str], path: Path) -> None:
+    if not wanted:
+        return
+    try:
+        found = {field for _, field, _, _ in Formatter().parse(text) if field is not None}
+    except ValueError:
+        found = set()
+    if found != wanted:
+        names = " and ".join(f"{{{field}}}" for field in sorted(wanted))
+        raise ValueError(f"--prompts {path} has {name} = {text!r}; it must hold {names} and no other braces.")

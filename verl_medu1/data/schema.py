@@ -1,0 +1,89 @@
+"""The one shape of a row: what verl, the scorers, the reward manager and the evaluation read."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from verl_medu1.data.budget import Budget
+from verl_medu1.data.example import Example
+
+MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+
+# Questions, for training by reinforcement and for evaluation.
+QUESTIONS = pa.schema(
+    [
+        # A name in the registry of reward_score.
+        ("data_source", pa.string()),
+        # Chat messages, never a rendered template.
+        ("prompt", MESSAGES),
+        # The answer type, under verl's name for it.
+        ("ability", pa.string()),
+        ("reward_model", pa.struct([("style", pa.string()), ("ground_truth", pa.string())])),
+        (
+            "extra_info",
+            pa.struct(
+                [
+                    ("index", pa.int64()),
+                    ("row_id", pa.string()),
+                    ("split", pa.string()),
+                    ("answer_type", pa.string()),
+                    # The bare question, for the scorer of open-ended answers; null for other types.
+                    ("question", pa.string()),
+                    ("options", pa.list_(pa.struct([("letter", pa.string()), ("text", pa.string())]))),
+                    # Inclusive limits of a right calculation; null where the gold is no number.
+                    ("lower_limit", pa.float64()),
+                    ("upper_limit", pa.float64()),
+                    ("unit", pa.string()),
+                    # "none", "exact" or "max", and tokens of the whole response (0 for none).
+                    ("budget_mode", pa.string()),
+                    ("budget_tokens", pa.int64()),
+                ]
+            ),
+        ),
+    ]
+)
+
+# Demonstrations, for supervised training: the assistant's turn comes last.
+DEMONSTRATIONS = pa.schema([("messages", MESSAGES)])
+
+
+def question_row(
+    example: Example, messages: Sequence[dict[str, str]], budget: Budget, split: str, index: int
+) -> dict[str, Any]:
+    """A row of the schema `QUESTIONS`.
+
+    Args:
+        example: the question.
+        messages: its chat messages (system, user).
+        budget: its length budget.
+        split: "train" or "test".
+        index: place of the row in its file.
+
+    Returns:
+        The row as plain Python values.
+
+    Example:
+        >>> example = Example("MedQA", "MedQA/1", "multiple_choice", "Which?", "A", (("A", "this"), ("B", "that")))
+        >>> question_row(example, [{"role": "user", "content": "Which?"}], Budget(), "train", 0)["ability"]
+        'multiple_choice'
+    """
+    return {
+        "data_source": example.data_source,
+        "prompt": list(messages),
+        "ability": example.answer_type,
+        "reward_model": {"style": "rule", "ground_truth": example.gold},
+        "extra_info": {
+            "index": index,
+            "row_id": example.row_id,
+            "split": split,
+            "answer_type": example.answer_type,
+            "question": example.question if example.answer_type == "open_ended" else None,
+            "options": [{"letter": letter, "text": text} for letter, text in example.options],
+            "lower_limit": example.lower_limit,
+            "upper_limit": example.upper_limit,
+            "unit": example.unit,
+            "budget_mode": budget.mode,
+            "budget_tokens": budget.tokens,
+        },
+    }

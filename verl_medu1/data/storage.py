@@ -1,0 +1,73 @@
+"""Writing a prepared data set: all files or none, and the same bytes for the same content."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+MANIFEST = "manifest.json"
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile() as file:
+        ...     sha256(Path(file.name))[:8]
+        'e3b0c442'
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def write_data_set(
+    out: Path, tables: Mapping[str, tuple[pa.Schema, Sequence[dict[str, Any]]]], manifest: Mapping[str, Any]
+) -> None:
+    """Write parquet files and the manifest of a data set.
+
+    Everything is written under temporary names and renamed at the end, the manifest last: an interrupted run leaves
+    no half file, and a manifest's hashes always fit its files.
+
+    Args:
+        out: folder; made if it does not exist.
+        tables: file name -> (schema, rows).
+        manifest: what manifest.json says; `files` (name -> rows and SHA-256) is added.
+
+    Raises:
+        ValueError: the folder can't be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_data_set(Path(folder), {"a.parquet": (pa.schema([("x", pa.int64())]), [{"x": 1}])}, {})
+        ...     sorted(os.listdir(folder))
+        ['a.parquet', 'manifest.json']
+    """
+    temporary = {name: out / f".{name}.tmp" for name in [*tables, MANIFEST]}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        files = {}
+        for name, (schema, rows) in tables.items():
+            pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), temporary[name], compression="zstd")
+            files[name] = {"rows": len(rows), "sha256": sha256(temporary[name])}
+        text = json.dumps({**manifest, "files": files}, indent=2, ensure_ascii=False)
+        temporary[MANIFEST].write_text(text + "\n", encoding="utf-8")
+        for name, path in temporary.items():
+            os.replace(path, out / name)
+    except OSError as error:
+        raise ValueError(
+            f"--out {out} can't be written ({error.strerror}); give a folder with room and access."
+        ) from None
+    finally:
+        for path in temporary.values():
+            if path.parent.is_dir():
+                path.unlink(missing_ok=True)

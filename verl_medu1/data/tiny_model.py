@@ -1,0 +1,130 @@
+"""A small Qwen2 from nothing, with its own tokenizer, for the quickstart and for tests."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+VOCABULARY = 1024
+TAGS = ("<think>", "</think>", "<answer>", "</answer>")
+PAD, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
+
+# Qwen's chat format. No system message is put in where there is none: verl renders message by message.
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+# A word or a sign with the blank before it, or a single digit with the blank before it, so that numbers of
+# any length are spelled from twenty tokens.
+_PIECES = r" ?\p{N}| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+
+
+def read_warmup_texts(data: Path) -> list[str]:
+    """The texts of the messages of data/warmup.parquet.
+
+    Raises:
+        ValueError: there is no such file, or it has no column `messages`.
+    """
+    path = data / "warmup.parquet"
+    if not path.is_file():
+        raise ValueError(f"--data {data} has no warmup.parquet; make it with `medu1 prepare --source quickstart`.")
+    if "messages" not in pq.read_schema(path).names:
+        raise ValueError(f"{path} has no column messages; make it with `medu1 prepare --source quickstart`.")
+    column = pq.read_table(path, columns=["messages"])["messages"].to_pylist()
+    return [message["content"] for messages in column for message in messages]
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> Any:
+    """Train a byte-level BPE tokenizer with Qwen's chat format.
+
+    The tags of the response format are one token each and no special tokens, so that they survive
+    `skip_special_tokens`.
+
+    Args:
+        texts: what it is trained on.
+        vocabulary: tokens at most, tags and special tokens included; fewer where the texts give no more.
+
+    Returns:
+        A `transformers.PreTrainedTokenizerFast` with an even number of tokens, `<|im_end|>` as end of sequence and
+        `<|endoftext|>` as padding.
+    """
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_PIECES), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary - len(TAGS),
+        special_tokens=[PAD, TURN_START, TURN_END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator((_without_tags(text) for text in texts), trainer)
+    tokenizer.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in TAGS])
+    if tokenizer.get_vocab_size() % 2:
+        # Tensor parallelism halves the vocabulary.
+        tokenizer.add_tokens([AddedToken("<|unused|>", special=False, normalized=False)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token=TURN_END,
+        pad_token=PAD,
+        additional_special_tokens=[TURN_START],
+        chat_template=CHAT_TEMPLATE,
+        model_max_length=512,
+    )
+
+
+def _without_tags(text: str) -> str:
+    for tag in TAGS:
+        text = text.replace(tag, " ")
+    return text
+
+
+def write_tiny_model(texts: Sequence[str], out: Path, seed: int = 0) -> int:
+    """Write a randomly initialised Qwen2 and its tokenizer as a Hugging Face folder (fp32, safetensors).
+
+    Its heads, layers and vocabulary divide by two, for tensor and pipeline parallelism of two.
+
+    Args:
+        texts: what the tokenizer is trained on.
+        out: folder to write.
+        seed: of the weights.
+
+    Returns:
+        The number of parameters.
+    """
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    tokenizer = train_tokenizer(texts)
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        rope_theta=10000.0,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        dtype="float32",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Qwen2ForCausalLM(config)
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    return model.num_parameters()
