@@ -19,7 +19,9 @@ class MedU1RewardManager(NaiveRewardManager):
     """
 
     def __init__(self, config: DictConfig, tokenizer: Any, compute_score: Any = None, **kwargs: Any) -> None:
-        super().__init__(config, tokenizer, compute_score or _score, **kwargs)
+        # verl fills in its own default scorers, which know none of our sources.
+        own = config.reward.custom_reward_function.path is None
+        super().__init__(config, tokenizer, _score if own else compute_score, **kwargs)
         penalty = config.algorithm.length_penalty
         self._penalty = get_penalty(penalty.name)
         self._tolerance = float(penalty.tolerance)

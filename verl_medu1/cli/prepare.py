@@ -1,14 +1,92 @@
 """`medu1 prepare`: questions of one or several sources as parquet."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from verl_medu1.data.mixture import Counts
+
+
+def _pairs(option: str, values: list[str]) -> list[tuple[str, str]]:
+    pairs = []
+    for value in values:
+        name, separator, content = value.partition("=")
+        if not separator or not content:
+            raise ValueError(f"{option} is {value!r}; write NAME=VALUE.")
+        pairs.append((name, content))
+    return pairs
 
 
 def prepare(
     source: Annotated[list[str], typer.Option(help="quickstart, or NAME=FILE; may be repeated.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder to write.", show_default=False)],
+    seed: Annotated[int, typer.Option(help="Seed of questions, order, split and budgets.")] = 0,
+    train: Annotated[int, typer.Option(help="Training rows of the quickstart.")] = 2000,
+    warmup: Annotated[int, typer.Option(help="Demonstrations of the quickstart.")] = 2048,
+    cap: Annotated[list[str] | None, typer.Option(help="At most so many rows of a source: NAME=N.")] = None,
+    test_share: Annotated[float, typer.Option(help="Share of each source's rows that is held out.")] = 0.1,
+    budget: Annotated[
+        list[str] | None, typer.Option(help="Length budgets, such as max:uniform:100:2000; default: none.")
+    ] = None,
+    prompts: Annotated[Path | None, typer.Option(help="YAML file with the texts of the prompts.")] = None,
+    tokenizer: Annotated[str | None, typer.Option(help="Model folder or name whose tokenizer counts.")] = None,
+    max_prompt_tokens: Annotated[int | None, typer.Option(help="Longer prompts are counted and left out.")] = None,
 ) -> None:
-    """Prepare questions."""
-    raise NotImplementedError
+    """Prepare questions for training and evaluation: chat messages, gold answers, options, limits and budgets."""
+    from verl_medu1.data.budget import parse_budget_rule
+    from verl_medu1.data.mixture import prepare_mixture
+    from verl_medu1.data.prompts import DEFAULT_FILE, load_prompts
+
+    if source == ["quickstart"]:
+        from verl_medu1.data.generated.prepare import PROMPTS_FILE, prepare_quickstart
+
+        manifest = prepare_quickstart(out, load_prompts(prompts or PROMPTS_FILE), train, warmup, seed)
+        typer.echo(f"{out}: {manifest['rows']}, {warmup} demonstrations")
+        return
+    if "quickstart" in source:
+        raise ValueError("--source quickstart stands alone; its files have a tokenizer and a warm-up of their own.")
+    if (tokenizer is None) != (max_prompt_tokens is None):
+        raise ValueError("--tokenizer and --max-prompt-tokens belong together; give both or neither.")
+    try:
+        caps = {name: int(number) for name, number in _pairs("--cap", cap or [])}
+    except ValueError:
+        raise ValueError(f"--cap is {cap}; write NAME=N with a whole number.") from None
+    counts = prepare_mixture(
+        out,
+        [(name, Path(file)) for name, file in _pairs("--source", source)],
+        load_prompts(prompts or DEFAULT_FILE),
+        [parse_budget_rule(text) for text in budget or ["none"]],
+        caps,
+        test_share,
+        seed,
+        _load_tokenizer(tokenizer),
+        max_prompt_tokens,
+    )
+    _show(counts)
+
+
+def _load_tokenizer(name: str | None) -> object:
+    if name is None:
+        return None
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--tokenizer {name!r} can't be loaded ({str(error).splitlines()[0]}).") from None
+
+
+def _show(counts: "dict[str, Counts]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("source", "read", "prompt too long", "gold can't be scored", "train", "test")
+    for name, count in counts.items():
+        cells = (count.read, count.too_long, len(count.unscorable), count.train, count.test)
+        table.add_row(name, *map(str, cells))
+    Console().print(table)
+    for count in counts.values():
+        for line in count.unscorable:
+            typer.echo(f"left out: {line}", err=True)

@@ -136,6 +136,10 @@ def generate(model: str, tokenizer: Any, questions: Sequence[Question], sampling
         max_num_seqs=sampling.batch,
         tensor_parallel_size=sampling.tensor_parallel_size,
         enforce_eager=on_cpu,
+        # A prompt in pieces draws tokens that vLLM takes back (gpu_model_runner.py:3750), which a seeded CPU
+        # generator can't.
+        enable_chunked_prefill=False if on_cpu else None,
+        max_num_batched_tokens=max(max_model_len, 4096) if on_cpu else None,
         seed=sampling.seed,
     )
     seeds = np.random.default_rng(sampling.seed).integers(2**31, size=len(questions))

@@ -1,0 +1,1 @@
+"""Questions that are generated: the quickstart's three answer types."""
