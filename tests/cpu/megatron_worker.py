@@ -33,7 +33,7 @@ def main() -> None:
     a = parser.parse_args()
     torch.set_num_threads(1)
 
-    import verl  # noqa: F401  (loads the plugin, and with it the CPU support)
+    import verl
     from tensordict import TensorDict
     from verl.trainer.config import CheckpointConfig
     from verl.utils import tensordict_utils as tu

@@ -1,6 +1,7 @@
 """The `medu1` command: one typer app, one module per subcommand."""
 
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -12,14 +13,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for name, command in {
+COMMANDS: dict[str, Callable[..., None]] = {
     "quickstart": quickstart.quickstart,
     "prepare": prepare.prepare,
     "validate": validate.validate,
     "score": score.score,
     "eval": evaluate.evaluate,
     "report": report.report,
-}.items():
+}
+for name, command in COMMANDS.items():
     app.command(name)(command)
 app.add_typer(model.app, name="model")
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}

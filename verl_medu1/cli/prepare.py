@@ -40,6 +40,9 @@ def prepare(
     from verl_medu1.data.prompts import DEFAULT_FILE, load_prompts
 
     if source == ["quickstart"]:
+        fixed = {"--cap": cap, "--budget": budget, "--tokenizer": tokenizer, "--max-prompt-tokens": max_prompt_tokens}
+        if given := [name for name, value in fixed.items() if value]:
+            raise ValueError(f"{', '.join(given)} can't be set for --source quickstart; leave it out.")
         from verl_medu1.data.generated.prepare import PROMPTS_FILE, prepare_quickstart
 
         manifest = prepare_quickstart(out, load_prompts(prompts or PROMPTS_FILE), train, warmup, seed)
@@ -82,9 +85,9 @@ def _show(counts: "dict[str, Counts]") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("source", "read", "prompt too long", "gold can't be scored", "train", "test")
+    table = Table("source", "read", "prompt too long", "gold can't be scored", "over the cap", "train", "test")
     for name, count in counts.items():
-        cells = (count.read, count.too_long, len(count.unscorable), count.train, count.test)
+        cells = (count.read, count.too_long, len(count.unscorable), count.over_cap, count.train, count.test)
         table.add_row(name, *map(str, cells))
     Console().print(table)
     for count in counts.values():

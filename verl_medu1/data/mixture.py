@@ -3,7 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ class Counts:
 
     read: int = 0
     too_long: int = 0
+    over_cap: int = 0
     train: int = 0
     test: int = 0
     unscorable: list[str] = field(default_factory=list)
@@ -31,11 +32,19 @@ def _prompt_tokens(tokenizer: Any, messages: Sequence[dict[str, str]]) -> int:
     return len(tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True)["input_ids"])
 
 
-def _rows(
+@dataclass(frozen=True)
+class Candidate:
+    """A row that may be written, and the group that must stay on one side of the split."""
+
+    row: dict[str, Any]
+    group: str
+
+
+def _candidates(
     examples: Sequence[Example], counts: Counts, prompts: Prompts, rules: Sequence[BudgetRule], rng: random.Random,
     tokenizer: Any, max_prompt_tokens: int | None,
-) -> list[dict[str, Any]]:  # fmt: skip
-    rows = []
+) -> list[Candidate]:  # fmt: skip
+    candidates = []
     for example in examples:
         counts.read += 1
         budget = draw_budget(rules, rng)
@@ -47,8 +56,33 @@ def _rows(
         elif tokenizer is not None and max_prompt_tokens and _prompt_tokens(tokenizer, messages) > max_prompt_tokens:
             counts.too_long += 1
         else:
-            rows.append(row)
-    return rows
+            candidates.append(Candidate(row, example.group or example.row_id))
+    return candidates
+
+
+def _split(candidates: Sequence[Candidate], test_share: float) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Training and test rows: whole groups go to the test rows until they are `test_share` of all, or just over."""
+    wanted = round(test_share * len(candidates))
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for candidate in candidates:
+        groups.setdefault(candidate.group, []).append(candidate.row)
+    train: list[dict[str, Any]] = []
+    test: list[dict[str, Any]] = []
+    for rows in groups.values():
+        (test if len(test) < wanted else train).extend(rows)
+    return train, test
+
+
+def _check_numbers(caps: Mapping[str, int], names: Sequence[str], test_share: float) -> None:
+    if unknown := set(caps) - set(names):
+        raise ValueError(f"--cap names {', '.join(sorted(unknown))}, which no --source reads.")
+    for name, cap in caps.items():
+        if cap < 1:
+            raise ValueError(f"--cap {name} is {cap}; it must be at least 1.")
+    if repeated := [name for name, number in Counter(names).items() if number > 1]:
+        raise ValueError(f"--source {repeated[0]} is given twice; join its files, or leave one out.")
+    if not 0 <= test_share < 1:
+        raise ValueError(f"--test-share is {test_share}; it must be at least 0 and below 1.")
 
 
 def prepare_mixture(
@@ -70,7 +104,7 @@ def prepare_mixture(
         prompts: texts of the prompts.
         rules: how length budgets are drawn.
         caps: at most so many rows of a source.
-        test_share: share of each source's rows that is held out.
+        test_share: share of each source's rows that is held out; rows about one patient note stay together.
         seed: of order, split and budgets; the same inputs and seed give the same bytes.
         tokenizer: with `max_prompt_tokens`, rows whose rendered prompt is longer are counted and left out.
 
@@ -80,26 +114,29 @@ def prepare_mixture(
     Raises:
         ValueError: a file that can't be read, a broken record, a cap for a source that is not read.
     """
-    if unknown := set(caps) - {name for name, _ in files}:
-        raise ValueError(f"--cap names {', '.join(sorted(unknown))}, which no --source reads.")
+    _check_numbers(caps, [name for name, _ in files], test_share)
     rng = random.Random(seed)
     counts: dict[str, Counts] = {}
     splits: dict[str, list[dict[str, Any]]] = {"train": [], "test": []}
     for name, path in files:
         counts[name] = Counts()
-        rows = _rows(read_source(name, path), counts[name], prompts, rules, rng, tokenizer, max_prompt_tokens)
-        rng.shuffle(rows)
-        rows = rows[: caps.get(name, len(rows))]
-        held_out = round(test_share * len(rows))
-        counts[name].test, counts[name].train = held_out, len(rows) - held_out
-        splits["test"] += rows[:held_out]
-        splits["train"] += rows[held_out:]
+        count = counts[name]
+        found = _candidates(read_source(name, path), count, prompts, rules, rng, tokenizer, max_prompt_tokens)
+        rng.shuffle(found)
+        kept = found[: caps.get(name, len(found))]
+        train, test = _split(kept, test_share)
+        count.over_cap, count.train, count.test = len(found) - len(kept), len(train), len(test)
+        splits["train"] += train
+        splits["test"] += test
     for split, rows in splits.items():
         rng.shuffle(rows)
         for index, row in enumerate(rows):
             row["extra_info"].update(split=split, index=index)
     manifest = {
         "seed": seed,
+        "test_share": test_share,
+        "max_prompt_tokens": max_prompt_tokens,
+        "budgets": [asdict(rule) for rule in rules],
         "sources": {
             name: {
                 "file": path.name,
@@ -107,6 +144,7 @@ def prepare_mixture(
                 "read": counts[name].read,
                 "too_long": counts[name].too_long,
                 "unscorable": counts[name].unscorable,
+                "over_cap": counts[name].over_cap,
                 "train": counts[name].train,
                 "test": counts[name].test,
             }

@@ -75,7 +75,7 @@ def load_prompts(path: Path = DEFAULT_FILE) -> Prompts:
 
 
 def _check(texts: Any, path: Path) -> None:
-    wanted = [("system", None), ("option", None)]
+    wanted: list[tuple[str, str | None]] = [("system", None), ("option", None)]
     wanted += [("instructions", kind) for kind in ANSWER_TYPES] + [("budget", mode) for mode in _BUDGETS_IN_WORDS]
     for key, part in wanted:
         name = key if part is None else f"{key}.{part}"

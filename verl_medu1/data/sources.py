@@ -46,9 +46,17 @@ def medcalc(record: Record, row_id: str) -> Example:
     """MedCalc-Bench v1.0: a patient note and a calculation, with the official limits."""
     limits = (_limit(record, "Lower Limit"), _limit(record, "Upper Limit"))
     lower, upper = sorted(limits) if None not in limits else (None, None)  # type: ignore[type-var]
-    question = _plain(_text(record, "problem"))
+    problem = _text(record, "problem")
     return Example(
-        "MedCalc-Bench", row_id, "calculation", question, _text(record, "answer"), lower_limit=lower, upper_limit=upper
+        "MedCalc-Bench",
+        row_id,
+        "calculation",
+        _plain(problem),
+        _text(record, "answer"),
+        lower_limit=lower,
+        upper_limit=upper,
+        # Up to five calculations are asked about one patient note.
+        group=problem.split("</Context>")[0],
     )
 
 
@@ -108,6 +116,8 @@ def read_source(name: str, path: Path) -> list[Example]:
     examples = []
     for place, record in enumerate(records):
         try:
+            if not isinstance(record, Mapping):
+                raise ValueError(f"it is {str(record)[:40]!r}; a record must map fields to values")
             examples.append(READERS[name](record, f"{name}/{record.get('id', place)}"))
         except ValueError as error:
             raise ValueError(f"{path}, record {place}: {error}.") from None

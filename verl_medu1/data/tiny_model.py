@@ -100,7 +100,7 @@ def write_tiny_model(texts: Sequence[str], out: Path, seed: int = 0) -> int:
         max_position_embeddings=MAX_POSITIONS,
         # Wide for the width, and a short base for short texts: both make it learn in far fewer steps.
         initializer_range=0.08,
-        rope_theta=100.0,
+        rope_parameters={"rope_type": "default", "rope_theta": 100.0},
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,

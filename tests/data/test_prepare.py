@@ -1,0 +1,142 @@
+"""Preparing questions: generated ones, the benchmarks' files, and what is wrong with a file."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+import reward_score
+from verl_medu1.cli.prepare import prepare
+from verl_medu1.data.generated.questions import draw_questions
+from verl_medu1.data.sources import read_source
+
+SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
+BENCHMARKS = {
+    "medcalc": "medcalc.json",
+    "mediq": "mediq.json",
+    "medxpertqa": "medxpertqa.json",
+    "medical-o1": "medical_o1.json",
+}
+
+
+def rows_of(path: Path) -> list[dict]:
+    return pq.read_table(path).to_pylist()
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("quickstart")
+    prepare(["quickstart"], out, seed=3, train=200, warmup=50)
+    return out
+
+
+def test_quickstart_has_all_answer_types_and_budgets(quickstart):
+    for name in ("train", "test"):
+        rows = rows_of(quickstart / f"{name}.parquet")
+        assert {row["ability"] for row in rows} == {"multiple_choice", "calculation", "open_ended"}
+        assert {row["extra_info"]["budget_mode"] for row in rows} == {"exact"}
+        for row in rows:
+            assert str(row["extra_info"]["budget_tokens"]) in row["prompt"][-1]["content"]
+
+
+def test_each_gold_answer_is_right_by_its_own_scorer(quickstart):
+    for row in rows_of(quickstart / "train.parquet") + rows_of(quickstart / "test.parquet"):
+        gold = row["reward_model"]["ground_truth"]
+        response = f"<think>because</think><answer>{gold}</answer>"
+        assert reward_score.compute_score(row["data_source"], response, gold, row["extra_info"])["score"] == 1.0
+
+
+def test_no_held_out_question_is_in_training_or_warm_up(quickstart):
+    def questions(name: str, column: str) -> set[str]:
+        # The last line is instruction and budget.
+        return {row[column][1]["content"].rsplit("\n", 1)[0] for row in rows_of(quickstart / f"{name}.parquet")}
+
+    test = questions("test", "prompt")
+    assert test and not test & (questions("train", "prompt") | questions("warmup", "messages"))
+
+
+def test_demonstrations_end_at_the_gold_answer(quickstart):
+    for row in rows_of(quickstart / "warmup.parquet"):
+        text = row["messages"][-1]["content"]
+        assert text.startswith("<think>") and text.endswith("</answer>")
+
+
+def test_the_same_seed_gives_the_same_bytes(quickstart, tmp_path):
+    prepare(["quickstart"], tmp_path, seed=3, train=200, warmup=50)
+    for name in ("train.parquet", "test.parquet", "warmup.parquet", "manifest.json"):
+        assert (tmp_path / name).read_bytes() == (quickstart / name).read_bytes()
+
+
+def test_the_scores_are_recomputed():
+    import random
+    import re
+
+    draws = draw_questions(False, 0, random.Random(1))
+    for _ in range(300):
+        example = next(draws).example
+        if "Glasgow" in example.question:
+            assert int(example.gold) == sum(map(int, re.findall(r"\d", example.question)))
+        elif "CRB-65" in example.question:
+            assert int(example.gold) == example.question.count(" yes")
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the benchmarks' files are not on this machine")
+def test_the_four_benchmarks_make_one_mixture(tmp_path):
+    sources = [f"{name}={SHARED / file}" for name, file in BENCHMARKS.items()]
+    prepare(sources, tmp_path, seed=0, test_share=0.1, budget=["max:uniform:100:200"])
+    manifest = json.loads((tmp_path / "manifest.json").read_text())["sources"]
+    assert {name: entry["read"] for name, entry in manifest.items()} == {
+        "medcalc": 1047, "mediq": 115, "medxpertqa": 221, "medical-o1": 1000,
+    }  # fmt: skip
+    for entry in manifest.values():
+        assert entry["read"] == entry["train"] + entry["test"] + len(entry["unscorable"]) + entry["too_long"]
+    rows = rows_of(tmp_path / "train.parquet")
+    assert {row["ability"] for row in rows} == {"multiple_choice", "calculation", "open_ended"}
+    for row in rows:
+        text = row["prompt"][-1]["content"]
+        assert "<answer>" not in row["reward_model"]["ground_truth"] and "<|im_start|>" not in text
+        assert all(option["text"] in text for option in row["extra_info"]["options"])
+        if row["data_source"] == "MedXpertQA":
+            assert text.count(row["extra_info"]["options"][0]["text"]) == 1
+
+
+RECORD = {"id": 1, "problem": "Which?", "options": {"A": "this", "B": "that"}, "answer": "A"}
+
+
+@pytest.mark.parametrize(
+    ("record", "field"),
+    [
+        ({**RECORD, "answer": None}, "answer"),
+        ({**RECORD, "options": {}}, "options"),
+        ({**RECORD, "options": {"A": "same", "B": "same"}}, "options"),
+        ({**RECORD, "problem": " "}, "problem"),
+    ],
+)
+def test_a_broken_record_is_named(tmp_path, record, field):
+    path = tmp_path / "mediq.json"
+    path.write_text(json.dumps([RECORD, record]))
+    with pytest.raises(ValueError, match=rf"mediq\.json, record 1: field {field}"):
+        read_source("mediq", path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--source", "nope=x.json"], "choose quickstart or one of"),
+        (["--source", "mediq"], "write NAME=VALUE"),
+        (["--source", "mediq=missing.json"], "can't be read"),
+        (["--source", "mediq=x.json", "--max-prompt-tokens", "5"], "belong together"),
+    ],
+)
+def test_a_mistake_is_one_sentence(tmp_path, arguments, sentence):
+    done = subprocess.run(
+        [sys.executable, "-m", "verl_medu1.cli.app", "prepare", *arguments, "--out", str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("medu1: ") and done.stderr.count("\n") == 1 and sentence in done.stderr
+    assert not (tmp_path / "out").exists()
