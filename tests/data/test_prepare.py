@@ -72,15 +72,17 @@ def test_the_same_seed_gives_the_same_bytes(quickstart, tmp_path):
 
 def test_the_scores_are_recomputed():
     import random
-    import re
 
     draws = draw_questions(False, 0, random.Random(1))
+    seen = set()
     for _ in range(300):
         example = next(draws).example
-        if "Glasgow" in example.question:
-            assert int(example.gold) == sum(map(int, re.findall(r"\d", example.question)))
-        elif "CRB-65" in example.question:
-            assert int(example.gold) == example.question.count(" yes")
+        if example.answer_type == "calculation":
+            # One point for each finding, and a second one for a stroke in CHADS2.
+            expected = example.question.count(" yes") + example.question.count("stroke yes")
+            assert int(example.gold) == expected
+            seen.add(example.question.split()[-1])
+    assert seen == {"CRB-65?", "qSOFA?", "CHADS2?"}
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the benchmarks' files are not on this machine")
@@ -98,9 +100,32 @@ def test_the_four_benchmarks_make_one_mixture(tmp_path):
     for row in rows:
         text = row["prompt"][-1]["content"]
         assert "<answer>" not in row["reward_model"]["ground_truth"] and "<|im_start|>" not in text
-        assert all(option["text"] in text for option in row["extra_info"]["options"])
-        if row["data_source"] == "MedXpertQA":
-            assert text.count(row["extra_info"]["options"][0]["text"]) == 1
+        assert "Answer Choices" not in text
+        for option in row["extra_info"]["options"]:
+            assert text.splitlines().count(f"{option['letter']}. {option['text']}") == 1
+
+
+def test_rows_about_one_patient_note_stay_together_and_capped_rows_are_counted(tmp_path):
+    notes = [f"<Context> Patient {place // 3}. </Context>" for place in range(60)]
+    records = [
+        {
+            "id": place,
+            "problem": f"{note} <Question> Item {place}? </Question>",
+            "answer": "4.0",
+            "Lower Limit": "3.8",
+            "Upper Limit": "4.2",
+        }
+        for place, note in enumerate(notes)
+    ]
+    (tmp_path / "medcalc.json").write_text(json.dumps(records))
+    prepare([f"medcalc={tmp_path / 'medcalc.json'}"], tmp_path / "out", cap=["medcalc=50"], test_share=0.2)
+    patients = {
+        split: {row["prompt"][-1]["content"].split(".")[0] for row in rows_of(tmp_path / "out" / f"{split}.parquet")}
+        for split in ("train", "test")
+    }
+    assert patients["train"] and patients["test"] and not patients["train"] & patients["test"]
+    entry = json.loads((tmp_path / "out" / "manifest.json").read_text())["sources"]["medcalc"]
+    assert entry["over_cap"] == 10 and entry["train"] + entry["test"] == 50
 
 
 RECORD = {"id": 1, "problem": "Which?", "options": {"A": "this", "B": "that"}, "answer": "A"}
@@ -139,4 +164,23 @@ def test_a_mistake_is_one_sentence(tmp_path, arguments, sentence):
     )
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("medu1: ") and done.stderr.count("\n") == 1 and sentence in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("sources", "options", "sentence"),
+    [
+        (["mediq=x.json", "mediq=y.json"], {}, "given twice"),
+        (["mediq=x.json"], {"cap": ["medcalc=3"]}, "no --source reads"),
+        (["mediq=x.json"], {"cap": ["mediq=0"]}, "at least 1"),
+        (["mediq=x.json"], {"cap": ["mediq=few"]}, "whole number"),
+        (["mediq=x.json"], {"test_share": 1.0}, "--test-share is 1"),
+        (["mediq=x.json"], {"budget": ["exact:uniform:9:3"]}, "smallest and the largest"),
+        (["quickstart"], {"budget": ["none"]}, "can't be set for --source quickstart"),
+        (["quickstart", "mediq=x.json"], {}, "stands alone"),
+    ],
+)
+def test_impossible_options_are_named_and_nothing_is_written(tmp_path, sources, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        prepare(sources, tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()

@@ -32,7 +32,7 @@ def _options(record: Record, field: str) -> tuple[tuple[str, str], ...]:
         raise ValueError(f"field {field} is {options!r}; it must map letters to at least two options")
     if len(set(options.values())) < len(options):
         raise ValueError(f"field {field} repeats an option: {dict(options)!r}")
-    return tuple((str(letter), str(text)) for letter, text in options.items())
+    return tuple((str(letter), " ".join(str(text).split())) for letter, text in options.items())
 
 
 def _limit(record: Record, field: str) -> float | None:

@@ -36,41 +36,51 @@ def facts() -> dict[str, Any]:
     return yaml.safe_load(Path(__file__).with_name("facts.yaml").read_text(encoding="utf-8"))
 
 
-def _sum_score(question: str, names: tuple[str, ...], points: tuple[int, ...]) -> Solved:
-    total = sum(points)
-    parts = ", ".join(f"{name} {point}" for name, point in zip(names, points, strict=True))
-    added, backwards = ("+".join(map(str, order)) for order in (points, points[::-1]))
+# Clinical scores of yes-or-no findings: name -> finding -> its short name and its points.
+# CRB-65: Lim et al., Thorax 2003. qSOFA: Singer et al., JAMA 2016. CHADS2: Gage et al., JAMA 2001.
+SCORES = {
+    "CRB-65": {
+        "Confusion": ("confusion", 1),
+        "fast breathing": ("breathing", 1),
+        "low pressure": ("pressure", 1),
+        "over 65": ("age", 1),
+    },
+    "qSOFA": {"Confusion": ("confusion", 1), "fast breathing": ("breathing", 1), "low pressure": ("pressure", 1)},
+    "CHADS2": {
+        "Heart failure": ("failure", 1),
+        "hypertension": ("hypertension", 1),
+        "over 75": ("age", 1),
+        "diabetes": ("diabetes", 1),
+        "stroke": ("stroke", 2),
+    },
+}
+
+
+def clinical_score(rng: random.Random) -> Solved:
+    """A sum of points for the findings that are present."""
+    name = rng.choice(list(SCORES))
+    present = {finding: rng.random() < 0.5 for finding in SCORES[name]}
+    question = ", ".join(f"{finding} {'yes' if there else 'no'}" for finding, there in present.items())
+    points = [(short, worth * present[finding]) for finding, (short, worth) in SCORES[name].items()]
+    numbers = [str(point) for _, point in points]
+    total = sum(point for _, point in points)
+    parts = ", ".join(f"{short} {point}" for short, point in points)
     return Solved(
         Example(
             "quickstart-calc",
             "",
             "calculation",
-            question,
+            f"{question}. {name}?",
             str(total),
             lower_limit=float(total),
             upper_limit=float(total),
         ),
         {
-            "brief": f"{added}={total}",
-            "worked": f"{parts}: {added}={total}",
-            "checked": f"{parts}: {added}={total}. Check: {backwards}={total}",
+            "brief": f"{'+'.join(numbers)}={total}",
+            "worked": f"{parts}: {'+'.join(numbers)}={total}",
+            "checked": f"{parts}: {'+'.join(numbers)}={total}. Check: {'+'.join(numbers[::-1])}={total}",
         },
     )
-
-
-def glasgow_coma_scale(rng: random.Random) -> Solved:
-    """Glasgow Coma Scale: eye (1-4) + verbal (1-5) + motor (1-6). Teasdale and Jennett, Lancet 1974."""
-    points = (rng.randint(1, 4), rng.randint(1, 5), rng.randint(1, 6))
-    question = f"Eye {points[0]}, verbal {points[1]}, motor {points[2]}. Glasgow Coma Scale?"
-    return _sum_score(question, ("eye", "verbal", "motor"), points)
-
-
-def crb65(rng: random.Random) -> Solved:
-    """CRB-65: a point each for confusion, fast breathing, low pressure, age of 65 or more. Lim et al., Thorax 2003."""
-    points = tuple(rng.randint(0, 1) for _ in range(4))
-    signs = zip(("Confusion", "fast breathing", "low pressure", "over 65"), points, strict=True)
-    stem = ", ".join(f"{sign} {'yes' if point else 'no'}" for sign, point in signs)
-    return _sum_score(f"{stem}. CRB-65?", ("confusion", "breathing", "pressure", "age"), points)
 
 
 def _hash(text: str, seed: int) -> int:
@@ -80,7 +90,7 @@ def _hash(text: str, seed: int) -> int:
 def calculation(held_out: bool, seed: int, rng: random.Random) -> Solved:
     """A clinical score; a fifth of all inputs is held out."""
     while True:
-        solved = rng.choice((glasgow_coma_scale, crb65))(rng)
+        solved = clinical_score(rng)
         if (_hash(solved.example.question, seed) % 5 == 0) == held_out:
             return solved
 

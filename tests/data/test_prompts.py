@@ -1,0 +1,65 @@
+"""Prompts: what the model is told, and prompt files with mistakes."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from verl_medu1.data.budget import Budget
+from verl_medu1.data.example import ANSWER_TYPES, Example
+from verl_medu1.data.generated.prepare import PROMPTS_FILE
+from verl_medu1.data.prompts import DEFAULT_FILE, load_prompts
+
+
+def example(answer_type: str) -> Example:
+    options = (("A", "this {one}"), ("B", "that")) if answer_type == "multiple_choice" else ()
+    return Example("source", "1", answer_type, "Which {x}?", "A", options)
+
+
+@pytest.mark.parametrize("path", [DEFAULT_FILE, PROMPTS_FILE], ids=["default", "quickstart"])
+@pytest.mark.parametrize("answer_type", ANSWER_TYPES)
+def test_messages_hold_question_options_instruction_and_budget(path, answer_type):
+    prompts = load_prompts(path)
+    system, user = prompts.messages(example(answer_type), Budget("max", 90))
+    assert (system["role"], user["role"]) == ("system", "user")
+    lines = user["content"].splitlines()
+    assert lines[0] == "Which {x}?"
+    assert lines[1:-1] == (["A. this {one}", "B. that"] if answer_type == "multiple_choice" else [])
+    assert lines[-1].startswith(prompts.instructions[answer_type]) and "90" in lines[-1]
+    without = prompts.messages(example(answer_type), Budget())[1]["content"].splitlines()[-1]
+    assert without == prompts.instructions[answer_type]
+
+
+def without(texts: dict, *keys: str) -> dict:
+    inner = texts
+    for key in keys[:-1]:
+        inner = inner[key]
+    del inner[keys[-1]]
+    return texts
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda texts: without(texts, "system"), "system"),
+        (lambda texts: without(texts, "instructions", "open_ended"), "instructions.open_ended"),
+        (lambda texts: {**texts, "option": "{letter}"}, "{letter} and {text}"),
+        (lambda texts: {**texts, "option": "{letter} {text"}, "option"),
+        (lambda texts: {**texts, "budget": {"exact": "{tokens}", "max": "few"}}, "budget.max"),
+        (lambda texts: {**texts, "instructions": "short"}, "instructions.multiple_choice"),
+        (lambda texts: ["system"], "system"),
+    ],
+)
+def test_a_mistake_in_a_prompt_file_is_named(tmp_path, change, named):
+    path = tmp_path / "prompts.yaml"
+    path.write_text(yaml.safe_dump(change(yaml.safe_load(DEFAULT_FILE.read_text()))))
+    with pytest.raises(ValueError) as error:
+        load_prompts(path)
+    assert named in str(error.value) and str(path) in str(error.value)
+
+
+def test_an_unreadable_prompt_file_is_named(tmp_path):
+    (tmp_path / "bad.yaml").write_text("system: [")
+    for path in (tmp_path / "bad.yaml", tmp_path / "missing.yaml", Path(tmp_path)):
+        with pytest.raises(ValueError, match="can't be read"):
+            load_prompts(path)

@@ -1,0 +1,152 @@
+"""Wrong inputs of a training run: one clear sentence each, before anything is started."""
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+
+from verl_medu1 import checks
+from verl_medu1.checks import check, require_verl
+from verl_medu1.cli.prepare import prepare
+from verl_medu1.recipe_group import recipe_names, register_recipes
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory) -> Path:
+    from verl_medu1.data.tiny_model import read_warmup_texts, write_tiny_model
+
+    out = tmp_path_factory.mktemp("inputs")
+    prepare(["quickstart"], out / "data", train=64, warmup=50)
+    write_tiny_model(read_warmup_texts(out / "data"), out / "model")
+    return out
+
+
+@pytest.fixture(scope="module")
+def configure(inputs):
+    """Composes the quickstart's configuration with overrides."""
+    register_recipes()
+    GlobalHydra.instance().clear()
+    with initialize_config_module("verl_medu1.config", version_base="1.3"):
+        yield lambda *overrides: compose(
+            "medu1",
+            overrides=[
+                "recipe=quickstart",
+                f"data.train_files={inputs}/data/train.parquet",
+                f"data.val_files={inputs}/data/test.parquet",
+                f"actor_rollout_ref.model.path={inputs}/model",
+                f"run_dir={inputs}/run",
+                *overrides,
+            ],
+        )
+
+
+def test_a_right_configuration_passes(configure):
+    check(configure())
+
+
+MEGATRON = "actor_rollout_ref.actor.megatron"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["data.train_files=nowhere.parquet"], r"data\.train_files is 'nowhere\.parquet', and there is no such file"),
+        (
+            [f"{MEGATRON}.tensor_model_parallel_size=3", "trainer.n_gpus_per_node=3"],
+            r"is 3, which does not divide .* 4",
+        ),
+        (
+            [f"{MEGATRON}.pipeline_model_parallel_size=3", "trainer.n_gpus_per_node=6"],
+            r"2 layers; choose one of \[1, 2\]",
+        ),
+        ([f"{MEGATRON}.tensor_model_parallel_size=4"], "does not divide the 2 workers"),
+        (["data.max_response_length=4000"], "more than the model's 512 positions"),
+        (["data.train_batch_size=100"], "the training files have 64 rows"),
+        (["algorithm.length_penalty.name=nope"], "choose one of relative_distance"),
+        (["algorithm.length_penalty.where=prompt"], "choose one of off, advantage"),
+        (["algorithm.length_penalty.weight=-1"], "it must be at least 0"),
+        (["actor_rollout_ref.model.path=./nowhere"], "there is no model directory"),
+        (["run_dir=/dev/null/run"], "is not a folder that can be written to"),
+    ],
+)
+def test_each_mistake_has_its_sentence(configure, overrides, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        check(configure(*overrides))
+
+
+def test_all_mistakes_are_named_at_once(configure):
+    with pytest.raises(ValueError) as error:
+        check(configure("data.train_files=nowhere.parquet", "algorithm.length_penalty.name=nope"))
+    assert "nowhere.parquet" in str(error.value) and "relative_distance" in str(error.value)
+
+
+def test_a_file_without_our_columns(configure, tmp_path):
+    pq.write_table(pa.table({"text": ["x"]}), tmp_path / "other.parquet")
+    with pytest.raises(ValueError, match="lacks the columns data_source, prompt, reward_model, extra_info"):
+        check(configure(f"data.train_files={tmp_path}/other.parquet"))
+    (tmp_path / "text.parquet").write_text("no parquet")
+    with pytest.raises(ValueError, match="which is not a parquet file"):
+        check(configure(f"data.train_files={tmp_path}/text.parquet"))
+
+
+def test_an_unknown_source_lists_the_known_ones(configure, inputs, tmp_path):
+    table = pq.read_table(inputs / "data" / "train.parquet")
+    table = table.set_column(0, "data_source", pa.array(["mystery"] * table.num_rows))
+    pq.write_table(table, tmp_path / "mystery.parquet")
+    with pytest.raises(
+        ValueError, match=r"data_source 'mystery', for which no scorer is registered; known are .*MedIQ"
+    ):
+        check(configure(f"data.train_files={tmp_path}/mystery.parquet"))
+
+
+def test_no_disk(configure, monkeypatch):
+    monkeypatch.setattr(checks.shutil, "disk_usage", lambda path: SimpleNamespace(free=1))
+    with pytest.raises(ValueError, match=r"0\.0 GiB free"):
+        check(configure())
+
+
+def test_a_port_in_use(configure):
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        keys = ["ray_kwargs.ray_init.include_dashboard=true", f"+ray_kwargs.ray_init.dashboard_port={port}"]
+        with pytest.raises(ValueError, match=f"is {port}, which is in use"):
+            check(configure(*keys))
+
+
+def test_another_verl(monkeypatch):
+    monkeypatch.setattr(checks, "version", lambda package: "0.8.0")
+    with pytest.raises(ValueError, match=r"verl 0\.8\.0 is installed, this package extends 0\.9\.1"):
+        require_verl()
+
+
+def test_the_command_line_gives_one_sentence_and_no_traceback(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "verl_medu1.train", "recipe=quickstart", f"run_dir={tmp_path}/run"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=100,
+    )
+    assert done.returncode == 2
+    assert "medu1: data.train_files is" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_each_recipe_composes_and_resolves(configure, name):
+    from omegaconf import OmegaConf
+
+    register_recipes()
+    config = compose("medu1", overrides=[f"recipe={name}"])
+    OmegaConf.to_container(config, resolve=True)
+    assert config.trainer.v1.trainer_mode == "medu1_sync"
