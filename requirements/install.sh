@@ -27,7 +27,7 @@ pip() { "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
 say "torch"
 # shellcheck disable=SC2086  # several arguments
 pip install torch==2.13.0 ${TORCH_PIP_ARGS:-}
-"$venv/bin/python" -c 'import torch, sys; sys.exit(torch.version.cuda is not None)' ||
+"$venv/bin/python" -W ignore -c 'import torch, sys; sys.exit(torch.version.cuda is not None)' ||
   echo "install: this is a CUDA build of torch: it works, and a CPU build is smaller (see README, Install)." >&2
 say "verl, Ray, transformers, megatron-core and what they need"
 pip install --no-deps -r "$root/requirements/cpu.txt" -r "$root/requirements/dev.txt"
