@@ -22,7 +22,8 @@ PROGRAM = textwrap.dedent(
         "watchdog": {"timeout_s": 50.0, "start_timeout_s": float(sys.argv[2])},
         "ray_kwargs": {"ray_init": {"runtime_env": {"env_vars": {}}}},
     })
-    orphan = "import subprocess, sys; print(subprocess.Popen(['sleep', '100'], stdout=subprocess.DEVNULL).pid)"
+    popen = "subprocess.Popen(['sleep', '100'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)"
+    orphan = f"import subprocess; print({popen}.pid)"
     with supervised(config, interval_s=0.1):
         print(subprocess.run([sys.executable, "-c", orphan], capture_output=True, text=True).stdout, flush=True)
         BODY
