@@ -82,16 +82,17 @@ def test_three_steps(inputs, tmp_path, tp, pp):
     run_dir = tmp_path / "run"
     megatron = "actor_rollout_ref.actor.megatron"
     layout = [f"{megatron}.tensor_model_parallel_size={tp}", f"{megatron}.pipeline_model_parallel_size={pp}"]
-    done = subprocess.run(
-        command(inputs, run_dir, *layout, "trainer.total_training_steps=3", "trainer.save_freq=-1"),
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    arguments = command(inputs, run_dir, *layout, "trainer.total_training_steps=3", "trainer.save_freq=-1")
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=400)
+    if done.returncode and "EADDRINUSE" in done.stdout + done.stderr:
+        # vLLM picks a free port and listens on it later; another process of the start may take it in between.
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     check_run(run_dir, steps=3)
 
 
+# Not in `make test` yet: a start may fail on vLLM's port (see above), and this test starts the stack twice.
+@pytest.mark.long
 def test_a_killed_run_continues_from_its_last_whole_checkpoint(inputs, tmp_path):
     run_dir = tmp_path / "run"
     tracker = run_dir / "checkpoints" / "latest_checkpointed_iteration.txt"
