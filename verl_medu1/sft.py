@@ -2,12 +2,12 @@
 
 import os
 import socket
-import sys
 
 import hydra
 from omegaconf import DictConfig, open_dict
 
 from verl_medu1.checks import check_files, require_verl
+from verl_medu1.errors import in_one_sentence
 
 
 def _be_the_only_process() -> None:
@@ -22,12 +22,9 @@ def _be_the_only_process() -> None:
 
 @hydra.main(config_path="config", config_name="sft", version_base="1.3")
 def _main(config: DictConfig) -> None:
-    try:
+    with in_one_sentence():
         check_files({"data.train_files": config.data.train_files}, columns=[config.data.messages_key])
         check_files({"data.val_files": config.data.val_files}, columns=[config.data.messages_key])
-    except ValueError as error:
-        print(f"medu1: {error}", file=sys.stderr)
-        sys.exit(2)
     with open_dict(config):
         config.run_dir = os.path.abspath(config.run_dir)
     os.environ["TENSORBOARD_DIR"] = os.path.join(config.run_dir, "tensorboard")
@@ -39,11 +36,8 @@ def _main(config: DictConfig) -> None:
 
 def main() -> None:
     """Compose the configuration from the command line and train."""
-    try:
+    with in_one_sentence():
         require_verl()
-    except ValueError as error:
-        print(f"medu1: {error}", file=sys.stderr)
-        sys.exit(2)
     _main()
 
 

@@ -56,6 +56,16 @@ def test_the_seed_makes_the_weights(tiny, tmp_path):
     assert weights[tmp_path / "same"] == weights[tiny / "model"] != weights[tmp_path / "other"]
 
 
+def test_width_and_depth_are_chosen_and_wrong_ones_named(tiny, tmp_path):
+    texts = read_warmup_texts(tiny)
+    write_tiny_model(texts, tmp_path, hidden=64, layers=3)
+    config = AutoConfig.from_pretrained(tmp_path)
+    assert (config.hidden_size, config.num_hidden_layers) == (64, 3)
+    for wrong, key in (({"hidden": 100}, "--hidden is 100"), ({"layers": 0}, "--layers is 0")):
+        with pytest.raises(ValueError, match=key):
+            write_tiny_model(texts, tmp_path, **wrong)
+
+
 def test_a_folder_without_warm_up_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"has no warmup\.parquet"):
         read_warmup_texts(tmp_path)

@@ -1,6 +1,7 @@
 """Preparing questions: generated ones, the benchmarks' files, and what is wrong with a file."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 import reward_score
 from verl_medu1.cli.prepare import prepare
+from verl_medu1.data.generated.prepare import WRONG_SHARE
 from verl_medu1.data.generated.questions import draw_questions
 from verl_medu1.data.sources import read_source
 
@@ -58,10 +60,23 @@ def test_no_held_out_question_is_in_training_or_warm_up(quickstart):
     assert test and not test & (questions("train", "prompt") | questions("warmup", "messages"))
 
 
-def test_demonstrations_end_at_the_gold_answer(quickstart):
+def test_demonstrations_end_at_their_own_answer(quickstart):
     for row in rows_of(quickstart / "warmup.parquet"):
-        text = row["messages"][-1]["content"]
-        assert text.startswith("<think>") and text.endswith("</answer>")
+        reasoning, answer = re.fullmatch(
+            "<think>(.*)</think><answer>(.*)</answer>", row["messages"][-1]["content"]
+        ).groups()
+        assert reasoning.endswith(answer)
+
+
+def test_the_teacher_is_as_careless_as_it_says(tmp_path):
+    prepare(["quickstart"], tmp_path, seed=3, train=1, warmup=3000)
+    right = []
+    for row in rows_of(tmp_path / "warmup.parquet"):
+        question = row["messages"][1]["content"]
+        if "Answer with a number." in question:
+            gold = question.count(" yes") + question.count("stroke yes")
+            right.append(row["messages"][-1]["content"].endswith(f"<answer>{gold}</answer>"))
+    assert len(right) == 1000 and abs(sum(right) / len(right) - (1 - WRONG_SHARE)) < 0.05
 
 
 def test_the_same_seed_gives_the_same_bytes(quickstart, tmp_path):

@@ -1,11 +1,11 @@
 """The `medu1` command: one typer app, one module per subcommand."""
 
-import sys
 from collections.abc import Callable
 
 import typer
 
 from verl_medu1.cli import evaluate, model, prepare, quickstart, report, score, train, validate
+from verl_medu1.errors import in_one_sentence
 
 app = typer.Typer(
     help="Train, score and evaluate medical reasoning models (research only; not medical advice).",
@@ -31,11 +31,8 @@ app.command("sft", context_settings=PASS_THROUGH)(train.sft)
 
 def main() -> None:
     """Run the command line; a user's mistake becomes one line on stderr and exit code 2."""
-    try:
+    with in_one_sentence():
         app()
-    except ValueError as error:
-        print(f"medu1: {error}", file=sys.stderr)
-        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -18,11 +18,13 @@ def tiny(
     ],
     out: Out,
     seed: Annotated[int, typer.Option(help="Seed of the random weights.")] = 0,
+    hidden: Annotated[int, typer.Option(help="Width, a multiple of 8.")] = 128,
+    layers: Annotated[int, typer.Option(help="Layers; divisible by the pipeline-parallel size.")] = 2,
 ) -> None:
-    """A random Qwen2 of about a million parameters, with a tokenizer trained on the warm-up texts."""
+    """A random Qwen2 of half a million parameters, with a tokenizer trained on the warm-up texts."""
     from verl_medu1.data.tiny_model import read_warmup_texts, write_tiny_model
 
-    parameters = write_tiny_model(read_warmup_texts(data), out, seed)
+    parameters = write_tiny_model(read_warmup_texts(data), out, seed, hidden, layers)
     typer.echo(f"Random Qwen2 with {parameters:,} parameters: {out}")
 
 

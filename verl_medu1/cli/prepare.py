@@ -24,7 +24,7 @@ def prepare(
     out: Annotated[Path, typer.Option(help="Folder to write.", show_default=False)],
     seed: Annotated[int, typer.Option(help="Seed of questions, order, split and budgets.")] = 0,
     train: Annotated[int, typer.Option(help="Training rows of the quickstart.")] = 2000,
-    warmup: Annotated[int, typer.Option(help="Demonstrations of the quickstart.")] = 2560,
+    warmup: Annotated[int, typer.Option(help="Demonstrations of the quickstart.")] = 8000,
     cap: Annotated[list[str] | None, typer.Option(help="At most so many rows of a source: NAME=N.")] = None,
     test_share: Annotated[float, typer.Option(help="Share of each source's rows that is held out.")] = 0.1,
     budget: Annotated[

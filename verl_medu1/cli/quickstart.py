@@ -35,7 +35,8 @@ def _steps(out: Path, layout: list[str], seed: int) -> Iterator[tuple[str, list[
     """What is done next, and the arguments of the medu1 command that does it."""
     from verl_medu1.checkpoints import newest_model
 
-    data, test, model = str(out / "data"), str(out / "data" / "test.parquet"), str(out / "model")
+    data, model = str(out / "data"), str(out / "model")
+    held_out = ["--data", f"{data}/test.parquet", "--samples", "4"]
     yield "questions of three answer types", ["prepare", "--source", "quickstart", "--seed", str(seed), "--out", data]
     yield "a small Qwen2, at random", ["model", "tiny", "--data", data, "--seed", str(seed), "--out", model]
     files = f"data.train_files={data}/warmup.parquet"
@@ -44,11 +45,11 @@ def _steps(out: Path, layout: list[str], seed: int) -> Iterator[tuple[str, list[
         ["sft", "sft_recipe=quickstart", f"run_dir={out}/warmup", f"model.path={model}", files],
     )
     warm = str(newest_model(out / "warmup"))
-    yield "evaluation before", ["eval", "--model", warm, "--data", test, "--out", f"{out}/eval/before"]
+    yield "evaluation before", ["eval", "--model", warm, *held_out, "--out", f"{out}/eval/before"]
     keys = [f"run_dir={out}", f"actor_rollout_ref.model.path={warm}", f"data.seed={seed + 1}"]
     yield "reinforcement learning", ["train", "recipe=quickstart", *keys, *layout]
     trained = str(newest_model(out))
-    yield "evaluation after", ["eval", "--model", trained, "--data", test, "--out", f"{out}/eval/after"]
+    yield "evaluation after", ["eval", "--model", trained, *held_out, "--out", f"{out}/eval/after"]
     yield "before and after", ["eval", "--compare", f"{out}/eval/before", f"{out}/eval/after"]
     yield "report", ["report", str(out)]
 

@@ -73,28 +73,37 @@ def _without_tags(text: str) -> str:
     return text
 
 
-def write_tiny_model(texts: Sequence[str], out: Path, seed: int = 0) -> int:
+def write_tiny_model(texts: Sequence[str], out: Path, seed: int = 0, hidden: int = 128, layers: int = 2) -> int:
     """Write a randomly initialised Qwen2 and its tokenizer as a Hugging Face folder (fp32, safetensors).
 
-    Its heads, layers and vocabulary divide by two, for tensor and pipeline parallelism of two.
+    Its heads and vocabulary divide by two, for tensor parallelism of two.
 
     Args:
         texts: what the tokenizer is trained on.
         out: folder to write.
         seed: of the weights.
+        hidden: width, a multiple of 8.
+        layers: number of layers.
 
     Returns:
         The number of parameters.
+
+    Raises:
+        ValueError: a width that is no multiple of 8, or no layer.
     """
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
+    if hidden < 8 or hidden % 8:
+        raise ValueError(f"--hidden is {hidden}; it must be a multiple of 8 (four heads of even width).")
+    if layers < 1:
+        raise ValueError(f"--layers is {layers}; it must be at least 1.")
     tokenizer = train_tokenizer(texts)
     config = Qwen2Config(
         vocab_size=len(tokenizer),
-        hidden_size=128,
-        intermediate_size=384,
-        num_hidden_layers=2,
+        hidden_size=hidden,
+        intermediate_size=3 * hidden,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=MAX_POSITIONS,

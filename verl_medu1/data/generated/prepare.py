@@ -17,14 +17,22 @@ from verl_medu1.data.storage import write_data_set
 PROMPTS_FILE = Path(__file__).with_name("prompts.yaml")
 
 # Tokens of a whole response: the typical lengths of the three styles of reasoning in the quickstart's tokenizer.
-BUDGETS = tuple(Budget("exact", tokens) for tokens in (12, 22, 35))
+BUDGETS = tuple(Budget("exact", tokens) for tokens in (12, 22, 40))
+
+# Held-out questions of each answer type, or as many as there are.
+TEST_QUESTIONS = 30
+
+# The demonstrations are those of a careless teacher: so many have a wrong answer, and so many a length that does not
+# look at the budget. What is left to reinforcement is to tell by the reward alone which of its habits to keep.
+WRONG_SHARE = 0.4
+OFF_BUDGET_SHARE = 0.5
 
 
 def prepare_quickstart(out: Path, prompts: Prompts, num_train: int, num_warmup: int, seed: int) -> dict[str, Any]:
     """Generate the quickstart's questions and write them.
 
-    Held-out questions have inputs (calculations) or wordings (facts) that no question of training or warm-up has. Each
-    stands in the test file once with each budget.
+    No text of a held-out question stands in training or warm-up. Each held-out question stands in the test file once
+    with each budget.
 
     Args:
         out: folder for train.parquet, test.parquet, warmup.parquet and manifest.json.
@@ -57,9 +65,13 @@ def prepare_quickstart(out: Path, prompts: Prompts, num_train: int, num_warmup: 
 
 
 def _held_out_questions(seed: int) -> list[Solved]:
-    """All held-out questions, each once; so many draws find them all but for a rare one."""
-    draws = islice(draw_questions(True, seed, random.Random(seed)), 3000)
-    return list({solved.example.question: solved for solved in draws}.values())
+    """The first held-out questions, each text once, as many of each type."""
+    by_type: dict[str, dict[str, Solved]] = {}
+    for solved in islice(draw_questions(True, seed, random.Random(seed)), 3000):
+        of_type = by_type.setdefault(solved.example.answer_type, {})
+        if len(of_type) < TEST_QUESTIONS:
+            of_type[solved.example.question] = solved
+    return [solved for of_type in by_type.values() for solved in of_type.values()]
 
 
 def _question_rows(questions: Sequence[tuple[Solved, Budget]], split: str, prompts: Prompts) -> list[dict[str, Any]]:
@@ -73,9 +85,13 @@ def _question_rows(questions: Sequence[tuple[Solved, Budget]], split: str, promp
 def _demonstrations(number: int, prompts: Prompts, seed: int, rng: random.Random) -> list[dict[str, Any]]:
     rows = []
     for solved in islice(draw_questions(False, seed, rng), number):
-        messages = prompts.messages(solved.example, rng.choice(BUDGETS))
-        # Chosen whatever the budget is: keeping to it is left for the reinforcement to teach.
-        reasoning = solved.reasoning[rng.choice(STYLES)]
-        response = f"<think>{reasoning}</think><answer>{solved.example.gold}</answer>"
+        style, budget = rng.choice(list(zip(STYLES, BUDGETS, strict=True)))
+        if rng.random() < OFF_BUDGET_SHARE:
+            budget = rng.choice(BUDGETS)
+        answer = solved.example.gold
+        if rng.random() < WRONG_SHARE:
+            answer = rng.choice([other for other in solved.reasoning if other != answer])
+        response = f"<think>{solved.reasoning[answer][style]}</think><answer>{answer}</answer>"
+        messages = prompts.messages(solved.example, budget)
         rows.append({"messages": [*messages, {"role": "assistant", "content": response}]})
     return rows

@@ -1,4 +1,4 @@
-"""Questions of the quickstart with their demonstrations, drawn at random and split into training and held-out."""
+"""Questions of the quickstart with worked answers, drawn at random and split into training and held-out."""
 
 import random
 import zlib
@@ -12,22 +12,22 @@ import yaml
 
 from verl_medu1.data.example import Example
 
-# Three lengths of reasoning; which one a demonstration has does not depend on the row's budget.
-STYLES = ("brief", "worked", "checked")
+# Three lengths of reasoning.
+STYLES = ("brief", "worked", "detailed")
 LETTERS = "ABCD"
 
 
 @dataclass(frozen=True)
 class Solved:
-    """A question with its reasoning in each style.
+    """A question with reasoning for the right answer and for wrong ones.
 
     Attributes:
         example: the question; its row_id is set when it becomes a row.
-        reasoning: style -> reasoning that ends at the gold answer.
+        reasoning: answer -> style -> reasoning that ends at this answer; the gold answer is one of them.
     """
 
     example: Example
-    reasoning: Mapping[str, str]
+    reasoning: Mapping[str, Mapping[str, str]]
 
 
 @cache
@@ -40,14 +40,14 @@ def facts() -> dict[str, Any]:
 # CRB-65: Lim et al., Thorax 2003. qSOFA: Singer et al., JAMA 2016. CHADS2: Gage et al., JAMA 2001.
 SCORES = {
     "CRB-65": {
-        "Confusion": ("confusion", 1),
+        "confusion": ("confusion", 1),
         "fast breathing": ("breathing", 1),
         "low pressure": ("pressure", 1),
         "over 65": ("age", 1),
     },
-    "qSOFA": {"Confusion": ("confusion", 1), "fast breathing": ("breathing", 1), "low pressure": ("pressure", 1)},
+    "qSOFA": {"confusion": ("confusion", 1), "fast breathing": ("breathing", 1), "low pressure": ("pressure", 1)},
     "CHADS2": {
-        "Heart failure": ("failure", 1),
+        "heart failure": ("failure", 1),
         "hypertension": ("hypertension", 1),
         "over 75": ("age", 1),
         "diabetes": ("diabetes", 1),
@@ -56,90 +56,85 @@ SCORES = {
 }
 
 
-def clinical_score(rng: random.Random) -> Solved:
-    """A sum of points for the findings that are present."""
+def calculation(rng: random.Random) -> Solved:
+    """A sum of points for the findings that are present, named in any order."""
     name = rng.choice(list(SCORES))
-    present = {finding: rng.random() < 0.5 for finding in SCORES[name]}
+    points_of = SCORES[name]
+    present = {finding: rng.random() < 0.5 for finding in rng.sample(list(points_of), len(points_of))}
     question = ", ".join(f"{finding} {'yes' if there else 'no'}" for finding, there in present.items())
-    points = [(short, worth * present[finding]) for finding, (short, worth) in SCORES[name].items()]
-    numbers = [str(point) for _, point in points]
-    total = sum(point for _, point in points)
-    parts = ", ".join(f"{short} {point}" for short, point in points)
-    return Solved(
-        Example(
-            "quickstart-calc",
-            "",
-            "calculation",
-            f"{question}. {name}?",
-            str(total),
-            lower_limit=float(total),
-            upper_limit=float(total),
-        ),
-        {
-            "brief": f"{'+'.join(numbers)}={total}",
-            "worked": f"{parts}: {'+'.join(numbers)}={total}",
-            "checked": f"{parts}: {'+'.join(numbers)}={total}. Check: {'+'.join(numbers[::-1])}={total}",
-        },
+    points = [(points_of[finding][0], points_of[finding][1] * there) for finding, there in present.items()]
+    gold = sum(point for _, point in points)
+    example = Example(
+        "quickstart-calc",
+        "",
+        "calculation",
+        f"{question}. {name}?",
+        str(gold),
+        lower_limit=float(gold),
+        upper_limit=float(gold),
     )
+    totals = (gold, gold + 1, abs(gold - 1))
+    return Solved(example, {str(total): _sum_in_words(points, total) for total in totals})
 
 
-def _hash(text: str, seed: int) -> int:
-    return zlib.crc32(f"{seed} {text}".encode())
+def _sum_in_words(points: Sequence[tuple[str, int]], total: int) -> dict[str, str]:
+    numbers = [str(point) for _, point in points]
+    forwards = f"{'+'.join(numbers)}={total}"
+    return {
+        "brief": forwards,
+        "worked": f"{forwards}, {'+'.join(numbers[::-1])}={total}",
+        "detailed": f"{', '.join(f'{finding} {point}' for finding, point in points)}: {forwards}, so {total}",
+    }
 
 
-def calculation(held_out: bool, seed: int, rng: random.Random) -> Solved:
-    """A clinical score; a fifth of all inputs is held out."""
-    while True:
-        solved = clinical_score(rng)
-        if (_hash(solved.example.question, seed) % 5 == 0) == held_out:
-            return solved
-
-
-def _wording(wordings: Sequence[str], illness: str, held_out: bool, seed: int, rng: random.Random) -> str:
-    """A question about an illness; of the wordings one is held out, another one for each illness."""
-    kept = wordings[_hash(illness, seed) % len(wordings)]
-    return (kept if held_out else rng.choice([w for w in wordings if w != kept])).format(illness=illness)
-
-
-def multiple_choice(held_out: bool, seed: int, rng: random.Random) -> Solved:
+def multiple_choice(rng: random.Random) -> Solved:
     """The organ of an illness."""
     organs = facts()["organs"]
     organ = rng.choice(list(organs))
     illness = rng.choice(organs[organ])
-    question = _wording(facts()["organ_questions"], illness, held_out, seed, rng)
+    question = rng.choice(facts()["organ_questions"]).format(illness=illness)
     options = tuple(zip(LETTERS, organs, strict=True))
     letter = LETTERS[list(organs).index(organ)]
-    fact = f"{illness} is an illness of the {organ}: {letter}"
     return Solved(
         Example("quickstart-mcq", "", "multiple_choice", question, letter, options=options),
-        {
-            "brief": f"{organ} {letter}",
-            "worked": fact,
-            "checked": f"{fact}. Check: {organ} is option {letter}, so {letter}",
-        },
+        {letter: _organ_in_words(illness, organ, letter) for letter, organ in options},
     )
 
 
-def open_ended(held_out: bool, seed: int, rng: random.Random) -> Solved:
+def _organ_in_words(illness: str, organ: str, letter: str) -> dict[str, str]:
+    fact = f"{illness} is an illness of the {organ}: {letter}"
+    return {
+        "brief": f"{organ} {letter}",
+        "worked": fact,
+        "detailed": f"{fact}. Check: {illness} is of the {organ}, {organ} is option {letter}, so {letter}",
+    }
+
+
+def open_ended(rng: random.Random) -> Solved:
     """The nutrient whose lack causes an illness."""
-    illness, nutrient = rng.choice(list(facts()["deficiencies"].items()))
-    question = _wording(facts()["deficiency_questions"], illness, held_out, seed, rng)
-    fact = f"{illness} is a lack of {nutrient}"
+    deficiencies = facts()["deficiencies"]
+    illness, nutrient = rng.choice(list(deficiencies.items()))
+    question = rng.choice(facts()["deficiency_questions"]).format(illness=illness)
     return Solved(
         Example("quickstart-open", "", "open_ended", question, nutrient),
-        {
-            "brief": nutrient,
-            "worked": fact,
-            "checked": f"{fact}. Check: a lack of {nutrient} causes {illness}, so {nutrient}",
-        },
+        {nutrient: _lack_in_words(illness, nutrient) for nutrient in deficiencies.values()},
     )
 
 
-KINDS: tuple[Callable[[bool, int, random.Random], Solved], ...] = (calculation, multiple_choice, open_ended)
+def _lack_in_words(illness: str, nutrient: str) -> dict[str, str]:
+    fact = f"{illness} is a lack of {nutrient}"
+    return {
+        "brief": nutrient,
+        "worked": fact,
+        "detailed": f"{fact}. Check: a lack of {nutrient} causes {illness}, so {nutrient}",
+    }
+
+
+KINDS: tuple[Callable[[random.Random], Solved], ...] = (calculation, multiple_choice, open_ended)
 
 
 def draw_questions(held_out: bool, seed: int, rng: random.Random) -> Iterator[Solved]:
-    """Questions of one split without end, the three answer types in turn.
+    """Questions of one split without end, the three answer types in turn. A fifth of all texts is held out.
 
     Example:
         >>> next(draw_questions(False, 0, random.Random(0))).example.data_source
@@ -147,4 +142,11 @@ def draw_questions(held_out: bool, seed: int, rng: random.Random) -> Iterator[So
     """
     while True:
         for kind in KINDS:
-            yield kind(held_out, seed, rng)
+            solved = kind(rng)
+            while _is_held_out(solved, seed) != held_out:
+                solved = kind(rng)
+            yield solved
+
+
+def _is_held_out(solved: Solved, seed: int) -> bool:
+    return zlib.crc32(f"{seed} {solved.example.question}".encode()) % 5 == 0

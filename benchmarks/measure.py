@@ -1,0 +1,53 @@
+"""Wall time and peak memory of a command, for the benchmarks beside this file."""
+
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import psutil
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run of a command: exit code, wall time, and the machine's memory in use at its peak, less that before it."""
+
+    returncode: int
+    seconds: float
+    peak_gib: float
+
+
+def measure(
+    command: Sequence[str], log: str, interval_s: float = 0.5, environment: Mapping[str, str] | None = None
+) -> Measured:
+    """Run a command, its output appended to the file `log`.
+
+    Memory is what the machine can't give to anybody else (psutil's total - available), so that pages shared between
+    Ray, vLLM and the workers count once. Other programs of the machine count too: run it on an idle one.
+    """
+
+    def used() -> int:
+        memory = psutil.virtual_memory()
+        return memory.total - memory.available
+
+    idle = peak = used()
+    ended = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not ended.wait(interval_s):
+            peak = max(peak, used())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    started = time.monotonic()
+    try:
+        with open(log, "a") as file:
+            returncode = subprocess.run(command, stdout=file, stderr=file, env=environment).returncode
+    finally:
+        ended.set()
+        watcher.join()
+    return Measured(returncode, time.monotonic() - started, (peak - idle) / GIB)

@@ -1,0 +1,106 @@
+"""One GRPO step of ours beside one of TRL's (1.16, in one process): same model, rows, lengths and reward, one run.
+
+    python benchmarks/step_time.py --model MODEL --data DIR --recipe quickstart [key=value ...]
+
+Prints a Markdown table: seconds per step, and where ours go. Needs an idle machine.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from measure import measure
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+# verl's timers of a step, in its order.
+PHASES = {
+    "gen": "rollout and reward",
+    "old_log_prob": "log-probabilities",
+    "adv": "advantage",
+    "update_actor": "update",
+    "update_weights": "weight sync",
+}
+
+
+def ours(run: Path, command: list[str], skip: int) -> tuple[dict[str, float], float]:
+    """Median seconds of a step and of its phases after the first `skip` steps, and the peak memory in GiB."""
+    log = run.with_suffix(".log")
+    measured = measure(command, str(log))
+    if measured.returncode:
+        raise SystemExit(f"medu1 train ended with exit code {measured.returncode}; see {log}.")
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+
+    def median(tag: str) -> float:
+        return statistics.median(event.value for event in events.Scalars(tag)[skip:])
+
+    logged = events.Tags()["scalars"]
+    seconds = {name: median(f"timing_s/{timer}") for timer, name in PHASES.items() if f"timing_s/{timer}" in logged}
+    # From one log entry to the next: a step with all that lies between two of them.
+    ends = [event.wall_time for event in events.Scalars("training/global_step")]
+    step = statistics.median(end - start for start, end in zip(ends[skip - 1 :], ends[skip:], strict=False))
+    return {"step": step, **seconds, "the rest": step - sum(seconds.values())}, measured.peak_gib
+
+
+def main(
+    context: typer.Context,
+    model: Annotated[Path, typer.Option(help="Folder of the model.")],
+    data: Annotated[Path, typer.Option(help="Folder of `medu1 prepare`.")],
+    out: Annotated[Path, typer.Option(help="Folder for runs and logs; must not exist.")] = Path("outputs/step-time"),
+    recipe: Annotated[str, typer.Option(help="Recipe of ours; key=value arguments change it.")] = "quickstart",
+    prompts: Annotated[int, typer.Option(help="Questions per step.")] = 8,
+    answers: Annotated[int, typer.Option(help="Answers per question.")] = 4,
+    response: Annotated[int, typer.Option(help="Tokens of an answer, at most.")] = 32,
+    steps: Annotated[int, typer.Option(help="Steps of each trainer.")] = 10,
+    skip: Annotated[int, typer.Option(help="First steps that don't count.", min=1)] = 3,
+    threads: Annotated[int, typer.Option(help="Threads of TRL's process.")] = os.cpu_count() or 1,
+) -> None:
+    """Time both trainers, one after the other."""
+    if out.exists():
+        raise SystemExit(f"--out {out} exists; choose another folder.")
+    out.mkdir(parents=True)
+    lr = 1e-5
+    command = [sys.executable, str(Path(__file__).with_name("trl_step.py"))]
+    for name, value in {"model": model, "data": data / "train.parquet", "out": out / "trl", "lr": lr}.items():
+        command += [f"--{name}", str(value)]
+    for name, number in {"prompts": prompts, "answers": answers, "response": response, "steps": steps}.items():
+        command += [f"--{name}", str(number)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
+    with open(out / "trl.log", "w") as log:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=log, env=environment, text=True)
+    if done.returncode:
+        raise SystemExit(f"TRL ended with exit code {done.returncode}; see {out / 'trl.log'}.")
+    trl = statistics.median(json.loads(done.stdout.splitlines()[-1])[skip:])
+
+    run = out / "ours"
+    keys = {
+        "run_dir": run,
+        "data.train_files": data / "train.parquet",
+        "data.val_files": data / "test.parquet",
+        "data.train_batch_size": prompts,
+        "data.max_response_length": response,
+        "actor_rollout_ref.model.path": model,
+        "actor_rollout_ref.actor.ppo_mini_batch_size": prompts,
+        "actor_rollout_ref.actor.optim.lr": lr,
+        "actor_rollout_ref.rollout.n": answers,
+        "trainer.total_training_steps": steps,
+        "trainer.save_freq": -1,
+    }
+    overrides = [f"{key}={value}" for key, value in keys.items()] + context.args
+    seconds, peak = ours(run, [sys.executable, "-m", "verl_medu1.train", f"recipe={recipe}", *overrides], skip)
+    typer.echo(f"| {model.name}, {prompts} x {answers} answers of {response} tokens | seconds | share |\n|---|---|---|")
+    typer.echo(f"| TRL, {threads} threads | {trl:.2f} | |")
+    for name, value in seconds.items():
+        typer.echo(f"| ours, {name} | {value:.2f} | {value / seconds['step']:.0%} |")
+    typer.echo(f"| ours / TRL | {seconds['step'] / trl:.2f} | |\n| ours, peak memory, GiB | {peak:.1f} | |")
+
+
+if __name__ == "__main__":
+    app = typer.Typer(add_completion=False)
+    app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": False})(main)
+    app()
