@@ -1,8 +1,10 @@
 """One GRPO step of ours beside one of TRL's (1.16, in one process): same model, rows, lengths and reward, one run.
 
-    python benchmarks/step_time.py --model MODEL --data DIR --recipe quickstart [key=value ...]
+    pip install --no-deps --target TRL trl==1.16.0
+    python benchmarks/step_time.py --trl TRL --model MODEL --data DIR [--recipe quickstart] [key=value ...]
 
-Prints a Markdown table: seconds per step, and where ours go. Needs an idle machine.
+Prints a Markdown table: seconds per step, and where ours go. Needs an idle machine. TRL has a folder of its own: verl
+0.9.1 imports from an installed TRL what TRL 1.16 no longer has.
 """
 
 import json
@@ -49,6 +51,7 @@ def ours(run: Path, command: list[str], skip: int) -> tuple[dict[str, float], fl
 
 def main(
     context: typer.Context,
+    trl: Annotated[Path, typer.Option(help="Folder of `pip install --no-deps --target FOLDER trl==1.16.0`.")],
     model: Annotated[Path, typer.Option(help="Folder of the model.")],
     data: Annotated[Path, typer.Option(help="Folder of `medu1 prepare`.")],
     out: Annotated[Path, typer.Option(help="Folder for runs and logs; must not exist.")] = Path("outputs/step-time"),
@@ -63,6 +66,8 @@ def main(
     """Time both trainers, one after the other."""
     if out.exists():
         raise SystemExit(f"--out {out} exists; choose another folder.")
+    if not (trl / "trl").is_dir():
+        raise SystemExit(f"--trl {trl} has no trl; fill it with `pip install --no-deps --target {trl} trl==1.16.0`.")
     out.mkdir(parents=True)
     lr = 1e-5
     command = [sys.executable, str(Path(__file__).with_name("trl_step.py"))]
@@ -70,12 +75,17 @@ def main(
         command += [f"--{name}", str(value)]
     for name, number in {"prompts": prompts, "answers": answers, "response": response, "steps": steps}.items():
         command += [f"--{name}", str(number)]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(trl.resolve()),
+        "OMP_NUM_THREADS": str(threads),
+        "HF_HUB_OFFLINE": "1",
+    }
     with open(out / "trl.log", "w") as log:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=log, env=environment, text=True)
     if done.returncode:
         raise SystemExit(f"TRL ended with exit code {done.returncode}; see {out / 'trl.log'}.")
-    trl = statistics.median(json.loads(done.stdout.splitlines()[-1])[skip:])
+    trl_seconds = statistics.median(json.loads(done.stdout.splitlines()[-1])[skip:])
 
     run = out / "ours"
     keys = {
@@ -94,10 +104,10 @@ def main(
     overrides = [f"{key}={value}" for key, value in keys.items()] + context.args
     seconds, peak = ours(run, [sys.executable, "-m", "verl_medu1.train", f"recipe={recipe}", *overrides], skip)
     typer.echo(f"| {model.name}, {prompts} x {answers} answers of {response} tokens | seconds | share |\n|---|---|---|")
-    typer.echo(f"| TRL, {threads} threads | {trl:.2f} | |")
+    typer.echo(f"| TRL, {threads} threads | {trl_seconds:.2f} | |")
     for name, value in seconds.items():
         typer.echo(f"| ours, {name} | {value:.2f} | {value / seconds['step']:.0%} |")
-    typer.echo(f"| ours / TRL | {seconds['step'] / trl:.2f} | |\n| ours, peak memory, GiB | {peak:.1f} | |")
+    typer.echo(f"| ours / TRL | {seconds['step'] / trl_seconds:.2f} | |\n| ours, peak memory, GiB | {peak:.1f} | |")
 
 
 if __name__ == "__main__":

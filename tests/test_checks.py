@@ -66,6 +66,7 @@ MEGATRON = "actor_rollout_ref.actor.megatron"
             r"2 layers; choose one of \[1, 2\]",
         ),
         ([f"{MEGATRON}.tensor_model_parallel_size=4"], "does not divide the 2 workers"),
+        (["actor_rollout_ref.rollout.tensor_model_parallel_size=2"], "is 'uni', one process, with 2 .* set it to mp"),
         (["data.max_response_length=4000"], "more than the model's 512 positions"),
         (["data.train_batch_size=100"], "the training files have 64 rows"),
         (["algorithm.length_penalty.name=nope"], "choose one of relative_distance"),

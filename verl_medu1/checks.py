@@ -169,6 +169,9 @@ def _layout_violations(config: DictConfig) -> Iterator[str]:
             f"actor_rollout_ref.rollout.tensor_model_parallel_size is {rollout_tp}, which does not divide the "
             f"{workers} workers of trainer.nnodes x trainer.n_gpus_per_node."
         )
+    executor = "actor_rollout_ref.rollout.engine_kwargs.vllm.distributed_executor_backend"
+    if rollout_tp > 1 and OmegaConf.select(config, executor) == "uni":
+        yield f"{executor} is 'uni', one process, with {rollout_tp} tensor-parallel workers; set it to mp."
     mini_batch = actor.ppo_mini_batch_size * config.actor_rollout_ref.rollout.n
     data_parallel = max(1, workers // model_parallel)
     if mini_batch % data_parallel:

@@ -74,7 +74,7 @@ def test_the_teacher_is_as_careless_as_it_says(tmp_path):
     for row in rows_of(tmp_path / "warmup.parquet"):
         question = row["messages"][1]["content"]
         if "Answer with a number." in question:
-            gold = question.count(" yes") + question.count("stroke yes")
+            gold = question.count(" yes")
             right.append(row["messages"][-1]["content"].endswith(f"<answer>{gold}</answer>"))
     assert len(right) == 1000 and abs(sum(right) / len(right) - (1 - WRONG_SHARE)) < 0.05
 
@@ -93,11 +93,11 @@ def test_the_scores_are_recomputed():
     for _ in range(300):
         example = next(draws).example
         if example.answer_type == "calculation":
-            # One point for each finding, and a second one for a stroke in CHADS2.
-            expected = example.question.count(" yes") + example.question.count("stroke yes")
+            # One point for each finding.
+            expected = example.question.count(" yes")
             assert int(example.gold) == expected
             seen.add(example.question.split()[-1])
-    assert seen == {"CRB-65?", "qSOFA?", "CHADS2?"}
+    assert seen == {"CRB-65?", "qSOFA?"}
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the benchmarks' files are not on this machine")
@@ -118,6 +118,20 @@ def test_the_four_benchmarks_make_one_mixture(tmp_path):
         assert "Answer Choices" not in text
         for option in row["extra_info"]["options"]:
             assert text.splitlines().count(f"{option['letter']}. {option['text']}") == 1
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the benchmarks' files are not on this machine")
+def test_demonstrations_of_the_format_are_right_by_their_own_scorer(tmp_path):
+    prepare([f"mediq={SHARED / 'mediq.json'}"], tmp_path, warmup=20)
+    rows = {row["prompt"][-1]["content"]: row for row in rows_of(tmp_path / "train.parquet")}
+    demonstrations = rows_of(tmp_path / "warmup.parquet")
+    assert len(demonstrations) == 20
+    for demonstration in demonstrations:
+        row = rows[demonstration["messages"][1]["content"]]
+        gold, response = row["reward_model"]["ground_truth"], demonstration["messages"][-1]["content"]
+        assert reward_score.compute_score(row["data_source"], response, gold, row["extra_info"])["score"] == 1.0
+    with pytest.raises(ValueError, match="--warmup is 5000"):
+        prepare([f"mediq={SHARED / 'mediq.json'}"], tmp_path, warmup=5000)
 
 
 def test_rows_about_one_patient_note_stay_together_and_capped_rows_are_counted(tmp_path):

@@ -69,7 +69,7 @@ def tail(log: Path) -> str:
     return log.read_text()[-3000:]
 
 
-def check_run(run_dir: Path, steps: int) -> None:
+def check_run(run_dir: Path, steps: int, answers: int) -> None:
     logged = scalars(run_dir)
     # The weights really travel: trainer and rollout give each token the same probability, in each step.
     assert len(logged["training/rollout_probs_diff_mean"]) == steps
@@ -78,19 +78,31 @@ def check_run(run_dir: Path, steps: int) -> None:
     for component in ("acc", "format", "score", "length", "budget_distance", "over_budget", "length_score"):
         assert any(f"reward/{source}/{component}/mean" in logged for source in SOURCES), component
     rows = [json.loads(line) for line in (run_dir / "rollouts" / "1.jsonl").read_text().splitlines()]
-    assert len(rows) == 16 and {"data_source", "acc", "format", "pred", "length"} <= set(rows[0])
+    assert len(rows) == answers and {"data_source", "acc", "format", "pred", "length"} <= set(rows[0])
     assert processes_of(run_dir) == []
 
 
-@pytest.mark.parametrize(("tp", "pp"), [(2, 1), (1, 2)])
-def test_three_steps(inputs, tmp_path, tp, pp):
+def test_quickstart_in_small(tmp_path):
+    """All of `make quickstart`, Megatron TP2, with a warm-up too short to teach and three steps."""
+    out = tmp_path / "quickstart"
+    arguments = ["quickstart", "--demonstrations", "320", "--steps", "3", "--out", str(out)]
+    done = subprocess.run([*MEDU1, *arguments], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    check_run(out, steps=3, answers=96)
+    assert (out / "checkpoints" / "global_step_3").is_dir()
+    assert "before and after" in done.stdout and "<html" in (out / "report.html").read_text()
+    for step in ("prepare", "model tiny", "sft", "eval", "train recipe=quickstart", "report"):
+        assert f"$ medu1 {step}" in done.stdout
+
+
+def test_three_steps_with_two_pipeline_stages(inputs, tmp_path):
     run_dir = tmp_path / "run"
     megatron = "actor_rollout_ref.actor.megatron"
-    layout = [f"{megatron}.tensor_model_parallel_size={tp}", f"{megatron}.pipeline_model_parallel_size={pp}"]
+    layout = [f"{megatron}.tensor_model_parallel_size=1", f"{megatron}.pipeline_model_parallel_size=2"]
     arguments = command(inputs, run_dir, *layout, "trainer.total_training_steps=3", "trainer.save_freq=-1")
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    check_run(run_dir, steps=3)
+    check_run(run_dir, steps=3, answers=16)
 
 
 def wait_for(condition: Callable[[], object], seconds: float) -> bool:

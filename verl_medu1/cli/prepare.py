@@ -24,7 +24,10 @@ def prepare(
     out: Annotated[Path, typer.Option(help="Folder to write.", show_default=False)],
     seed: Annotated[int, typer.Option(help="Seed of questions, order, split and budgets.")] = 0,
     train: Annotated[int, typer.Option(help="Training rows of the quickstart.")] = 2000,
-    warmup: Annotated[int, typer.Option(help="Demonstrations of the quickstart.")] = 8000,
+    warmup: Annotated[
+        int | None,
+        typer.Option(help="Demonstrations: the quickstart's are worked (default 8000), others teach the format alone."),
+    ] = None,
     cap: Annotated[list[str] | None, typer.Option(help="At most so many rows of a source: NAME=N.")] = None,
     test_share: Annotated[float, typer.Option(help="Share of each source's rows that is held out.")] = 0.1,
     budget: Annotated[
@@ -43,10 +46,11 @@ def prepare(
         fixed = {"--cap": cap, "--budget": budget, "--tokenizer": tokenizer, "--max-prompt-tokens": max_prompt_tokens}
         if given := [name for name, value in fixed.items() if value]:
             raise ValueError(f"{', '.join(given)} can't be set for --source quickstart; leave it out.")
-        from verl_medu1.data.generated.prepare import PROMPTS_FILE, prepare_quickstart
+        from verl_medu1.data.generated.prepare import PROMPTS_FILE, QUICKSTART_DEMONSTRATIONS, prepare_quickstart
 
-        manifest = prepare_quickstart(out, load_prompts(prompts or PROMPTS_FILE), train, warmup, seed)
-        typer.echo(f"{out}: {manifest['rows']}, {warmup} demonstrations")
+        number = QUICKSTART_DEMONSTRATIONS if warmup is None else warmup
+        manifest = prepare_quickstart(out, load_prompts(prompts or PROMPTS_FILE), train, number, seed)
+        typer.echo(f"{out}: {manifest['rows']}, {number} demonstrations")
         return
     if "quickstart" in source:
         raise ValueError("--source quickstart stands alone; its files have a tokenizer and a warm-up of their own.")
@@ -66,6 +70,7 @@ def prepare(
         seed,
         _load_tokenizer(tokenizer),
         max_prompt_tokens,
+        warmup or 0,
     )
     _show(counts)
 

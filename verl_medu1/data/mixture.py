@@ -4,14 +4,16 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import reward_score
 from verl_medu1.data.budget import BudgetRule, draw_budget
+from verl_medu1.data.demonstrations import format_demonstrations
 from verl_medu1.data.example import Example
 from verl_medu1.data.prompts import Prompts
-from verl_medu1.data.schema import QUESTIONS, question_row
+from verl_medu1.data.schema import DEMONSTRATIONS, QUESTIONS, question_row
 from verl_medu1.data.sources import read_source
 from verl_medu1.data.storage import sha256, write_data_set
 
@@ -95,8 +97,9 @@ def prepare_mixture(
     seed: int,
     tokenizer: Any = None,
     max_prompt_tokens: int | None = None,
+    num_warmup: int = 0,
 ) -> dict[str, Counts]:
-    """Read sources and write train.parquet, test.parquet and manifest.json.
+    """Read sources and write train.parquet, test.parquet, manifest.json and, where asked for, warmup.parquet.
 
     Args:
         out: folder to write.
@@ -107,6 +110,7 @@ def prepare_mixture(
         test_share: share of each source's rows that is held out; rows about one patient note stay together.
         seed: of order, split and budgets; the same inputs and seed give the same bytes.
         tokenizer: with `max_prompt_tokens`, rows whose rendered prompt is longer are counted and left out.
+        num_warmup: so many training rows as demonstrations of the response format.
 
     Returns:
         For each source what became of its records.
@@ -154,5 +158,11 @@ def prepare_mixture(
             split: dict(sorted(Counter(r["data_source"] for r in rows).items())) for split, rows in splits.items()
         },
     }
-    write_data_set(out, {f"{split}.parquet": (QUESTIONS, rows) for split, rows in splits.items()}, manifest)
+    tables = {f"{split}.parquet": (QUESTIONS, rows) for split, rows in splits.items()}
+    if num_warmup:
+        demonstrations = list(islice(format_demonstrations(splits["train"]), num_warmup))
+        if len(demonstrations) < num_warmup:
+            raise ValueError(f"--warmup is {num_warmup}; {len(demonstrations)} training rows have a short gold answer.")
+        tables["warmup.parquet"] = (DEMONSTRATIONS, demonstrations)
+    write_data_set(out, tables, manifest)
     return counts

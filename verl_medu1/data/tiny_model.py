@@ -8,6 +8,8 @@ import pyarrow.parquet as pq
 
 VOCABULARY = 512
 MAX_POSITIONS = 512
+HEADS = 4
+LAYERS = 2
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 PAD, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 
@@ -73,7 +75,7 @@ def _without_tags(text: str) -> str:
     return text
 
 
-def write_tiny_model(texts: Sequence[str], out: Path, seed: int = 0, hidden: int = 128, layers: int = 2) -> int:
+def write_tiny_model(texts: Sequence[str], out: Path, seed: int = 0, hidden: int = 128, layers: int = LAYERS) -> int:
     """Write a randomly initialised Qwen2 and its tokenizer as a Hugging Face folder (fp32, safetensors).
 
     Its heads and vocabulary divide by two, for tensor parallelism of two.
@@ -104,7 +106,7 @@ def write_tiny_model(texts: Sequence[str], out: Path, seed: int = 0, hidden: int
         hidden_size=hidden,
         intermediate_size=3 * hidden,
         num_hidden_layers=layers,
-        num_attention_heads=4,
+        num_attention_heads=HEADS,
         num_key_value_heads=2,
         max_position_embeddings=MAX_POSITIONS,
         # Wide for the width, and a short base for short texts: both make it learn in far fewer steps.

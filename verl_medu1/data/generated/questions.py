@@ -37,7 +37,7 @@ def facts() -> dict[str, Any]:
 
 
 # Clinical scores of yes-or-no findings: name -> finding -> its short name and its points.
-# CRB-65: Lim et al., Thorax 2003. qSOFA: Singer et al., JAMA 2016. CHADS2: Gage et al., JAMA 2001.
+# CRB-65: Lim et al., Thorax 2003. qSOFA: Singer et al., JAMA 2016.
 SCORES = {
     "CRB-65": {
         "confusion": ("confusion", 1),
@@ -46,13 +46,6 @@ SCORES = {
         "over 65": ("age", 1),
     },
     "qSOFA": {"confusion": ("confusion", 1), "fast breathing": ("breathing", 1), "low pressure": ("pressure", 1)},
-    "CHADS2": {
-        "heart failure": ("failure", 1),
-        "hypertension": ("hypertension", 1),
-        "over 75": ("age", 1),
-        "diabetes": ("diabetes", 1),
-        "stroke": ("stroke", 2),
-    },
 }
 
 

@@ -1,0 +1,56 @@
+"""The commands of the documentation are commands: their subcommands, options, keys and files exist."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from verl_medu1.cli.app import app
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/*/README.md")]
+BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.M | re.S)
+BENCHMARK = re.compile(r"`(?:python )?(benchmarks/\w+\.py)")
+
+
+def commands(program: str) -> list[str]:
+    lines = [
+        line.split(" # ")[0].strip()
+        for page in PAGES
+        for block in BLOCK.findall(page.read_text().replace("\\\n", " "))
+        for line in block.splitlines()
+    ]
+    return sorted({line for line in lines if line.startswith(f"{program} ")})
+
+
+@pytest.mark.parametrize("line", commands("make"))
+def test_make_knows_the_target(line):
+    subprocess.run(["make", "--dry-run", *shlex.split(line)[1:]], cwd=ROOT, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("line", commands("medu1"))
+def test_medu1_takes_the_arguments(line):
+    name, *arguments = shlex.split(line)[1:]
+    if name in ("train", "sft"):
+        module = [sys.executable, "-m", f"verl_medu1.{name}"]
+        subprocess.run([*module, *arguments, "--cfg", "job"], check=True, capture_output=True, timeout=60)
+        return
+    command = typer.main.get_command(app).commands[name]
+    while hasattr(command, "commands"):
+        command = command.commands[arguments.pop(0)]
+    command.make_context(name, arguments)
+
+
+@pytest.mark.parametrize("line", commands("python"))
+def test_benchmarks_of_the_code_blocks_start(line):
+    file = shlex.split(line)[1]
+    subprocess.run([sys.executable, file, "--help"], cwd=ROOT, check=True, capture_output=True, timeout=60)
+
+
+def test_benchmarks_that_the_text_names_exist():
+    named = {name for page in PAGES for name in BENCHMARK.findall(page.read_text())}
+    assert named and all((ROOT / name).is_file() for name in named)

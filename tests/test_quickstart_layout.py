@@ -1,0 +1,21 @@
+"""`medu1 quickstart` refuses what its model can't be cut into at once."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--tp", "3"], "medu1: --tp is 3, which does not divide the model's 4 attention heads; use 1, 2, 4."),
+        (["--pp", "0"], "medu1: --pp is 0, which does not divide the model's 2 layers; use 1, 2."),
+    ],
+)
+def test_an_impossible_layout_is_one_sentence(tmp_path, options, sentence):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "verl_medu1.cli.app", "quickstart", *options, "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr.strip()) == (2, sentence)
+    assert not out.exists()
