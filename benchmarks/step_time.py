@@ -75,8 +75,7 @@ def main(
         command += [f"--{name}", str(value)]
     for name, number in {"prompts": prompts, "answers": answers, "response": response, "steps": steps}.items():
         command += [f"--{name}", str(number)]
-    environment = {
-        **os.environ,
+    environment = os.environ | {
         "PYTHONPATH": str(trl.resolve()),
         "OMP_NUM_THREADS": str(threads),
         "HF_HUB_OFFLINE": "1",
