@@ -50,6 +50,23 @@ def test_a_right_configuration_passes(configure):
     check(configure())
 
 
+@pytest.mark.parametrize(
+    ("overrides", "strategy"),
+    [
+        ([], "megatron"),
+        (["model_engine=dp"], "fsdp2"),
+        (["recipe=smollm2-135m-cpu"], "fsdp2"),
+        (["recipe=smollm2-135m-cpu", "model_engine=megatron"], "megatron"),
+    ],
+)
+def test_the_recipe_names_the_engine_and_the_command_line_changes_it(configure, overrides, strategy):
+    actor = configure(*overrides).actor_rollout_ref.actor
+    assert actor.strategy == strategy
+    # engine_on follows the engine.
+    dtype = actor.megatron.dtype if strategy == "megatron" else actor.fsdp_config.dtype
+    assert dtype == "float32"
+
+
 MEGATRON = "actor_rollout_ref.actor.megatron"
 
 
