@@ -68,6 +68,7 @@ def main(
             max_completion_length=response,
             max_steps=steps,
             learning_rate=lr,
+            lr_scheduler_type="constant",
             beta=0.0,
             bf16=False,
             gradient_checkpointing=False,

@@ -4,13 +4,15 @@ import os
 
 import pytest
 
-from verl_medu1 import vllm_port
+from verl_medu1.cpu import vllm_port
 
 
 @pytest.fixture
 def kernel_range(tmp_path, monkeypatch):
     monkeypatch.setattr(vllm_port, "EPHEMERAL_RANGE", tmp_path / "range")
-    monkeypatch.delenv("VLLM_PORT", raising=False)
+    # Set first, so that what the plugin sets does not outlive the test.
+    monkeypatch.setenv("VLLM_PORT", "")
+    monkeypatch.delenv("VLLM_PORT")
     return tmp_path / "range"
 
 

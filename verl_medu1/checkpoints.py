@@ -18,7 +18,7 @@ def newest_model(run_dir: Path) -> Path:
 
     Example:
         >>> newest_model(Path("outputs/quickstart"))  # doctest: +SKIP
-        PosixPath('outputs/quickstart/checkpoints/global_step_30/actor/model/huggingface')
+        PosixPath('outputs/quickstart/checkpoints/global_step_45/actor/model/huggingface')
     """
     checkpoints = run_dir / "checkpoints"
     tracker = checkpoints / TRACKER

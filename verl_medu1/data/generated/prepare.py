@@ -33,8 +33,8 @@ OFF_BUDGET_SHARE = 0.5
 def prepare_quickstart(out: Path, prompts: Prompts, num_train: int, num_warmup: int, seed: int) -> dict[str, Any]:
     """Generate the quickstart's questions and write them.
 
-    No text of a held-out question stands in training or warm-up. Each held-out question stands in the test file once
-    with each budget.
+    No text of a held-out question stands in training or warm-up. The first of them, up to
+    `TEST_QUESTIONS` of each type, stand in the test file once with each budget.
 
     Args:
         out: folder for train.parquet, test.parquet, warmup.parquet and manifest.json.
