@@ -16,7 +16,7 @@ def choose() -> None:
 
     Works around vllm/v1/executor/multiproc_executor.py:128 (vllm 0.27): the engine picks a free port, and a worker
     process listens on it seconds later. In between the kernel gives a port of its own range to another process of the
-    start once in a dozen starts, and the run ends with EADDRINUSE. `VLLM_PORT` is where vLLM's search begins: each
+    start now and then, and the run ends with EADDRINUSE. `VLLM_PORT` is where vLLM's search begins: each
     engine begins elsewhere, its children where it does. A value that the user has set stays.
     """
     from vllm.platforms import current_platform
