@@ -27,6 +27,7 @@ class StepTimes(TrainerCallback):
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
         self.seconds.append(time.monotonic() - self._started)
+        print(f"step {len(self.seconds)}: {self.seconds[-1]:.1f} s", file=sys.stderr, flush=True)
 
 
 def reward(completions: Any, data_source: Any, ground_truth: Any, extra_info: Any, **_: Any) -> list[float]:

@@ -1,4 +1,4 @@
-"""`medu1 quickstart` refuses what its model can't be cut into at once."""
+"""`medu1 quickstart` refuses at once what its model can't be cut into, and keys that don't exist."""
 
 import subprocess
 import sys
@@ -18,4 +18,12 @@ def test_an_impossible_layout_is_one_sentence(tmp_path, options, sentence):
     command = [sys.executable, "-m", "verl_medu1.cli.app", "quickstart", *options, "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr.strip()) == (2, sentence)
+    assert not out.exists()
+
+
+def test_an_unknown_key_is_refused_before_the_warm_up(tmp_path):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "verl_medu1.cli.app", "quickstart", "trainer.save_frq=1", "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0 and "save_frq" in done.stderr
     assert not out.exists()

@@ -16,6 +16,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 MEDU1 = [sys.executable, "-m", "verl_medu1.cli.app"]
+# The trainer computes the log-probabilities of the rollout again, and logs how far the two are apart.
+COMPARED = "algorithm.rollout_correction.bypass_mode=false"
 SOURCES = ("quickstart-calc", "quickstart-mcq", "quickstart-open")
 
 
@@ -85,7 +87,7 @@ def check_run(run_dir: Path, steps: int, answers: int) -> None:
 def test_quickstart_in_small(tmp_path):
     """All of `make quickstart`, Megatron TP2, with a warm-up too short to teach and three steps."""
     out = tmp_path / "quickstart"
-    arguments = ["quickstart", "--demonstrations", "320", "--steps", "3", "--out", str(out)]
+    arguments = ["quickstart", "--demonstrations", "320", "--out", str(out), "trainer.total_training_steps=3", COMPARED]
     done = subprocess.run([*MEDU1, *arguments], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     check_run(out, steps=3, answers=96)
@@ -99,7 +101,7 @@ def test_three_steps_with_two_pipeline_stages(inputs, tmp_path):
     run_dir = tmp_path / "run"
     megatron = "actor_rollout_ref.actor.megatron"
     layout = [f"{megatron}.tensor_model_parallel_size=1", f"{megatron}.pipeline_model_parallel_size=2"]
-    arguments = command(inputs, run_dir, *layout, "trainer.total_training_steps=3", "trainer.save_freq=-1")
+    arguments = command(inputs, run_dir, *layout, COMPARED, "trainer.total_training_steps=3", "trainer.save_freq=-1")
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     check_run(run_dir, steps=3, answers=16)

@@ -39,7 +39,7 @@ def _layout(engine: Engine, tp: int, pp: int) -> list[str]:
 
 
 def _commands(
-    out: Path, layout: list[str], seed: int, demonstrations: int | None, steps: int | None
+    out: Path, layout: list[str], seed: int, demonstrations: int | None, overrides: list[str]
 ) -> Iterator[tuple[str, list[str]]]:
     """What is done next, and the arguments of the medu1 command that does it."""
     from verl_medu1.checkpoints import newest_model
@@ -57,35 +57,45 @@ def _commands(
     warm = str(newest_model(out / "warmup"))
     yield "evaluation before", ["eval", "--model", warm, *held_out, "--out", f"{out}/eval/before"]
     keys = [f"run_dir={out}", f"actor_rollout_ref.model.path={warm}", f"data.seed={seed + 1}"]
-    if steps is not None:
-        keys.append(f"trainer.total_training_steps={steps}")
-    yield "reinforcement learning", ["train", "recipe=quickstart", *keys, *layout]
+    yield "reinforcement learning", ["train", "recipe=quickstart", *keys, *layout, *overrides]
     trained = str(newest_model(out))
     yield "evaluation after", ["eval", "--model", trained, *held_out, "--out", f"{out}/eval/after"]
     yield "before and after", ["eval", "--compare", f"{out}/eval/before", f"{out}/eval/after"]
     yield "report", ["report", str(out)]
 
 
+def _medu1(*arguments: str, stdout: int | None = None) -> int:
+    """Exit code of a medu1 command in a process of its own."""
+    return subprocess.run([sys.executable, "-m", "verl_medu1.cli.app", *arguments], stdout=stdout).returncode
+
+
 def quickstart(
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="More settings of `medu1 train`.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for all that is written.")] = Path("outputs/quickstart"),
     engine: Annotated[Engine, typer.Option(help="Training engine: megatron, or dp (FSDP2).")] = Engine.megatron,
     tp: Annotated[int, typer.Option(help="Tensor-parallel size of Megatron.")] = 2,
     pp: Annotated[int, typer.Option(help="Pipeline-parallel size of Megatron.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the questions, the model and the order of the rows.")] = 0,
     demonstrations: Annotated[int | None, typer.Option(min=100, help="Worked answers of the warm-up.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps of reinforcement learning.")] = None,
 ) -> None:
     """Train a small model from nothing on this machine, through the production stack, and report what it learned."""
     layout = _layout(engine, tp, pp)
+    if overrides:
+        # A wrong key is told now, not after the warm-up.
+        composed = _medu1("train", "recipe=quickstart", *layout, *overrides, "--cfg", "job", stdout=subprocess.DEVNULL)
+        if composed:
+            raise typer.Exit(composed)
     if out.exists():
         kept = next(name for n in count(1) if not (name := out.with_name(f"{out.name}-{n}")).exists())
         out.rename(kept)
         typer.echo(f"{out} existed; it is {kept} now.")
     started = time.monotonic()
-    for title, arguments in _commands(out, layout, seed, demonstrations, steps):
+    for title, arguments in _commands(out, layout, seed, demonstrations, overrides or []):
         minutes, seconds = divmod(int(time.monotonic() - started), 60)
         typer.secho(f"\n[{minutes}:{seconds:02d}] {title}\n$ medu1 {shlex.join(arguments)}", bold=True)
-        code = subprocess.run([sys.executable, "-m", "verl_medu1.cli.app", *arguments]).returncode
+        code = _medu1(*arguments)
         if code:
             raise typer.Exit(code)
     minutes, seconds = divmod(int(time.monotonic() - started), 60)
