@@ -46,8 +46,9 @@ def configure(inputs):
         )
 
 
-def test_a_right_configuration_passes(configure):
-    check(configure())
+@pytest.mark.parametrize("engine", ["megatron", "dp"])
+def test_a_right_configuration_passes(configure, engine):
+    check(configure(f"model_engine={engine}"))
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,11 @@ MEGATRON = "actor_rollout_ref.actor.megatron"
         (["algorithm.length_penalty.where=prompt"], "choose one of off, advantage"),
         (["algorithm.length_penalty.weight=-1"], "it must be at least 0"),
         (["actor_rollout_ref.model.path=./nowhere"], "there is no model directory"),
+        (
+            ["+actor_rollout_ref.actor.clip_ration=0.3"],
+            r"clip_ration is no key of .*ActorConfig; near it are clip_",
+        ),
+        (["model_engine=dp", f"+{MEGATRON}.tensor_model_parallel_size=2"], r"actor\.megatron is no key of .*FSDPActor"),
         (["run_dir=/dev/null/run"], "is not a folder that can be written to"),
     ],
 )

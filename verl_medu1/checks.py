@@ -1,5 +1,6 @@
 """What a training run needs, checked before anything heavy starts; each violation is one sentence."""
 
+import difflib
 import json
 import os
 import shutil
@@ -74,6 +75,28 @@ def check_files(files: Mapping[str, Any], columns: Sequence[str]) -> None:
         ValueError: one sentence for each violation.
     """
     _raise_all(violation for key, value in files.items() for violation in _file_violations(key, value, columns))
+
+
+def _key_violations(config: DictConfig) -> Iterator[str]:
+    """Keys that Hydra lets a recipe add, and that verl's dataclass for the node (`_target_`) refuses in a worker."""
+    from hydra.utils import get_class
+
+    def nodes(node: Any, path: str) -> Iterator[tuple[str, DictConfig]]:
+        if isinstance(node, DictConfig):
+            yield path, node
+            for key in node:
+                if not OmegaConf.is_missing(node, key):
+                    yield from nodes(node[key], f"{path}.{key!s}")
+
+    instantiated = ("actor_rollout_ref.actor", "actor_rollout_ref.rollout")
+    for path, node in (found for root in instantiated for found in nodes(OmegaConf.select(config, root), root)):
+        target = node.get("_target_")
+        if not target:
+            continue
+        fields = getattr(get_class(target), "__dataclass_fields__", {})
+        for key in sorted(map(str, node.keys() - fields.keys() - {"_target_"})):
+            choices = difflib.get_close_matches(key, fields, cutoff=0.0, n=3)
+            yield f"{path}.{key} is no key of verl's {target.rpartition('.')[2]}; near it are {', '.join(choices)}."
 
 
 def _data_violations(config: DictConfig) -> Iterator[str]:
@@ -236,6 +259,13 @@ def check(config: DictConfig) -> None:
     """
     _raise_all(
         violation
-        for part in (_data_violations, _penalty_violations, _model_violations, _layout_violations, _machine_violations)
+        for part in (
+            _key_violations,
+            _data_violations,
+            _penalty_violations,
+            _model_violations,
+            _layout_violations,
+            _machine_violations,
+        )
         for violation in part(config)
     )
