@@ -97,12 +97,23 @@ def test_quickstart_in_small(tmp_path):
         assert f"$ medu1 {step}" in done.stdout
 
 
-def test_three_steps_with_two_pipeline_stages(inputs, tmp_path):
+MEGATRON = "actor_rollout_ref.actor.megatron"
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        pytest.param(
+            [f"{MEGATRON}.tensor_model_parallel_size=1", f"{MEGATRON}.pipeline_model_parallel_size=2"],
+            id="two-pipeline-stages",
+        ),
+        pytest.param(["model_engine=dp"], id="fsdp2"),
+    ],
+)
+def test_three_steps(inputs, tmp_path, layout):
     run_dir = tmp_path / "run"
-    megatron = "actor_rollout_ref.actor.megatron"
-    layout = [f"{megatron}.tensor_model_parallel_size=1", f"{megatron}.pipeline_model_parallel_size=2"]
     arguments = command(inputs, run_dir, *layout, COMPARED, "trainer.total_training_steps=3", "trainer.save_freq=-1")
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=400)
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     check_run(run_dir, steps=3, answers=16)
 
