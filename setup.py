@@ -15,6 +15,6 @@ setup(
         "verl_medu1": ["**/*.yaml", "**/*.j2", "**/*.css", "**/*.txt", "py.typed"],
         "verl_medu1.recipes": ["**/*.yaml", "**/*.md", "**/*.txt"],
         "verl_medu1.slurm": ["**/*"],
-        "reward_score": ["py.typed"],
+        "reward_score": ["py.typed", "*.csv"],
     },
 )

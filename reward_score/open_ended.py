@@ -21,6 +21,8 @@ SHORT_WORDS = 10
 THRESHOLD = 0.5
 SHORT_THRESHOLD = 0.8
 SHORT_RECALL = 0.9
+# So many words of the question's beginning are a copy of it, where they are nearly all that is answered.
+COPIED_WORDS = 8
 # A negation reaches this many content words, or to the end of the clause.
 NEGATION_REACH = 3
 
@@ -114,7 +116,8 @@ def judge_open_ended(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict
     and units kept, Greek letters by name, and CJK by character. Repeating a word gains nothing, and what the
     reference lacks costs precision.
     Where the question is known, both overlaps are also taken over the words that it lacks, and the smaller ones
-    count: copying the question is worth nothing.
+    count: copying the question is worth nothing. Nor is its beginning worth anything, where the question shows the
+    answer (as an option).
     Long references pass if F1 and recall reach `threshold`. Short ones (at most `SHORT_WORDS` content words) pass at
     `short_threshold` if recall is at least `SHORT_RECALL`, the numbers are the same, and both or neither negate.
     A contradiction is wrong and has similarity 0: a shared word negated in one text only, or a word whose opposite
@@ -156,6 +159,8 @@ def judge_open_ended(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict
     if f1 < threshold or recall < threshold:
         return Verdict(False, f1, answer, f"F1 {f1:.2f}, recall {recall:.2f}, threshold {threshold:.2f}")
     refusal = _short_refusal(words, reference, recall) if is_short else ""
+    if isinstance(question, str) and _is_copied_beginning(answer, question, gold):
+        refusal = "the beginning of the question"
     return Verdict(not refusal, f1, answer, refusal or f"F1 {f1:.2f}, recall {recall:.2f}, threshold {threshold:.2f}")
 
 
@@ -262,6 +267,19 @@ def _short_refusal(words: Words, reference: Words, recall: float) -> str:
     if words.has_negation != reference.has_negation:
         return "a negation in one of the two only"
     return ""
+
+
+def _is_copied_beginning(answer: str, question: str, gold: str) -> bool:
+    """Whether an answer of some length is the question's first words, nine in ten at least, and not the reference."""
+    words = answer.casefold().split()
+    if words == gold.casefold().split():
+        return False
+    copied = 0
+    for word, asked in zip(words, question.casefold().split(), strict=False):
+        if word != asked:
+            break
+        copied += 1
+    return copied >= COPIED_WORDS and copied >= 0.9 * len(words)
 
 
 def _judge_signs(answer: str, gold: str) -> Verdict:

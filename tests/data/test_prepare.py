@@ -110,6 +110,7 @@ def test_the_four_benchmarks_make_one_mixture(tmp_path):
     }  # fmt: skip
     for entry in manifest.values():
         assert entry["read"] == entry["train"] + entry["test"] + len(entry["unscorable"]) + entry["too_long"]
+    assert manifest["medcalc"]["corrected"] == 15
     rows = rows_of(tmp_path / "train.parquet")
     assert {row["ability"] for row in rows} == {"multiple_choice", "calculation", "open_ended"}
     for row in rows:
@@ -155,6 +156,29 @@ def test_rows_about_one_patient_note_stay_together_and_capped_rows_are_counted(t
     assert patients["train"] and patients["test"] and not patients["train"] & patients["test"]
     entry = json.loads((tmp_path / "out" / "manifest.json").read_text())["sources"]["medcalc"]
     assert entry["over_cap"] == 10 and entry["train"] + entry["test"] == 50
+
+
+def test_overrides_correct_and_exclude_and_leave_a_note(tmp_path):
+    records = [
+        {"id": place, "problem": "How much?", "answer": "4.0", "Lower Limit": "3.8", "Upper Limit": "4.2"}
+        for place in range(3)
+    ]
+    (tmp_path / "medcalc.json").write_text(json.dumps(records))
+    (tmp_path / "mine.csv").write_text(
+        "data_source,row_id,published,corrected,reason\n"
+        "MedCalc-Bench,0,4.0,8.0,twice as much\nMedCalc-Bench,1,4.0,,the note lacks the weight\n"
+    )
+    source = [f"medcalc={tmp_path / 'medcalc.json'}"]
+    prepare(source, tmp_path / "out", test_share=0.0, overrides=tmp_path / "mine.csv")
+    rows = {row["extra_info"]["row_id"]: row for row in rows_of(tmp_path / "out" / "train.parquet")}
+    assert rows.keys() == {"medcalc/0", "medcalc/2"}
+    assert rows["medcalc/0"]["reward_model"]["ground_truth"] == "8.0"
+    assert rows["medcalc/0"]["extra_info"]["override"] == "gold was 4.0: twice as much"
+    assert rows["medcalc/2"]["extra_info"]["override"] is None
+    # The published limits went with the published answer.
+    assert reward_score.check_gold("MedCalc-Bench", "8.0", rows["medcalc/0"]["extra_info"]) is None
+    entry = json.loads((tmp_path / "out" / "manifest.json").read_text())["sources"]["medcalc"]
+    assert (entry["read"], entry["corrected"], entry["excluded"], entry["train"]) == (3, 1, 1, 2)
 
 
 RECORD = {"id": 1, "problem": "Which?", "options": {"A": "this", "B": "that"}, "answer": "A"}

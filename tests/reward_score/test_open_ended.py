@@ -115,6 +115,18 @@ def test_copying_the_question_is_worth_nothing() -> None:
     assert not judge_open_ended("give aspirin", "give heparin", {"question": "Is heparin or aspirin right?"}).correct
 
 
+def test_the_beginning_of_a_question_that_shows_the_answer_is_worth_nothing() -> None:
+    question = "Which sentence has the right order of words: the big black dog, or the black big dog of them all?"
+    gold = "The sentence with the right order of words is: the big black dog."
+    beginning = "Which sentence has the right order of words: the big black dog"
+    assert judge_open_ended(beginning, gold, {}).correct, "without the question it is close enough"
+    assert not judge_open_ended(beginning, gold, {"question": question}).correct
+    assert judge_open_ended(
+        "Sentence with the right order of words: the big black dog", gold, {"question": question}
+    ).correct
+    assert judge_open_ended(beginning, beginning, {"question": question}).correct
+
+
 def test_the_question_may_hold_the_whole_reference() -> None:
     question = "Is the lesion benign or malignant?"
     assert judge_open_ended("benign", "The lesion is benign", {"question": question}).correct is False

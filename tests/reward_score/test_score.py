@@ -1,5 +1,6 @@
 import logging
 import math
+import random
 import subprocess
 import sys
 import threading
@@ -25,7 +26,7 @@ GOLD: list[tuple[str, str, dict[str, Any]]] = [
     ("medical-o1-reasoning-SFT", "It is not a benign lesion of the left < 5 mm duct.", {"question": "What is it?"}),
 ]
 # Pieces of hostile answers, to be put together at random.
-PIECES = st.sampled_from(
+PIECES = (
     ["<think>", "</think>", "<answer>", "</answer>", "B", "b", "(", ")", ".", ",", " ", "\n", "25.2", "1,200",
     "9" * 30, "-",
      "e", "1e309", "%", "/", "mg", "g/dL", "\\boxed{", "}", "$", "\\frac{", "nan", "09/23/2014", "17 weeks",
@@ -33,7 +34,7 @@ PIECES = st.sampled_from(
      "不", "糖", "Β", "½", "²", "\u200b", "\u0301", "\ud800", "\x00", "heparin", "<", "≤", "=", "^", "10", "*",
      "x", "ﷺ", "'"]
 )  # fmt: skip
-TEXT = st.one_of(st.text(max_size=60), st.lists(PIECES, max_size=25).map("".join))
+TEXT = st.one_of(st.text(max_size=60), st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
 ANYTHING = st.one_of(
     TEXT,
     st.none(),
@@ -81,6 +82,24 @@ def test_no_input_raises_and_keys_never_vary(source: Any, response: Any, gold: A
     if result["error"]:
         assert (result["score"], result["acc"]) == (0.0, 0.0)
         assert result["reason"]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_million_mutated_answers() -> None:
+    rng = random.Random(0)
+    for _ in range(1_000_000):
+        source, gold, info = rng.choice(GOLD)
+        text = list(wrap(gold) if rng.random() < 0.5 else gold)
+        for _ in range(rng.randint(1, 6)):
+            place = rng.randrange(len(text) + 1)
+            piece = rng.choice(PIECES) if rng.random() < 0.8 else chr(rng.randrange(0x110000))
+            text[place : place + rng.randint(0, 3)] = [piece]
+        mutated = "".join(text)
+        for response in (mutated, wrap(mutated)):
+            result = compute_score(source, response, gold, info)
+            check_shape(result)
+            assert result["error"] == 0.0, result["reason"]
 
 
 @given(

@@ -38,14 +38,25 @@ def prepare(
     prompts: Annotated[Path | None, typer.Option(help="YAML file with the texts of the prompts.")] = None,
     tokenizer: Annotated[str | None, typer.Option(help="Model folder or name whose tokenizer counts.")] = None,
     max_prompt_tokens: Annotated[int | None, typer.Option(help="Longer prompts are counted and left out.")] = None,
+    overrides: Annotated[
+        Path | None,
+        typer.Option(help="CSV file with corrections of gold answers; default: those of reward_score."),
+    ] = None,
 ) -> None:
     """Prepare questions for training and evaluation: chat messages, gold answers, options, limits and budgets."""
+    from reward_score.label_overrides import read_overrides
     from verl_medu1.data.budget import parse_budget_rule
     from verl_medu1.data.mixture import prepare_mixture
     from verl_medu1.data.prompts import DEFAULT_FILE, load_prompts
 
     if source == ["quickstart"]:
-        fixed = {"--cap": cap, "--budget": budget, "--tokenizer": tokenizer, "--max-prompt-tokens": max_prompt_tokens}
+        fixed = {
+            "--cap": cap,
+            "--budget": budget,
+            "--tokenizer": tokenizer,
+            "--max-prompt-tokens": max_prompt_tokens,
+            "--overrides": overrides,
+        }
         if given := [name for name, value in fixed.items() if value]:
             raise ValueError(f"{', '.join(given)} can't be set for --source quickstart; leave it out.")
         from verl_medu1.data.generated.prepare import PROMPTS_FILE, QUICKSTART_DEMONSTRATIONS, prepare_quickstart
@@ -73,6 +84,7 @@ def prepare(
         _load_tokenizer(tokenizer),
         max_prompt_tokens,
         warmup or 0,
+        read_overrides(overrides) if overrides else None,
     )
     _show(counts)
 
@@ -92,9 +104,28 @@ def _show(counts: "dict[str, Counts]") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("source", "read", "prompt too long", "gold can't be scored", "over the cap", "train", "test")
+    table = Table(
+        "source",
+        "read",
+        "gold corrected",
+        "excluded",
+        "prompt too long",
+        "gold can't be scored",
+        "over the cap",
+        "train",
+        "test",
+    )
     for name, count in counts.items():
-        cells = (count.read, count.too_long, len(count.unscorable), count.over_cap, count.train, count.test)
+        cells = (
+            count.read,
+            count.corrected,
+            count.excluded,
+            count.too_long,
+            len(count.unscorable),
+            count.over_cap,
+            count.train,
+            count.test,
+        )
         table.add_row(name, *map(str, cells))
     Console().print(table)
     for count in counts.values():

@@ -19,6 +19,7 @@ class Example:
         lower_limit: smallest right value of a calculation, inclusive; None for dates, durations and other types.
         upper_limit: largest right value, inclusive.
         unit: unit of the gold; None where it has none or the source does not say.
+        override: how the gold differs from the published one and why; "" where it is that one.
         group: examples of one group (the same patient note) never stand on both sides of a split.
     """
 
@@ -31,4 +32,5 @@ class Example:
     lower_limit: float | None = None
     upper_limit: float | None = None
     unit: str | None = None
+    override: str = ""
     group: str = ""

@@ -3,12 +3,13 @@
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import reward_score
+from reward_score.label_overrides import Overrides, find_override, shipped_overrides
 from verl_medu1.data.budget import BudgetRule, draw_budget
 from verl_medu1.data.demonstrations import format_demonstrations
 from verl_medu1.data.example import Example
@@ -23,6 +24,8 @@ class Counts:
     """What became of a source's records."""
 
     read: int = 0
+    corrected: int = 0
+    excluded: int = 0
     too_long: int = 0
     over_cap: int = 0
     train: int = 0
@@ -42,13 +45,30 @@ class Candidate:
     group: str
 
 
+def _overridden(examples: Sequence[Example], counts: Counts, overrides: Overrides) -> list[Example]:
+    """The examples with their gold answers corrected, and without those that an override excludes."""
+    kept = []
+    for example in examples:
+        own_id = example.row_id.partition("/")[2]
+        override = find_override(overrides, example.data_source, own_id, example.gold)
+        if override is None:
+            kept.append(example)
+        elif override.corrected:
+            counts.corrected += 1
+            # The published limits stand around the wrong gold answer.
+            corrected = replace(example, gold=override.corrected, lower_limit=None, upper_limit=None)
+            kept.append(replace(corrected, override=override.note))
+        else:
+            counts.excluded += 1
+    return kept
+
+
 def _candidates(
     examples: Sequence[Example], counts: Counts, prompts: Prompts, rules: Sequence[BudgetRule], rng: random.Random,
     tokenizer: Any, max_prompt_tokens: int | None,
 ) -> list[Candidate]:  # fmt: skip
     candidates = []
     for example in examples:
-        counts.read += 1
         budget = draw_budget(rules, rng)
         messages = prompts.messages(example, budget)
         row = question_row(example, messages, budget, "", 0)
@@ -98,6 +118,7 @@ def prepare_mixture(
     tokenizer: Any = None,
     max_prompt_tokens: int | None = None,
     num_warmup: int = 0,
+    overrides: Overrides | None = None,
 ) -> dict[str, Counts]:
     """Read sources and write train.parquet, test.parquet, manifest.json and, where asked for, warmup.parquet.
 
@@ -111,6 +132,7 @@ def prepare_mixture(
         seed: of order, split and budgets; the same inputs and seed give the same bytes.
         tokenizer: with `max_prompt_tokens`, rows whose rendered prompt is longer are counted and left out.
         num_warmup: so many training rows as demonstrations of the response format.
+        overrides: corrections of gold answers, in place of those that come with `reward_score`.
 
     Returns:
         For each source what became of its records.
@@ -125,7 +147,10 @@ def prepare_mixture(
     for name, path in files:
         counts[name] = Counts()
         count = counts[name]
-        found = _candidates(read_source(name, path), count, prompts, rules, rng, tokenizer, max_prompt_tokens)
+        examples = read_source(name, path)
+        count.read = len(examples)
+        examples = _overridden(examples, count, shipped_overrides() if overrides is None else overrides)
+        found = _candidates(examples, count, prompts, rules, rng, tokenizer, max_prompt_tokens)
         rng.shuffle(found)
         kept = found[: caps.get(name, len(found))]
         train, test = _split(kept, test_share)
@@ -146,6 +171,8 @@ def prepare_mixture(
                 "file": path.name,
                 "sha256": sha256(path),
                 "read": counts[name].read,
+                "corrected": counts[name].corrected,
+                "excluded": counts[name].excluded,
                 "too_long": counts[name].too_long,
                 "unscorable": counts[name].unscorable,
                 "over_cap": counts[name].over_cap,

@@ -35,6 +35,8 @@ QUESTIONS = pa.schema(
                     ("lower_limit", pa.float64()),
                     ("upper_limit", pa.float64()),
                     ("unit", pa.string()),
+                    # How the gold differs from the published one and why; null where it is that one.
+                    ("override", pa.string()),
                     # "none", "exact" or "max", and tokens of the whole response (0 for none).
                     ("budget_mode", pa.string()),
                     ("budget_tokens", pa.int64()),
@@ -83,6 +85,7 @@ def question_row(
             "lower_limit": example.lower_limit,
             "upper_limit": example.upper_limit,
             "unit": example.unit,
+            "override": example.override or None,
             "budget_mode": budget.mode,
             "budget_tokens": budget.tokens,
         },

@@ -1,0 +1,234 @@
+"""What the scorers of reward_score do on real rows, and how long they take.
+
+    python benchmarks/scorers.py DATA [--json]
+
+DATA is the folder of the four benchmark files. Prints Markdown tables: gold answers, hacks on
+open-ended references beside the published scorer, spellings of calculations, values outside the limits, times.
+"""
+
+import json
+import random
+import re
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from reward_score import compute_score
+from reward_score.label_overrides import find_override, shipped_overrides
+from verl_medu1.data.example import Example
+from verl_medu1.data.sources import read_source
+
+FILES = {"medcalc": "medcalc.json", "mediq": "mediq.json", "medxpertqa": "medxpertqa.json"} | {
+    "medical-o1": "medical_o1.json"
+}
+# Share of 1000 references that the published scorer passes (Merge > 45), and its microseconds per sample, both
+# measured with its own code on two cores; "" where nobody measured.
+PUBLISHED_PASS = {"exact copy": 28.5, "is": 79.8, "of": 71.7, "and": 62.5, "first 8 words of the reference": 94.2}
+PUBLISHED_MICROSECONDS = {"open_ended": 998, "multiple_choice": 26, "calculation": 26}
+CONSTANTS = ("is", "the", "and", "of", "A", "0", "yes")
+REASONING = " ".join(["The patient's creatinine of 1.2 mg/dL (not < 0.6) suggests A or B; next we check C."] * 25)
+_DURATION = re.compile(r"(\d+) weeks?'?,? '?(\d+) days?")
+
+
+def wrapped(answer: str, reasoning: str = "Because of the history.") -> str:
+    """A well-formed response."""
+    return f"<think>{reasoning}</think>\n<answer>{answer}</answer>"
+
+
+def info(example: Example) -> dict[str, Any]:
+    """What the scorer sees of a prepared row."""
+    return {
+        "options": dict(example.options),
+        "lower_limit": example.lower_limit,
+        "upper_limit": example.upper_limit,
+        "question": example.question,
+    }
+
+
+def right(example: Example, answer: str) -> bool:
+    """Whether an answer in a well-formed response is right."""
+    return compute_score(example.data_source, wrapped(answer), example.gold, info(example))["acc"] == 1.0
+
+
+def percent(examples: Sequence[Example], answer: Callable[[Example], str]) -> float:
+    """Percent of the examples for which the answer is right."""
+    return 100 * statistics.fmean(right(example, answer(example)) for example in examples)
+
+
+def read_examples(data: Path) -> dict[str, list[Example]]:
+    """The rows of each benchmark, published labels that are proven wrong corrected."""
+    examples = {name: read_source(name, data / file) for name, file in FILES.items()}
+    for rows in examples.values():
+        for place, row in enumerate(rows):
+            override = find_override(shipped_overrides(), row.data_source, row.row_id.partition("/")[2], row.gold)
+            if override:
+                rows[place] = Example(row.data_source, row.row_id, row.answer_type, row.question, override.corrected)
+    return examples
+
+
+def hacks(examples: Sequence[Example]) -> dict[str, float]:
+    """Percent of open-ended rows that answers without knowledge pass, and an exact copy of the reference."""
+    other = {row.row_id: examples[place - 1].gold for place, row in enumerate(examples)}
+    # A reference of at most eight words is its own prefix.
+    long = [row for row in examples if len(row.gold.split()) > 8]
+    return {
+        "exact copy": percent(examples, lambda row: row.gold),
+        **{word: percent(examples, lambda row, word=word: word) for word in CONSTANTS},
+        "first 8 words of the reference": percent(long, lambda row: " ".join(row.gold.split()[:8])),
+        "first 20 words of the question": percent(examples, lambda row: " ".join(row.question.split()[:20])),
+        "a word of the reference, 50 times": percent(
+            examples, lambda row: " ".join([max(row.gold.split(), key=len)] * 50)
+        ),
+        "another row's reference": percent(examples, lambda row: other[row.row_id]),
+    }
+
+
+def spellings(gold: str) -> dict[str, str]:
+    """Ways of writing a calculation's gold answer that people use."""
+    if "/" in gold:
+        day: date = datetime.strptime(gold, "%m/%d/%Y").date()
+        return {
+            "date, 09/23/2014": f"{day:%m/%d/%Y}",
+            "date, 9/23/2014": f"{day.month}/{day.day}/{day.year}",
+            "date, 2014-09-23": day.isoformat(),
+            "date, September 23, 2014": f"{day:%B} {day.day}, {day.year}",
+            "date, 23 Sep 2014": f"{day.day} {day:%b} {day.year}",
+        }
+    if match := _DURATION.search(gold):
+        weeks, days = match.groups()
+        return {
+            "duration, ('17 weeks', '6 days')": f"('{weeks} weeks', '{days} days')",
+            'duration, ("17 weeks", "6 days")': f'("{weeks} weeks", "{days} days")',
+            "duration, (17 weeks, 6 days)": f"({weeks} weeks, {days} days)",
+            "duration, 17 weeks 6 days": f"{weeks} weeks {days} days",
+            "duration, 17 weeks and 6 days": f"{weeks} weeks and {days} days",
+        }
+    number = float(gold)
+    digits = f"{abs(number):,.10f}".rstrip("0").rstrip(".")
+    sign = "-" if number < 0 else ""
+    plain = sign + digits.replace(",", "")
+    return {
+        "number, as published": gold,
+        "number, thousands commas": sign + digits,
+        "number, thousands spaces": (sign + digits).replace(",", " "),
+        "number, Unicode minus": plain.replace("-", "\N{MINUS SIGN}"),
+        "number, scientific": f"{number:.12e}",
+        "number, \\boxed{}": f"$\\boxed{{{plain}}}$",
+        "number, in words": f"The result is approximately {plain}.",
+        "number, with a unit": f"{plain} mL/min",
+        "number, after an equals sign": f"(3 + 4) / 5 = {plain}",
+    }
+
+
+def spelled(examples: Sequence[Example]) -> dict[str, tuple[int, float]]:
+    """For each spelling, how many rows have it and in how many percent of them it is right."""
+    found: dict[str, list[bool]] = {}
+    for example in examples:
+        for name, answer in spellings(example.gold).items():
+            found.setdefault(name, []).append(right(example, answer))
+    return {name: (len(hits), 100 * statistics.fmean(hits)) for name, hits in sorted(found.items())}
+
+
+def outside(examples: Sequence[Example]) -> float:
+    """Percent of values just outside the limits that are wrong; an integer's limits are where it would round."""
+    verdicts = []
+    for example in examples:
+        lower, upper = example.lower_limit, example.upper_limit
+        if lower is None or upper is None:
+            continue
+        step = 0.51 if lower == upper else 1e-5 * max(1.0, abs(upper))
+        verdicts += [not right(example, f"{value:.10f}") for value in (lower - step, upper + step)]
+    return 100 * statistics.fmean(verdicts)
+
+
+def microseconds(examples: Mapping[str, Sequence[Example]], seed: int = 0) -> dict[str, float]:
+    """Median time of gold answers behind 400 words of reasoning, for each answer type, one thread."""
+    rows = [row for group in examples.values() for row in group]
+    times: dict[str, list[float]] = {}
+    for row in random.Random(seed).sample(rows, len(rows)):
+        response, extra = wrapped(row.gold, REASONING), info(row)
+        started = time.perf_counter()
+        compute_score(row.data_source, response, row.gold, extra)
+        times.setdefault(row.answer_type, []).append(1e6 * (time.perf_counter() - started))
+    return {kind: statistics.median(values) for kind, values in sorted(times.items())}
+
+
+def bombs(size: int = 2**20) -> dict[str, str]:
+    """Responses of about `size` characters that are made to be slow."""
+    return {
+        "open tags": "<think>" * (size // 7),
+        "closed tags": "<think>a" + "</think>" * (size // 8),
+        "answers": wrapped("") + "<answer>" * (size // 8),
+        "digits": wrapped("9" * size),
+        "grouped digits": wrapped("1" + ",000" * (size // 4)),
+        "fractions": wrapped("1/" * (size // 2)),
+        "brackets": wrapped("(" * (size // 2) + ")" * (size // 2)),
+        "LaTeX": wrapped("\\frac{" * (size // 6)),
+        "letters": wrapped("A " * (size // 2)),
+        "spaces": wrapped("A" + " " * size + "B"),
+        "CJK": wrapped("\u7cd6" * (size // 3)),
+        "combining marks": wrapped("a" + "\u0301" * (size // 2)),
+        "negations": wrapped("not " * (size // 4)),
+    }
+
+
+def slowest_milliseconds(examples: Mapping[str, Sequence[Example]]) -> dict[str, float]:
+    """For each hostile response the longest time of the answer types, the best of three runs each."""
+    result = {}
+    one_each = {row.answer_type: row for group in examples.values() for row in group}
+    for name, response in bombs().items():
+        longest = 0.0
+        for row in one_each.values():
+            runs = []
+            for _ in range(3):
+                started = time.perf_counter()
+                compute_score(row.data_source, response, row.gold, info(row))
+                runs.append(1e3 * (time.perf_counter() - started))
+            longest = max(longest, min(runs))
+        result[name] = longest
+    return result
+
+
+def main(
+    data: Annotated[Path, typer.Argument(help="Folder of the four benchmark files.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+) -> None:
+    """Measure the scorers on real rows."""
+    examples = read_examples(data)
+    references = examples["medical-o1"]
+    results = {
+        "gold": {name: percent(rows, lambda row: row.gold) for name, rows in examples.items()},
+        "hacks": hacks(references),
+        "spellings": spelled(examples["medcalc"]),
+        "outside": outside(examples["medcalc"]),
+        "microseconds": microseconds(examples),
+        "milliseconds": slowest_milliseconds(examples),
+    }
+    if as_json:
+        typer.echo(json.dumps(results))
+        return
+    typer.echo("| gold answers, well-formed | rows | right, % |\n|---|---|---|")
+    for name, share in results["gold"].items():
+        typer.echo(f"| {name} | {len(examples[name])} | {share:.1f} |")
+    typer.echo("\n| open-ended answer | passes, % | published scorer, % |\n|---|---|---|")
+    for name, share in results["hacks"].items():
+        typer.echo(f"| {name} | {share:.1f} | {PUBLISHED_PASS.get(name, '')} |")
+    typer.echo("\n| calculation, the gold as | rows | right, % |\n|---|---|---|")
+    for name, (number, share) in results["spellings"].items():
+        typer.echo(f"| {name} | {number} | {share:.1f} |")
+    typer.echo(f"\nValues just outside the limits: {results['outside']:.1f} % wrong.")
+    typer.echo("\n| answer type, 400 words of reasoning | median, us | published scorer, us |\n|---|---|---|")
+    for name, value in results["microseconds"].items():
+        typer.echo(f"| {name} | {value:.0f} | {PUBLISHED_MICROSECONDS[name]} |")
+    typer.echo("\n| response of 1 MB | slowest answer type, ms |\n|---|---|")
+    for name, value in results["milliseconds"].items():
+        typer.echo(f"| {name} | {value:.1f} |")
+
+
+if __name__ == "__main__":
+    typer.run(main)
