@@ -32,6 +32,7 @@ PUBLISHED_PASS = {"exact copy": 28.5, "is": 79.8, "of": 71.7, "and": 62.5, "firs
 PUBLISHED_MICROSECONDS = {"open_ended": 998, "multiple_choice": 26, "calculation": 26}
 CONSTANTS = ("is", "the", "and", "of", "A", "0", "yes")
 REASONING = " ".join(["The patient's creatinine of 1.2 mg/dL (not < 0.6) suggests A or B; next we check C."] * 25)
+GROUP = 8
 _DURATION = re.compile(r"(\d+) weeks?'?,? '?(\d+) days?")
 
 
@@ -147,14 +148,18 @@ def outside(examples: Sequence[Example]) -> float:
 
 
 def microseconds(examples: Mapping[str, Sequence[Example]], seed: int = 0) -> dict[str, float]:
-    """Median time of gold answers behind 400 words of reasoning, for each answer type, one thread."""
+    """Median time of gold answers behind 400 words of reasoning, for each answer type, one thread.
+
+    Each row is scored eight times in a row, as the answers of a group are: its reference is read once.
+    """
     rows = [row for group in examples.values() for row in group]
     times: dict[str, list[float]] = {}
     for row in random.Random(seed).sample(rows, len(rows)):
         response, extra = wrapped(row.gold, REASONING), info(row)
-        started = time.perf_counter()
-        compute_score(row.data_source, response, row.gold, extra)
-        times.setdefault(row.answer_type, []).append(1e6 * (time.perf_counter() - started))
+        for _ in range(GROUP):
+            started = time.perf_counter()
+            compute_score(row.data_source, response, row.gold, extra)
+            times.setdefault(row.answer_type, []).append(1e6 * (time.perf_counter() - started))
     return {kind: statistics.median(values) for kind, values in sorted(times.items())}
 
 

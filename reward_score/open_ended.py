@@ -39,6 +39,7 @@ _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _GREEK = str.maketrans({"\u03b1": "alpha", "\u03b2": "beta", "\u03b3": "gamma", "\u03b4": "delta", "\u03ba": "kappa"})
 
 
+@lru_cache(maxsize=1 << 14)
 def _fold(token: str) -> str:
     """One spelling per word and number: no plural s, no thousands separators, no trailing zeros."""
     if token[-1] == "s" and len(token) > 3 and token[-2] not in "sui":
@@ -166,7 +167,9 @@ def judge_open_ended(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict
 
 def _overlap(words: Mapping[str, int], reference: Mapping[str, int]) -> tuple[float, float]:
     """Precision and recall of one multiset against another."""
-    common = sum(min(count, reference[word]) for word, count in words.items() if word in reference)
+    # On the hot path: a list and a comparison take half the time of a generator and min().
+    shared = [(count, reference[word]) for word, count in words.items() if word in reference]
+    common = sum([one if one < other else other for one, other in shared])
     return (common / sum(words.values()), common / sum(reference.values())) if common else (0.0, 0.0)
 
 
