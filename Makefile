@@ -14,7 +14,7 @@ help:
 	@echo "make quickstart   train a small model on two CPU cores and write $(OUT)/report.html"
 	@echo "                  (ENGINE=megatron|dp, TP=, PP=, SEED=, OUT=)"
 	@echo "make test         all tests, the real stack included"
-	@echo "make lint         ruff, mypy and shellcheck"
+	@echo "make lint         ruff and mypy"
 	@echo "make install      only $(VENV)"
 	@echo "make clean        remove $(VENV), outputs and build files"
 

@@ -19,8 +19,9 @@ from typing import Annotated, Any
 import typer
 
 from reward_score import compute_score
-from reward_score.label_overrides import find_override, shipped_overrides
+from reward_score.label_overrides import shipped_overrides
 from verl_medu1.data.example import Example
+from verl_medu1.data.mixture import Counts, apply_overrides
 from verl_medu1.data.sources import read_source
 
 FILES = {"medcalc": "medcalc.json", "mediq": "mediq.json", "medxpertqa": "medxpertqa.json"} | {
@@ -63,13 +64,10 @@ def percent(examples: Sequence[Example], answer: Callable[[Example], str]) -> fl
 
 def read_examples(data: Path) -> dict[str, list[Example]]:
     """The rows of each benchmark, published labels that are proven wrong corrected."""
-    examples = {name: read_source(name, data / file) for name, file in FILES.items()}
-    for rows in examples.values():
-        for place, row in enumerate(rows):
-            override = find_override(shipped_overrides(), row.data_source, row.row_id.partition("/")[2], row.gold)
-            if override:
-                rows[place] = Example(row.data_source, row.row_id, row.answer_type, row.question, override.corrected)
-    return examples
+    return {
+        name: apply_overrides(read_source(name, data / file), Counts(), shipped_overrides())
+        for name, file in FILES.items()
+    }
 
 
 def hacks(examples: Sequence[Example]) -> dict[str, float]:
@@ -199,6 +197,13 @@ def slowest_milliseconds(examples: Mapping[str, Sequence[Example]]) -> dict[str,
     return result
 
 
+def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A Markdown table."""
+    for cells in (header, ["---"] * len(header), *rows):
+        typer.echo(f"| {' | '.join(map(str, cells))} |")
+    typer.echo()
+
+
 def main(
     data: Annotated[Path, typer.Argument(help="Folder of the four benchmark files.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
@@ -217,22 +222,27 @@ def main(
     if as_json:
         typer.echo(json.dumps(results))
         return
-    typer.echo("| gold answers, well-formed | rows | right, % |\n|---|---|---|")
-    for name, share in results["gold"].items():
-        typer.echo(f"| {name} | {len(examples[name])} | {share:.1f} |")
-    typer.echo("\n| open-ended answer | passes, % | published scorer, % |\n|---|---|---|")
-    for name, share in results["hacks"].items():
-        typer.echo(f"| {name} | {share:.1f} | {PUBLISHED_PASS.get(name, '')} |")
-    typer.echo("\n| calculation, the gold as | rows | right, % |\n|---|---|---|")
-    for name, (number, share) in results["spellings"].items():
-        typer.echo(f"| {name} | {number} | {share:.1f} |")
-    typer.echo(f"\nValues just outside the limits: {results['outside']:.1f} % wrong.")
-    typer.echo("\n| answer type, 400 words of reasoning | median, us | published scorer, us |\n|---|---|---|")
-    for name, value in results["microseconds"].items():
-        typer.echo(f"| {name} | {value:.0f} | {PUBLISHED_MICROSECONDS[name]} |")
-    typer.echo("\n| response of 1 MB | slowest answer type, ms |\n|---|---|")
-    for name, value in results["milliseconds"].items():
-        typer.echo(f"| {name} | {value:.1f} |")
+    _table(
+        ("gold answers, well-formed", "rows", "right, %"),
+        [(name, len(examples[name]), f"{share:.1f}") for name, share in results["gold"].items()],
+    )
+    _table(
+        ("open-ended answer", "passes, %", "published scorer, %"),
+        [(name, f"{share:.1f}", PUBLISHED_PASS.get(name, "")) for name, share in results["hacks"].items()],
+    )
+    _table(
+        ("calculation, the gold as", "rows", "right, %"),
+        [(name, rows, f"{share:.1f}") for name, (rows, share) in results["spellings"].items()],
+    )
+    typer.echo(f"Values just outside the limits: {results['outside']:.1f} % wrong.\n")
+    _table(
+        ("answer type, 400 words of reasoning", "median, us", "published scorer, us"),
+        [(name, f"{time_:.0f}", PUBLISHED_MICROSECONDS[name]) for name, time_ in results["microseconds"].items()],
+    )
+    _table(
+        ("response of 1 MB", "slowest answer type, ms"),
+        [(name, f"{time_:.1f}") for name, time_ in results["milliseconds"].items()],
+    )
 
 
 if __name__ == "__main__":

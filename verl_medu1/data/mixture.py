@@ -45,7 +45,7 @@ class Candidate:
     group: str
 
 
-def _overridden(examples: Sequence[Example], counts: Counts, overrides: Overrides) -> list[Example]:
+def apply_overrides(examples: Sequence[Example], counts: Counts, overrides: Overrides) -> list[Example]:
     """The examples with their gold answers corrected, and without those that an override excludes."""
     kept = []
     for example in examples:
@@ -56,8 +56,9 @@ def _overridden(examples: Sequence[Example], counts: Counts, overrides: Override
         elif override.corrected:
             counts.corrected += 1
             # The published limits stand around the wrong gold answer.
-            corrected = replace(example, gold=override.corrected, lower_limit=None, upper_limit=None)
-            kept.append(replace(corrected, override=override.note))
+            kept.append(
+                replace(example, gold=override.corrected, override=override.note, lower_limit=None, upper_limit=None)
+            )
         else:
             counts.excluded += 1
     return kept
@@ -149,7 +150,7 @@ def prepare_mixture(
         count = counts[name]
         examples = read_source(name, path)
         count.read = len(examples)
-        examples = _overridden(examples, count, shipped_overrides() if overrides is None else overrides)
+        examples = apply_overrides(examples, count, shipped_overrides() if overrides is None else overrides)
         found = _candidates(examples, count, prompts, rules, rng, tokenizer, max_prompt_tokens)
         rng.shuffle(found)
         kept = found[: caps.get(name, len(found))]
