@@ -3,7 +3,8 @@
     python benchmarks/scorers.py DATA [--json]
 
 DATA is the folder of the four benchmark files. Prints Markdown tables: gold answers, hacks on
-open-ended references beside the published scorer, spellings of calculations, values outside the limits, times.
+open-ended references beside the published scorer, the sweep of the open-ended thresholds, spellings of calculations,
+values outside the limits, times.
 """
 
 import json
@@ -20,6 +21,7 @@ import typer
 
 from reward_score import compute_score
 from reward_score.label_overrides import shipped_overrides
+from reward_score.open_ended import SHORT_WORDS, read_words
 from verl_medu1.data.example import Example
 from verl_medu1.data.mixture import Counts, apply_overrides
 from verl_medu1.data.sources import read_source
@@ -34,6 +36,7 @@ PUBLISHED_MICROSECONDS = {"open_ended": 998, "multiple_choice": 26, "calculation
 CONSTANTS = ("is", "the", "and", "of", "A", "0", "yes")
 REASONING = " ".join(["The patient's creatinine of 1.2 mg/dL (not < 0.6) suggests A or B; next we check C."] * 25)
 GROUP = 8
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _DURATION = re.compile(r"(\d+) weeks?'?,? '?(\d+) days?")
 
 
@@ -52,14 +55,15 @@ def info(example: Example) -> dict[str, Any]:
     }
 
 
-def right(example: Example, answer: str) -> bool:
-    """Whether an answer in a well-formed response is right."""
-    return compute_score(example.data_source, wrapped(answer), example.gold, info(example))["acc"] == 1.0
+def right(example: Example, answer: str, **spec: float) -> bool:
+    """Whether an answer in a well-formed response is right, by settings of the source other than ours if given."""
+    extra_info = info(example) | spec
+    return compute_score(example.data_source, wrapped(answer), example.gold, extra_info)["acc"] == 1.0
 
 
-def percent(examples: Sequence[Example], answer: Callable[[Example], str]) -> float:
+def percent(examples: Sequence[Example], answer: Callable[[Example], str], **spec: float) -> float:
     """Percent of the examples for which the answer is right."""
-    return 100 * statistics.fmean(right(example, answer(example)) for example in examples)
+    return 100 * statistics.fmean(right(example, answer(example), **spec) for example in examples)
 
 
 def read_examples(data: Path) -> dict[str, list[Example]]:
@@ -84,6 +88,40 @@ def hacks(examples: Sequence[Example]) -> dict[str, float]:
             examples, lambda row: " ".join([max(row.gold.split(), key=len)] * 50)
         ),
         "another row's reference": percent(examples, lambda row: other[row.row_id]),
+    }
+
+
+def fewer_words(text: str, every: int = 5) -> str:
+    """A text without each fifth word: what an answer lacks that says the same in other words."""
+    return " ".join(word for place, word in enumerate(text.split(), start=1) if place % every)
+
+
+def sweep(examples: Sequence[Example]) -> dict[str, dict[str, dict[str, float]]]:
+    """Percent of open-ended references that answers pass at each threshold, those of long and of short references."""
+    other = {row.row_id: examples[place - 1].gold for place, row in enumerate(examples)}
+    answers: dict[str, dict[str, Callable[[Example], str]]] = {
+        "threshold": {
+            "reference, each fifth word dropped": lambda row: fewer_words(row.gold),
+            "first half of the reference": lambda row: " ".join(row.gold.split()[: len(row.gold.split()) // 2]),
+            "first 8 words of the reference": lambda row: " ".join(row.gold.split()[:8]),
+            "first 20 words of the question": lambda row: " ".join(row.question.split()[:20]),
+            "another row's reference": lambda row: other[row.row_id],
+        },
+        "short_threshold": {
+            "reference and a word more": lambda row: f"Severe {row.gold}",
+            "reference and another row's": lambda row: f"{row.gold} or {other[row.row_id]}",
+            "another row's reference": lambda row: other[row.row_id],
+        },
+    }
+    short = [row for row in examples if read_words(row.gold).total <= SHORT_WORDS]
+    other |= {row.row_id: short[place - 1].gold for place, row in enumerate(short)}
+    rows = {"threshold": [row for row in examples if row not in short], "short_threshold": short}
+    return {
+        key: {
+            name: {str(value): percent(rows[key], answer, **{key: value}) for value in THRESHOLDS}
+            for name, answer in of_key.items()
+        }
+        for key, of_key in answers.items()
     }
 
 
@@ -214,6 +252,7 @@ def main(
     results = {
         "gold": {name: percent(rows, lambda row: row.gold) for name, rows in examples.items()},
         "hacks": hacks(references),
+        "sweep": sweep(references),
         "spellings": spelled(examples["medcalc"]),
         "outside": outside(examples["medcalc"]),
         "microseconds": microseconds(examples),
@@ -230,6 +269,11 @@ def main(
         ("open-ended answer", "passes, %", "published scorer, %"),
         [(name, f"{share:.1f}", PUBLISHED_PASS.get(name, "")) for name, share in results["hacks"].items()],
     )
+    for key, answers in results["sweep"].items():
+        _table(
+            (f"passes, %, at `{key}`", *map(str, THRESHOLDS)),
+            [(name, *(f"{share:.1f}" for share in shares.values())) for name, shares in answers.items()],
+        )
     _table(
         ("calculation, the gold as", "rows", "right, %"),
         [(name, rows, f"{share:.1f}") for name, (rows, share) in results["spellings"].items()],

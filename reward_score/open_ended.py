@@ -67,6 +67,7 @@ _STOP_WORDS = _folded(
     then so if thus hence therefore very due answer correct option choice most likely probable probably
     diagnosis patient patients condition case based given final indicates suggests called known termed"""
 )
+_WITHOUT_CONTENT = _STOP_WORDS | _CLAUSE_END
 _OPPOSITES = (
     "left right", "increase decrease", "increases decreases", "increased decreased", "increasing decreasing",
     "high low", "higher lower", "elevated reduced", "positive negative", "benign malignant", "acute chronic",
@@ -98,16 +99,22 @@ class Words:
         total: How many there are.
         negated: Those that stand only in reach of a negation.
         affirmed: Those that never do.
-        numbers: The numbers.
-        has_negation: Whether there is a negation at all.
     """
 
     counts: Counter[str]
     total: int
     negated: frozenset[str]
     affirmed: frozenset[str]
-    numbers: frozenset[str]
-    has_negation: bool
+
+    @property
+    def numbers(self) -> frozenset[str]:
+        """The numbers."""
+        return frozenset(token for token in self.counts if token[-1].isdigit() and not token[0].isalpha())
+
+    @property
+    def has_negation(self) -> bool:
+        """Whether there is a negation at all."""
+        return not _NEGATIONS.isdisjoint(self.counts)
 
 
 def judge_open_ended(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict:
@@ -194,10 +201,18 @@ def read_words(text: str) -> Words:
         ['5', '<', 'dose', 'mg']
     """
     tokens = _tokens(text)
-    content = [token for token in tokens if token not in _STOP_WORDS and token not in _CLAUSE_END]
+    content = [token for token in tokens if token not in _WITHOUT_CONTENT]
     if not content:
         content = [token for token in tokens if token not in _CLAUSE_END]
     counts = Counter(content)
+    negated, affirmed = _split_by_negation(tokens, counts)
+    return Words(counts=counts, total=len(content), negated=negated, affirmed=affirmed)
+
+
+def _split_by_negation(tokens: list[str], counts: Counter[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """The content words that stand only in reach of a negation, and those that never do."""
+    if _NEGATIONS.isdisjoint(tokens):
+        return frozenset(), frozenset(counts)
     negated: set[str] = set()
     affirmed: set[str] = set()
     reach = 0
@@ -209,14 +224,7 @@ def read_words(text: str) -> Words:
         elif token in counts:
             (negated if reach else affirmed).add(token)
             reach -= reach > 0
-    return Words(
-        counts=counts,
-        total=len(content),
-        negated=frozenset(negated - affirmed),
-        affirmed=frozenset(affirmed - negated),
-        numbers=frozenset(token for token in counts if token[-1].isdigit() and not token[0].isalpha()),
-        has_negation=not _NEGATIONS.isdisjoint(counts),
-    )
+    return frozenset(negated - affirmed), frozenset(affirmed - negated)
 
 
 @lru_cache(maxsize=1024)
@@ -234,7 +242,7 @@ def _tokens(text: str) -> list[str]:
     text = text.replace("<=", "\u2264").replace(">=", "\u2265")
     if "\u2264" in text or "\u2265" in text:
         pattern = _TOKEN
-    return [_fold(token) for token in pattern.findall(text)]
+    return list(map(_fold, pattern.findall(text)))
 
 
 def _without_accents(text: str) -> str:
@@ -274,11 +282,11 @@ def _short_refusal(words: Words, reference: Words, recall: float) -> str:
 
 def _is_copied_beginning(answer: str, question: str, gold: str) -> bool:
     """Whether an answer of some length is the question's first words, nine in ten at least, and not the reference."""
-    words = answer.casefold().split()
-    if words == gold.casefold().split():
+    words, asked_words = answer.casefold().split(), question.casefold().split()
+    if words[:COPIED_WORDS] != asked_words[:COPIED_WORDS] or words == gold.casefold().split():
         return False
     copied = 0
-    for word, asked in zip(words, question.casefold().split(), strict=False):
+    for word, asked in zip(words, asked_words, strict=False):
         if word != asked:
             break
         copied += 1

@@ -28,6 +28,7 @@ def compute_score(
     *,
     scheme: str = DEFAULT_SCHEME,
     num_tokens: int | None = None,
+    opinion: Verdict | None = None,
     **kwargs: Any,
 ) -> Score:
     """Scores one response. Never raises: a row that can't be scored has `error` 1.0 and `score` 0.0.
@@ -44,6 +45,7 @@ def compute_score(
             `budget_mode`, `budget_tokens`. Missing keys are inferred or do without; others are ignored.
         scheme: How the verdict becomes `score`; see `reward_score.schemes`.
         num_tokens: Response length in tokens, for schemes with a length term.
+        opinion: A verdict from elsewhere, in place of the scorer's (`reward_score.judge`).
         **kwargs: Ignored; training frameworks pass more than is needed here.
 
     Returns:
@@ -66,12 +68,14 @@ def compute_score(
         verdict = answer_type_.judge(response.answer or "", gold, info)
         if not response.answer:
             verdict = wrong("", response.problem)
+        elif opinion is not None:
+            verdict = opinion
         reward = float(find_scheme(scheme)(Sample(response, verdict, info, num_tokens)))
         if not (math.isfinite(reward) and math.isfinite(verdict.similarity)):
             raise ValueError(f"scheme {scheme!r} or the scorer of {name} gives a number that is not finite")
         return _score(response, verdict, name, reward, error=0.0)
     except Exception as error:  # a scorer of another package may raise anything: counted and shown, never passed over
-        _count_error(data_source, error)
+        count_error(data_source, error)
         reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         return _score(response, wrong("", reason[:300]), name, 0.0, error=1.0)
 
@@ -164,7 +168,8 @@ def _gold_text(ground_truth: Any) -> str:
     return text
 
 
-def _count_error(data_source: object, error: Exception) -> None:
+def count_error(data_source: object, error: Exception) -> None:
+    """Counts a row that could not be scored, and logs the first of each data source."""
     name = str(data_source)[:80] if isinstance(data_source, str) else type(data_source).__name__
     with _errors_lock:
         if name not in _errors and len(_errors) >= _MAX_COUNTED_SOURCES:

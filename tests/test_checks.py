@@ -90,6 +90,9 @@ MEGATRON = "actor_rollout_ref.actor.megatron"
         (["algorithm.length_penalty.name=nope"], "choose one of relative_distance"),
         (["algorithm.length_penalty.where=prompt"], "choose one of off, advantage"),
         (["algorithm.length_penalty.weight=-1"], "it must be at least 0"),
+        (["scoring.scheme=nope"], "scoring.scheme: scheme 'nope' is unknown: use one of gated_binary"),
+        (["scoring.judge.base_url=localhost:8000"], "scoring.judge: base_url is 'localhost:8000'; give an address"),
+        (["scoring.judge.base_url=http://127.0.0.1:8000/v1"], "scoring.judge: model is empty; name the model"),
         (["actor_rollout_ref.model.path=./nowhere"], "there is no model directory"),
         (
             ["+actor_rollout_ref.actor.clip_ration=0.3"],

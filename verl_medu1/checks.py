@@ -7,6 +7,7 @@ import shutil
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,25 @@ def _penalty_violations(config: DictConfig) -> Iterator[str]:
             yield f"algorithm.length_penalty.{key} is {penalty[key]}; it must be at least 0."
 
 
+def _scoring_violations(config: DictConfig) -> Iterator[str]:
+    from reward_score.judge import JudgeSettings
+    from reward_score.schemes import find_scheme
+
+    try:
+        find_scheme(config.scoring.scheme)
+    except ValueError as error:
+        yield f"scoring.scheme: {error}."
+    judge = config.scoring.judge
+    if judge.base_url is None:
+        return
+    try:
+        JudgeSettings(**judge)
+    except ValueError as error:
+        yield f"scoring.judge: {error}."
+    if find_spec("openai") is None:
+        yield "scoring.judge.base_url is set, and the package openai is missing; `pip install verl-medu1[judge]`."
+
+
 def _divides(key: str, size: int, name: str, number: int) -> Iterator[str]:
     if number % size:
         nearest = [n for n in range(1, number + 1) if number % n == 0]
@@ -263,6 +283,7 @@ def check(config: DictConfig) -> None:
             _key_violations,
             _data_violations,
             _penalty_violations,
+            _scoring_violations,
             _model_violations,
             _layout_violations,
             _machine_violations,

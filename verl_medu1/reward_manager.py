@@ -1,5 +1,6 @@
 """From a rollout's tokens to its reward and components, for verl's reward loop."""
 
+from collections.abc import Callable
 from typing import Any
 
 from omegaconf import DictConfig
@@ -7,7 +8,11 @@ from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.naive import NaiveRewardManager
 
 import reward_score
+from reward_score.judge import Judge, JudgeSettings, compute_judged_score
 from verl_medu1.length import budget_distance, get_penalty
+
+# Where the manager hands the length of a response to the scorer: verl passes nothing else on.
+RESPONSE_TOKENS = "response_tokens"
 
 
 class MedU1RewardManager(NaiveRewardManager):
@@ -21,18 +26,19 @@ class MedU1RewardManager(NaiveRewardManager):
     def __init__(self, config: DictConfig, tokenizer: Any, compute_score: Any = None, **kwargs: Any) -> None:
         # verl fills in its own default scorers, which know none of our sources.
         own = config.reward.custom_reward_function.path is None
-        super().__init__(config, tokenizer, _score if own else compute_score, **kwargs)
+        super().__init__(config, tokenizer, _own_scorer(config) if own else compute_score, **kwargs)
         penalty = config.algorithm.length_penalty
         self._penalty = get_penalty(penalty.name)
         self._tolerance = float(penalty.tolerance)
 
     async def run_single(self, data: DataProto) -> dict[str, Any]:
         """Score the last sequence of a rollout; returns verl's `reward_score` and `reward_extra_info`."""
-        result = await super().run_single(data)
         item = data[-1]
         response_tokens = item.batch["responses"].shape[-1]
         length = float(item.batch["attention_mask"][-response_tokens:].sum())
         extra_info = item.non_tensor_batch["extra_info"]
+        extra_info[RESPONSE_TOKENS] = int(length)
+        result = await super().run_single(data)
         mode = extra_info.get("budget_mode") or "none"
         budget = float(extra_info.get("budget_tokens") or 0)
         result["reward_extra_info"].update(
@@ -45,7 +51,32 @@ class MedU1RewardManager(NaiveRewardManager):
         return result
 
 
-def _score(
-    data_source: str, solution_str: str, ground_truth: str, extra_info: dict[str, Any] | None = None, **_: Any
-) -> dict[str, Any]:
-    return dict(reward_score.compute_score(data_source, solution_str, ground_truth, extra_info))
+def _own_scorer(config: DictConfig) -> Callable[..., Any]:
+    """`reward_score` under the scheme of the configuration, with the judge if it names one."""
+    scheme = config.scoring.scheme
+
+    def score(
+        data_source: str, solution_str: str, ground_truth: str, extra_info: dict[str, Any], **_: Any
+    ) -> dict[str, Any]:
+        num_tokens = extra_info[RESPONSE_TOKENS]
+        return dict(
+            reward_score.compute_score(
+                data_source, solution_str, ground_truth, extra_info, scheme=scheme, num_tokens=num_tokens
+            )
+        )
+
+    if config.scoring.judge.base_url is None:
+        return score
+    judge = Judge(JudgeSettings(**config.scoring.judge))
+
+    async def judged_score(
+        data_source: str, solution_str: str, ground_truth: str, extra_info: dict[str, Any], **_: Any
+    ) -> dict[str, Any]:
+        num_tokens = extra_info[RESPONSE_TOKENS]
+        return dict(
+            await compute_judged_score(
+                judge, data_source, solution_str, ground_truth, extra_info, scheme=scheme, num_tokens=num_tokens
+            )
+        )
+
+    return judged_score

@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 MEDU1 = [sys.executable, "-m", "verl_medu1.cli.app"]
 # The trainer computes the log-probabilities of the rollout again, and logs how far the two are apart.
 COMPARED = "algorithm.rollout_correction.bypass_mode=false"
+MAX_PROBABILITY_DIFFERENCE = 1e-4
 SOURCES = ("quickstart-calc", "quickstart-mcq", "quickstart-open")
 
 
@@ -75,7 +76,7 @@ def check_run(run_dir: Path, steps: int, answers: int) -> None:
     logged = scalars(run_dir)
     # The weights really travel: trainer and rollout give each token the same probability, in each step.
     assert len(logged["training/rollout_probs_diff_mean"]) == steps
-    assert max(logged["training/rollout_probs_diff_mean"]) < 1e-4
+    assert max(logged["training/rollout_probs_diff_mean"]) < MAX_PROBABILITY_DIFFERENCE
     assert logged["actor/grad_norm"][-1] >= 0
     for component in ("acc", "format", "score", "length", "budget_distance", "over_budget", "length_score"):
         assert any(f"reward/{source}/{component}/mean" in logged for source in SOURCES), component
@@ -97,22 +98,10 @@ def test_quickstart_in_small(tmp_path):
         assert f"$ medu1 {step}" in done.stdout
 
 
-MEGATRON = "actor_rollout_ref.actor.megatron"
-
-
-@pytest.mark.parametrize(
-    "layout",
-    [
-        pytest.param(
-            [f"{MEGATRON}.tensor_model_parallel_size=1", f"{MEGATRON}.pipeline_model_parallel_size=2"],
-            id="two-pipeline-stages",
-        ),
-        pytest.param(["model_engine=dp"], id="fsdp2"),
-    ],
-)
-def test_three_steps(inputs, tmp_path, layout):
+def test_three_steps_with_fsdp2(inputs, tmp_path):
     run_dir = tmp_path / "run"
-    arguments = command(inputs, run_dir, *layout, COMPARED, "trainer.total_training_steps=3", "trainer.save_freq=-1")
+    short = ["trainer.total_training_steps=3", "trainer.save_freq=-1"]
+    arguments = command(inputs, run_dir, "model_engine=dp", COMPARED, *short)
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     check_run(run_dir, steps=3, answers=16)
@@ -131,9 +120,11 @@ def saved_step(run_dir: Path) -> int:
     return int(tracker.read_text() or 0) if tracker.exists() else 0
 
 
-def test_a_killed_run_continues_and_an_interrupted_one_leaves_nothing_behind(inputs, tmp_path):
+def test_two_pipeline_stages_killed_continue_and_interrupted_leave_nothing_behind(inputs, tmp_path):
     run_dir, log = tmp_path / "run", tmp_path / "log"
-    arguments = command(inputs, run_dir, "trainer.total_training_steps=50")
+    megatron = "actor_rollout_ref.actor.megatron"
+    layout = [f"{megatron}.tensor_model_parallel_size=1", f"{megatron}.pipeline_model_parallel_size=2"]
+    arguments = command(inputs, run_dir, *layout, COMPARED, "trainer.total_training_steps=50")
 
     with log.open("w") as file:
         first = subprocess.Popen(arguments, stdout=file, stderr=file)
@@ -147,9 +138,12 @@ def test_a_killed_run_continues_and_an_interrupted_one_leaves_nothing_behind(inp
 
     with log.open("w") as file:
         second = subprocess.Popen(arguments, stdout=file, stderr=file)
-        wait_for(lambda: saved_step(run_dir) > saved or second.poll() is not None, 300)
-        assert saved_step(run_dir) > saved, tail(log)
+        wait_for(lambda: saved_step(run_dir) >= saved + 3 or second.poll() is not None, 300)
+        assert saved_step(run_dir) >= saved + 3, tail(log)
         second.send_signal(signal.SIGINT)
         assert second.wait(60) != 0
     assert re.search(rf"Resuming from \S*global_step_{saved}\b", log.read_text())
+    # From the console: an interrupted run's TensorBoard file may lack its last steps.
+    compared = [float(found) for found in re.findall(r"training/rollout_probs_diff_mean:(\S+)", log.read_text())]
+    assert len(compared) >= 3 and max(compared) < MAX_PROBABILITY_DIFFERENCE
     assert processes_of(run_dir) == []

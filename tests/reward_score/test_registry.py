@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 import textwrap
@@ -7,15 +8,9 @@ import pytest
 
 from reward_score import answer_type, check_gold, known_sources
 
-PLUGIN = """
-from reward_score import AnswerType, Source
-from reward_score.verdict import right, wrong
-
-def judge(answer, gold, spec):
-    return right(answer, "cited") if gold in answer else wrong(answer, "not cited")
-
-SCORERS = [AnswerType("citation", judge), Source("law-cases", "citation"), Source("law-exam", "multiple_choice")]
-"""
+PAGE = (Path(__file__).parents[2] / "docs" / "scorers.md").read_text()
+# The page's own example is what is tested.
+PLUGIN = re.search(r"^```python\n(# law_rewards\.py\n.*?)^```", PAGE, re.M | re.S)[1]  # type: ignore[index]
 
 
 def _run(folder: Path, entry_point: str, code: str) -> str:
@@ -76,7 +71,7 @@ def test_another_package_adds_sources_and_answer_types(tmp_path: Path) -> None:
         """
         from reward_score import compute_score, known_sources
         assert {"law-cases", "law-exam", "MedQA"} <= set(known_sources())
-        cited = compute_score("law-cases", "<think>a</think><answer>see 5 U.S. 137</answer>", "5 U.S. 137")
+        cited = compute_score("law-cases", "<think>a</think><answer>see 5 u.s. 137</answer>", "5 U.S. 137")
         exam = compute_score("law-exam", "<think>a</think><answer>(b)</answer>", "B")
         print(cited["score"], cited["answer_type"], exam["score"])
         """,
@@ -85,7 +80,7 @@ def test_another_package_adds_sources_and_answer_types(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "entry_point", ["law_rewards:MISSING", "law_rewards:PLUGIN_THAT:IS", "nowhere:X", "law_rewards:judge"]
+    "entry_point", ["law_rewards:MISSING", "law_rewards:PLUGIN_THAT:IS", "nowhere:X", "law_rewards:judge_citation"]
 )
 def test_a_broken_package_is_named_and_leaves_ours_alone(tmp_path: Path, entry_point: str) -> None:
     output = _run(
