@@ -4,7 +4,7 @@
 
 DATA is the folder of the four benchmark files. Prints Markdown tables: gold answers, hacks on
 open-ended references beside the published scorer, the sweep of the open-ended thresholds, spellings of calculations,
-values outside the limits, times.
+values outside the limits or in a wrong unit, times.
 """
 
 import json
@@ -51,6 +51,7 @@ def info(example: Example) -> dict[str, Any]:
         "options": dict(example.options),
         "lower_limit": example.lower_limit,
         "upper_limit": example.upper_limit,
+        "unit": example.unit,
         "question": example.question,
     }
 
@@ -125,8 +126,9 @@ def sweep(examples: Sequence[Example]) -> dict[str, dict[str, dict[str, float]]]
     }
 
 
-def spellings(gold: str) -> dict[str, str]:
+def spellings(example: Example) -> dict[str, str]:
     """Ways of writing a calculation's gold answer that people use."""
+    gold = example.gold
     if "/" in gold:
         day: date = datetime.strptime(gold, "%m/%d/%Y").date()
         return {
@@ -149,6 +151,7 @@ def spellings(gold: str) -> dict[str, str]:
     digits = f"{abs(number):,.10f}".rstrip("0").rstrip(".")
     sign = "-" if number < 0 else ""
     plain = sign + digits.replace(",", "")
+    unit = "points" if example.unit is None else example.unit
     return {
         "number, as published": gold,
         "number, thousands commas": sign + digits,
@@ -157,7 +160,7 @@ def spellings(gold: str) -> dict[str, str]:
         "number, scientific": f"{number:.12e}",
         "number, \\boxed{}": f"$\\boxed{{{plain}}}$",
         "number, in words": f"The result is approximately {plain}.",
-        "number, with a unit": f"{plain} mL/min",
+        {"points": "number, points", "%": "number, percent"}.get(unit, "number, with its unit"): f"{plain} {unit}",
         "number, after an equals sign": f"(3 + 4) / 5 = {plain}",
     }
 
@@ -166,7 +169,7 @@ def spelled(examples: Sequence[Example]) -> dict[str, tuple[int, float]]:
     """For each spelling, how many rows have it and in how many percent of them it is right."""
     found: dict[str, list[bool]] = {}
     for example in examples:
-        for name, answer in spellings(example.gold).items():
+        for name, answer in spellings(example).items():
             found.setdefault(name, []).append(right(example, answer))
     return {name: (len(hits), 100 * statistics.fmean(hits)) for name, hits in sorted(found.items())}
 
@@ -181,6 +184,12 @@ def outside(examples: Sequence[Example]) -> float:
         step = 0.51 if lower == upper else 1e-5 * max(1.0, abs(upper))
         verdicts += [not right(example, f"{value:.10f}") for value in (lower - step, upper + step)]
     return 100 * statistics.fmean(verdicts)
+
+
+def contradicted(examples: Sequence[Example]) -> float:
+    """Percent of gold values with a unit that speaks against the one that the question asks for that are wrong."""
+    with_unit = [row for row in examples if row.unit not in (None, "%")]
+    return 100 - percent(with_unit, lambda row: f"{row.gold} {'mg/dL' if row.unit == 'mm Hg' else 'mm Hg'}")
 
 
 def microseconds(examples: Mapping[str, Sequence[Example]], seed: int = 0) -> dict[str, float]:
@@ -255,6 +264,7 @@ def main(
         "sweep": sweep(references),
         "spellings": spelled(examples["medcalc"]),
         "outside": outside(examples["medcalc"]),
+        "contradicted": contradicted(examples["medcalc"]),
         "microseconds": microseconds(examples),
         "milliseconds": slowest_milliseconds(examples),
     }
@@ -278,7 +288,8 @@ def main(
         ("calculation, the gold as", "rows", "right, %"),
         [(name, rows, f"{share:.1f}") for name, (rows, share) in results["spellings"].items()],
     )
-    typer.echo(f"Values just outside the limits: {results['outside']:.1f} % wrong.\n")
+    typer.echo(f"Values just outside the limits: {results['outside']:.1f} % wrong.")
+    typer.echo(f"Values with a unit that contradicts the question's: {results['contradicted']:.1f} % wrong.\n")
     _table(
         ("answer type, 400 words of reasoning", "median, us", "published scorer, us"),
         [(name, f"{time_:.0f}", PUBLISHED_MICROSECONDS[name]) for name, time_ in results["microseconds"].items()],

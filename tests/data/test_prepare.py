@@ -158,6 +158,28 @@ def test_rows_about_one_patient_note_stay_together_and_capped_rows_are_counted(t
     assert entry["over_cap"] == 10 and entry["train"] + entry["test"] == 50
 
 
+@pytest.mark.parametrize(
+    ("question", "unit"),
+    [
+        ("What is the GFR in terms of mL/min/1.73 m²?", "mL/min/1.73 m²"),
+        ("What is the clearance in terms of mL/min? Use the adjusted body weight in kg instead.", "mL/min"),
+        ("What is patient's mean arterial pressure in mm Hg?", "mm Hg"),
+        ("What is the equivalent dosage in mg of PrednisoLONE PO?", "mg"),
+        ("What is the LDL concentration? Please output your answer in terms of mg/dL.", "mg/dL"),
+        ("Please return your answer as a percentage value.", "%"),
+        ("What is the patient's Framingham Risk Score?", "%"),
+        ("What is the patient's HEART score in mgmt?", None),
+    ],
+)
+def test_the_unit_that_a_calculation_asks_for_is_read(tmp_path, question, unit):
+    problem = f"<Context> A note with creatinine in mmol/L. </Context> <Question> {question} </Question>"
+    record = {"problem": problem, "answer": "4.0", "Lower Limit": "3.8", "Upper Limit": "4.2"}
+    (tmp_path / "medcalc.json").write_text(json.dumps([record]))
+    prepare([f"medcalc={tmp_path / 'medcalc.json'}"], tmp_path / "out", test_share=0.0)
+    [row] = rows_of(tmp_path / "out" / "train.parquet")
+    assert row["extra_info"]["unit"] == unit
+
+
 def test_overrides_correct_and_exclude_and_leave_a_note(tmp_path):
     records = [
         {"id": place, "problem": "How much?", "answer": "4.0", "Lower Limit": "3.8", "Upper Limit": "4.2"}

@@ -12,6 +12,11 @@ Record = Mapping[str, Any]
 
 _ANSWER_TAGS = re.compile(r"^\s*<answer>\s*(.*?)\s*</answer>\s*$", re.DOTALL)
 _FIELD_TAGS = re.compile(r"</?(?:Context|Question)>")
+_ASKED_UNIT = re.compile(
+    r"\bin (?:terms of )?(mL/min/1\.73 m²|mL/min|mL/hr|mEq/L|mg/dL|kg/m²|mOsm/kg|mm Hg|msec|liters|kg|m²|mg)(?![\w/])"
+)
+# The Framingham score of MedCalc-Bench is the risk in percent (its explanations), though its question does not say so.
+_ASKED_PERCENT = ("as a percentage value", "Framingham Risk Score")
 
 
 def _text(record: Record, field: str) -> str:
@@ -55,9 +60,18 @@ def medcalc(record: Record, row_id: str) -> Example:
         _text(record, "answer"),
         lower_limit=lower,
         upper_limit=upper,
+        unit=_asked_unit(problem.rpartition("<Question>")[2]),
         # Up to five calculations are asked about one patient note.
         group=problem.split("</Context>")[0],
     )
+
+
+def _asked_unit(question: str) -> str | None:
+    """The unit that a question of MedCalc-Bench asks for; the first, because others tell what to compute with."""
+    if any(phrase in question for phrase in _ASKED_PERCENT):
+        return "%"
+    found = _ASKED_UNIT.search(question)
+    return found[1] if found else None
 
 
 def mediq(record: Record, row_id: str) -> Example:
