@@ -87,9 +87,30 @@ MEGATRON = "actor_rollout_ref.actor.megatron"
         (["actor_rollout_ref.rollout.tensor_model_parallel_size=2"], "is 'uni', one process, with 2 .* set it to mp"),
         (["data.max_response_length=4000"], "more than the model's 512 positions"),
         (["data.train_batch_size=100"], "the training files have 64 rows"),
-        (["algorithm.length_penalty.name=nope"], "choose one of relative_distance"),
-        (["algorithm.length_penalty.where=prompt"], "choose one of off, advantage"),
-        (["algorithm.length_penalty.weight=-1"], "it must be at least 0"),
+        (["algorithm.length_penalty.name=nope"], "choose one of alp, dapo_overlong"),
+        (["algorithm.length_penalty.where=prompt"], "choose one of off, advantage, reward"),
+        (["algorithm.length_penalty.weight=-1"], r"length_penalty\.weight is -1; it must be a number of at least 0"),
+        (["algorithm.length_penalty.weight=nan"], r"length_penalty\.weight is nan; it must be a number"),
+        (["+algorithm.length_penalty.per_source.MedQA=-1"], r"per_source\.MedQA is -1; it must be"),
+        (["+algorithm.length_penalty.per_source.nowhere=1"], r"names 'nowhere', which is no data source; known are"),
+        (
+            ["algorithm.length_penalty.name=med_u1_max"],
+            "'med_u1_max', which is for questions with budget max, and the data has exact only",
+        ),
+        (["algorithm.adv_estimator=gdpo"], "hands no components; use medu1_gdpo"),
+        (["algorithm.adv_estimator=medu1_gdpo"], r"gdpo_reward_keys is empty; name components of score, acc, format"),
+        (
+            ["algorithm.adv_estimator=medu1_gdpo", "algorithm.gdpo_reward_keys=[acc,tone]"],
+            "gdpo_reward_keys has 'tone'; choose from score, acc, format",
+        ),
+        (
+            [
+                "algorithm.adv_estimator=medu1_gdpo",
+                "algorithm.gdpo_reward_keys=[acc,format]",
+                "algorithm.gdpo_reward_weights=[1]",
+            ],
+            "gdpo_reward_weights has 1 numbers for 2",
+        ),
         (["scoring.scheme=nope"], "scoring.scheme: scheme 'nope' is unknown: use one of gated_binary"),
         (["scoring.judge.base_url=localhost:8000"], "scoring.judge: base_url is 'localhost:8000'; give an address"),
         (["scoring.judge.base_url=http://127.0.0.1:8000/v1"], "scoring.judge: model is empty; name the model"),
@@ -110,7 +131,7 @@ def test_each_mistake_has_its_sentence(configure, overrides, sentence):
 def test_all_mistakes_are_named_at_once(configure):
     with pytest.raises(ValueError) as error:
         check(configure("data.train_files=nowhere.parquet", "algorithm.length_penalty.name=nope"))
-    assert "nowhere.parquet" in str(error.value) and "relative_distance" in str(error.value)
+    assert "nowhere.parquet" in str(error.value) and "dapo_overlong" in str(error.value)
 
 
 def test_a_file_without_our_columns(configure, tmp_path):

@@ -1,9 +1,8 @@
 """What is logged of components and shaping."""
 
-import pytest
 import torch
 
-from verl_medu1.metrics import component_metrics, shaping_metrics
+from verl_medu1.metrics import component_metrics, group_metrics, shaping_metrics
 
 
 def test_components_are_averaged_per_source_and_strings_are_left_out():
@@ -19,15 +18,20 @@ def test_components_are_averaged_per_source_and_strings_are_left_out():
     assert not any("pred" in name for name in metrics)
 
 
-def test_shaping_metrics_count_groups_and_moves():
-    base = torch.tensor([[1.0], [1.0], [-1.0], [-1.0]])
-    shaped = torch.tensor([[1.5], [0.5], [-1.0], [-1.0]])
-    metrics = shaping_metrics(base, shaped, torch.tensor([0, 0, 1, 1]), torch.tensor([True, True, False, False]))
-    assert metrics == pytest.approx(
-        {
-            "advantage/moved_share_of_right": 1.0,
-            "advantage/moved_mean_abs": 0.5,
-            "advantage/all_wrong_groups": 0.5,
-            "advantage/all_right_groups": 0.5,
-        }
-    )
+def test_groups_and_moves_are_counted_per_source():
+    base = torch.tensor([[1.0], [1.0], [-1.0], [-1.0], [0.0], [0.0]])
+    shaped = torch.tensor([[1.5], [0.5], [-1.0], [-1.0], [0.0], [0.0]])
+    correct = torch.tensor([True, True, False, False, True, False])
+    sources = ["MedQA"] * 4 + ["MedIQ"] * 2
+    assert group_metrics(torch.tensor([0, 0, 1, 1, 2, 2]), correct, sources) == {
+        "advantage/MedQA/all_wrong_groups": 0.5,
+        "advantage/MedQA/all_right_groups": 0.5,
+        "advantage/MedIQ/all_wrong_groups": 0.0,
+        "advantage/MedIQ/all_right_groups": 0.0,
+    }
+    assert shaping_metrics(base, shaped, correct, sources) == {
+        "advantage/MedQA/moved_share_of_right": 1.0,
+        "advantage/MedQA/moved_mean_abs": 0.5,
+        "advantage/MedIQ/moved_share_of_right": 0.0,
+        "advantage/MedIQ/moved_mean_abs": 0.0,
+    }

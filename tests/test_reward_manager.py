@@ -49,7 +49,8 @@ def test_components_of_a_right_answer():
     scored = score(budget_mode="exact", budget_tokens=30)
     assert scored["reward_score"] == 1.0
     components = scored["reward_extra_info"]
-    assert components["acc"] == components["format"] == components["has_budget"] == components["over_budget"] == 1.0
+    assert components["acc"] == components["format"] == components["over_budget"] == 1.0
+    assert components["budget_mode"] == "exact" and components["budget_tokens"] == 30
     assert components["length"] == len(RIGHT) and components["budget_distance"] == len(RIGHT) - 30
 
 

@@ -9,7 +9,7 @@ def shape_advantages(
     group: torch.Tensor,
     correct: torch.Tensor,
     length_score: torch.Tensor,
-    weight: float,
+    weight: float | torch.Tensor,
 ) -> torch.Tensor:
     """Add a length term to the advantages of right answers, on top of any base estimator.
 
@@ -27,7 +27,8 @@ def shape_advantages(
         group: (B,) integer label of the prompt that each response answers.
         correct: (B,) bool, whether the answer is right.
         length_score: (B,) in [-1, 1], higher is better.
-        weight: strength >= 0, in units of the base advantage; 0 returns the base advantages.
+        weight: strength >= 0, in units of the base advantage; 0 returns the base advantages. A number, or (B,) with
+            one value for all rows of a group.
 
     Returns:
         (B, T) shaped advantages, a new tensor on the same device.
@@ -41,8 +42,9 @@ def shape_advantages(
         >>> shaped.flatten().tolist()
         [0.25, -0.25]
     """
-    if weight < 0:
-        raise ValueError(f"algorithm.length_penalty.weight is {weight}; it must be at least 0.")
+    weight = torch.as_tensor(weight, dtype=advantages.dtype, device=advantages.device)
+    if bool((weight < 0).any()):
+        raise ValueError(f"algorithm.length_penalty.weight is {weight.min():g}; it must be at least 0.")
     mask = response_mask.bool()
     group_of = torch.unique(group, return_inverse=True)[1]
     groups = int(group_of.max()) + 1 if group_of.numel() else 0

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import math
 import os
 import shutil
 import socket
@@ -15,9 +16,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
+from verl_medu1.penalties import PENALTIES, get_penalty
+
 REQUIRED_VERL = "0.9.1"
 TRAINING_COLUMNS = ("data_source", "prompt", "reward_model", "extra_info")
-LENGTH_PENALTY_PLACES = ("off", "advantage")
+LENGTH_PENALTY_PLACES = ("off", "advantage", "reward")
+# Components of a sample that GDPO can take: the scorer's, the reward manager's and the length penalty.
+NUMERIC_COMPONENTS = (
+    "score", "acc", "format", "similarity", "length", "over_budget", "budget_distance", "length_score",
+)  # fmt: skip
 
 
 def require_verl() -> None:
@@ -103,7 +110,7 @@ def _key_violations(config: DictConfig) -> Iterator[str]:
 def _data_violations(config: DictConfig) -> Iterator[str]:
     from reward_score import known_sources
 
-    budgets = 0
+    found_modes: set[str] = set()
     for key in ("data.train_files", "data.val_files"):
         value = OmegaConf.select(config, key)
         violations = list(_file_violations(key, value, TRAINING_COLUMNS))
@@ -120,23 +127,25 @@ def _data_violations(config: DictConfig) -> Iterator[str]:
                     f"{key} is {name!r} with data_source {', '.join(map(repr, unknown))}, for which no scorer is "
                     f"registered; known are {', '.join(known_sources())}."
                 )
-            infos = table["extra_info"].to_pylist()
-            budgets += sum((info.get("budget_mode") or "none") != "none" for info in infos)
+            found_modes |= {info.get("budget_mode") or "none" for info in table["extra_info"].to_pylist()}
         if key == "data.train_files" and rows < config.data.train_batch_size:
             yield (
                 f"data.train_batch_size is {config.data.train_batch_size}, and the training files have {rows} rows; "
                 f"lower it to at most {rows}."
             )
     penalty = config.algorithm.length_penalty
-    if penalty.where != "off" and penalty.weight > 0 and not budgets:
+    known = PENALTIES.get(penalty.name)
+    weights = [penalty.weight, *penalty.per_source.values()]
+    if known and penalty.where != "off" and max(weights) > 0 and found_modes and not known.modes & found_modes:
         yield (
-            f"algorithm.length_penalty.where is {penalty.where!r}, and no row has a length budget; prepare the data "
-            "with budgets or set algorithm.length_penalty.where=off."
+            f"algorithm.length_penalty.name is {penalty.name!r}, which is for questions with budget "
+            f"{' or '.join(sorted(known.modes))}, and the data has {' and '.join(sorted(found_modes))} only; prepare "
+            "it with other budgets, choose another penalty, or set algorithm.length_penalty.where=off."
         )
 
 
 def _penalty_violations(config: DictConfig) -> Iterator[str]:
-    from verl_medu1.length import get_penalty
+    from reward_score import known_sources
 
     penalty = config.algorithm.length_penalty
     try:
@@ -147,9 +156,32 @@ def _penalty_violations(config: DictConfig) -> Iterator[str]:
         yield (
             f"algorithm.length_penalty.where is {penalty.where!r}; choose one of {', '.join(LENGTH_PENALTY_PLACES)}."
         )
-    for key in ("weight", "tolerance"):
-        if not penalty[key] >= 0:
-            yield f"algorithm.length_penalty.{key} is {penalty[key]}; it must be at least 0."
+    weights = {f"per_source.{source}": weight for source, weight in penalty.per_source.items()}
+    for key, value in {"weight": penalty.weight, "tolerance": penalty.tolerance, **weights}.items():
+        if not isinstance(value, int | float) or not 0 <= value < math.inf:
+            yield f"algorithm.length_penalty.{key} is {value}; it must be a number of at least 0."
+    for source in sorted(set(penalty.per_source) - set(known_sources())):
+        yield (
+            f"algorithm.length_penalty.per_source names {source!r}, which is no data source; known are "
+            f"{', '.join(known_sources())}."
+        )
+
+
+def _estimator_violations(config: DictConfig) -> Iterator[str]:
+    """GDPO: verl's name for it can't work under the V1 trainer, and each component must be one that we return."""
+    estimator = config.algorithm.adv_estimator
+    if estimator == "gdpo":
+        yield "algorithm.adv_estimator is 'gdpo', to which verl's V1 trainer hands no components; use medu1_gdpo."
+    if estimator != "medu1_gdpo" or config.reward.custom_reward_function.path is not None:
+        return
+    keys, weights = config.algorithm.gdpo_reward_keys or [], config.algorithm.gdpo_reward_weights
+    if not keys:
+        yield f"algorithm.gdpo_reward_keys is empty; name components of {', '.join(NUMERIC_COMPONENTS)}."
+    for key in keys:
+        if key not in NUMERIC_COMPONENTS:
+            yield f"algorithm.gdpo_reward_keys has {key!r}; choose from {', '.join(NUMERIC_COMPONENTS)}."
+    if weights is not None and len(weights) != len(keys):
+        yield f"algorithm.gdpo_reward_weights has {len(weights)} numbers for {len(keys)} algorithm.gdpo_reward_keys."
 
 
 def _scoring_violations(config: DictConfig) -> Iterator[str]:
@@ -283,6 +315,7 @@ def check(config: DictConfig) -> None:
             _key_violations,
             _data_violations,
             _penalty_violations,
+            _estimator_violations,
             _scoring_violations,
             _model_violations,
             _layout_violations,

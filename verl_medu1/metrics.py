@@ -39,28 +39,55 @@ def component_metrics(samples: Sequence[dict[str, Any]]) -> dict[str, float]:
     return metrics
 
 
+def group_metrics(group: torch.Tensor, correct: torch.Tensor, sources: Sequence[str]) -> dict[str, float]:
+    """Shares of the questions that the length term leaves alone or moves in full.
+
+    Args:
+        group: (B,) integer label of the question.
+        correct: (B,) bool.
+        sources: (B,) data source of each response.
+
+    Returns:
+        `advantage/<data_source>/all_wrong_groups` and `/all_right_groups`.
+
+    Example:
+        >>> group_metrics(torch.tensor([0, 0]), torch.tensor([True, False]), ["MedQA", "MedQA"])
+        {'advantage/MedQA/all_wrong_groups': 0.0, 'advantage/MedQA/all_right_groups': 0.0}
+    """
+    metrics = {}
+    for source, rows in _rows_of(sources).items():
+        shares = torch.stack([correct[rows][group[rows] == label].float().mean() for label in group[rows].unique()])
+        metrics[f"advantage/{source}/all_wrong_groups"] = float((shares == 0).float().mean())
+        metrics[f"advantage/{source}/all_right_groups"] = float((shares == 1).float().mean())
+    return metrics
+
+
 def shaping_metrics(
-    base: torch.Tensor, shaped: torch.Tensor, group: torch.Tensor, correct: torch.Tensor
+    base: torch.Tensor, shaped: torch.Tensor, correct: torch.Tensor, sources: Sequence[str]
 ) -> dict[str, float]:
     """How far the hook reached.
 
     Args:
         base, shaped: (B, T) advantages before and after the hook.
-        group: (B,) integer label of the prompt.
         correct: (B,) bool.
+        sources: (B,) data source of each response.
 
     Returns:
-        `advantage/moved_share_of_right`, the share of right answers whose advantage was moved;
-        `advantage/all_wrong_groups` and `advantage/all_right_groups`, shares of the groups;
-        `advantage/moved_mean_abs`, the mean size of a move.
+        `advantage/<data_source>/moved_share_of_right`, the share of right answers whose advantage was moved, and
+        `/moved_mean_abs`, the mean size of a move.
     """
     move = (shaped - base).abs().amax(dim=1)
-    moved = move > 0
-    labels = torch.unique(group)
-    right_shares = torch.stack([correct[group == label].float().mean() for label in labels])
-    return {
-        "advantage/moved_share_of_right": float(moved[correct].float().mean()) if bool(correct.any()) else 0.0,
-        "advantage/moved_mean_abs": float(move[moved].mean()) if bool(moved.any()) else 0.0,
-        "advantage/all_wrong_groups": float((right_shares == 0).float().mean()),
-        "advantage/all_right_groups": float((right_shares == 1).float().mean()),
-    }
+    metrics = {}
+    for source, rows in _rows_of(sources).items():
+        moved, right = move[rows][move[rows] > 0], correct[rows]
+        metrics[f"advantage/{source}/moved_share_of_right"] = len(moved) / int(right.sum()) if right.any() else 0.0
+        metrics[f"advantage/{source}/moved_mean_abs"] = float(moved.mean()) if len(moved) else 0.0
+    return metrics
+
+
+def _rows_of(sources: Sequence[str]) -> dict[str, torch.Tensor]:
+    """Places of each data source's rows."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, source in enumerate(sources):
+        places[source].append(place)
+    return {source: torch.tensor(rows) for source, rows in sorted(places.items())}

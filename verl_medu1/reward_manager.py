@@ -9,7 +9,7 @@ from verl.experimental.reward_loop.reward_manager.naive import NaiveRewardManage
 
 import reward_score
 from reward_score.judge import Judge, JudgeSettings, compute_judged_score
-from verl_medu1.length import budget_distance, get_penalty
+from verl_medu1.length import budget_distance
 
 # Where the manager hands the length of a response to the scorer: verl passes nothing else on.
 RESPONSE_TOKENS = "response_tokens"
@@ -18,18 +18,15 @@ RESPONSE_TOKENS = "response_tokens"
 class MedU1RewardManager(NaiveRewardManager):
     """verl's naive manager, with the response's length and budget added to the components of each sample.
 
-    Keys added, all floats: `length` (response tokens), `has_budget`, `over_budget` (0 or 1), `budget_distance`
-    (tokens) and `length_score` (in [-1, 1], by `algorithm.length_penalty.name`). The reward stays the scorer's:
-    length enters through the advantage hook, never through the reward that validation reports.
+    Keys added: `length` (response tokens), `budget_mode` ("none", "exact" or "max"), `budget_tokens` (0 without one),
+    `over_budget` (0 or 1) and `budget_distance` (tokens). The reward stays the scorer's: what a length is worth is
+    decided in the trainer, where its group is known, and never in the reward that validation reports.
     """
 
     def __init__(self, config: DictConfig, tokenizer: Any, compute_score: Any = None, **kwargs: Any) -> None:
         # verl fills in its own default scorers, which know none of our sources.
         own = config.reward.custom_reward_function.path is None
         super().__init__(config, tokenizer, _own_scorer(config) if own else compute_score, **kwargs)
-        penalty = config.algorithm.length_penalty
-        self._penalty = get_penalty(penalty.name)
-        self._tolerance = float(penalty.tolerance)
 
     async def run_single(self, data: DataProto) -> dict[str, Any]:
         """Score the last sequence of a rollout; returns verl's `reward_score` and `reward_extra_info`."""
@@ -43,10 +40,10 @@ class MedU1RewardManager(NaiveRewardManager):
         budget = float(extra_info.get("budget_tokens") or 0)
         result["reward_extra_info"].update(
             length=length,
-            has_budget=float(mode != "none"),
+            budget_mode=mode,
+            budget_tokens=budget,
             over_budget=float(mode != "none" and length > budget),
             budget_distance=float(budget_distance(length, mode, budget)),
-            length_score=self._penalty(length, mode, budget, self._tolerance),
         )
         return result
 

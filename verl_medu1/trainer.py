@@ -7,7 +7,6 @@ everything else is verl's.
 
 from typing import Any
 
-import numpy as np
 import torch
 import transfer_queue as tq
 from omegaconf import DictConfig, open_dict
@@ -18,10 +17,10 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.workers.utils.padding import response_to_nested
 
 from verl_medu1.advantage import shape_advantages
-from verl_medu1.metrics import component_metrics, shaping_metrics
+from verl_medu1.gdpo import delivered
+from verl_medu1.metrics import component_metrics, group_metrics, shaping_metrics
 from verl_medu1.progress import Progress
-
-Components = dict[str, Any]
+from verl_medu1.shaping import Components, LengthShaping, length_shaping
 
 
 @register_trainer("medu1_sync")
@@ -69,46 +68,62 @@ class MedU1TrainerSync(PPOTrainerSync):
 
     # ------------------------------------------------------------------ components
 
-    def _fetch_components(self, batch: KVBatchMeta) -> dict[str, Components]:
-        """What the reward manager returned for each sample of the batch, by key, with its data source."""
+    def _fetch_components(self, batch: KVBatchMeta) -> list[Components]:
+        """What the reward manager returned for each sample of the batch, with its question and data source."""
         data = tq.kv_batch_get(
-            keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields", "data_source"]
+            keys=batch.keys, partition_id=batch.partition_id, select_fields=["uid", "extra_fields", "data_source"]
         )
-        sources, extra_fields = data.pop("data_source").tolist(), data.pop("extra_fields").tolist()
-        return {
-            key: {"data_source": source, **extra["reward_extra_info"]}
-            for key, source, extra in zip(batch.keys, sources, extra_fields, strict=True)
-        }
+        questions, sources, extra_fields = (data.pop(key).tolist() for key in ("uid", "data_source", "extra_fields"))
+        return [
+            {"uid": question, "data_source": source, **extra["reward_extra_info"]}
+            for question, source, extra in zip(questions, sources, extra_fields, strict=True)
+        ]
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
-        batch = super()._compute_advantage(batch, metrics)
-        self._components.update(self._fetch_components(batch))
-        if self._penalty.where == "advantage" and self._penalty.weight > 0:
-            batch = self._shape_advantages(batch, metrics)
+        components = self._fetch_components(batch)
+        self._components.update(zip(batch.keys, components, strict=True))
+        # A row that only fills up the batch (padding) is no answer.
+        is_padding = [bool(tag.get("is_padding", False)) for tag in batch.tags]
+        shaping = length_shaping(components, is_padding, self._penalty, self.config.data.max_response_length)
+        metrics.update(group_metrics(shaping.group, shaping.correct, [sample["data_source"] for sample in components]))
+        for sample, value in zip(components, shaping.values.tolist(), strict=True):
+            sample["length_score"] = value
+        if self._penalty.where == "reward":
+            batch = self._shape_rewards(batch, shaping)
+        with delivered(components):
+            batch = super()._compute_advantage(batch, metrics)
+        if self._penalty.where == "advantage":
+            batch = self._shape_advantages(batch, shaping, metrics)
         return batch
 
-    def _shape_advantages(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
+    def _shape_rewards(self, batch: KVBatchMeta, shaping: LengthShaping) -> KVBatchMeta:
+        """Adds the weighted values to the rewards, which stand on the last token of each response."""
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["rm_scores"])
+        terms = (shaping.weight * shaping.values).unbind()
+        shaped = [row.clone() for row in data["rm_scores"].unbind()]
+        for row, term in zip(shaped, terms, strict=True):
+            row[-1] += term
+        rewards = torch.nested.as_nested_tensor(shaped, layout=torch.jagged)
+        fields = TensorDict({"rm_scores": rewards}, batch_size=len(batch))
+        return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
+
+    def _shape_advantages(self, batch: KVBatchMeta, shaping: LengthShaping, metrics: dict[str, Any]) -> KVBatchMeta:
         data = tq.kv_batch_get(
-            keys=batch.keys, partition_id=batch.partition_id, select_fields=["uid", "response_mask", "advantages"]
+            keys=batch.keys, partition_id=batch.partition_id, select_fields=["response_mask", "advantages"]
         )
         nested_mask = data["response_mask"]
-        group = torch.from_numpy(np.unique(data.pop("uid").tolist(), return_inverse=True)[1])
         padded = data.to_padded_tensor()
-        components = [self._components[key] for key in batch.keys]
-        # A row that only fills up the batch (padding) is no answer.
-        correct = torch.tensor(
-            [c["acc"] > 0 and not tag.get("is_padding", False) for c, tag in zip(components, batch.tags, strict=True)]
-        )
         base = padded["advantages"]
         shaped = shape_advantages(
             advantages=base,
             response_mask=padded["response_mask"],
-            group=group,
-            correct=correct,
-            length_score=torch.tensor([c["length_score"] for c in components]),
-            weight=self._penalty.weight,
+            group=shaping.group,
+            correct=shaping.correct,
+            length_score=shaping.values.clamp(-1.0, 1.0),
+            weight=shaping.weight,
         )
-        metrics.update(shaping_metrics(base, shaped, group, correct))
+        sources = [self._components[key]["data_source"] for key in batch.keys]
+        metrics.update(shaping_metrics(base, shaped, shaping.correct, sources))
         fields = TensorDict({"advantages": response_to_nested(shaped, nested_mask)}, batch_size=len(batch))
         return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
 

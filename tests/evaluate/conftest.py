@@ -102,7 +102,8 @@ def _write_rollouts(folder: Path, steps: int, text: str = "") -> None:
                     "format": 1.0,
                     "pred": answer,
                     "length": 40.0,
-                    "has_budget": 1.0,
+                    "budget_mode": "exact",
+                    "budget_tokens": 40.0,
                     "budget_distance": 3.0,
                 }
             )

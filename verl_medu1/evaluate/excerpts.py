@@ -76,12 +76,12 @@ def cut(text: str, limit: int = MAX_CHARACTERS) -> str:
 def budget_text(sample: Mapping[str, Any]) -> str:
     """The length budget in words; empty without one."""
     mode = sample.get("budget_mode", "none")
-    words = {"exact": "exactly {} tokens", "max": "at most {} tokens"}
+    words = {"exact": "exactly {:g} tokens", "max": "at most {:g} tokens"}
     return words[mode].format(sample["budget_tokens"]) if mode in words else ""
 
 
 def _facts(sample: Mapping[str, Any]) -> list[tuple[str, str]]:
-    has_budget = sample.get("has_budget", sample.get("budget_mode") != "none")
+    has_budget = sample.get("budget_mode", "none") != "none"
     values = {
         "answer read": sample.get("pred"),
         "why": sample.get("reason"),

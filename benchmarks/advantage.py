@@ -1,0 +1,52 @@
+"""Time of the advantage hook beside verl's own GRPO estimator, on the same tensors, in one run.
+
+python benchmarks/advantage.py
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
+
+from verl_medu1.advantage import shape_advantages
+
+
+def main(
+    prompts: Annotated[int, typer.Option(min=1)] = 1024,
+    responses: Annotated[int, typer.Option(min=2, help="Of each prompt.")] = 16,
+    tokens: Annotated[int, typer.Option(min=1)] = 4096,
+    repetitions: Annotated[int, typer.Option(min=1)] = 5,
+) -> None:
+    """Print the median seconds of verl's estimator and of the hook, and their ratio."""
+    rows = prompts * responses
+    draw = torch.Generator().manual_seed(0)
+    lengths = torch.randint(1, tokens + 1, (rows,), generator=draw)
+    mask = (torch.arange(tokens) < lengths.unsqueeze(1)).float()
+    correct = torch.rand(rows, generator=draw) < 0.5
+    rewards = torch.zeros(rows, tokens)
+    rewards[torch.arange(rows), lengths - 1] = correct.float()
+    index = np.repeat(np.arange(prompts), responses)
+    score = torch.rand(rows, generator=draw) * 2 - 1
+
+    def median(function: Callable[[], object]) -> float:
+        times = []
+        for _ in range(repetitions):
+            started = time.perf_counter()
+            function()
+            times.append(time.perf_counter() - started)
+        return statistics.median(times)
+
+    base = compute_grpo_outcome_advantage(rewards, mask, index)[0]
+    grpo = median(lambda: compute_grpo_outcome_advantage(rewards, mask, index))
+    hook = median(lambda: shape_advantages(base, mask, torch.from_numpy(index), correct, score, 0.5))
+    typer.echo(f"{prompts} x {responses} responses of up to {tokens} tokens, {torch.get_num_threads()} threads")
+    typer.echo(f"verl's grpo {grpo:.2f} s, the hook {hook:.2f} s: {100 * hook / grpo:.0f} % of it")
+
+
+if __name__ == "__main__":
+    typer.run(main)
