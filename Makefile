@@ -28,7 +28,8 @@ quickstart: install
 	$(VENV)/bin/medu1 quickstart --engine $(ENGINE) --tp $(TP) --pp $(PP) --seed $(SEED) --out $(OUT)
 
 test: install lint
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -m "not e2e and not long" --numprocesses 2 --dist loadfile
+	$(VENV)/bin/python -m pytest -m "e2e and not long"
 
 lint: install
 	$(VENV)/bin/ruff check .

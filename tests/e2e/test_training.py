@@ -91,7 +91,7 @@ def test_quickstart_in_small(tmp_path):
     arguments = ["quickstart", "--demonstrations", "320", "--out", str(out), "trainer.total_training_steps=3", COMPARED]
     done = subprocess.run([*MEDU1, *arguments], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    check_run(out, steps=3, answers=64)
+    check_run(out, steps=3, answers=96)
     assert (out / "checkpoints" / "global_step_3").is_dir()
     assert "before and after" in done.stdout and "<html" in (out / "report.html").read_text()
     for step in ("prepare", "model tiny", "sft", "eval", "train recipe=quickstart", "report"):
