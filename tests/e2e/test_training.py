@@ -98,6 +98,7 @@ def test_quickstart_in_small(tmp_path):
         assert f"$ medu1 {step}" in done.stdout
 
 
+@pytest.mark.long
 def test_three_steps_with_fsdp2(inputs, tmp_path):
     run_dir = tmp_path / "run"
     short = ["trainer.total_training_steps=3", "trainer.save_freq=-1"]
