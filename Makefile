@@ -13,7 +13,7 @@ export PYTHON TORCH_PIP_ARGS
 help:
 	@echo "make quickstart   train a small model on two CPU cores and write $(OUT)/report.html"
 	@echo "                  (ENGINE=megatron|dp, TP=, PP=, SEED=, OUT=)"
-	@echo "make test         all tests, the real stack included"
+	@echo "make test         lint and tests, the real stack included"
 	@echo "make lint         ruff and mypy"
 	@echo "make install      only $(VENV)"
 	@echo "make clean        remove $(VENV), outputs and build files"

@@ -11,7 +11,7 @@ from typing import Any
 from reward_score.response import parse_response
 from reward_score.schemes import DEFAULT_SCHEME
 from reward_score.score import compute_score, count_error
-from reward_score.verdict import Score, Verdict
+from reward_score.verdict import Score, right
 
 # Longer answers are not asked about: they have room to list many diagnoses, or to talk to the judge.
 MAX_CHARACTERS = 400
@@ -38,15 +38,15 @@ class JudgeSettings:
     Attributes:
         base_url: Such as `http://127.0.0.1:8000/v1` of `vllm serve`.
         model: Name of the model there.
-        api_key_env: Name of the environment variable that holds the key; a local server needs none.
-        timeout_s: Seconds until a request is given up, its repetitions included.
+        api_key_env: Name of the environment variable that holds the key; None for a server that asks for none.
+        timeout_s: Seconds until a question is given up, the wait for a place and repetitions included.
         retries: How often a request that failed is repeated.
         concurrency: Requests at the same time, per process.
     """
 
     base_url: str
     model: str
-    api_key_env: str = "OPENAI_API_KEY"
+    api_key_env: str | None = None
     timeout_s: float = 60.0
     retries: int = 2
     concurrency: int = 16
@@ -56,8 +56,10 @@ class JudgeSettings:
             raise ValueError(f"base_url is {self.base_url!r}; give an address that starts with http:// or https://")
         if not self.model:
             raise ValueError("model is empty; name the model that the endpoint serves")
+        if self.api_key_env and not os.environ.get(self.api_key_env):
+            raise ValueError(f"api_key_env is {self.api_key_env!r}, and no such variable is set; export it")
         for name, least in (("timeout_s", 0), ("retries", -1), ("concurrency", 0)):
-            if not getattr(self, name) > least:
+            if not isinstance(getattr(self, name), int | float) or not getattr(self, name) > least:
                 raise ValueError(f"{name} is {getattr(self, name)}; give a number above {least}")
 
 
@@ -73,7 +75,8 @@ class Judge:
         self._settings = settings
         self._client = AsyncOpenAI(
             base_url=settings.base_url,
-            api_key=os.environ.get(settings.api_key_env) or "none",
+            # The client wants a key; a server that asks for none ignores it.
+            api_key=os.environ[settings.api_key_env] if settings.api_key_env else "none",
             timeout=settings.timeout_s,
             max_retries=settings.retries,
         )
@@ -95,7 +98,7 @@ class Judge:
         self._verdicts.move_to_end(case)
         try:
             return await asyncio.shield(self._verdicts[case])
-        except JudgeError:
+        except Exception:
             self._verdicts.pop(case, None)
             raise
 
@@ -104,16 +107,21 @@ class Judge:
 
         messages: Any = [{"role": "system", "content": _INSTRUCTION}, {"role": "user", "content": case}]
         try:
-            # The wait for a place does not count: a step asks about all its answers at once.
-            async with self._places, asyncio.timeout(self._settings.timeout_s):
+            async with asyncio.timeout(self._settings.timeout_s), self._places:
                 completion = await self._client.chat.completions.create(
                     model=self._settings.model, messages=messages, temperature=0.0, max_tokens=8
                 )
         except TimeoutError:
             raise JudgeError(f"judge: no verdict within {self._settings.timeout_s:g} s") from None
         except OpenAIError as error:
-            raise JudgeError(f"judge: {type(error).__name__}: {error}") from error
-        reply = (completion.choices[0].message.content or "") if completion.choices else ""
+            # Not its text: an endpoint may quote the question there.
+            raise JudgeError(f"judge: {type(error).__name__} {getattr(error, 'status_code', '')}".rstrip()) from None
+        except ValueError:
+            raise JudgeError("judge: the reply is not JSON") from None
+        try:
+            reply = completion.choices[0].message.content or ""
+        except (AttributeError, IndexError, TypeError):
+            raise JudgeError("judge: the reply is no chat completion") from None
         word = reply.strip().strip(".!*\"'").lower()
         if word not in ("yes", "no"):
             raise JudgeError(f"judge: the reply {reply[:40]!r} is neither yes nor no")
@@ -155,7 +163,7 @@ async def compute_judged_score(
         return {**by_rules, "error": 1.0, "reason": str(error)[:300]}
     if not agrees:
         return by_rules
-    opinion = Verdict(True, by_rules["similarity"], answer, "the judge agrees")
+    opinion = right(answer, "the judge agrees")
     return compute_score(
         data_source, solution_str, ground_truth, extra_info, scheme=scheme, num_tokens=num_tokens, opinion=opinion
     )

@@ -179,5 +179,8 @@ def count_error(data_source: object, error: Exception) -> None:
     if is_first:
         is_ours = isinstance(error, ValueError)
         _LOGGER.error(
-            "rows of data source %r can't be scored, and get 0.0: %s", name, error, exc_info=None if is_ours else error
+            "rows of data source %r can't be scored as they should: %s",
+            name,
+            error,
+            exc_info=None if is_ours else error,
         )

@@ -111,6 +111,25 @@ MEGATRON = "actor_rollout_ref.actor.megatron"
             ],
             "gdpo_reward_weights has 1 numbers for 2",
         ),
+        (["algorithm.length_penalty.weight=high"], r"length_penalty\.weight is high; it must be a number"),
+        (["algorithm.adv_estimator=grpoo"], r"adv_estimator is 'grpoo'; choose one of .*grpo.*medu1_gdpo"),
+        (
+            [
+                "algorithm.adv_estimator=medu1_gdpo",
+                "algorithm.gdpo_reward_keys=[acc]",
+                "algorithm.length_penalty.where=reward",
+            ],
+            "where is 'reward', and GDPO looks at components only; name length_score",
+        ),
+        (["scoring.scheme=release"], "scheme is 'release', which pays for length, and so does"),
+        (
+            [
+                "scoring.judge.base_url=http://127.0.0.1:8000/v1",
+                "scoring.judge.model=m",
+                "scoring.judge.timeout_s=60s",
+            ],
+            "scoring.judge: timeout_s is 60s; give a number above 0",
+        ),
         (["scoring.scheme=nope"], "scoring.scheme: scheme 'nope' is unknown: use one of gated_binary"),
         (["scoring.judge.base_url=localhost:8000"], "scoring.judge: base_url is 'localhost:8000'; give an address"),
         (["scoring.judge.base_url=http://127.0.0.1:8000/v1"], "scoring.judge: model is empty; name the model"),

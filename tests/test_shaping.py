@@ -15,6 +15,7 @@ def sample(uid, length, acc=1.0, source="MedQA", mode="exact", tokens=100):
         "uid": uid,
         "data_source": source,
         "acc": acc,
+        "score": acc,
         "length": length,
         "budget_mode": mode,
         "budget_tokens": tokens,
@@ -39,6 +40,13 @@ def test_padding_is_in_no_group():
     shaping = length_shaping(samples, [False, False, True], penalty("group_relative"), longest=1000)
     assert shaping.values.tolist() == [0.5, -0.5, 0.0]
     assert shaping.correct.tolist() == [True, True, False]
+
+
+def test_a_reward_function_of_the_users_may_return_no_verdict():
+    samples = [sample("a", 100) | {"score": 0.3}, sample("a", 100) | {"score": 0.0}]
+    for one in samples:
+        del one["acc"]
+    assert length_shaping(samples, [False] * 2, penalty(), 1000).correct.tolist() == [True, False]
 
 
 def test_a_source_may_have_its_own_weight():

@@ -127,7 +127,8 @@ def _data_violations(config: DictConfig) -> Iterator[str]:
                     f"{key} is {name!r} with data_source {', '.join(map(repr, unknown))}, for which no scorer is "
                     f"registered; known are {', '.join(known_sources())}."
                 )
-            found_modes |= {info.get("budget_mode") or "none" for info in table["extra_info"].to_pylist()}
+            if key == "data.train_files":
+                found_modes |= {info.get("budget_mode") or "none" for info in table["extra_info"].to_pylist()}
         if key == "data.train_files" and rows < config.data.train_batch_size:
             yield (
                 f"data.train_batch_size is {config.data.train_batch_size}, and the training files have {rows} rows; "
@@ -135,13 +136,18 @@ def _data_violations(config: DictConfig) -> Iterator[str]:
             )
     penalty = config.algorithm.length_penalty
     known = PENALTIES.get(penalty.name)
-    weights = [penalty.weight, *penalty.per_source.values()]
-    if known and penalty.where != "off" and max(weights) > 0 and found_modes and not known.modes & found_modes:
+    if known and penalty.where != "off" and _is_on(penalty) and found_modes and not known.modes & found_modes:
         yield (
             f"algorithm.length_penalty.name is {penalty.name!r}, which is for questions with budget "
             f"{' or '.join(sorted(known.modes))}, and the data has {' and '.join(sorted(found_modes))} only; prepare "
             "it with other budgets, choose another penalty, or set algorithm.length_penalty.where=off."
         )
+
+
+def _is_on(penalty: DictConfig) -> bool:
+    """Whether a length penalty has a weight above zero; what is no number has its own sentence."""
+    weights = [penalty.weight, *(penalty.per_source or {}).values()]
+    return any(isinstance(weight, int | float) and weight > 0 for weight in weights)
 
 
 def _penalty_violations(config: DictConfig) -> Iterator[str]:
@@ -156,11 +162,13 @@ def _penalty_violations(config: DictConfig) -> Iterator[str]:
         yield (
             f"algorithm.length_penalty.where is {penalty.where!r}; choose one of {', '.join(LENGTH_PENALTY_PLACES)}."
         )
-    weights = {f"per_source.{source}": weight for source, weight in penalty.per_source.items()}
+    per_source = penalty.per_source or {}
+    weights = {f"per_source.{source}": weight for source, weight in per_source.items()}
     for key, value in {"weight": penalty.weight, "tolerance": penalty.tolerance, **weights}.items():
         if not isinstance(value, int | float) or not 0 <= value < math.inf:
             yield f"algorithm.length_penalty.{key} is {value}; it must be a number of at least 0."
-    for source in sorted(set(penalty.per_source) - set(known_sources())):
+    is_ours = config.reward.custom_reward_function.path is None
+    for source in sorted(set(per_source) - set(known_sources())) if is_ours else ():
         yield (
             f"algorithm.length_penalty.per_source names {source!r}, which is no data source; known are "
             f"{', '.join(known_sources())}."
@@ -169,19 +177,32 @@ def _penalty_violations(config: DictConfig) -> Iterator[str]:
 
 def _estimator_violations(config: DictConfig) -> Iterator[str]:
     """GDPO: verl's name for it can't work under the V1 trainer, and each component must be one that we return."""
+    from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
+
     estimator = config.algorithm.adv_estimator
+    known = sorted({*map(str, ADV_ESTIMATOR_REGISTRY), "medu1_gdpo"})
+    if estimator not in known:
+        yield f"algorithm.adv_estimator is {estimator!r}; choose one of {', '.join(known)}."
     if estimator == "gdpo":
         yield "algorithm.adv_estimator is 'gdpo', to which verl's V1 trainer hands no components; use medu1_gdpo."
-    if estimator != "medu1_gdpo" or config.reward.custom_reward_function.path is not None:
+    if estimator != "medu1_gdpo":
         return
+    if config.algorithm.length_penalty.where == "reward" and _is_on(config.algorithm.length_penalty):
+        yield (
+            "algorithm.length_penalty.where is 'reward', and GDPO looks at components only; name length_score in "
+            "algorithm.gdpo_reward_keys, or set algorithm.length_penalty.where=advantage."
+        )
     keys, weights = config.algorithm.gdpo_reward_keys or [], config.algorithm.gdpo_reward_weights
     if not keys:
         yield f"algorithm.gdpo_reward_keys is empty; name components of {', '.join(NUMERIC_COMPONENTS)}."
     for key in keys:
-        if key not in NUMERIC_COMPONENTS:
+        if key not in NUMERIC_COMPONENTS and config.reward.custom_reward_function.path is None:
             yield f"algorithm.gdpo_reward_keys has {key!r}; choose from {', '.join(NUMERIC_COMPONENTS)}."
     if weights is not None and len(weights) != len(keys):
         yield f"algorithm.gdpo_reward_weights has {len(weights)} numbers for {len(keys)} algorithm.gdpo_reward_keys."
+    for weight in weights or []:
+        if not isinstance(weight, int | float) or not math.isfinite(weight):
+            yield f"algorithm.gdpo_reward_weights has {weight!r}; give numbers."
 
 
 def _scoring_violations(config: DictConfig) -> Iterator[str]:
@@ -192,12 +213,18 @@ def _scoring_violations(config: DictConfig) -> Iterator[str]:
         find_scheme(config.scoring.scheme)
     except ValueError as error:
         yield f"scoring.scheme: {error}."
+    penalty = config.algorithm.length_penalty
+    if config.scoring.scheme == "release" and penalty.where != "off" and _is_on(penalty):
+        yield (
+            f"scoring.scheme is 'release', which pays for length, and so does algorithm.length_penalty.where="
+            f"{penalty.where}; set it to off."
+        )
     judge = config.scoring.judge
     if judge.base_url is None:
         return
     try:
         JudgeSettings(**judge)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:  # TypeError: a key that it does not have
         yield f"scoring.judge: {error}."
     if find_spec("openai") is None:
         yield "scoring.judge.base_url is set, and the package openai is missing; `pip install verl-medu1[judge]`."

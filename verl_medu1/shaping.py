@@ -37,7 +37,7 @@ def length_shaping(
     """The groups of a batch, and what `algorithm.length_penalty` gives each response in its group.
 
     Args:
-        samples: components with `uid`, `data_source`, `acc`, `length`, `budget_mode` and `budget_tokens`.
+        samples: components with `uid`, `data_source`, `score`, `acc`, `length`, `budget_mode` and `budget_tokens`.
         is_padding: for each sample, whether it only fills up the batch: it is not right, and counts in no group.
         penalty: `algorithm.length_penalty` (name, weight, per_source, tolerance).
         longest: `data.max_response_length`.
@@ -46,7 +46,9 @@ def length_shaping(
     """
     uids, label = np.unique([sample["uid"] for sample in samples], return_inverse=True)
     real = ~np.asarray(is_padding, dtype=bool)
-    correct = np.array([sample["acc"] > 0 for sample in samples], dtype=bool) & real
+    # A reward function of the user's may return no `acc`.
+    verdicts = [sample["acc"] if "acc" in sample else sample["score"] for sample in samples]
+    correct = np.array([verdict > 0 for verdict in verdicts], dtype=bool) & real
     lengths = np.array([sample["length"] for sample in samples], dtype=float)
     values = np.zeros(len(samples))
     get_values = get_penalty(penalty.name).values
@@ -56,7 +58,7 @@ def length_shaping(
             first = samples[rows[0]]
             budget = (first["budget_mode"], first["budget_tokens"])
             values[rows] = get_values(Group(lengths[rows], correct[rows], *budget, longest, penalty.tolerance))
-    weights = [penalty.per_source.get(sample["data_source"], penalty.weight) for sample in samples]
+    weights = [(penalty.per_source or {}).get(sample["data_source"], penalty.weight) for sample in samples]
     return LengthShaping(
         torch.from_numpy(label),
         torch.from_numpy(correct),

@@ -85,7 +85,9 @@ class MedU1TrainerSync(PPOTrainerSync):
         # A row that only fills up the batch (padding) is no answer.
         is_padding = [bool(tag.get("is_padding", False)) for tag in batch.tags]
         shaping = length_shaping(components, is_padding, self._penalty, self.config.data.max_response_length)
-        metrics.update(group_metrics(shaping.group, shaping.correct, [sample["data_source"] for sample in components]))
+        real = [row for row, padding in enumerate(is_padding) if not padding]
+        sources = [components[row]["data_source"] for row in real]
+        metrics.update(group_metrics(shaping.group[real], shaping.correct[real], sources))
         for sample, value in zip(components, shaping.values.tolist(), strict=True):
             sample["length_score"] = value
         if self._penalty.where == "reward":
@@ -153,6 +155,6 @@ class MedU1TrainerSync(PPOTrainerSync):
         if set(reward_extra_infos_dict) == {"uid"}:
             samples = [self._components[key] for key in reward_extra_infos_dict["uid"]]
             reward_extra_infos_dict = reward_extra_infos_dict | {
-                name: [sample[name] for sample in samples] for name in samples[0] if name != "score"
+                name: [sample[name] for sample in samples] for name in samples[0] if name not in ("score", "uid")
             }
         super()._dump_generations(inputs, outputs, gts, scores, reward_extra_infos_dict, dump_path)

@@ -24,11 +24,11 @@ def wrapped(answer: str) -> str:
 
 
 class Endpoint:
-    """An OpenAI-compatible endpoint on loopback: `reply(case)` gives the text, or a number as the HTTP status."""
+    """An OpenAI-compatible endpoint on loopback: `reply(case)` gives the text, a number as HTTP status, or a page."""
 
     def __init__(self) -> None:
         self.cases: list[dict[str, str]] = []
-        self.reply: Callable[[dict[str, str]], str | int] = lambda case: "no"
+        self.reply: Callable[[dict[str, str]], str | int | bytes] = lambda case: "no"
         endpoint = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -37,12 +37,17 @@ class Endpoint:
                 case = json.loads(request["messages"][-1]["content"])
                 endpoint.cases.append(case)
                 reply = endpoint.reply(case)
+                if isinstance(reply, bytes):
+                    self.send(200, reply, "text/html" if reply.startswith(b"<") else "application/json")
+                    return
                 message = {"role": "assistant", "content": reply}
                 body = {"id": "1", "object": "chat.completion", "created": 0, "model": request["model"]}
                 body["choices"] = [{"index": 0, "finish_reason": "stop", "message": message}]
-                text = json.dumps(body).encode()
-                self.send_response(reply if isinstance(reply, int) else 200)
-                self.send_header("Content-Type", "application/json")
+                self.send(reply if isinstance(reply, int) else 200, json.dumps(body).encode(), "application/json")
+
+            def send(self, status: int, text: bytes, kind: str) -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
                 with suppress(BrokenPipeError):  # a client that has given up
@@ -110,6 +115,17 @@ def test_nothing_is_sent_where_the_rules_decide(endpoint, source, response, refe
     assert judged == compute_score(source, response, reference, {"question": "What is the diagnosis?"})
 
 
+def test_the_judges_yes_is_worth_as_much_under_each_scheme(endpoint):
+    endpoint.reply = lambda case: "yes"
+
+    async def ask(scheme: str) -> float:
+        judge = Judge(JudgeSettings(endpoint.url, "judge"))
+        judged = await compute_judged_score(judge, SOURCE, wrapped("Heart attack"), REFERENCE, scheme=scheme)
+        return judged["score"]
+
+    assert [asyncio.run(ask(scheme)) for scheme in ("gated_binary", "gated_similarity", "accuracy")] == [1.0] * 3
+
+
 def test_equal_answers_are_asked_once(endpoint):
     endpoint.reply = lambda case: "yes"
     judged = scores(endpoint, *[(SOURCE, wrapped("Heart attack"), REFERENCE)] * 8)
@@ -118,14 +134,22 @@ def test_equal_answers_are_asked_once(endpoint):
 
 @pytest.mark.parametrize(
     ("reply", "reason"),
-    [("perhaps", "neither yes nor no"), ("yes and no", "neither"), (500, "InternalServerError"), (401, "Authent")],
+    [
+        ("perhaps", "neither yes nor no"),
+        ("yes and no", "neither"),
+        (500, "InternalServerError 500"),
+        (401, "Authent"),
+        (b"<html>log in</html>", "no chat completion"),
+        (b"{", "not JSON"),
+        (b"{}", "no chat completion"),
+    ],
 )
 def test_a_failure_leaves_the_rules_verdict_and_is_counted(endpoint, reply, reason):
     endpoint.reply = lambda case: reply
-    before = error_counts().get(SOURCE, 0)
+    before = sum(error_counts().values())
     [judged] = scores(endpoint, (SOURCE, wrapped("Heart attack"), REFERENCE))
     assert judged["score"] == 0.0 and judged["error"] == 1.0 and reason in judged["reason"]
-    assert error_counts()[SOURCE] == before + 1
+    assert sum(error_counts().values()) == before + 1
 
 
 def test_a_slow_judge_is_given_up(endpoint):
@@ -158,6 +182,8 @@ def test_a_failure_is_repeated_and_not_remembered(endpoint):
         ({"base_url": "127.0.0.1:8000", "model": "m"}, "http://"),
         ({"base_url": "http://127.0.0.1", "model": ""}, "model is empty"),
         ({"base_url": "http://127.0.0.1", "model": "m", "timeout_s": 0}, "timeout_s is 0"),
+        ({"base_url": "http://127.0.0.1", "model": "m", "timeout_s": "60s"}, "timeout_s is 60s"),
+        ({"base_url": "http://127.0.0.1", "model": "m", "api_key_env": "MEDU1_NO_SUCH_KEY"}, "export it"),
         ({"base_url": "http://127.0.0.1", "model": "m", "retries": -1}, "retries is -1"),
         ({"base_url": "http://127.0.0.1", "model": "m", "concurrency": 0}, "concurrency is 0"),
     ],
