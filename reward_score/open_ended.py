@@ -282,8 +282,12 @@ def _short_refusal(words: Words, reference: Words, recall: float) -> str:
 
 def _is_copied_beginning(answer: str, question: str, gold: str) -> bool:
     """Whether an answer of some length is the question's first words, nine in ten at least, and not the reference."""
-    words, asked_words = answer.casefold().split(), question.casefold().split()
-    if words[:COPIED_WORDS] != asked_words[:COPIED_WORDS] or words == gold.casefold().split():
+    answer, question = answer.casefold(), question.casefold()
+    # Most answers begin otherwise, and are not split any further.
+    if answer.split(None, COPIED_WORDS)[:COPIED_WORDS] != question.split(None, COPIED_WORDS)[:COPIED_WORDS]:
+        return False
+    words, asked_words = answer.split(), question.split()
+    if words == gold.casefold().split():
         return False
     copied = 0
     for word, asked in zip(words, asked_words, strict=False):
