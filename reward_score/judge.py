@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from reward_score.response import parse_response
-from reward_score.schemes import DEFAULT_SCHEME
 from reward_score.score import compute_score, count_error
 from reward_score.verdict import Score, right
 
@@ -138,9 +137,7 @@ async def compute_judged_score(
     solution_str: str,
     ground_truth: str,
     extra_info: Mapping[str, Any] | None = None,
-    *,
-    scheme: str = DEFAULT_SCHEME,
-    num_tokens: int | None = None,
+    **kwargs: Any,
 ) -> Score:
     """`compute_score` with a second opinion on open-ended answers that the rules refuse.
 
@@ -148,10 +145,13 @@ async def compute_judged_score(
     accept needs no judge, and what is far longer than the reference gets none. Where the judge gives no verdict, the
     rules' stands, with `error` 1.0 and the reason, and counts in `error_counts`. Never raises.
 
+    Args:
+        judge: Whom to ask; the other arguments are those of `compute_score`.
+
     Returns:
         The keys of `compute_score`.
     """
-    by_rules = compute_score(data_source, solution_str, ground_truth, extra_info, scheme=scheme, num_tokens=num_tokens)
+    by_rules = compute_score(data_source, solution_str, ground_truth, extra_info, **kwargs)
     if not _is_asked_about(by_rules, str(ground_truth)):
         return by_rules
     answer = parse_response(solution_str).answer or ""
@@ -164,9 +164,7 @@ async def compute_judged_score(
     if not agrees:
         return by_rules
     opinion = right(answer, "the judge agrees")
-    return compute_score(
-        data_source, solution_str, ground_truth, extra_info, scheme=scheme, num_tokens=num_tokens, opinion=opinion
-    )
+    return compute_score(data_source, solution_str, ground_truth, extra_info, opinion=opinion, **kwargs)
 
 
 def _is_asked_about(score: Score, reference: str) -> bool:

@@ -2,13 +2,11 @@
 
 import difflib
 import json
-import math
 import os
 import shutil
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, entry_points, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
-from verl_medu1.penalties import PENALTIES, get_penalty
+from verl_medu1.penalties import PENALTIES
+from verl_medu1.reward_checks import estimator_violations, is_on, penalty_violations, scoring_violations
 
 REQUIRED_VERL = "0.9.1"
 TRAINING_COLUMNS = ("data_source", "prompt", "reward_model", "extra_info")
-LENGTH_PENALTY_PLACES = ("off", "advantage", "reward")
-# Components of a sample that GDPO can take: the scorer's, the reward manager's and the length penalty.
-NUMERIC_COMPONENTS = (
-    "score", "acc", "format", "similarity", "length", "over_budget", "budget_distance", "length_score",
-)  # fmt: skip
 
 
 def require_verl() -> None:
@@ -136,98 +130,12 @@ def _data_violations(config: DictConfig) -> Iterator[str]:
             )
     penalty = config.algorithm.length_penalty
     known = PENALTIES.get(penalty.name)
-    if known and penalty.where != "off" and _is_on(penalty) and found_modes and not known.modes & found_modes:
+    if known and penalty.where != "off" and is_on(penalty) and found_modes and not known.modes & found_modes:
         yield (
             f"algorithm.length_penalty.name is {penalty.name!r}, which is for questions with budget "
             f"{' or '.join(sorted(known.modes))}, and the data has {' and '.join(sorted(found_modes))} only; prepare "
             "it with other budgets, choose another penalty, or set algorithm.length_penalty.where=off."
         )
-
-
-def _is_on(penalty: DictConfig) -> bool:
-    """Whether a length penalty has a weight above zero; what is no number has its own sentence."""
-    weights = [penalty.weight, *(penalty.per_source or {}).values()]
-    return any(isinstance(weight, int | float) and weight > 0 for weight in weights)
-
-
-def _penalty_violations(config: DictConfig) -> Iterator[str]:
-    from reward_score import known_sources
-
-    penalty = config.algorithm.length_penalty
-    try:
-        get_penalty(penalty.name)
-    except ValueError as error:
-        yield str(error)
-    if penalty.where not in LENGTH_PENALTY_PLACES:
-        yield (
-            f"algorithm.length_penalty.where is {penalty.where!r}; choose one of {', '.join(LENGTH_PENALTY_PLACES)}."
-        )
-    per_source = penalty.per_source or {}
-    weights = {f"per_source.{source}": weight for source, weight in per_source.items()}
-    for key, value in {"weight": penalty.weight, "tolerance": penalty.tolerance, **weights}.items():
-        if not isinstance(value, int | float) or not 0 <= value < math.inf:
-            yield f"algorithm.length_penalty.{key} is {value}; it must be a number of at least 0."
-    is_ours = config.reward.custom_reward_function.path is None
-    for source in sorted(set(per_source) - set(known_sources())) if is_ours else ():
-        yield (
-            f"algorithm.length_penalty.per_source names {source!r}, which is no data source; known are "
-            f"{', '.join(known_sources())}."
-        )
-
-
-def _estimator_violations(config: DictConfig) -> Iterator[str]:
-    """GDPO: verl's name for it can't work under the V1 trainer, and each component must be one that we return."""
-    from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
-
-    estimator = config.algorithm.adv_estimator
-    known = sorted({*map(str, ADV_ESTIMATOR_REGISTRY), "medu1_gdpo"})
-    if estimator not in known:
-        yield f"algorithm.adv_estimator is {estimator!r}; choose one of {', '.join(known)}."
-    if estimator == "gdpo":
-        yield "algorithm.adv_estimator is 'gdpo', to which verl's V1 trainer hands no components; use medu1_gdpo."
-    if estimator != "medu1_gdpo":
-        return
-    if config.algorithm.length_penalty.where == "reward" and _is_on(config.algorithm.length_penalty):
-        yield (
-            "algorithm.length_penalty.where is 'reward', and GDPO looks at components only; name length_score in "
-            "algorithm.gdpo_reward_keys, or set algorithm.length_penalty.where=advantage."
-        )
-    keys, weights = config.algorithm.gdpo_reward_keys or [], config.algorithm.gdpo_reward_weights
-    if not keys:
-        yield f"algorithm.gdpo_reward_keys is empty; name components of {', '.join(NUMERIC_COMPONENTS)}."
-    for key in keys:
-        if key not in NUMERIC_COMPONENTS and config.reward.custom_reward_function.path is None:
-            yield f"algorithm.gdpo_reward_keys has {key!r}; choose from {', '.join(NUMERIC_COMPONENTS)}."
-    if weights is not None and len(weights) != len(keys):
-        yield f"algorithm.gdpo_reward_weights has {len(weights)} numbers for {len(keys)} algorithm.gdpo_reward_keys."
-    for weight in weights or []:
-        if not isinstance(weight, int | float) or not math.isfinite(weight):
-            yield f"algorithm.gdpo_reward_weights has {weight!r}; give numbers."
-
-
-def _scoring_violations(config: DictConfig) -> Iterator[str]:
-    from reward_score.judge import JudgeSettings
-    from reward_score.schemes import find_scheme
-
-    try:
-        find_scheme(config.scoring.scheme)
-    except ValueError as error:
-        yield f"scoring.scheme: {error}."
-    penalty = config.algorithm.length_penalty
-    if config.scoring.scheme == "release" and penalty.where != "off" and _is_on(penalty):
-        yield (
-            f"scoring.scheme is 'release', which pays for length, and so does algorithm.length_penalty.where="
-            f"{penalty.where}; set it to off."
-        )
-    judge = config.scoring.judge
-    if judge.base_url is None:
-        return
-    try:
-        JudgeSettings(**judge)
-    except (TypeError, ValueError) as error:  # TypeError: a key that it does not have
-        yield f"scoring.judge: {error}."
-    if find_spec("openai") is None:
-        yield "scoring.judge.base_url is set, and the package openai is missing; `pip install verl-medu1[judge]`."
 
 
 def _divides(key: str, size: int, name: str, number: int) -> Iterator[str]:
@@ -341,9 +249,9 @@ def check(config: DictConfig) -> None:
         for part in (
             _key_violations,
             _data_violations,
-            _penalty_violations,
-            _estimator_violations,
-            _scoring_violations,
+            penalty_violations,
+            estimator_violations,
+            scoring_violations,
             _model_violations,
             _layout_violations,
             _machine_violations,

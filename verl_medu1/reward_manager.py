@@ -52,28 +52,16 @@ def _own_scorer(config: DictConfig) -> Callable[..., Any]:
     """`reward_score` under the scheme of the configuration, with the judge if it names one."""
     scheme = config.scoring.scheme
 
-    def score(
-        data_source: str, solution_str: str, ground_truth: str, extra_info: dict[str, Any], **_: Any
-    ) -> dict[str, Any]:
-        num_tokens = extra_info[RESPONSE_TOKENS]
-        return dict(
-            reward_score.compute_score(
-                data_source, solution_str, ground_truth, extra_info, scheme=scheme, num_tokens=num_tokens
-            )
-        )
+    def score(*, extra_info: dict[str, Any], **row: Any) -> dict[str, Any]:
+        settings = {"scheme": scheme, "num_tokens": extra_info[RESPONSE_TOKENS]}
+        return dict(reward_score.compute_score(extra_info=extra_info, **row, **settings))
 
     if config.scoring.judge.base_url is None:
         return score
     judge = Judge(JudgeSettings(**config.scoring.judge))
 
-    async def judged_score(
-        data_source: str, solution_str: str, ground_truth: str, extra_info: dict[str, Any], **_: Any
-    ) -> dict[str, Any]:
-        num_tokens = extra_info[RESPONSE_TOKENS]
-        return dict(
-            await compute_judged_score(
-                judge, data_source, solution_str, ground_truth, extra_info, scheme=scheme, num_tokens=num_tokens
-            )
-        )
+    async def judged_score(*, extra_info: dict[str, Any], **row: Any) -> dict[str, Any]:
+        settings = {"scheme": scheme, "num_tokens": extra_info[RESPONSE_TOKENS]}
+        return dict(await compute_judged_score(judge, extra_info=extra_info, **row, **settings))
 
     return judged_score

@@ -1,0 +1,103 @@
+"""What the settings of reward and advantage need; part of `checks.check`."""
+
+import math
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+from omegaconf import DictConfig
+
+from verl_medu1.penalties import get_penalty
+
+LENGTH_PENALTY_PLACES = ("off", "advantage", "reward")
+# Components of a sample that GDPO can take: the scorer's, the reward manager's and the length penalty.
+NUMERIC_COMPONENTS = (
+    "score", "acc", "format", "similarity", "length", "over_budget", "budget_distance", "length_score",
+)  # fmt: skip
+
+
+def is_on(penalty: DictConfig) -> bool:
+    """Whether a length penalty has a weight above zero; what is no number has its own sentence."""
+    weights = [penalty.weight, *(penalty.per_source or {}).values()]
+    return any(isinstance(weight, int | float) and weight > 0 for weight in weights)
+
+
+def penalty_violations(config: DictConfig) -> Iterator[str]:
+    """What is wrong with `algorithm.length_penalty`, one sentence each."""
+    from reward_score import known_sources
+
+    penalty = config.algorithm.length_penalty
+    try:
+        get_penalty(penalty.name)
+    except ValueError as error:
+        yield str(error)
+    if penalty.where not in LENGTH_PENALTY_PLACES:
+        yield (
+            f"algorithm.length_penalty.where is {penalty.where!r}; choose one of {', '.join(LENGTH_PENALTY_PLACES)}."
+        )
+    per_source = penalty.per_source or {}
+    weights = {f"per_source.{source}": weight for source, weight in per_source.items()}
+    for key, value in {"weight": penalty.weight, "tolerance": penalty.tolerance, **weights}.items():
+        if not isinstance(value, int | float) or not 0 <= value < math.inf:
+            yield f"algorithm.length_penalty.{key} is {value}; it must be a number of at least 0."
+    is_ours = config.reward.custom_reward_function.path is None
+    for source in sorted(set(per_source) - set(known_sources())) if is_ours else ():
+        yield (
+            f"algorithm.length_penalty.per_source names {source!r}, which is no data source; known are "
+            f"{', '.join(known_sources())}."
+        )
+
+
+def estimator_violations(config: DictConfig) -> Iterator[str]:
+    """GDPO: verl's name for it can't work under the V1 trainer, and each component must be one that we return."""
+    from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
+
+    estimator = config.algorithm.adv_estimator
+    known = sorted({*map(str, ADV_ESTIMATOR_REGISTRY), "medu1_gdpo"})
+    if estimator not in known:
+        yield f"algorithm.adv_estimator is {estimator!r}; choose one of {', '.join(known)}."
+    if estimator == "gdpo":
+        yield "algorithm.adv_estimator is 'gdpo', to which verl's V1 trainer hands no components; use medu1_gdpo."
+    if estimator != "medu1_gdpo":
+        return
+    if config.algorithm.length_penalty.where == "reward" and is_on(config.algorithm.length_penalty):
+        yield (
+            "algorithm.length_penalty.where is 'reward', and GDPO looks at components only; name length_score in "
+            "algorithm.gdpo_reward_keys, or set algorithm.length_penalty.where=advantage."
+        )
+    keys, weights = config.algorithm.gdpo_reward_keys or [], config.algorithm.gdpo_reward_weights
+    if not keys:
+        yield f"algorithm.gdpo_reward_keys is empty; name components of {', '.join(NUMERIC_COMPONENTS)}."
+    for key in keys:
+        if key not in NUMERIC_COMPONENTS and config.reward.custom_reward_function.path is None:
+            yield f"algorithm.gdpo_reward_keys has {key!r}; choose from {', '.join(NUMERIC_COMPONENTS)}."
+    if weights is not None and len(weights) != len(keys):
+        yield f"algorithm.gdpo_reward_weights has {len(weights)} numbers for {len(keys)} algorithm.gdpo_reward_keys."
+    for weight in weights or []:
+        if not isinstance(weight, int | float) or not math.isfinite(weight):
+            yield f"algorithm.gdpo_reward_weights has {weight!r}; give numbers."
+
+
+def scoring_violations(config: DictConfig) -> Iterator[str]:
+    """What is wrong with `scoring`, one sentence each."""
+    from reward_score.judge import JudgeSettings
+    from reward_score.schemes import find_scheme
+
+    try:
+        find_scheme(config.scoring.scheme)
+    except ValueError as error:
+        yield f"scoring.scheme: {error}."
+    penalty = config.algorithm.length_penalty
+    if config.scoring.scheme == "release" and penalty.where != "off" and is_on(penalty):
+        yield (
+            f"scoring.scheme is 'release', which pays for length, and so does algorithm.length_penalty.where="
+            f"{penalty.where}; set it to off."
+        )
+    judge = config.scoring.judge
+    if judge.base_url is None:
+        return
+    try:
+        JudgeSettings(**judge)
+    except (TypeError, ValueError) as error:  # TypeError: a key that it does not have
+        yield f"scoring.judge: {error}."
+    if find_spec("openai") is None:
+        yield "scoring.judge.base_url is set, and the package openai is missing; `pip install verl-medu1[judge]`."
