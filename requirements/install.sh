@@ -35,9 +35,6 @@ certificates=${SSL_CERT_FILE:-$(setting cert)}
 [ -z "$certificates" ] || export SSL_CERT_FILE=$certificates
 # As pip does: the best version of all indexes, not the first index that has any.
 export UV_INDEX_STRATEGY=unsafe-best-match
-# A training run starts a dozen processes: none should have to compile torch's modules, least of all where
-# PYTHONDONTWRITEBYTECODE is set and each would.
-export UV_COMPILE_BYTECODE=1
 install() { "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" "${indexes[@]}" "$@"; }
 say "torch"
 # shellcheck disable=SC2086  # several arguments
