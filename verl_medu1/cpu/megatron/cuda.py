@@ -9,6 +9,8 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 CPU = torch.device("cpu")
+_TENSOR_CUDA, _TENSOR_TYPE = torch.Tensor.cuda, torch.Tensor.type
+_METHODS_THAT_NAME_CUDA = {_TENSOR_CUDA, _TENSOR_TYPE, torch.Tensor.to}
 
 
 def _names_cuda(device: Any) -> bool:
@@ -21,18 +23,20 @@ class _CudaToCpu(TorchFunctionMode):
     """Rewrites the device in torch calls that name "cuda", as pipeline_parallel/schedules.py and others do."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = dict(kwargs) if kwargs else {}
-        if func is torch.Tensor.cuda:
-            return args[0]
-        if func is torch.Tensor.type and len(args) == 1 and not kwargs:
-            # distrib_optimizer.py:420, optimizer.py:690 and clip_grads.py:167 compare with "torch.cuda.FloatTensor".
-            return func(args[0]).replace("torch.", "torch.cuda.", 1)
+        if func in _METHODS_THAT_NAME_CUDA:
+            if func is _TENSOR_CUDA:
+                return args[0]
+            if func is _TENSOR_TYPE and len(args) == 1 and not kwargs:
+                # distrib_optimizer.py:420, optimizer.py:690, clip_grads.py:167 compare with "torch.cuda.FloatTensor".
+                return func(args[0]).replace("torch.", "torch.cuda.", 1)
+            args = tuple(CPU if _names_cuda(arg) else arg for arg in args)
+        if not kwargs:  # most calls: each operation of a training step passes here
+            return func(*args)
+        kwargs = dict(kwargs)
         if _names_cuda(kwargs.get("device")):
             kwargs["device"] = CPU
         if kwargs.get("pin_memory"):
             kwargs["pin_memory"] = False
-        if func is torch.Tensor.to:
-            args = tuple(CPU if _names_cuda(arg) else arg for arg in args)
         return func(*args, **kwargs)
 
 
