@@ -5,6 +5,8 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 
 import psutil
 
@@ -51,3 +53,16 @@ def measure(
         ended.set()
         watcher.join()
     return Measured(returncode, time.monotonic() - started, (peak - idle) / GIB)
+
+
+def seconds_between_logs(folder: Path) -> list[float]:
+    """Seconds from one log entry of a training to the next: a step with all that lies between two of them.
+
+    Args:
+        folder: the run's TensorBoard files.
+    """
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder)).Reload()
+    ends = [event.wall_time for event in events.Scalars("training/global_step")]
+    return [end - start for start, end in pairwise(ends)]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from measure import measure
+from measure import measure, seconds_between_logs
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 # verl's timers of a step, in its order.
@@ -43,9 +43,7 @@ def ours(run: Path, command: list[str], skip: int) -> tuple[dict[str, float], fl
 
     logged = events.Tags()["scalars"]
     seconds = {name: median(f"timing_s/{timer}") for timer, name in PHASES.items() if f"timing_s/{timer}" in logged}
-    # From one log entry to the next: a step with all that lies between two of them.
-    ends = [event.wall_time for event in events.Scalars("training/global_step")]
-    step = statistics.median(end - start for start, end in zip(ends[skip - 1 :], ends[skip:], strict=False))
+    step = statistics.median(seconds_between_logs(run / "tensorboard")[skip - 1 :])
     return {"step": step, **seconds, "the rest": step - sum(seconds.values())}, measured.peak_gib
 
 

@@ -27,7 +27,8 @@ COPIED_WORDS = 8
 NEGATION_REACH = 3
 
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
-_ASCII_TOKEN = re.compile(r"(?<![\w)])[-+]\d+(?:[.,]\d+)*|\d+(?:[.,]\d+)*|[a-z][a-z0-9]*|[<>%/+]|[.;:!?,]")
+# Words come first: most tokens are, and each alternative before theirs is tried for each of them.
+_ASCII_TOKEN = re.compile(r"[a-z][a-z0-9]*|\d+(?:[.,]\d+)*|(?<![\w)])[-+]\d+(?:[.,]\d+)*|[<>%/+.;:!?,]")
 _TOKEN = re.compile(
     rf"(?<![\w)])[-+]\d+(?:[.,]\d+)*|\d+(?:[.,]\d+)*|[{_CJK}]|(?:(?![{_CJK}])[^\W\d_])(?:(?![{_CJK}])[^\W_])*"
     r"|[<>\u2264\u2265%\u00b0\u00b1/+]|[.;:!?,\u3001\u3002]"
@@ -282,11 +283,10 @@ def _short_refusal(words: Words, reference: Words, recall: float) -> str:
 
 def _is_copied_beginning(answer: str, question: str, gold: str) -> bool:
     """Whether an answer of some length is the question's first words, nine in ten at least, and not the reference."""
-    answer, question = answer.casefold(), question.casefold()
     # Most answers begin otherwise, and are not split any further.
-    if answer.split(None, COPIED_WORDS)[:COPIED_WORDS] != question.split(None, COPIED_WORDS)[:COPIED_WORDS]:
+    if _first_words(answer) != _first_words(question):
         return False
-    words, asked_words = answer.split(), question.split()
+    words, asked_words = answer.casefold().split(), question.casefold().split()
     if words == gold.casefold().split():
         return False
     copied = 0
@@ -295,6 +295,10 @@ def _is_copied_beginning(answer: str, question: str, gold: str) -> bool:
             break
         copied += 1
     return copied >= COPIED_WORDS and copied >= 0.9 * len(words)
+
+
+def _first_words(text: str) -> list[str]:
+    return [word.casefold() for word in text.split(None, COPIED_WORDS)[:COPIED_WORDS]]
 
 
 def _judge_signs(answer: str, gold: str) -> Verdict:

@@ -21,7 +21,7 @@ class Characters:
     """A tokenizer: one token per character."""
 
     def decode(self, ids: Any, skip_special_tokens: bool = True) -> str:
-        return "".join(map(chr, ids.tolist()))
+        return "".join(chr(int(i)) for i in ids)
 
 
 def score(*overrides: str, source: str = "MedQA", response: str = RIGHT, **extra_info: Any) -> dict[str, Any]:
@@ -54,6 +54,13 @@ def test_components_of_a_right_answer():
     assert components["length"] == len(RIGHT) and components["budget_distance"] == len(RIGHT) - 30
 
 
+def test_a_budget_of_the_reasoning_counts_up_to_its_closing_tag():
+    components = score(budget_mode="max", budget_tokens=10, budget_counts="reasoning")["reward_extra_info"]
+    reasoning = RIGHT.index("</think>") + len("</think>")
+    assert (components["length"], components["counted_tokens"]) == (len(RIGHT), reasoning)
+    assert components["budget_distance"] == reasoning - 10 and components["over_budget"] == 1.0
+
+
 def test_length_never_enters_the_reward_of_the_default_scheme():
     assert score(budget_mode="max", budget_tokens=5)["reward_score"] == 1.0
     assert score(response=WRONG)["reward_score"] == 0.0
@@ -64,6 +71,9 @@ def test_the_published_scheme_sees_the_length_in_tokens():
     scored = score("scoring.scheme=release", budget_mode="exact", budget_tokens=len(RIGHT) + off)
     assert scored["reward_score"] == pytest.approx(1 + 1 + 1 - off / 1500)
     assert score("scoring.scheme=release", response=WRONG)["reward_score"] == 0.0
+    reasoning = RIGHT.index("</think>") + len("</think>")
+    budget = {"budget_mode": "exact", "budget_tokens": reasoning, "budget_counts": "reasoning"}
+    assert score("scoring.scheme=release", **budget)["reward_score"] == 3.0
 
 
 def test_the_judge_is_asked_where_a_recipe_names_one():

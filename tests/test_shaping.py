@@ -16,7 +16,7 @@ def sample(uid, length, acc=1.0, source="MedQA", mode="exact", tokens=100):
         "data_source": source,
         "acc": acc,
         "score": acc,
-        "length": length,
+        "counted_tokens": length,
         "budget_mode": mode,
         "budget_tokens": tokens,
     }

@@ -2,6 +2,9 @@
 
 import torch
 
+# Advantages that are looked at together: few enough to stay in a processor's cache from one operation to the next.
+BLOCK = 1 << 18
+
 
 def shape_advantages(
     advantages: torch.Tensor,
@@ -10,16 +13,11 @@ def shape_advantages(
     correct: torch.Tensor,
     length_score: torch.Tensor,
     weight: float | torch.Tensor,
+    in_place: bool = False,
 ) -> torch.Tensor:
     """Add a length term to the advantages of right answers, on top of any base estimator.
 
-    For each right answer i of group g, with s the length scores and R_g the right answers of the group:
-
-        delta_i = c_g * weight * (s_i - mean over R_g of s)
-
-    where c_g in [0, 1] is the largest factor with which no right answer of the group falls below a wrong one, or
-    below zero where it was above zero. Hence wrong answers are never moved, a group without a right answer is left
-    alone, what is added sums to zero over R_g, and a better length score never gets less.
+    Each right answer is moved by its `advantage_shift`, on all of its tokens.
 
     Args:
         advantages: (B, T) advantages of the base estimator.
@@ -29,9 +27,10 @@ def shape_advantages(
         length_score: (B,) in [-1, 1], higher is better.
         weight: strength >= 0, in units of the base advantage; 0 returns the base advantages. A number, or (B,) with
             one value for all rows of a group.
+        in_place: change `advantages` itself, which spares a copy of it.
 
     Returns:
-        (B, T) shaped advantages, a new tensor on the same device.
+        (B, T) shaped advantages on the same device.
 
     Raises:
         ValueError: a negative weight.
@@ -42,15 +41,46 @@ def shape_advantages(
         >>> shaped.flatten().tolist()
         [0.25, -0.25]
     """
+    shift = advantage_shift(advantages, response_mask, group, correct, length_score, weight)
+    return add_shift(advantages if in_place else advantages.clone(), response_mask, shift)
+
+
+def advantage_shift(
+    advantages: torch.Tensor,
+    response_mask: torch.Tensor,
+    group: torch.Tensor,
+    correct: torch.Tensor,
+    length_score: torch.Tensor,
+    weight: float | torch.Tensor,
+) -> torch.Tensor:
+    """By how much the hook moves each response.
+
+    For each right answer i of group g, with s the length scores and R_g the right answers of the group:
+
+        delta_i = c_g * weight * (s_i - mean over R_g of s)
+
+    where c_g in [0, 1] is the largest factor with which no right answer of the group falls below a wrong one, or
+    below zero where it was above zero. Hence wrong answers are never moved, a group without a right answer is left
+    alone, what is added sums to zero over R_g, and a better length score never gets less.
+
+    Args: those of `shape_advantages`.
+
+    Returns:
+        (B,) delta, 0 for what is not moved.
+
+    Raises:
+        ValueError: a negative weight.
+
+    Example: see tests/test_advantage.py.
+    """
     weight = torch.as_tensor(weight, dtype=advantages.dtype, device=advantages.device)
     if bool((weight < 0).any()):
         raise ValueError(f"algorithm.length_penalty.weight is {weight.min():g}; it must be at least 0.")
-    mask = response_mask.bool()
     group_of = torch.unique(group, return_inverse=True)[1]
     groups = int(group_of.max()) + 1 if group_of.numel() else 0
-    right = correct.bool() & mask.any(dim=1)
-    wrong = ~correct.bool() & mask.any(dim=1)
-    infinity = torch.finfo(advantages.dtype).max
+    lowest, highest = _extremes(advantages, response_mask)
+    has_tokens = lowest <= highest
+    right, wrong = correct.bool() & has_tokens, ~correct.bool() & has_tokens
 
     def over_group(values: torch.Tensor, members: torch.Tensor, reduce: str, start: float) -> torch.Tensor:
         result = values.new_full((groups,), start)
@@ -60,14 +90,40 @@ def shape_advantages(
     count = over_group(torch.ones_like(score), right, "sum", 0.0).clamp(min=1.0)
     delta = torch.where(right, weight * (score - over_group(score, right, "sum", 0.0) / count), torch.zeros_like(score))
 
-    lowest = advantages.masked_fill(~mask, infinity).amin(dim=1)
-    highest_wrong = over_group(advantages.masked_fill(~mask, -infinity).amax(dim=1), wrong, "amax", -infinity)
+    highest_wrong = over_group(highest, wrong, "amax", -torch.finfo(highest.dtype).max)
     floor = torch.where(lowest > 0, highest_wrong.clamp(min=0.0), highest_wrong)
     falls = right & (delta < 0)
     room = (lowest - floor).clamp(min=0.0)
     # One part in 10^5 stays unused, so that rounding never carries an advantage over its floor.
     largest_factor = torch.where(falls, room / delta.abs().clamp(min=1e-12) * (1 - 1e-5), torch.ones_like(delta))
-    delta = delta * over_group(largest_factor, falls, "amin", 1.0)
+    return delta * over_group(largest_factor, falls, "amin", 1.0)
 
-    moved = mask & (delta != 0).unsqueeze(1)
-    return torch.where(moved, advantages + delta.unsqueeze(1), advantages)
+
+def add_shift(advantages: torch.Tensor, response_mask: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+    """Add (B,) `shift` to the (B, T) `advantages` of a response's tokens, in place; rows without a shift are not read.
+
+    Example:
+        >>> add_shift(torch.zeros(2, 2), torch.tensor([[1, 0], [1, 1]]), torch.tensor([0.5, 0.0])).tolist()
+        [[0.5, 0.0], [0.0, 0.0]]
+    """
+    for rows in shift.nonzero().flatten().split(_rows_of_a_block(advantages)):
+        moved = advantages[rows]
+        advantages[rows] = torch.where(response_mask[rows] != 0, moved + shift[rows].unsqueeze(1), moved)
+    return advantages
+
+
+def _rows_of_a_block(advantages: torch.Tensor) -> int:
+    return max(1, BLOCK // max(1, advantages.shape[1]))
+
+
+def _extremes(advantages: torch.Tensor, response_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(B,) lowest and (B,) highest advantage over a response's tokens; lowest > highest where it has none."""
+    lowest, highest = advantages.new_empty(len(advantages)), advantages.new_empty(len(advantages))
+    limit = torch.finfo(advantages.dtype).max
+    step = _rows_of_a_block(advantages)
+    for start in range(0, len(advantages), step):
+        rows = slice(start, start + step)
+        outside = response_mask[rows] == 0
+        torch.amin(advantages[rows].masked_fill(outside, limit), dim=1, out=lowest[rows])
+        torch.amax(advantages[rows].masked_fill(outside, -limit), dim=1, out=highest[rows])
+    return lowest, highest

@@ -14,8 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
+from verl_medu1.length import COUNTED
 from verl_medu1.penalties import PENALTIES
 from verl_medu1.reward_checks import estimator_violations, is_on, penalty_violations, scoring_violations
+from verl_medu1.verl_methods import changed_methods
 
 REQUIRED_VERL = "0.9.1"
 TRAINING_COLUMNS = ("data_source", "prompt", "reward_model", "extra_info")
@@ -37,6 +39,11 @@ def require_verl() -> None:
         raise ValueError(
             "verl's plugin verl_medu1.plugin is not registered; reinstall this package with `pip install`."
         )
+
+
+def check_overrides() -> None:
+    """Raise a ValueError that says which of verl's methods are not what our trainer overrides."""
+    _raise_all(changed_methods())
 
 
 def _raise_all(violations: Iterable[str]) -> None:
@@ -123,6 +130,9 @@ def _data_violations(config: DictConfig) -> Iterator[str]:
                 )
             if key == "data.train_files":
                 found_modes |= {info.get("budget_mode") or "none" for info in table["extra_info"].to_pylist()}
+            counted = {info.get("budget_counts") or "response" for info in table["extra_info"].to_pylist()}
+            if wrong := sorted(counted - set(COUNTED)):
+                yield f"{key} is {name!r} with budget_counts {wrong[0]!r}; known are {', '.join(COUNTED)}."
         if key == "data.train_files" and rows < config.data.train_batch_size:
             yield (
                 f"data.train_batch_size is {config.data.train_batch_size}, and the training files have {rows} rows; "

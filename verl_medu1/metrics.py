@@ -62,13 +62,11 @@ def group_metrics(group: torch.Tensor, correct: torch.Tensor, sources: Sequence[
     return metrics
 
 
-def shaping_metrics(
-    base: torch.Tensor, shaped: torch.Tensor, correct: torch.Tensor, sources: Sequence[str]
-) -> dict[str, float]:
+def shaping_metrics(shift: torch.Tensor, correct: torch.Tensor, sources: Sequence[str]) -> dict[str, float]:
     """How far the hook reached.
 
     Args:
-        base, shaped: (B, T) advantages before and after the hook.
+        shift: (B,) by how much each response's advantages were moved.
         correct: (B,) bool.
         sources: (B,) data source of each response.
 
@@ -76,7 +74,7 @@ def shaping_metrics(
         `advantage/<data_source>/moved_share_of_right`, the share of right answers whose advantage was moved, and
         `/moved_mean_abs`, the mean size of a move.
     """
-    move = (shaped - base).abs().amax(dim=1)
+    move = shift.abs()
     metrics = {}
     for source, rows in _rows_of(sources).items():
         moved, right = move[rows][move[rows] > 0], correct[rows]

@@ -1,6 +1,6 @@
 """The `verl.plugins` entry point: verl imports this module in each process that imports verl.
 
-It stays tiny and imports nothing heavy: the trainer is registered when verl's own trainers are imported, and
+It stays tiny and imports nothing heavy: the trainer and the agent loop are registered when verl's own are imported, and
 the CPU support is installed only on a machine without an accelerator.
 """
 
@@ -18,7 +18,14 @@ def _register_trainer(_module: ModuleType) -> Iterator[None]:
     import verl_medu1.trainer  # noqa: F401  (registers itself)
 
 
+@contextmanager
+def _register_agent_loop(_module: ModuleType) -> Iterator[None]:
+    yield
+    import verl_medu1.seeded_rollout  # noqa: F401  (registers itself)
+
+
 around_import("verl.trainer.ppo.v1", _register_trainer)
+around_import("verl.experimental.agent_loop.single_turn_agent_loop", _register_agent_loop)
 
 if not has_accelerator():
     from verl_medu1 import cpu

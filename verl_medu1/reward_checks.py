@@ -11,7 +11,8 @@ from verl_medu1.penalties import get_penalty
 LENGTH_PENALTY_PLACES = ("off", "advantage", "reward")
 # Components of a sample that GDPO can take: the scorer's, the reward manager's and the length penalty.
 NUMERIC_COMPONENTS = (
-    "score", "acc", "format", "similarity", "length", "over_budget", "budget_distance", "length_score",
+    "score", "acc", "format", "similarity", "length", "counted_tokens", "over_budget", "budget_distance",
+    "length_score",
 )  # fmt: skip
 
 

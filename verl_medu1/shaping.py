@@ -37,7 +37,8 @@ def length_shaping(
     """The groups of a batch, and what `algorithm.length_penalty` gives each response in its group.
 
     Args:
-        samples: components with `uid`, `data_source`, `score`, `acc`, `length`, `budget_mode` and `budget_tokens`.
+        samples: components with `uid`, `data_source`, `score`, `acc`, `counted_tokens`, `budget_mode` and
+            `budget_tokens`.
         is_padding: for each sample, whether it only fills up the batch: it is not right, and counts in no group.
         penalty: `algorithm.length_penalty` (name, weight, per_source, tolerance).
         longest: `data.max_response_length`.
@@ -49,7 +50,7 @@ def length_shaping(
     # A reward function of the user's may return no `acc`.
     verdicts = [sample["acc"] if "acc" in sample else sample["score"] for sample in samples]
     correct = np.array([verdict > 0 for verdict in verdicts], dtype=bool) & real
-    lengths = np.array([sample["length"] for sample in samples], dtype=float)
+    lengths = np.array([sample["counted_tokens"] for sample in samples], dtype=float)
     values = np.zeros(len(samples))
     get_values = get_penalty(penalty.name).values
     for number in range(len(uids)):

@@ -5,7 +5,7 @@ import os
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from verl_medu1.checks import check, require_verl
+from verl_medu1.checks import check, check_overrides, require_verl
 from verl_medu1.errors import in_one_sentence
 from verl_medu1.recipe_group import register_recipes
 
@@ -29,6 +29,7 @@ def main() -> None:
     """Compose the configuration from the command line and train."""
     with in_one_sentence():
         require_verl()
+        check_overrides()
     register_recipes()
     _main()
 

@@ -12,11 +12,12 @@ import transfer_queue as tq
 from omegaconf import DictConfig, open_dict
 from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
+from typing_extensions import override
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.workers.utils.padding import response_to_nested
 
-from verl_medu1.advantage import shape_advantages
+from verl_medu1.advantage import add_shift, advantage_shift
 from verl_medu1.gdpo import delivered
 from verl_medu1.metrics import component_metrics, group_metrics, shaping_metrics
 from verl_medu1.progress import Progress
@@ -36,6 +37,7 @@ class MedU1TrainerSync(PPOTrainerSync):
         self._progress = Progress(config.run_dir)
         self._components: dict[str, Components] = {}
 
+    @override
     def _build_replay_buffer(self) -> Any:
         buffer = super()._build_replay_buffer()
         buffer.poll_interval = self.config.trainer.v1.sampler.poll_interval
@@ -43,24 +45,30 @@ class MedU1TrainerSync(PPOTrainerSync):
 
     # ------------------------------------------------------------------ progress, for the watchdog of train.py
 
+    @override
     def on_init_end(self) -> None:
         self._progress.report(self.global_steps, "first weight sync")
         super().on_init_end()
         self._progress.report(self.global_steps, "initialised")
 
+    @override
     def on_validate_begin(self) -> None:
         self._progress.report(self.global_steps, "validation")
 
+    @override
     def on_step_begin(self) -> None:
         self._components.clear()
 
+    @override
     def on_sample_begin(self) -> None:
         self._progress.report(self.global_steps, "rollout")
 
+    @override
     def on_sample_end(self) -> None:
         super().on_sample_end()
         self._progress.report(self.global_steps, "update")
 
+    @override
     def on_step_end(self) -> None:
         self._progress.report(self.global_steps, "weight sync")
         super().on_step_end()
@@ -79,6 +87,7 @@ class MedU1TrainerSync(PPOTrainerSync):
             for question, source, extra in zip(questions, sources, extra_fields, strict=True)
         ]
 
+    @override
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
         components = self._fetch_components(batch)
         self._components.update(zip(batch.keys, components, strict=True))
@@ -115,22 +124,24 @@ class MedU1TrainerSync(PPOTrainerSync):
         )
         nested_mask = data["response_mask"]
         padded = data.to_padded_tensor()
-        base = padded["advantages"]
-        shaped = shape_advantages(
-            advantages=base,
-            response_mask=padded["response_mask"],
+        advantages, response_mask = padded["advantages"], padded["response_mask"]
+        shift = advantage_shift(
+            advantages=advantages,
+            response_mask=response_mask,
             group=shaping.group,
             correct=shaping.correct,
             length_score=shaping.values.clamp(-1.0, 1.0),
             weight=shaping.weight,
         )
         sources = [self._components[key]["data_source"] for key in batch.keys]
-        metrics.update(shaping_metrics(base, shaped, shaping.correct, sources))
+        metrics.update(shaping_metrics(shift, shaping.correct, sources))
+        shaped = add_shift(advantages, response_mask, shift)
         fields = TensorDict({"advantages": response_to_nested(shaped, nested_mask)}, batch_size=len(batch))
         return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
 
     # ------------------------------------------------------------------ log and rollout dump
 
+    @override
     def _compute_metrics(
         self, batch: KVBatchMeta, metrics: dict[str, Any], timing_raw: dict[str, float], global_steps: int, epoch: int
     ) -> None:
@@ -142,6 +153,7 @@ class MedU1TrainerSync(PPOTrainerSync):
         ]
         metrics.update(component_metrics(samples))
 
+    @override
     def _dump_generations(
         self,
         inputs: list[str],

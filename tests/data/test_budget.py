@@ -51,7 +51,11 @@ def test_a_rule_that_is_none_is_one_sentence(text):
 
 
 def test_the_budget_in_words():
-    sentences = {"exact": "Use about {tokens} tokens.", "max": "At most {tokens}."}
+    sentences = {
+        "response": {"exact": "Use about {tokens} tokens.", "max": "At most {tokens}."},
+        "reasoning": {"exact": "Think for {tokens}.", "max": "Think for at most {tokens}."},
+    }
     assert budget_sentence(Budget("exact", 7), sentences) == "Use about 7 tokens."
     assert budget_sentence(Budget("max", 7), sentences) == "At most 7."
+    assert budget_sentence(Budget("max", 7, "reasoning"), sentences) == "Think for at most 7."
     assert budget_sentence(Budget(), sentences) == ""

@@ -44,6 +44,14 @@ def test_quickstart_has_all_answer_types_and_budgets(quickstart):
             assert str(row["extra_info"]["budget_tokens"]) in row["prompt"][-1]["content"]
 
 
+def test_quickstart_with_maximum_budgets(tmp_path):
+    prepare(["quickstart"], tmp_path, seed=3, train=20, warmup=5, budget=["max:fixed:12,22,40"])
+    for row in rows_of(tmp_path / "train.parquet"):
+        info = row["extra_info"]
+        assert info["budget_mode"] == "max" and info["budget_tokens"] in (12, 22, 40)
+        assert f"at most {info['budget_tokens']} tokens" in row["prompt"][1]["content"]
+
+
 def test_each_gold_answer_is_right_by_its_own_scorer(quickstart):
     for row in rows_of(quickstart / "train.parquet") + rows_of(quickstart / "test.parquet"):
         gold = row["reward_model"]["ground_truth"]
@@ -251,7 +259,11 @@ def test_a_mistake_is_one_sentence(tmp_path, arguments, sentence):
         (["mediq=x.json"], {"cap": ["mediq=few"]}, "whole number"),
         (["mediq=x.json"], {"test_share": 1.0}, "--test-share is 1"),
         (["mediq=x.json"], {"budget": ["exact:uniform:9:3"]}, "smallest and the largest"),
-        (["quickstart"], {"budget": ["none"]}, "can't be set for --source quickstart"),
+        (["mediq=x.json"], {"budget": ["max:fixed:9"], "budget_counts": "words"}, "--budget-counts is 'words'"),
+        (["mediq=x.json"], {"budget_counts": "reasoning"}, "no --budget for it"),
+        (["quickstart"], {"budget_counts": "reasoning"}, "can't be set for --source quickstart"),
+        (["quickstart"], {"cap": ["mediq=3"]}, "can't be set for --source quickstart"),
+        (["quickstart"], {"budget": ["none"]}, "give exact:fixed:12,22,40 or max:fixed:12,22,40"),
         (["quickstart", "mediq=x.json"], {}, "stands alone"),
     ],
 )

@@ -26,6 +26,8 @@ def test_messages_hold_question_options_instruction_and_budget(path, answer_type
     assert lines[0] == "Which {x}?"
     assert lines[1:-1] == (["A. this {one}", "B. that"] if answer_type == "multiple_choice" else [])
     assert lines[-1].startswith(prompts.instructions[answer_type]) and "90" in lines[-1]
+    thinking = prompts.messages(example(answer_type), Budget("exact", 90, "reasoning"))[1]["content"].splitlines()[-1]
+    assert thinking.endswith("Think for about 90 tokens.")
     without = prompts.messages(example(answer_type), Budget())[1]["content"].splitlines()[-1]
     assert without == prompts.instructions[answer_type]
 
@@ -46,6 +48,7 @@ def without(texts: dict, *keys: str) -> dict:
         (lambda texts: {**texts, "option": "{letter}"}, "{letter} and {text}"),
         (lambda texts: {**texts, "option": "{letter} {text"}, "option"),
         (lambda texts: {**texts, "budget": {"exact": "{tokens}", "max": "few"}}, "budget.max"),
+        (lambda texts: without(texts, "reasoning_budget"), "reasoning_budget.exact"),
         (lambda texts: {**texts, "instructions": "short"}, "instructions.multiple_choice"),
         (lambda texts: ["system"], "system"),
     ],

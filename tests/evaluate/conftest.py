@@ -37,6 +37,7 @@ def _sample(
         "error": 0.0,
         "length": length,
         "truncated": 0.0,
+        "counted_tokens": length,
         "budget_mode": "max" if budget else "none",
         "budget_tokens": budget,
         "budget_distance": float(max(0, length - budget)) if budget else 0.0,

@@ -50,7 +50,7 @@ def data(tmp_path: Path) -> Path:
         "prompt": [{"role": "user", "content": "Which?"}],
         "reward_model": {"style": "rule", "ground_truth": "B"},
         "extra_info": {"row_id": "1", "options": [{"letter": "B", "text": "b"}], "budget_mode": "none",
-                       "budget_tokens": 0},
+                       "budget_tokens": 0, "budget_counts": "response"},
     }  # fmt: skip
     pq.write_table(pa.Table.from_pylist([row]), tmp_path / "data.parquet")
     return tmp_path / "data.parquet"

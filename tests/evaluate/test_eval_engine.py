@@ -62,6 +62,7 @@ def _write_data(path: Path) -> None:
                 "options": [{"letter": letter, "text": f"choice {letter}"} for letter in "AB"][: 2 - 2 * (number % 2)],
                 "budget_mode": ["exact", "none"][number % 2],
                 "budget_tokens": [20, 0][number % 2],
+                "budget_counts": "response",
             },
         }
         for number in range(QUESTIONS)

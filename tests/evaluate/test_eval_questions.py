@@ -23,6 +23,7 @@ def _row(number: int = 0, **extra: Any) -> dict[str, Any]:
             "options": [{"letter": "A", "text": "rest"}, {"letter": "B", "text": "aspirin"}],
             "budget_mode": "max",
             "budget_tokens": 30,
+            "budget_counts": "response",
         }
         | extra,
     }
@@ -66,6 +67,7 @@ def _without_extra(field: str) -> dict[str, Any]:
         ([_row(1), _row(1)], "row_id 'r1' of MedQA twice"),
         ([_row(budget_mode="about")], "budget_mode 'about' in row 'r0'; choose one of none, exact, max"),
         ([_row(budget_tokens=0)], "budget_tokens 0 in row 'r0'"),
+        ([_row(budget_counts="words")], "budget_counts 'words' in row 'r0'; choose one of response, reasoning"),
         ([{"question": "?", "answer": "B"}], "has no column data_source, prompt, reward_model, extra_info"),
     ],
 )
@@ -107,7 +109,13 @@ def test_a_response_becomes_a_sample(
 ) -> None:
     info = _row(budget_mode=mode, budget_tokens=0 if mode == "none" else 30)["extra_info"]
     question = Question("r0", "MedQA", _row()["prompt"], "B", info)
-    sample = score_response(question, Response(text, length, truncated=False), 3)
+    sample = score_response(question, Response(text, length, truncated=False, counted_tokens=length), 3)
     assert (sample["acc"], sample["format"], sample["budget_distance"]) == (acc, format_kept, distance)
     assert (sample["row_id"], sample["sample"], sample["length"], sample["response"]) == ("r0", 3, length, text)
     assert (sample["answer_type"], sample["error"]) == ("multiple_choice", 0.0)
+
+
+def test_the_distance_is_that_of_what_the_budget_counts() -> None:
+    question = Question("r0", "MedQA", _row()["prompt"], "B", _row(budget_counts="reasoning")["extra_info"])
+    sample = score_response(question, Response(RIGHT, 50, truncated=False, counted_tokens=32), 0)
+    assert (sample["length"], sample["counted_tokens"], sample["budget_distance"]) == (50, 32, 2.0)

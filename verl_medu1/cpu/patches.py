@@ -1,4 +1,4 @@
-"""Lines of verl 0.9.1 that assume an accelerator or the CUDA build of vLLM."""
+"""Lines of verl 0.9.1 and torch that assume an accelerator or the CUDA build of vLLM, or that wait for one anyway."""
 
 import functools
 import importlib.metadata
@@ -110,7 +110,7 @@ def log_probs_in_one_call() -> None:
 def one_row_of_a_nested_tensor() -> None:
     """Works around torch/nested/_internal/ops.py:1909, which splits the whole batch to select one row.
 
-    verl packs a batch row by row (verl/models/mcore/util.py:461), which took a fourth of an update's time here.
+    verl packs a batch row by row (verl/models/mcore/util.py:464), in time that grows with the square of its rows.
     """
     from torch.nested._internal import ops
 
@@ -119,7 +119,7 @@ def one_row_of_a_nested_tensor() -> None:
 
     def select_row(tensor: Any, dim: int, index: int) -> Any:
         # Ragged in the dimension behind the batch, without holes between rows: all that verl makes.
-        if dim == 0 and index >= 0 and tensor._lengths is None and tensor._ragged_idx == 1:
+        if dim == 0 and 0 <= index < len(tensor._offsets) - 1 and tensor._lengths is None and tensor._ragged_idx == 1:
             start, end = tensor._offsets[index : index + 2].tolist()
             return tensor._values[start:end]
         return original(tensor, dim, index)
@@ -130,8 +130,8 @@ def one_row_of_a_nested_tensor() -> None:
 def agent_loops_without_hydra() -> None:
     """Works around verl/experimental/agent_loop/agent_loop.py:683.
 
-    For each answer hydra.utils.instantiate merges its arguments into a configuration, a fourth of the agent loop's
-    work where a small model answers; a class without settings of its own is called as it is.
+    For each answer hydra.utils.instantiate merges its arguments into a configuration, to call a class that has no
+    settings of its own; here it is called as it is.
     """
 
     @contextmanager

@@ -5,7 +5,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from verl_medu1.length import BUDGET_MODES
+from verl_medu1.length import BUDGET_MODES, COUNTED
 
 DISTRIBUTIONS = ("uniform", "loguniform", "fixed")
 EXAMPLES = "none, exact:uniform:100:2000, max:loguniform:256:4096 or exact:fixed:20,40,80"
@@ -13,10 +13,11 @@ EXAMPLES = "none, exact:uniform:100:2000, max:loguniform:256:4096 or exact:fixed
 
 @dataclass(frozen=True)
 class Budget:
-    """Budget of one response in tokens, reasoning, answer and end of turn together; `tokens` is 0 for "none"."""
+    """Budget of one response: N tokens of what it counts (`verl_medu1.length.COUNTED`); `tokens` is 0 for "none"."""
 
     mode: str = "none"
     tokens: int = 0
+    counts: str = "response"
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,13 @@ class BudgetRule:
         mode: "none" (no budget), "exact" (be near it) or "max" (stay below it).
         distribution: "uniform" or "loguniform" over the integers values[0]..values[1], "fixed" for one of `values`.
         values: tokens, each at least 1; empty for "none".
+        counts: "response" or "reasoning".
     """
 
     mode: str = "none"
     distribution: str = "fixed"
     values: tuple[int, ...] = ()
+    counts: str = "response"
 
     def draw(self, rng: random.Random) -> Budget:
         """Draw a budget.
@@ -44,35 +47,38 @@ class BudgetRule:
 
         Example:
             >>> BudgetRule("exact", "fixed", (40,)).draw(random.Random(0))
-            Budget(mode='exact', tokens=40)
+            Budget(mode='exact', tokens=40, counts='response')
         """
         if self.mode == "none":
             return Budget()
         if self.distribution == "fixed":
-            return Budget(self.mode, rng.choice(self.values))
+            return Budget(self.mode, rng.choice(self.values), self.counts)
         low, high = self.values
         if self.distribution == "uniform":
-            return Budget(self.mode, rng.randint(low, high))
+            return Budget(self.mode, rng.randint(low, high), self.counts)
         tokens = round(math.exp(rng.uniform(math.log(low), math.log(high))))
-        return Budget(self.mode, min(max(tokens, low), high))
+        return Budget(self.mode, min(max(tokens, low), high), self.counts)
 
 
-def parse_budget_rule(text: str) -> BudgetRule:
+def parse_budget_rule(text: str, counts: str = "response") -> BudgetRule:
     """Read a rule as the command line writes it: MODE[:DISTRIBUTION:VALUES].
 
     Args:
         text: "none", "exact:uniform:LOW:HIGH", "max:loguniform:LOW:HIGH", "exact:fixed:N,N,..." and so on.
+        counts: what the budgets count, "response" or "reasoning".
 
     Returns:
         The rule.
 
     Raises:
-        ValueError: an unknown mode or distribution, or values that are no budget.
+        ValueError: an unknown mode, distribution or thing to count, or values that are no budget.
 
     Example:
         >>> parse_budget_rule("max:uniform:100:2000")
-        BudgetRule(mode='max', distribution='uniform', values=(100, 2000))
+        BudgetRule(mode='max', distribution='uniform', values=(100, 2000), counts='response')
     """
+    if counts not in COUNTED:
+        raise ValueError(f"--budget-counts is {counts!r}; choose one of {', '.join(COUNTED)}.")
     if text == "none":
         return BudgetRule()
     mode, _, rest = text.partition(":")
@@ -89,7 +95,7 @@ def parse_budget_rule(text: str) -> BudgetRule:
         raise ValueError(f"--budget {text!r} has the value {min(values)}; a budget needs at least one token.")
     if distribution != "fixed" and (len(values) != 2 or values[0] > values[1]):
         raise ValueError(f"--budget {text!r} needs the smallest and the largest number; write for example {EXAMPLES}.")
-    return BudgetRule(mode, distribution, values)
+    return BudgetRule(mode, distribution, values, counts)
 
 
 def draw_budget(rules: Sequence[BudgetRule], rng: random.Random) -> Budget:
@@ -102,18 +108,18 @@ def draw_budget(rules: Sequence[BudgetRule], rng: random.Random) -> Budget:
     return rng.choice(rules).draw(rng)
 
 
-def budget_sentence(budget: Budget, sentences: Mapping[str, str]) -> str:
+def budget_sentence(budget: Budget, sentences: Mapping[str, Mapping[str, str]]) -> str:
     """The budget in words, as the prompt states it.
 
     Args:
         budget: the row's budget.
-        sentences: for each mode its sentence, with {tokens} where the number goes.
+        sentences: for what is counted, for each mode, its sentence, with {tokens} where the number goes.
 
     Returns:
         The sentence; empty for "none".
 
     Example:
-        >>> budget_sentence(Budget("exact", 40), {"exact": "Use about {tokens} tokens."})
+        >>> budget_sentence(Budget("exact", 40), {"response": {"exact": "Use about {tokens} tokens."}})
         'Use about 40 tokens.'
     """
-    return "" if budget.mode == "none" else sentences[budget.mode].format(tokens=budget.tokens)
+    return "" if budget.mode == "none" else sentences[budget.counts][budget.mode].format(tokens=budget.tokens)

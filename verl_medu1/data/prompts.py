@@ -13,8 +13,15 @@ from verl_medu1.data.example import ANSWER_TYPES, Example
 
 DEFAULT_FILE = Path(__file__).with_name("prompts.yaml")
 # Key of the file -> names in braces that its texts must hold.
-_PLACEHOLDERS = {"instructions": set(), "option": {"letter", "text"}, "budget": {"tokens"}}
+_PLACEHOLDERS = {
+    "instructions": set(),
+    "option": {"letter", "text"},
+    "budget": {"tokens"},
+    "reasoning_budget": {"tokens"},
+}
 _BUDGETS_IN_WORDS = ("exact", "max")
+# What a budget counts -> key of the file.
+_BUDGET_KEYS = {"response": "budget", "reasoning": "reasoning_budget"}
 
 
 @dataclass(frozen=True)
@@ -24,7 +31,7 @@ class Prompts:
     system: str
     instructions: Mapping[str, str]
     option: str
-    budget: Mapping[str, str]
+    budget: Mapping[str, Mapping[str, str]]
 
     def messages(self, example: Example, budget: Budget) -> list[dict[str, str]]:
         """The chat messages of a question: a system message and the user's.
@@ -70,13 +77,14 @@ def load_prompts(path: Path = DEFAULT_FILE) -> Prompts:
         system=texts["system"],
         instructions={kind: texts["instructions"][kind] for kind in ANSWER_TYPES},
         option=texts["option"],
-        budget={mode: texts["budget"][mode] for mode in _BUDGETS_IN_WORDS},
+        budget={counts: {mode: texts[key][mode] for mode in _BUDGETS_IN_WORDS} for counts, key in _BUDGET_KEYS.items()},
     )
 
 
 def _check(texts: Any, path: Path) -> None:
     wanted: list[tuple[str, str | None]] = [("system", None), ("option", None)]
-    wanted += [("instructions", kind) for kind in ANSWER_TYPES] + [("budget", mode) for mode in _BUDGETS_IN_WORDS]
+    wanted += [("instructions", kind) for kind in ANSWER_TYPES]
+    wanted += [(key, mode) for key in _BUDGET_KEYS.values() for mode in _BUDGETS_IN_WORDS]
     for key, part in wanted:
         name = key if part is None else f"{key}.{part}"
         value = texts.get(key) if isinstance(texts, dict) else None

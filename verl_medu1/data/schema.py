@@ -37,9 +37,10 @@ QUESTIONS = pa.schema(
                     ("unit", pa.string()),
                     # How the gold differs from the published one and why; null where it is that one.
                     ("override", pa.string()),
-                    # "none", "exact" or "max", and tokens of the whole response (0 for none).
+                    # "none", "exact" or "max"; tokens (0 for none); what they count, "response" or "reasoning".
                     ("budget_mode", pa.string()),
                     ("budget_tokens", pa.int64()),
+                    ("budget_counts", pa.string()),
                 ]
             ),
         ),
@@ -88,5 +89,6 @@ def question_row(
             "override": example.override or None,
             "budget_mode": budget.mode,
             "budget_tokens": budget.tokens,
+            "budget_counts": budget.counts,
         },
     }

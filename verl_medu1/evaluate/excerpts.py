@@ -77,7 +77,10 @@ def budget_text(sample: Mapping[str, Any]) -> str:
     """The length budget in words; empty without one."""
     mode = sample.get("budget_mode", "none")
     words = {"exact": "exactly {:g} tokens", "max": "at most {:g} tokens"}
-    return words[mode].format(sample["budget_tokens"]) if mode in words else ""
+    if mode not in words:
+        return ""
+    of_what = " of reasoning" if sample.get("budget_counts") == "reasoning" else ""
+    return words[mode].format(sample["budget_tokens"]) + of_what
 
 
 def _facts(sample: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -87,6 +90,7 @@ def _facts(sample: Mapping[str, Any]) -> list[tuple[str, str]]:
         "why": sample.get("reason"),
         "reward": sample.get("score"),
         "tokens": sample.get("length"),
+        "tokens of reasoning": sample.get("counted_tokens") if sample.get("budget_counts") == "reasoning" else None,
         "from budget": sample.get("budget_distance") if has_budget else None,
         "cut off": "by the limit of tokens" if sample.get("truncated") else None,
         "error": "the scorer could not judge this" if sample.get("error") else None,

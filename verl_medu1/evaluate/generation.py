@@ -11,6 +11,7 @@ import numpy as np
 
 from verl_medu1.evaluate.questions import Question
 from verl_medu1.evaluate.scoring import Response
+from verl_medu1.length import counted_tokens
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -156,11 +157,12 @@ def generate(model: str, tokenizer: Any, questions: Sequence[Question], sampling
             Response(
                 text=tokenizer.decode(completion.token_ids, skip_special_tokens=True),
                 length=len(completion.token_ids),
+                counted_tokens=counted_tokens(completion.token_ids, question.budget_counts, tokenizer.decode),
                 truncated=completion.finish_reason == "length",
             )
             for completion in output.outputs
         ]
-        for output in outputs
+        for question, output in zip(questions, outputs, strict=True)
     ]
 
 

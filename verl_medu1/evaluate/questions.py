@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reward_score import known_sources
-from verl_medu1.length import BUDGET_MODES
+from verl_medu1.length import BUDGET_MODES, COUNTED
 
 COLUMNS = ("data_source", "prompt", "reward_model", "extra_info")
 EXTRA_FIELDS = ("row_id", "budget_mode", "budget_tokens")
@@ -32,6 +32,10 @@ class Question:
     @property
     def budget_tokens(self) -> int:
         return self.extra_info["budget_tokens"]
+
+    @property
+    def budget_counts(self) -> str:
+        return self.extra_info.get("budget_counts") or "response"
 
 
 def _fields(schema: pa.Schema, column: str) -> set[str]:
@@ -100,6 +104,11 @@ def _check_rows(questions: list[Question], path: Path) -> None:
             raise ValueError(
                 f"{path} has budget_mode {question.budget_mode!r} in row {question.row_id!r}; "
                 f"choose one of {', '.join(BUDGET_MODES)}."
+            )
+        if question.budget_counts not in COUNTED:
+            raise ValueError(
+                f"{path} has budget_counts {question.budget_counts!r} in row {question.row_id!r}; "
+                f"choose one of {', '.join(COUNTED)}."
             )
         if question.budget_mode != "none" and question.budget_tokens < 1:
             raise ValueError(

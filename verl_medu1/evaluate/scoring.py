@@ -14,6 +14,7 @@ class Response(NamedTuple):
 
     text: str  # without special tokens, as the scorers see it in training
     length: int  # tokens, the end token included, as training counts
+    counted_tokens: int  # those that the question's budget counts
     truncated: bool  # ended by the limit of tokens, not by the model
 
 
@@ -27,10 +28,11 @@ def score_response(question: Question, response: Response, number: int) -> Sampl
 
     Returns:
         One row of samples.jsonl: `row_id`, `sample`, `data_source`, `prompt`, `ground_truth`, `response`, all keys of
-        `reward_score.compute_score`, `length` (tokens), `truncated` (0 or 1), `budget_mode`, `budget_tokens` and
-        `budget_distance` (tokens; |L - N| for "exact", max(0, L - N) for "max", 0 without a budget).
+        `reward_score.compute_score`, `length` (tokens), `truncated` (0 or 1), `counted_tokens` (of the budget),
+        `budget_mode`, `budget_counts`, `budget_tokens` and `budget_distance` (`verl_medu1.length.budget_distance`).
     """
     verdict = compute_score(question.data_source, response.text, question.ground_truth, question.extra_info)
+    distance = budget_distance(response.counted_tokens, question.budget_mode, question.budget_tokens)
     return {
         "row_id": question.row_id,
         "sample": number,
@@ -41,7 +43,9 @@ def score_response(question: Question, response: Response, number: int) -> Sampl
         **verdict,
         "length": response.length,
         "truncated": float(response.truncated),
+        "counted_tokens": response.counted_tokens,
         "budget_mode": question.budget_mode,
+        "budget_counts": question.budget_counts,
         "budget_tokens": question.budget_tokens,
-        "budget_distance": float(budget_distance(response.length, question.budget_mode, question.budget_tokens)),
+        "budget_distance": float(distance),
     }

@@ -52,7 +52,8 @@ def figures(samples: Sequence[Sample], seed: int = 0) -> Figures:
 
     Example:
         >>> sample = {"data_source": "MedQA", "row_id": "a", "acc": 1, "format": 1, "score": 1, "error": 0,
-        ...           "length": 12, "truncated": 0, "budget_mode": "max", "budget_tokens": 10, "budget_distance": 2}
+        ...           "length": 12, "truncated": 0, "counted_tokens": 12, "budget_mode": "max",
+        ...           "budget_tokens": 10, "budget_distance": 2}
         >>> figures([sample])["budget_distance"]
         2.0
     """
@@ -62,7 +63,7 @@ def figures(samples: Sequence[Sample], seed: int = 0) -> Figures:
     distance = over = None
     if with_budget:
         distance = float(_column(with_budget, "budget_distance").mean())
-        over = float((_column(with_budget, "length") > _column(with_budget, "budget_tokens")).mean())
+        over = float((_column(with_budget, "counted_tokens") > _column(with_budget, "budget_tokens")).mean())
     return {
         "questions": len({question_key(sample) for sample in samples}),
         "samples": len(samples),

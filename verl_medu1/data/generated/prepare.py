@@ -17,7 +17,7 @@ from verl_medu1.data.storage import write_data_set
 PROMPTS_FILE = Path(__file__).with_name("prompts.yaml")
 
 # Tokens of a whole response: the typical lengths of the three styles of reasoning in the quickstart's tokenizer.
-BUDGETS = tuple(Budget("exact", tokens) for tokens in (12, 22, 40))
+BUDGETS = (12, 22, 40)
 
 QUICKSTART_DEMONSTRATIONS = 7000
 
@@ -30,7 +30,9 @@ WRONG_SHARE = 0.4
 OFF_BUDGET_SHARE = 0.5
 
 
-def prepare_quickstart(out: Path, prompts: Prompts, num_train: int, num_warmup: int, seed: int) -> dict[str, Any]:
+def prepare_quickstart(
+    out: Path, prompts: Prompts, num_train: int, num_warmup: int, seed: int, mode: str = "exact"
+) -> dict[str, Any]:
     """Generate the quickstart's questions and write them.
 
     No text of a held-out question stands in training or warm-up. The first of them, up to
@@ -42,6 +44,7 @@ def prepare_quickstart(out: Path, prompts: Prompts, num_train: int, num_warmup: 
         num_train: rows for reinforcement learning.
         num_warmup: demonstrations, drawn from the same questions as the training rows.
         seed: the same seed gives the same bytes.
+        mode: of the budgets, "exact" or "max".
 
     Returns:
         The manifest.
@@ -50,12 +53,13 @@ def prepare_quickstart(out: Path, prompts: Prompts, num_train: int, num_warmup: 
         ValueError: `out` can't be written.
     """
     rng = random.Random(seed)
-    train = [(solved, rng.choice(BUDGETS)) for solved in islice(draw_questions(False, seed, rng), num_train)]
-    test = [(solved, budget) for solved in _held_out_questions(seed) for budget in BUDGETS]
+    budgets = [Budget(mode, tokens) for tokens in BUDGETS]
+    train = [(solved, rng.choice(budgets)) for solved in islice(draw_questions(False, seed, rng), num_train)]
+    test = [(solved, budget) for solved in _held_out_questions(seed) for budget in budgets]
     tables = {
         "train.parquet": (QUESTIONS, _question_rows(train, "train", prompts)),
         "test.parquet": (QUESTIONS, _question_rows(test, "test", prompts)),
-        "warmup.parquet": (DEMONSTRATIONS, _demonstrations(num_warmup, prompts, seed, rng)),
+        "warmup.parquet": (DEMONSTRATIONS, _demonstrations(num_warmup, budgets, prompts, seed, rng)),
     }
     counts = {
         split: dict(sorted(Counter(solved.example.data_source for solved, _ in questions).items()))
@@ -84,12 +88,14 @@ def _question_rows(questions: Sequence[tuple[Solved, Budget]], split: str, promp
     return rows
 
 
-def _demonstrations(number: int, prompts: Prompts, seed: int, rng: random.Random) -> list[dict[str, Any]]:
+def _demonstrations(
+    number: int, budgets: Sequence[Budget], prompts: Prompts, seed: int, rng: random.Random
+) -> list[dict[str, Any]]:
     rows = []
     for solved in islice(draw_questions(False, seed, rng), number):
-        style, budget = rng.choice(list(zip(STYLES, BUDGETS, strict=True)))
+        style, budget = rng.choice(list(zip(STYLES, budgets, strict=True)))
         if rng.random() < OFF_BUDGET_SHARE:
-            budget = rng.choice(BUDGETS)
+            budget = rng.choice(budgets)
         answer = solved.example.gold
         if rng.random() < WRONG_SHARE:
             answer = rng.choice([other for other in solved.reasoning if other != answer])

@@ -1,0 +1,126 @@
+"""The length term in training: in the advantage, in the reward, and without one, with maximum budgets.
+
+    python benchmarks/length_control.py [--seed 0 --seed 1] [--plot docs/length-training.svg]
+
+Prepares the quickstart's questions with budgets of at most N tokens, warms a model up for each seed, and trains it once
+for each place of the length term, all else alike. Prints a Markdown table of the first and the last five steps, and
+draws the curves. A run that is there already, with the same settings, is read and not repeated.
+"""
+
+import json
+import math
+import shutil
+import statistics
+import subprocess
+import sys
+from itertools import cycle
+from pathlib import Path
+from typing import Annotated
+
+import matplotlib
+import typer
+
+from verl_medu1.checkpoints import TRACKER, newest_model
+
+PLACES = ("advantage", "reward", "off")
+# What is shown of a step's answers.
+CURVES = ("share right", "tokens of right answers", "right answers over their budget")
+ENDS = 5
+
+
+def medu1(log: Path, *arguments: str) -> None:
+    """Run a medu1 command; its output goes to a file."""
+    with open(log, "a") as output:
+        command = [sys.executable, "-m", "verl_medu1.cli.app", *arguments]
+        code = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
+    if code:
+        raise SystemExit(f"medu1 {arguments[0]} ended with exit code {code}; see {log}.")
+
+
+def curves(run: Path) -> dict[str, list[float]]:
+    """The figures of each step, from the rollouts that the run kept."""
+    series: dict[str, list[float]] = {name: [] for name in CURVES}
+    for file in sorted((run / "rollouts").glob("*.jsonl"), key=lambda path: int(path.stem)):
+        answers = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        right = [answer for answer in answers if answer["acc"] > 0]
+        series["share right"].append(len(right) / len(answers))
+        # A step without a right answer has neither, and is left out of the means.
+        series["tokens of right answers"].append(mean([answer["length"] for answer in right]))
+        series["right answers over their budget"].append(mean([answer["over_budget"] for answer in right]))
+    return series
+
+
+def mean(values: list[float]) -> float:
+    """The mean of the numbers among the values; nan where there is none."""
+    numbers = [value for value in values if not math.isnan(value)]
+    return statistics.fmean(numbers) if numbers else math.nan
+
+
+def draw(runs: dict[tuple[str, int], dict[str, list[float]]], file: Path) -> None:
+    """One panel for each figure, one colour for each place, one line style for each seed."""
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "verl-medu1"  # the same data gives the same bytes
+    from matplotlib import pyplot
+
+    figure, panels = pyplot.subplots(1, len(CURVES), figsize=(12, 3.4), layout="constrained")
+    styles = dict(zip(sorted({seed for _, seed in runs}), cycle(("-", "--", ":")), strict=False))
+    for panel, name in zip(panels, CURVES, strict=True):
+        for (place, seed), series in runs.items():
+            # A mean over five steps: each step has other questions.
+            smooth = [mean(series[name][max(0, i - ENDS + 1) : i + 1]) for i in range(len(series[name]))]
+            colour = f"C{PLACES.index(place)}"
+            panel.plot(range(1, len(smooth) + 1), smooth, styles[seed], color=colour, label=f"{place}, seed {seed}")
+        panel.set(title=name, xlabel="step")
+    panels[0].legend(fontsize=8)
+    figure.savefig(file, metadata={"Date": None})
+
+
+def main(
+    seed: Annotated[list[int] | None, typer.Option(help="May be repeated; default 0 and 1.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for runs and logs.")] = Path("outputs/length-control"),
+    plot: Annotated[Path | None, typer.Option(help="SVG file to draw.")] = None,
+    settings: Annotated[list[str] | None, typer.Argument(help="More settings of `medu1 train`.")] = None,
+) -> None:
+    """Train, compare and draw."""
+    runs = {}
+    for number in seed or [0, 1]:
+        folder = out / str(number)
+        data, warmup, log = folder / "data", folder / "warmup", folder / "log.txt"
+        if not (warmup / "checkpoints" / TRACKER).is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            budget = ["--budget", "max:fixed:12,22,40"]
+            medu1(log, "prepare", "--source", "quickstart", *budget, "--seed", str(number), "--out", str(data))
+            medu1(log, "model", "tiny", "--data", str(data), "--seed", str(number), "--out", str(folder / "model"))
+            keys = {"run_dir": warmup, "model.path": folder / "model", "data.train_files": data / "warmup.parquet"}
+            medu1(log, "sft", "sft_recipe=quickstart", *(f"{key}={value}" for key, value in keys.items()))
+        for place in PLACES:
+            run = folder / place
+            keys = {
+                "run_dir": run,
+                "data.train_files": data / "train.parquet",
+                "data.val_files": data / "test.parquet",
+                "actor_rollout_ref.model.path": newest_model(warmup),
+                "algorithm.length_penalty.where": place,
+                "data.seed": number + 1,
+                "trainer.save_freq": -1,
+            }
+            arguments = [*(f"{key}={value}" for key, value in keys.items()), *(settings or [])]
+            done = run / "done.json"
+            if not done.is_file() or json.loads(done.read_text()) != arguments:
+                typer.echo(f"seed {number}, {place}", err=True)
+                shutil.rmtree(run, ignore_errors=True)
+                medu1(log, "train", "recipe=quickstart", *arguments)
+                done.write_text(json.dumps(arguments))
+            runs[place, number] = curves(run)
+
+    typer.echo("| length term | seed | " + " | ".join(f"{name}, first | last" for name in CURVES) + " |")
+    typer.echo("|---|---|" + "---|---|" * len(CURVES))
+    for (place, number), series in runs.items():
+        means = [mean(part) for name in CURVES for part in (series[name][:ENDS], series[name][-ENDS:])]
+        typer.echo(f"| {place} | {number} | " + " | ".join(f"{value:.2f}" for value in means) + " |")
+    if plot:
+        draw(runs, plot)
+
+
+if __name__ == "__main__":
+    typer.run(main)

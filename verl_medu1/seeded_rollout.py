@@ -1,0 +1,39 @@
+"""verl's single-turn rollout with a seed for each answer, so that a run can be repeated."""
+
+from typing import Any
+
+import numpy as np
+from typing_extensions import override
+from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, register
+from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
+
+
+def answer_seed(seed: int, step: int, question: int, answer: int) -> int:
+    """The sampling seed of one answer: the same whatever else is generated beside it, and in which order.
+
+    Args:
+        seed: `data.seed` of the run.
+        step: global step of the trainer.
+        question: index of the question in its file.
+        answer: place of the answer among those to its question.
+
+    Returns:
+        An integer in [0, 2**31).
+
+    Example:
+        >>> answer_seed(1, 0, 7, 0) == answer_seed(1, 0, 7, 0), answer_seed(1, 0, 7, 0) == answer_seed(1, 0, 7, 1)
+        (True, False)
+    """
+    return int(np.random.SeedSequence([seed, step, question, answer]).generate_state(1)[0]) >> 1
+
+
+@register("medu1_seeded")
+class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):
+    """One turn per question, sampled with `answer_seed`; chosen by `rollout.agent.default_agent_loop`."""
+
+    @override
+    async def run(self, sampling_params: dict[str, Any], priority: int = 0, **kwargs: Any) -> AgentLoopOutput:
+        """Answer one question; `kwargs` are the row's columns, with `global_steps` and `session_id`."""
+        place = (int(kwargs["global_steps"]), int(kwargs["index"]), int(kwargs["session_id"]))
+        seed = answer_seed(self.config.data.seed, *place)
+        return await super().run(sampling_params | {"seed": seed}, priority, **kwargs)
