@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from verl_medu1 import advantage
 from verl_medu1.advantage import shape_advantages
 
 TOKENS = 3
@@ -129,3 +130,19 @@ def test_hand_computed_groups(base, correct, score, weight, expected):
 def test_a_negative_weight_is_refused():
     with pytest.raises(ValueError, match=r"algorithm\.length_penalty\.weight is -1"):
         shape_advantages(*[torch.ones(1, 1)] * 2, torch.zeros(1), torch.ones(1).bool(), torch.ones(1), -1)
+
+
+def test_rows_of_several_blocks(monkeypatch):
+    draw = torch.Generator().manual_seed(0)
+    rows = 40
+    batch = {
+        "advantages": torch.rand(rows, TOKENS, generator=draw) - 0.5,
+        "response_mask": (torch.rand(rows, TOKENS, generator=draw) < 0.7).float(),
+        "group": torch.arange(rows) // 8,
+        "correct": torch.rand(rows, generator=draw) < 0.5,
+        "length_score": torch.rand(rows, generator=draw),
+    }
+    at_once = shape_advantages(**batch, weight=0.5)
+    assert not torch.equal(at_once, batch["advantages"])
+    monkeypatch.setattr(advantage, "BLOCK", 4)
+    assert torch.equal(shape_advantages(**batch, weight=0.5), at_once)

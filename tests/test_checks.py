@@ -121,6 +121,11 @@ MEGATRON = "actor_rollout_ref.actor.megatron"
             ],
             "where is 'reward', and GDPO looks at components only; name length_score",
         ),
+        (["actor_rollout_ref.rollout.agent.default_agent_loop=medu1_seeded"], "enable_chunked_prefill is True, with"),
+        (
+            ["actor_rollout_ref.rollout.agent.default_agent_loop=medu1_seeded", "data.seed=null"],
+            "data.seed is None, which .*=medu1_seeded starts from",
+        ),
         (["scoring.scheme=release"], "scheme is 'release', which pays for length, and so does"),
         (
             [

@@ -225,6 +225,21 @@ def _layout_violations(config: DictConfig) -> Iterator[str]:
         )
 
 
+def _seed_violations(config: DictConfig) -> Iterator[str]:
+    """What answers with seeds of their own need (verl_medu1/seeded_rollout.py)."""
+    rollout = config.actor_rollout_ref.rollout
+    if rollout.agent.default_agent_loop != "medu1_seeded":
+        return
+    seed = config.data.seed
+    if not isinstance(seed, int) or seed < 0:
+        yield f"data.seed is {seed}, which default_agent_loop=medu1_seeded starts from; give a number of at least 0."
+    if config.trainer.device == "cpu" and rollout.enable_chunked_prefill:
+        yield (
+            "actor_rollout_ref.rollout.enable_chunked_prefill is True, with which vLLM on the CPU can't take seeded "
+            "answers (vllm/v1/worker/gpu_model_runner.py:3750); set it to false."
+        )
+
+
 def _machine_violations(config: DictConfig) -> Iterator[str]:
     run_dir = Path(config.run_dir).expanduser().absolute()
     existing = next(folder for folder in (run_dir, *run_dir.parents) if folder.exists())
@@ -264,6 +279,7 @@ def check(config: DictConfig) -> None:
             scoring_violations,
             _model_violations,
             _layout_violations,
+            _seed_violations,
             _machine_violations,
         )
         for violation in part(config)
