@@ -135,11 +135,12 @@ def test_a_negative_weight_is_refused():
 def test_rows_of_several_blocks(monkeypatch):
     draw = torch.Generator().manual_seed(0)
     rows = 40
+    correct = torch.rand(rows, generator=draw) < 0.5
     batch = {
-        "advantages": torch.rand(rows, TOKENS, generator=draw) - 0.5,
+        "advantages": torch.where(correct, 1.0, -1.0).unsqueeze(1) + 0.1 * torch.rand(rows, TOKENS, generator=draw),
         "response_mask": (torch.rand(rows, TOKENS, generator=draw) < 0.7).float(),
         "group": torch.arange(rows) // 8,
-        "correct": torch.rand(rows, generator=draw) < 0.5,
+        "correct": correct,
         "length_score": torch.rand(rows, generator=draw),
     }
     at_once = shape_advantages(**batch, weight=0.5)
