@@ -40,7 +40,16 @@ _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _GREEK = str.maketrans({"\u03b1": "alpha", "\u03b2": "beta", "\u03b3": "gamma", "\u03b4": "delta", "\u03ba": "kappa"})
 
 
-@lru_cache(maxsize=1 << 14)
+class _Folded(dict[str, str]):
+    """Words and numbers in one spelling, remembered: on the hot path an lru_cache keeps too many books."""
+
+    def __missing__(self, token: str) -> str:
+        if len(self) >= 1 << 14:
+            self.clear()
+        folded = self[token] = _fold(token)
+        return folded
+
+
 def _fold(token: str) -> str:
     """One spelling per word and number: no plural s, no thousands separators, no trailing zeros."""
     if token[-1] == "s" and len(token) > 3 and token[-2] not in "sui":
@@ -50,6 +59,9 @@ def _fold(token: str) -> str:
     if _THOUSANDS.fullmatch(token):
         token = token.replace(",", "")
     return token.rstrip("0").rstrip(".") if "." in token[:-1] and "," not in token else token
+
+
+_FOLDED = _Folded()
 
 
 def _folded(words: str) -> frozenset[str]:
@@ -243,7 +255,7 @@ def _tokens(text: str) -> list[str]:
     text = text.replace("<=", "\u2264").replace(">=", "\u2265")
     if "\u2264" in text or "\u2265" in text:
         pattern = _TOKEN
-    return list(map(_fold, pattern.findall(text)))
+    return list(map(_FOLDED.__getitem__, pattern.findall(text)))
 
 
 def _without_accents(text: str) -> str:
