@@ -48,7 +48,7 @@ def counted_tokens(tokens: Sequence[int], counted: str, decode: Callable[[Sequen
 def budget_distance(length: float, mode: str, budget: float) -> float:
     """Tokens between what a budget counts and the budget.
 
-    |L - N| for "exact", max(0, L - N) for "max", 0 for "none", with L the response's and N the budget's tokens.
+    |L - N| for "exact", max(0, L - N) for "max", 0 for "none", with L the counted and N the budget's tokens.
 
     Args:
         length: tokens that the budget counts, >= 0.

@@ -21,7 +21,7 @@ class Group:
     """The responses to one question.
 
     Attributes:
-        lengths: (G,) tokens of the responses.
+        lengths: (G,) tokens of the responses that the budget counts.
         correct: (G,) bool, whether each is right.
         mode: the question's budget: "none", "exact" or "max".
         budget: N, its tokens; not looked at with "none".

@@ -109,6 +109,16 @@ def test_the_scores_are_recomputed():
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the benchmarks' files are not on this machine")
+def test_a_budget_of_the_reasoning_stands_in_the_row_and_in_words(tmp_path):
+    source = [f"mediq={SHARED / 'mediq.json'}"]
+    prepare(source, tmp_path, budget=["max:fixed:90", "exact:fixed:90"], budget_counts="reasoning")
+    for row in rows_of(tmp_path / "train.parquet"):
+        assert row["extra_info"]["budget_counts"] == "reasoning"
+        words = {"max": "Think for at most 90 tokens.", "exact": "Think for about 90 tokens."}
+        assert row["prompt"][-1]["content"].endswith(words[row["extra_info"]["budget_mode"]])
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the benchmarks' files are not on this machine")
 def test_the_four_benchmarks_make_one_mixture(tmp_path):
     sources = [f"{name}={SHARED / file}" for name, file in BENCHMARKS.items()]
     prepare(sources, tmp_path, seed=0, test_share=0.1, budget=["max:uniform:100:200"])
