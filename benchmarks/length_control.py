@@ -22,7 +22,9 @@ import typer
 
 from verl_medu1.checkpoints import TRACKER, newest_model
 
-PLACES = ("advantage", "reward", "off")
+# Where the length term enters, and its weight: in the advantage the recipe's; in the reward, where a right answer is
+# worth 1, what gives both terms the same range, as in Med-U1's release.
+PLACES = {"advantage": None, "reward": 0.5, "off": None}
 # What is shown of a step's answers.
 CURVES = ("share right", "tokens of right answers", "right answers over their budget")
 ENDS = 5
@@ -68,7 +70,7 @@ def draw(runs: dict[tuple[str, int], dict[str, list[float]]], file: Path) -> Non
         for (place, seed), series in runs.items():
             # A mean over five steps: each step has other questions.
             smooth = [mean(series[name][max(0, i - ENDS + 1) : i + 1]) for i in range(len(series[name]))]
-            colour = f"C{PLACES.index(place)}"
+            colour = f"C{list(PLACES).index(place)}"
             panel.plot(range(1, len(smooth) + 1), smooth, styles[seed], color=colour, label=f"{place}, seed {seed}")
         panel.set(title=name, xlabel="step")
     panels[0].legend(fontsize=8)
@@ -93,7 +95,7 @@ def main(
             medu1(log, "model", "tiny", "--data", str(data), "--seed", str(number), "--out", str(folder / "model"))
             keys = {"run_dir": warmup, "model.path": folder / "model", "data.train_files": data / "warmup.parquet"}
             medu1(log, "sft", "sft_recipe=quickstart", *(f"{key}={value}" for key, value in keys.items()))
-        for place in PLACES:
+        for place, weight in PLACES.items():
             run = folder / place
             keys = {
                 "run_dir": run,
@@ -104,6 +106,8 @@ def main(
                 "data.seed": number + 1,
                 "trainer.save_freq": -1,
             }
+            if weight is not None:
+                keys["algorithm.length_penalty.weight"] = weight
             arguments = [*(f"{key}={value}" for key, value in keys.items()), *(settings or [])]
             done = run / "done.json"
             if not done.is_file() or json.loads(done.read_text()) != arguments:
