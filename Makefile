@@ -8,7 +8,7 @@ PP ?= 1
 SEED ?= 0
 export PYTHON TORCH_PIP_ARGS
 # A run starts a dozen processes that import the same modules: the first compiles them and keeps the bytecode in $(VENV),
-# also where this variable forbids it elsewhere. Compiling all packages at once takes longer than a run's start.
+# also where this variable forbids it elsewhere.
 export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help install quickstart test lint clean

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from measure import measure, seconds_between_logs
+from measure import measure_or_exit, seconds_between_logs
 
 from verl_medu1.evaluate.run_folder import Series, read_scalars
 
@@ -38,9 +38,7 @@ def train(run: Path, mode: str, arguments: list[str]) -> dict[str, Series]:
     command = [sys.executable, "-m", "verl_medu1.train", *arguments]
     command += [f"trainer.v1.trainer_mode={mode}", f"run_dir={run}"]
     run.parent.mkdir(parents=True, exist_ok=True)
-    log = run.with_suffix(".log")
-    if returncode := measure(command, str(log)).returncode:
-        raise SystemExit(f"medu1 train ended with exit code {returncode}; see {log}.")
+    measure_or_exit(command, str(run.with_suffix(".log")))
     steps = dict(enumerate(seconds_between_logs(run / "tensorboard"), start=2))
     return {**read_scalars(run / "tensorboard"), "seconds": steps}
 

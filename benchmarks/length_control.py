@@ -8,17 +8,16 @@ draws the curves. A run that is there already, with the same settings, is read a
 """
 
 import json
-import math
 import shutil
-import statistics
-import subprocess
 import sys
 from itertools import cycle
 from pathlib import Path
 from typing import Annotated
 
 import matplotlib
+import numpy as np
 import typer
+from measure import measure_or_exit
 
 from verl_medu1.checkpoints import TRACKER, newest_model
 
@@ -32,11 +31,7 @@ ENDS = 5
 
 def medu1(log: Path, *arguments: str) -> None:
     """Run a medu1 command; its output goes to a file."""
-    with open(log, "a") as output:
-        command = [sys.executable, "-m", "verl_medu1.cli.app", *arguments]
-        code = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
-    if code:
-        raise SystemExit(f"medu1 {arguments[0]} ended with exit code {code}; see {log}.")
+    measure_or_exit([sys.executable, "-m", "verl_medu1.cli.app", *arguments], str(log))
 
 
 def curves(run: Path) -> dict[str, list[float]]:
@@ -47,15 +42,9 @@ def curves(run: Path) -> dict[str, list[float]]:
         right = [answer for answer in answers if answer["acc"] > 0]
         series["share right"].append(len(right) / len(answers))
         # A step without a right answer has neither, and is left out of the means.
-        series["tokens of right answers"].append(mean([answer["length"] for answer in right]))
-        series["right answers over their budget"].append(mean([answer["over_budget"] for answer in right]))
+        for name, key in (("tokens of right answers", "length"), ("right answers over their budget", "over_budget")):
+            series[name].append(float(np.mean([answer[key] for answer in right] or [np.nan])))
     return series
-
-
-def mean(values: list[float]) -> float:
-    """The mean of the numbers among the values; nan where there is none."""
-    numbers = [value for value in values if not math.isnan(value)]
-    return statistics.fmean(numbers) if numbers else math.nan
 
 
 def draw(runs: dict[tuple[str, int], dict[str, list[float]]], file: Path) -> None:
@@ -69,7 +58,7 @@ def draw(runs: dict[tuple[str, int], dict[str, list[float]]], file: Path) -> Non
     for panel, name in zip(panels, CURVES, strict=True):
         for (place, seed), series in runs.items():
             # A mean over five steps: each step has other questions.
-            smooth = [mean(series[name][max(0, i - ENDS + 1) : i + 1]) for i in range(len(series[name]))]
+            smooth = [np.nanmean(series[name][max(0, i - ENDS + 1) : i + 1]) for i in range(len(series[name]))]
             colour = f"C{list(PLACES).index(place)}"
             panel.plot(range(1, len(smooth) + 1), smooth, styles[seed], color=colour, label=f"{place}, seed {seed}")
         panel.set(title=name, xlabel="step")
@@ -120,7 +109,7 @@ def main(
     typer.echo("| length term | seed | " + " | ".join(f"{name}, first | last" for name in CURVES) + " |")
     typer.echo("|---|---|" + "---|---|" * len(CURVES))
     for (place, number), series in runs.items():
-        means = [mean(part) for name in CURVES for part in (series[name][:ENDS], series[name][-ENDS:])]
+        means = [np.nanmean(part) for name in CURVES for part in (series[name][:ENDS], series[name][-ENDS:])]
         typer.echo(f"| {place} | {number} | " + " | ".join(f"{value:.2f}" for value in means) + " |")
     if plot:
         draw(runs, plot)

@@ -55,6 +55,14 @@ def measure(
     return Measured(returncode, time.monotonic() - started, (peak - idle) / GIB)
 
 
+def measure_or_exit(command: Sequence[str], log: str) -> Measured:
+    """`measure`, which ends this program with a sentence where the command fails."""
+    measured = measure(command, log)
+    if measured.returncode:
+        raise SystemExit(f"{' '.join(command[1:4])} ... ended with exit code {measured.returncode}; see {log}.")
+    return measured
+
+
 def seconds_between_logs(folder: Path) -> list[float]:
     """Seconds from one log entry of a training to the next: a step with all that lies between two of them.
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from measure import measure, seconds_between_logs
+from measure import measure_or_exit, seconds_between_logs
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 # verl's timers of a step, in its order.
@@ -31,10 +31,7 @@ PHASES = {
 
 def ours(run: Path, command: list[str], skip: int) -> tuple[dict[str, float], float]:
     """Median seconds of a step and of its phases after the first `skip` steps, and the peak memory in GiB."""
-    log = run.with_suffix(".log")
-    measured = measure(command, str(log))
-    if measured.returncode:
-        raise SystemExit(f"medu1 train ended with exit code {measured.returncode}; see {log}.")
+    measured = measure_or_exit(command, str(run.with_suffix(".log")))
     events = EventAccumulator(str(run / "tensorboard"))
     events.Reload()
 

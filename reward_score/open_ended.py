@@ -41,7 +41,7 @@ _GREEK = str.maketrans({"\u03b1": "alpha", "\u03b2": "beta", "\u03b3": "gamma", 
 
 
 class _Folded(dict[str, str]):
-    """Words and numbers in one spelling, remembered: on the hot path an lru_cache keeps too many books."""
+    """Words and numbers in one spelling, remembered; on the hot path a dict is quicker than an lru_cache."""
 
     def __missing__(self, token: str) -> str:
         if len(self) >= 1 << 14:

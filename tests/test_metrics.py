@@ -19,7 +19,8 @@ def test_components_are_averaged_per_source_and_strings_are_left_out():
 
 
 def test_groups_and_moves_are_counted_per_source():
-    shift = torch.tensor([0.5, -0.5, 0.0, 0.0, 0.0, 0.0])
+    base = torch.tensor([[1.0], [1.0], [-1.0], [-1.0], [0.0], [0.0]])
+    shaped = torch.tensor([[1.5], [0.5], [-1.0], [-1.0], [0.0], [0.0]])
     correct = torch.tensor([True, True, False, False, True, False])
     sources = ["MedQA"] * 4 + ["MedIQ"] * 2
     assert group_metrics(torch.tensor([0, 0, 1, 1, 2, 2]), correct, sources) == {
@@ -28,7 +29,7 @@ def test_groups_and_moves_are_counted_per_source():
         "advantage/MedIQ/all_wrong_groups": 0.0,
         "advantage/MedIQ/all_right_groups": 0.0,
     }
-    assert shaping_metrics(shift, correct, sources) == {
+    assert shaping_metrics(base, shaped, correct, sources) == {
         "advantage/MedQA/moved_share_of_right": 1.0,
         "advantage/MedQA/moved_mean_abs": 0.5,
         "advantage/MedIQ/moved_share_of_right": 0.0,

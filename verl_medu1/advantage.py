@@ -16,7 +16,13 @@ def shape_advantages(
 ) -> torch.Tensor:
     """Add a length term to the advantages of right answers, on top of any base estimator.
 
-    Each right answer is moved by its `advantage_shift`, on all of its tokens.
+    For each right answer i of group g, with s the length scores and R_g the right answers of the group:
+
+        delta_i = c_g * weight * (s_i - mean over R_g of s)
+
+    where c_g in [0, 1] is the largest factor with which no right answer of the group falls below a wrong one, or
+    below zero where it was above zero. Hence wrong answers are never moved, a group without a right answer is left
+    alone, what is added sums to zero over R_g, and a better length score never gets less.
 
     Args:
         advantages: (B, T) advantages of the base estimator.
@@ -38,38 +44,6 @@ def shape_advantages(
         ...                           torch.tensor([True, True]), torch.tensor([1.0, 0.0]), 0.5)
         >>> shaped.flatten().tolist()
         [0.25, -0.25]
-    """
-    shift = advantage_shift(advantages, response_mask, group, correct, length_score, weight)
-    return add_shift(advantages.clone(), response_mask, shift)
-
-
-def advantage_shift(
-    advantages: torch.Tensor,
-    response_mask: torch.Tensor,
-    group: torch.Tensor,
-    correct: torch.Tensor,
-    length_score: torch.Tensor,
-    weight: float | torch.Tensor,
-) -> torch.Tensor:
-    """By how much the hook moves each response.
-
-    For each right answer i of group g, with s the length scores and R_g the right answers of the group:
-
-        delta_i = c_g * weight * (s_i - mean over R_g of s)
-
-    where c_g in [0, 1] is the largest factor with which no right answer of the group falls below a wrong one, or
-    below zero where it was above zero. Hence wrong answers are never moved, a group without a right answer is left
-    alone, what is added sums to zero over R_g, and a better length score never gets less.
-
-    Args: those of `shape_advantages`.
-
-    Returns:
-        (B,) delta, 0 for what is not moved.
-
-    Raises:
-        ValueError: a negative weight.
-
-    Example: see tests/test_advantage.py.
     """
     weight = torch.as_tensor(weight, dtype=advantages.dtype, device=advantages.device)
     if bool((weight < 0).any()):
@@ -94,20 +68,13 @@ def advantage_shift(
     room = (lowest - floor).clamp(min=0.0)
     # One part in 10^5 stays unused, so that rounding never carries an advantage over its floor.
     largest_factor = torch.where(falls, room / delta.abs().clamp(min=1e-12) * (1 - 1e-5), torch.ones_like(delta))
-    return delta * over_group(largest_factor, falls, "amin", 1.0)
+    delta = delta * over_group(largest_factor, falls, "amin", 1.0)
 
-
-def add_shift(advantages: torch.Tensor, response_mask: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
-    """Add (B,) `shift` to the (B, T) `advantages` of a response's tokens, in place; rows without a shift are not read.
-
-    Example:
-        >>> add_shift(torch.zeros(2, 2), torch.tensor([[1, 0], [1, 1]]), torch.tensor([0.5, 0.0])).tolist()
-        [[0.5, 0.0], [0.0, 0.0]]
-    """
-    for rows in shift.nonzero().flatten().split(_rows_of_a_block(advantages)):
-        moved = advantages[rows]
-        advantages[rows] = torch.where(response_mask[rows] != 0, moved + shift[rows].unsqueeze(1), moved)
-    return advantages
+    shaped = advantages.clone()
+    for rows in delta.nonzero().flatten().split(_rows_of_a_block(advantages)):
+        moved = shaped[rows]
+        shaped[rows] = torch.where(response_mask[rows] != 0, moved + delta[rows].unsqueeze(1), moved)
+    return shaped
 
 
 def _rows_of_a_block(advantages: torch.Tensor) -> int:

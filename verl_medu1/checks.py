@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
-from verl_medu1.length import COUNTED
+from verl_medu1.length import COUNTED, what_is_counted
 from verl_medu1.penalties import PENALTIES
 from verl_medu1.reward_checks import estimator_violations, is_on, penalty_violations, scoring_violations
 from verl_medu1.verl_methods import changed_methods
@@ -128,9 +128,10 @@ def _data_violations(config: DictConfig) -> Iterator[str]:
                     f"{key} is {name!r} with data_source {', '.join(map(repr, unknown))}, for which no scorer is "
                     f"registered; known are {', '.join(known_sources())}."
                 )
+            infos = table["extra_info"].to_pylist()
             if key == "data.train_files":
-                found_modes |= {info.get("budget_mode") or "none" for info in table["extra_info"].to_pylist()}
-            counted = {info.get("budget_counts") or "response" for info in table["extra_info"].to_pylist()}
+                found_modes |= {info.get("budget_mode") or "none" for info in infos}
+            counted = {what_is_counted(info) for info in infos}
             if wrong := sorted(counted - set(COUNTED)):
                 yield f"{key} is {name!r} with budget_counts {wrong[0]!r}; known are {', '.join(COUNTED)}."
         if key == "data.train_files" and rows < config.data.train_batch_size:

@@ -1,6 +1,7 @@
 """Length budgets: what is counted, and how far that is from the budget. What it is worth: verl_medu1/penalties.py."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from reward_score.response import THINK_CLOSE
 
@@ -15,6 +16,11 @@ def check_budget(mode: str, budget: float) -> None:
         raise ValueError(f"budget_mode is {mode!r}; choose one of {', '.join(BUDGET_MODES)}.")
     if mode != "none" and budget <= 0:
         raise ValueError(f"budget_tokens is {budget} with budget_mode {mode!r}; a budget needs at least one token.")
+
+
+def what_is_counted(extra_info: Mapping[str, Any]) -> str:
+    """What a row's budget counts: its `budget_counts`, or the whole response where the row does not say."""
+    return extra_info.get("budget_counts") or "response"
 
 
 def counted_tokens(tokens: Sequence[int], counted: str, decode: Callable[[Sequence[int]], str]) -> int:

@@ -62,11 +62,13 @@ def group_metrics(group: torch.Tensor, correct: torch.Tensor, sources: Sequence[
     return metrics
 
 
-def shaping_metrics(shift: torch.Tensor, correct: torch.Tensor, sources: Sequence[str]) -> dict[str, float]:
+def shaping_metrics(
+    base: torch.Tensor, shaped: torch.Tensor, correct: torch.Tensor, sources: Sequence[str]
+) -> dict[str, float]:
     """How far the hook reached.
 
     Args:
-        shift: (B,) by how much each response's advantages were moved.
+        base, shaped: (B, T) advantages before and after the hook.
         correct: (B,) bool.
         sources: (B,) data source of each response.
 
@@ -74,7 +76,7 @@ def shaping_metrics(shift: torch.Tensor, correct: torch.Tensor, sources: Sequenc
         `advantage/<data_source>/moved_share_of_right`, the share of right answers whose advantage was moved, and
         `/moved_mean_abs`, the mean size of a move.
     """
-    move = shift.abs()
+    move = (shaped - base).abs().amax(dim=1)
     metrics = {}
     for source, rows in _rows_of(sources).items():
         moved, right = move[rows][move[rows] > 0], correct[rows]

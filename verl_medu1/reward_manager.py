@@ -10,7 +10,7 @@ from verl.experimental.reward_loop.reward_manager.naive import NaiveRewardManage
 
 import reward_score
 from reward_score.judge import Judge, JudgeSettings, compute_judged_score
-from verl_medu1.length import budget_distance, counted_tokens
+from verl_medu1.length import budget_distance, counted_tokens, what_is_counted
 
 # Where the manager hands the length that the budget counts to the scorer: verl passes nothing else on.
 COUNTED_TOKENS = "counted_tokens"
@@ -38,7 +38,7 @@ class MedU1RewardManager(NaiveRewardManager):
         length = int(item.batch["attention_mask"][-response_tokens:].sum())
         extra_info = item.non_tensor_batch["extra_info"]
         tokens = item.batch["responses"][:length].tolist()
-        counted = counted_tokens(tokens, extra_info.get("budget_counts") or "response", self.tokenizer.decode)
+        counted = counted_tokens(tokens, what_is_counted(extra_info), self.tokenizer.decode)
         extra_info[COUNTED_TOKENS] = counted
         result = await super().run_single(data)
         mode = extra_info.get("budget_mode") or "none"
@@ -47,7 +47,7 @@ class MedU1RewardManager(NaiveRewardManager):
             length=float(length),
             counted_tokens=float(counted),
             budget_mode=mode,
-            budget_counts=extra_info.get("budget_counts") or "response",
+            budget_counts=what_is_counted(extra_info),
             budget_tokens=budget,
             over_budget=float(mode != "none" and counted > budget),
             budget_distance=float(budget_distance(counted, mode, budget)),

@@ -17,7 +17,7 @@ from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.workers.utils.padding import response_to_nested
 
-from verl_medu1.advantage import add_shift, advantage_shift
+from verl_medu1.advantage import shape_advantages
 from verl_medu1.gdpo import delivered
 from verl_medu1.metrics import component_metrics, group_metrics, shaping_metrics
 from verl_medu1.progress import Progress
@@ -124,18 +124,17 @@ class MedU1TrainerSync(PPOTrainerSync):
         )
         nested_mask = data["response_mask"]
         padded = data.to_padded_tensor()
-        advantages, response_mask = padded["advantages"], padded["response_mask"]
-        shift = advantage_shift(
-            advantages=advantages,
-            response_mask=response_mask,
+        base = padded["advantages"]
+        shaped = shape_advantages(
+            advantages=base,
+            response_mask=padded["response_mask"],
             group=shaping.group,
             correct=shaping.correct,
             length_score=shaping.values.clamp(-1.0, 1.0),
             weight=shaping.weight,
         )
         sources = [self._components[key]["data_source"] for key in batch.keys]
-        metrics.update(shaping_metrics(shift, shaping.correct, sources))
-        shaped = add_shift(advantages, response_mask, shift)
+        metrics.update(shaping_metrics(base, shaped, shaping.correct, sources))
         fields = TensorDict({"advantages": response_to_nested(shaped, nested_mask)}, batch_size=len(batch))
         return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reward_score import known_sources
-from verl_medu1.length import BUDGET_MODES, COUNTED
+from verl_medu1.length import BUDGET_MODES, COUNTED, what_is_counted
 
 COLUMNS = ("data_source", "prompt", "reward_model", "extra_info")
 EXTRA_FIELDS = ("row_id", "budget_mode", "budget_tokens")
@@ -35,7 +35,7 @@ class Question:
 
     @property
     def budget_counts(self) -> str:
-        return self.extra_info.get("budget_counts") or "response"
+        return what_is_counted(self.extra_info)
 
 
 def _fields(schema: pa.Schema, column: str) -> set[str]:
