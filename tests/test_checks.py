@@ -56,6 +56,15 @@ def test_a_right_configuration_passes(configure, engine):
     [
         ["trainer.v1.trainer_mode=medu1_colocate_async"],
         ["trainer.v1.trainer_mode=sync", "algorithm.length_penalty.weight=0"],
+        [
+            "data.mixture.by=data_source",
+            "data.mixture.weights={quickstart-calc: 2, quickstart-mcq: 1, quickstart-open: 1}",
+        ],
+        [
+            "data.mixture.by=ability",
+            "data.mixture.stages=[{families: [calculation, multiple_choice], share: 1}, "
+            "{families: [open_ended], share: 2}]",
+        ],
     ],
 )
 def test_a_right_trainer_passes(configure, overrides):
@@ -98,6 +107,33 @@ MEGATRON = "actor_rollout_ref.actor.megatron"
         (["actor_rollout_ref.rollout.tensor_model_parallel_size=2"], "is 'uni', one process, with 2 .* set it to mp"),
         (["data.max_response_length=4000"], "more than the model's 512 positions"),
         (["data.train_batch_size=100"], "the training files have 64 rows"),
+        (["data.mixture.by=topic"], r"mixture\.by is 'topic'; choose data_source or ability, or null"),
+        (["data.mixture.weights={calculation: 1}"], r"mixture\.weights is set and data\.mixture\.by is null"),
+        (
+            ["data.mixture.by=ability", "data.mixture.weights={calculation: 1, open_ended: 1}"],
+            r"mixture\.weights lacks 'multiple_choice'; the training rows have calculation, multiple_choice, open",
+        ),
+        (
+            ["data.mixture.by=ability", "data.mixture.weights={calculation: 0, multiple_choice: 1, open_ended: 1}"],
+            r"mixture\.weights\.calculation is 0; it must be a number above 0",
+        ),
+        (
+            ["data.mixture.by=ability", "data.train_batch_size=2", "actor_rollout_ref.actor.ppo_mini_batch_size=2"],
+            r"train_batch_size is 2, .*calculation, multiple_choice, open_ended; raise it to at least 3",
+        ),
+        (
+            ["data.mixture.by=ability", "data.mixture.stages=[{families: [calculation, multiple_choice], share: 1}]"],
+            r"mixture\.stages leaves 'open_ended' out",
+        ),
+        (
+            ["data.mixture.by=ability", "data.mixture.stages=[{families: [sums], share: 0}]"],
+            r"stages\[0\]\.share is 0; it must .*\n.*stages\[0\] names 'sums'; the training rows have calculation",
+        ),
+        (["data.mixture.by=ability", "data.mixture.stages=[first]"], r"stages\[0\] is first; give it families and"),
+        (
+            ["data.mixture.by=ability", "trainer.v1.trainer_mode=sync", "algorithm.length_penalty.where=off"],
+            "trainer_mode is 'sync', which leaves data.mixture out; use medu1_sync",
+        ),
         (["algorithm.length_penalty.name=nope"], "choose one of alp, dapo_overlong"),
         (["algorithm.length_penalty.where=prompt"], "choose one of off, advantage, reward"),
         (["algorithm.length_penalty.weight=-1"], r"length_penalty\.weight is -1; it must be a number of at least 0"),
@@ -107,8 +143,8 @@ MEGATRON = "actor_rollout_ref.actor.megatron"
         ),
         (["trainer.v1.trainer_mode=sync"], "trainer_mode is 'sync', verl's own, which leaves algorithm.length_penalty"),
         (["algorithm.length_penalty.weight=nan"], r"length_penalty\.weight is nan; it must be a number"),
-        (["+algorithm.length_penalty.per_source.MedQA=-1"], r"per_source\.MedQA is -1; it must be"),
-        (["+algorithm.length_penalty.per_source.nowhere=1"], r"names 'nowhere', which is no data source; known are"),
+        (["algorithm.length_penalty.per_source={MedQA: -1}"], r"per_source\.MedQA is -1; it must be"),
+        (["algorithm.length_penalty.per_source={nowhere: 1}"], r"names 'nowhere', which is no data source; known are"),
         (
             ["algorithm.length_penalty.name=med_u1_max"],
             "'med_u1_max', which is for questions with budget max, and the data has exact only",

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1.length import COUNTED, what_is_counted
+from verl_medu1.mixture_checks import mixture_violations
 from verl_medu1.penalties import PENALTIES
 from verl_medu1.reward_checks import (
     estimator_violations,
@@ -145,6 +146,8 @@ def _data_violations(config: DictConfig) -> Iterator[str]:
                 f"data.train_batch_size is {config.data.train_batch_size}, and the training files have {rows} rows; "
                 f"lower it to at most {rows}."
             )
+        if key == "data.train_files":
+            yield from mixture_violations(config, _as_list(value))
     penalty = config.algorithm.length_penalty
     known = PENALTIES.get(penalty.name)
     if known and penalty.where != "off" and is_on(penalty) and found_modes and not known.modes & found_modes:

@@ -5,12 +5,14 @@ The classes here fetch what the reward manager returned for each sample (`reward
 everything else is verl's.
 """
 
+from collections import Counter
 from typing import Any
 
 import torch
 import transfer_queue as tq
 from omegaconf import DictConfig, open_dict
 from tensordict import TensorDict
+from torchdata.stateful_dataloader import StatefulDataLoader
 from transfer_queue import KVBatchMeta
 from typing_extensions import override
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer, register_trainer
@@ -23,12 +25,15 @@ from verl_medu1.advantage import shape_advantages
 from verl_medu1.batch_order import by_question
 from verl_medu1.gdpo import delivered
 from verl_medu1.metrics import ADDED_TIME, component_metrics, group_metrics, shaping_metrics
+from verl_medu1.mixture_sampler import MixtureSampler, plan_stages
 from verl_medu1.progress import Progress
 from verl_medu1.shaping import Components, LengthShaping, length_shaping
 
 
 class MedU1Trainer(PPOTrainer):
-    """What we add to each of verl's V1 trainers: length-shaped advantages and per-source components."""
+    """What we add to each of verl's V1 trainers: length-shaped advantages, components per source, the mixture."""
+
+    train_dataloader: StatefulDataLoader
 
     def __init__(self, config: DictConfig) -> None:
         # verl looks up the settings of a mode, and what is asynchronous, by its own names.
@@ -45,6 +50,25 @@ class MedU1Trainer(PPOTrainer):
         buffer = super()._build_replay_buffer()
         buffer.poll_interval = self.config.trainer.v1.sampler.poll_interval
         return buffer
+
+    # ------------------------------------------------------------------ rows of a batch
+
+    @override
+    def _init_dataloader(self) -> None:
+        super()._init_dataloader()
+        data, built = self.config.data, self.train_dataloader
+        if data.mixture.by is None:
+            return
+        families = list(self.train_dataset.dataframe[data.mixture.by])
+        stages = plan_stages(Counter(families), data.mixture.weights, data.mixture.stages, self.total_training_steps)
+        self.train_dataloader = StatefulDataLoader(
+            dataset=built.dataset,
+            batch_size=built.batch_size,
+            num_workers=built.num_workers,
+            drop_last=True,
+            collate_fn=built.collate_fn,
+            sampler=MixtureSampler(families, stages, data.train_batch_size, data.seed),
+        )
 
     # ------------------------------------------------------------------ progress, for the watchdog of train.py
 
