@@ -85,7 +85,7 @@ def main(
             medu1(log, "prepare", "--source", "quickstart", *budget, "--seed", str(number), "--out", str(data))
             medu1(log, "model", "tiny", "--data", str(data), "--seed", str(number), "--out", str(folder / "model"))
             keys = {"run_dir": warmup, "model.path": folder / "model", "data.train_files": data / "warmup.parquet"}
-            medu1(log, "sft", "sft_recipe=quickstart", *(f"{key}={value}" for key, value in keys.items()))
+            medu1(log, "sft", "recipe=quickstart", *(f"{key}={value}" for key, value in keys.items()))
         for place, weight in PLACES.items():
             run = folder / place
             keys = {

@@ -14,7 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from verl_medu1 import checks
 from verl_medu1.checks import check, require_verl
 from verl_medu1.cli.prepare import prepare
-from verl_medu1.recipe_group import recipe_names, register_recipes
+from verl_medu1.recipe_group import SFT, recipe_names, register_recipes
 
 
 @pytest.fixture(scope="module")
@@ -264,6 +264,28 @@ def test_the_command_line_gives_one_sentence_and_no_traceback(tmp_path):
     assert done.returncode == 2
     assert "medu1: data.train_files is" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_the_supervised_stage_gives_one_sentence_for_each_mistake(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "verl_medu1.sft", "recipe=cold-start", f"run_dir={tmp_path}/run"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "medu1: data.train_files is" in done.stderr and "and there is no model directory with" in done.stderr
+
+
+@pytest.mark.parametrize("name", recipe_names(SFT))
+def test_each_supervised_recipe_composes_and_resolves(name):
+    options = ["model.path=somewhere", "--cfg", "job", "--resolve"]
+    subprocess.run(
+        [sys.executable, "-m", "verl_medu1.sft", f"recipe={name}", *options],
+        check=True,
+        capture_output=True,
+        timeout=100,
+    )
 
 
 @pytest.mark.parametrize("name", recipe_names())

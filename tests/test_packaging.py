@@ -55,3 +55,7 @@ def test_entry_points(wheel):
     text = wheel.read(name).decode()
     assert "medu1 = verl_medu1.plugin" in text
     assert "medu1 = verl_medu1.cli.app:main" in text
+
+
+def test_a_supervised_recipe_is_a_file_of_its_folder(wheel):
+    assert "verl_medu1/recipes/cold-start/sft.yaml" in wheel.namelist()

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import Any
@@ -80,19 +80,6 @@ def _file_violations(key: str, value: Any, columns: Sequence[str]) -> Iterator[s
             yield f"{key} is {name!r}, which lacks the columns {', '.join(missing)}; `medu1 prepare` writes them."
 
 
-def check_files(files: Mapping[str, Any], columns: Sequence[str]) -> None:
-    """Check that files exist, are parquet and have the columns.
-
-    Args:
-        files: configuration key -> one path, several, or None.
-        columns: names that each file must have.
-
-    Raises:
-        ValueError: one sentence for each violation.
-    """
-    _raise_all(violation for key, value in files.items() for violation in _file_violations(key, value, columns))
-
-
 def _key_violations(config: DictConfig) -> Iterator[str]:
     """Keys that Hydra lets a recipe add, and that verl's dataclass for the node (`_target_`) refuses in a worker."""
     from hydra.utils import get_class
@@ -164,20 +151,37 @@ def _divides(key: str, size: int, name: str, number: int) -> Iterator[str]:
         yield f"{key} is {size}, which does not divide the model's {number} {name}; choose one of {nearest}."
 
 
-def _model_config(config: DictConfig) -> dict[str, Any] | None:
-    path = Path(str(config.actor_rollout_ref.model.path)).expanduser()
-    file = path / "config.json"
+def _model_config(name: str) -> dict[str, Any] | None:
+    file = Path(name).expanduser() / "config.json"
     return json.loads(file.read_text()) if file.is_file() else None
 
 
-def _model_violations(config: DictConfig) -> Iterator[str]:
-    name = str(config.actor_rollout_ref.model.path)
+def _model_violations(config: DictConfig, node: str = "actor_rollout_ref.model") -> Iterator[str]:
+    name = str(OmegaConf.select(config, node).path)
     is_local = name.startswith((".", "/", "~")) or name.count("/") != 1 or Path(name).exists()
-    if is_local and _model_config(config) is None:
+    if is_local and _model_config(name) is None:
         yield (
-            f"actor_rollout_ref.model.path is {name!r}, and there is no model directory with a config.json; "
+            f"{node}.path is {name!r}, and there is no model directory with a config.json; "
             "`medu1 model` makes small ones, or give a Hugging Face name."
         )
+
+
+def check_sft(config: DictConfig) -> None:
+    """Check a composed configuration of the supervised stage.
+
+    Raises:
+        ValueError: one sentence for each violation, all at once.
+    """
+    files = {key: OmegaConf.select(config, key) for key in ("data.train_files", "data.val_files")}
+    columns = [config.data.messages_key]
+    _raise_all(
+        violation
+        for found in (
+            *(_file_violations(key, value, columns) for key, value in files.items()),
+            _model_violations(config, "model"),
+        )
+        for violation in found
+    )
 
 
 def _layout_violations(config: DictConfig) -> Iterator[str]:
@@ -214,7 +218,7 @@ def _layout_violations(config: DictConfig) -> Iterator[str]:
             f"actor_rollout_ref.actor.ppo_mini_batch_size is {actor.ppo_mini_batch_size}, more than "
             f"data.train_batch_size ({config.data.train_batch_size})."
         )
-    model = _model_config(config)
+    model = _model_config(str(config.actor_rollout_ref.model.path))
     if model is None:
         return
     heads = model["num_attention_heads"]

@@ -6,8 +6,9 @@ import socket
 import hydra
 from omegaconf import DictConfig, open_dict
 
-from verl_medu1.checks import check_files, require_verl
+from verl_medu1.checks import check_sft, require_verl
 from verl_medu1.errors import in_one_sentence
+from verl_medu1.recipe_group import SFT, register_recipes
 
 
 def _be_the_only_process() -> None:
@@ -23,8 +24,7 @@ def _be_the_only_process() -> None:
 @hydra.main(config_path="config", config_name="sft", version_base="1.3")
 def _main(config: DictConfig) -> None:
     with in_one_sentence():
-        check_files({"data.train_files": config.data.train_files}, columns=[config.data.messages_key])
-        check_files({"data.val_files": config.data.val_files}, columns=[config.data.messages_key])
+        check_sft(config)
     with open_dict(config):
         config.run_dir = os.path.abspath(config.run_dir)
     os.environ["TENSORBOARD_DIR"] = os.path.join(config.run_dir, "tensorboard")
@@ -38,6 +38,7 @@ def main() -> None:
     """Compose the configuration from the command line and train."""
     with in_one_sentence():
         require_verl()
+    register_recipes(SFT)
     _main()
 
 

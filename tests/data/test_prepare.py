@@ -123,10 +123,10 @@ def test_the_four_benchmarks_make_one_mixture(tmp_path):
         "medcalc": 1047, "mediq": 115, "medxpertqa": 221, "medical-o1": 1000,
     }  # fmt: skip
     for entry in manifest.values():
-        steps = ("excluded", "exact_duplicates", "near_duplicates", "contaminated", "too_long", "over_cap")
-        left_out = len(entry["unscorable"]) + sum(entry[step] for step in steps)
+        steps = ("exact_duplicates", "near_duplicates", "contaminated", "too_long", "over_cap")
+        left_out = len(entry["unscorable"]) + len(entry["excluded"]) + sum(entry[step] for step in steps)
         assert entry["read"] == entry["train"] + entry["test"] + left_out
-    assert manifest["medcalc"]["corrected"] == 15
+    assert len(manifest["medcalc"]["corrected"]) == 15
     # Eight pairs of rows agree in note, question and answer.
     assert manifest["medcalc"]["exact_duplicates"] == 8 and manifest["medcalc"]["near_duplicates"] == 0
     rows = rows_of(tmp_path / "train.parquet")
@@ -198,7 +198,7 @@ def test_the_unit_that_a_calculation_asks_for_is_read(tmp_path, question, unit):
     assert row["extra_info"]["unit"] == unit
 
 
-def test_overrides_correct_and_exclude_and_leave_a_note(tmp_path):
+def test_overrides_correct_and_exclude_leave_a_note_and_are_listed(tmp_path, capsys):
     records = [
         {"id": place, "problem": f"{drug} how much?", "answer": "4.0", "Lower Limit": "3.8", "Upper Limit": "4.2"}
         for place, drug in enumerate(("Insulin:", "Heparin:", "Atropine:"))
@@ -218,7 +218,12 @@ def test_overrides_correct_and_exclude_and_leave_a_note(tmp_path):
     # The published limits went with the published answer.
     assert reward_score.check_gold("MedCalc-Bench", "8.0", rows["medcalc/0"]["extra_info"]) is None
     entry = json.loads((tmp_path / "out" / "manifest.json").read_text())["sources"]["medcalc"]
-    assert (entry["read"], entry["corrected"], entry["excluded"], entry["train"]) == (3, 1, 1, 2)
+    assert (entry["read"], entry["train"]) == (3, 2)
+    assert entry["corrected"] == ["medcalc/0: gold was 4.0: twice as much"]
+    assert entry["excluded"] == ["medcalc/1: gold was 4.0: the note lacks the weight"]
+    told = capsys.readouterr().err
+    assert "gold corrected: medcalc/0: gold was 4.0: twice as much" in told
+    assert "left out: medcalc/1: gold was 4.0: the note lacks the weight" in told
 
 
 @pytest.mark.parametrize(

@@ -167,5 +167,7 @@ def _show(counts: "dict[str, Counts]") -> None:
         table.add_row(title, *(str(len(cell) if isinstance(cell, list) else cell) for cell in cells))
     Console().print(table)
     for count in counts.values():
-        for line in count.unscorable:
+        for line in count.corrected:
+            typer.echo(f"gold corrected: {line}", err=True)
+        for line in [*count.excluded, *count.unscorable]:
             typer.echo(f"left out: {line}", err=True)

@@ -52,7 +52,7 @@ def _commands(
     files = f"data.train_files={data}/warmup.parquet"
     yield (
         "warm-up on worked answers",
-        ["sft", "sft_recipe=quickstart", f"run_dir={out}/warmup", f"model.path={model}", files],
+        ["sft", "recipe=quickstart", f"run_dir={out}/warmup", f"model.path={model}", files],
     )
     warm = str(newest_model(out / "warmup"))
     yield "evaluation before", ["eval", "--model", warm, *held_out, "--out", f"{out}/eval/before"]

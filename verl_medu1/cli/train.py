@@ -14,7 +14,7 @@ def train(context: typer.Context) -> None:
 
 
 def sft(context: typer.Context) -> None:
-    """Warm a model up on worked answers: sft_recipe=NAME key=value ... (Hydra; --help, --cfg job --resolve)."""
+    """Warm a model up on worked answers: recipe=NAME key=value ... (Hydra; --help, --cfg job --resolve)."""
     from verl_medu1.sft import main
 
     sys.argv = ["medu1 sft", *context.args]

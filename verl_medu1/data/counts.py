@@ -9,8 +9,8 @@ class Counts:
 
     Attributes:
         read: records of the source.
-        corrected: gold answers that an override replaced.
-        excluded: rows that an override left out.
+        corrected: rows whose gold answer an override replaced, with its note.
+        excluded: rows that an override left out, with its note.
         unscorable: rows whose gold answer is not right through its own scorer, with the reason.
         exact_duplicates: rows that repeat an earlier one word for word.
         near_duplicates: rows that hardly differ from an earlier one.
@@ -23,8 +23,8 @@ class Counts:
     """
 
     read: int = 0
-    corrected: int = 0
-    excluded: int = 0
+    corrected: list[str] = field(default_factory=list)
+    excluded: list[str] = field(default_factory=list)
     unscorable: list[str] = field(default_factory=list)
     exact_duplicates: int = 0
     near_duplicates: int = 0

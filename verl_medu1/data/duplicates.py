@@ -16,6 +16,7 @@ from rensa import RMinHash, RMinHashLSH
 
 from reward_score.text import unicode_plain
 from verl_medu1.data.example import Example
+from verl_medu1.data.tracking import tracked
 
 THRESHOLD = 0.8
 LOWEST_THRESHOLD = 0.5
@@ -136,7 +137,7 @@ class DuplicateFinder:
             'what is it'
         """
         sketched = []
-        for start in range(0, len(examples), _CHUNK):
+        for start in tracked(range(0, len(examples), _CHUNK), "hashing questions"):
             wordings = [_wording(example) for example in examples[start : start + _CHUNK]]
             trigrams = [_list_trigrams(words) for _, words in wordings]
             hashes = RMinHash.from_token_sets(trigrams, num_perm=self._num_perm, seed=self._seed)
@@ -160,7 +161,7 @@ class DuplicateFinder:
         index = self._index(rows)
         first: dict[bytes, int] = {}
         duplicates: dict[int, Duplicate] = {}
-        for place, row in enumerate(rows):
+        for place, row in enumerate(tracked(rows, "looking for duplicates")):
             if row.exact in first:
                 duplicates[place] = Duplicate(first[row.exact], exact=True)
                 continue
@@ -181,7 +182,7 @@ class DuplicateFinder:
         """
         index = self._index(others)
         found = {}
-        for place, row in enumerate(rows):
+        for place, row in enumerate(tracked(rows, "looking for known questions")):
             for other in sorted(index.query(row.sketch)):
                 if similarity(row, others[other]) >= self.threshold:
                     found[place] = other

@@ -24,6 +24,7 @@ from verl_medu1.data.schema import DEMONSTRATIONS, QUESTIONS, question_row
 from verl_medu1.data.screening import Contamination, drop_duplicates
 from verl_medu1.data.sources import Loaded, load_source
 from verl_medu1.data.storage import write_data_set
+from verl_medu1.data.tracking import tracked
 
 
 def _prompt_tokens(tokenizer: Any, messages: Sequence[dict[str, str]]) -> int:
@@ -36,7 +37,8 @@ def _load(name: str, where: Path | str, seed: int) -> Loaded:
     if not str(where).isdecimal():
         raise ValueError(f"--source {name} is {str(where)!r}; write {name}=N with a whole number of questions.")
     examples, explanations = [], {}
-    for worked in generate(int(str(where)), seed):
+    number = int(str(where))
+    for worked in tracked(generate(number, seed), "generating calculations", number):
         examples.append(worked.example)
         explanations[worked.example.row_id] = worked.explanation
     return Loaded(examples, {"licence": "Apache-2.0", "generated": len(examples)}, explanations)
@@ -60,20 +62,20 @@ def apply_overrides(examples: Sequence[Example], counts: Counts, overrides: Over
         if override is None:
             kept.append(example)
         elif override.corrected:
-            counts.corrected += 1
+            counts.corrected.append(f"{example.row_id}: {override.note}")
             # The published limits stand around the wrong gold answer.
             kept.append(
                 replace(example, gold=override.corrected, override=override.note, lower_limit=None, upper_limit=None)
             )
         else:
-            counts.excluded += 1
+            counts.excluded.append(f"{example.row_id}: {override.note}")
     return kept
 
 
 def _scorable(examples: Sequence[Example], counts: Counts) -> list[Example]:
     """The examples whose gold answer is right through its own scorer."""
     kept = []
-    for example in examples:
+    for example in tracked(examples, "scoring gold answers"):
         row = question_row(example, [], Budget(), "", 0)
         if reason := reward_score.check_gold(example.data_source, example.gold, row["extra_info"]):
             counts.unscorable.append(f"{example.row_id}: {reason}")
@@ -87,7 +89,8 @@ def _candidates(
     rules: Sequence[BudgetRule], rng: random.Random, tokenizer: Any, max_prompt_tokens: int | None,
 ) -> list[Candidate]:  # fmt: skip
     candidates = []
-    for example, sketch in zip(examples, sketched, strict=True):
+    both = zip(examples, sketched, strict=True)
+    for example, sketch in tracked(both, "writing prompts", len(examples)):
         budget = draw_budget(rules, rng)
         messages = prompts.messages(example, budget)
         if tokenizer is not None and max_prompt_tokens and _prompt_tokens(tokenizer, messages) > max_prompt_tokens:
