@@ -1,7 +1,7 @@
 """A batch stands in the order of its questions, whatever was finished first."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transfer_queue import KVBatchMeta
 
@@ -27,7 +27,6 @@ def test_order(keys: list[str], place: dict[str, int], order: list[int]) -> None
     assert by_question(keys, place) == order
 
 
-@settings(deadline=None)
 @given(st.permutations([f"{question}_{answer}_0" for question in "abc" for answer in range(4)]))
 def test_what_was_finished_first_does_not_matter(finished: list[str]) -> None:
     ordered = [finished[row] for row in by_question(finished, {"c": 0, "a": 1, "b": 2})]

@@ -5,7 +5,7 @@ from collections import Counter
 from itertools import islice
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torchdata.stateful_dataloader import StatefulDataLoader
 
@@ -15,7 +15,6 @@ from verl_medu1.mixture_sampler import MixtureSampler, Stage, batch_families, pl
 WEIGHTS = st.dictionaries(st.sampled_from("abcdef"), st.floats(0.01, 100), min_size=1)
 
 
-@settings(deadline=None)
 @given(WEIGHTS, st.integers(0, 20))
 def test_every_batch_has_every_family(weights: dict[str, float], more: int) -> None:
     size = len(weights) + more
@@ -23,7 +22,6 @@ def test_every_batch_has_every_family(weights: dict[str, float], more: int) -> N
         assert len(batch) == size and set(batch) == set(weights)
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from("abc"), st.floats(1, 3), min_size=1), st.integers(12, 30))
 def test_shares_are_kept_over_the_batches(weights: dict[str, float], size: int) -> None:
     """Where each family has at least one place by its weight."""

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from verl_medu1 import penalties
@@ -68,7 +68,6 @@ lengths_and_verdicts = st.lists(st.tuples(st.integers(0, 10**6), st.booleans()),
 
 
 @pytest.mark.parametrize("name", sorted(PENALTIES))
-@settings(deadline=None)  # a busy machine
 @given(rows=lengths_and_verdicts, budget=st.integers(1, 10**5), data=st.data())
 def test_values_are_finite_ordered_as_the_rows_and_never_favour_the_longer_of_two_over_budget(name, rows, budget, data):
     mode = data.draw(st.sampled_from(sorted(get_penalty(name).modes)))

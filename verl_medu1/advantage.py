@@ -26,7 +26,7 @@ def shape_advantages(
 
     Args:
         advantages: (B, T) advantages of the base estimator.
-        response_mask: (B, T), nonzero on the response's tokens.
+        response_mask: (B, T), 1 on the response's tokens and 0 elsewhere.
         group: (B,) integer label of the prompt that each response answers.
         correct: (B,) bool, whether the answer is right.
         length_score: (B,) in [-1, 1], higher is better.
@@ -71,9 +71,9 @@ def shape_advantages(
     delta = delta * over_group(largest_factor, falls, "amin", 1.0)
 
     shaped = advantages.clone()
+    # Rows that stay are not touched: adding zero would turn -0.0 into 0.0.
     for rows in delta.nonzero().flatten().split(_rows_of_a_block(advantages)):
-        moved = shaped[rows]
-        shaped[rows] = torch.where(response_mask[rows] != 0, moved + delta[rows].unsqueeze(1), moved)
+        shaped[rows] = torch.addcmul(shaped[rows], response_mask[rows].to(shaped.dtype), delta[rows].unsqueeze(1))
     return shaped
 
 
@@ -84,11 +84,13 @@ def _rows_of_a_block(advantages: torch.Tensor) -> int:
 def _extremes(advantages: torch.Tensor, response_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """(B,) lowest and (B,) highest advantage over a response's tokens; lowest > highest where it has none."""
     lowest, highest = advantages.new_empty(len(advantages)), advantages.new_empty(len(advantages))
-    limit = torch.finfo(advantages.dtype).max
+    # Beyond every advantage, and far enough from the largest number that a sum stays below it.
+    beyond = torch.finfo(advantages.dtype).max / 4
     step = _rows_of_a_block(advantages)
     for start in range(0, len(advantages), step):
         rows = slice(start, start + step)
-        outside = response_mask[rows] == 0
-        torch.amin(advantages[rows].masked_fill(outside, limit), dim=1, out=lowest[rows])
-        torch.amax(advantages[rows].masked_fill(outside, -limit), dim=1, out=highest[rows])
+        # Sums, because they are many times faster than torch's masked_fill and where on a CPU.
+        outside = (1 - response_mask[rows]).to(advantages.dtype)
+        torch.amin(torch.add(advantages[rows], outside, alpha=beyond), dim=1, out=lowest[rows])
+        torch.amax(torch.sub(advantages[rows], outside, alpha=beyond), dim=1, out=highest[rows])
     return lowest, highest

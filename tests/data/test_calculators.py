@@ -281,7 +281,7 @@ def values_of(draw_, name):
 
 
 @pytest.mark.parametrize("name", CALCULATORS)
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_a_second_implementation_agrees(name, data):
     values = data.draw(values_of(name))
@@ -291,7 +291,6 @@ def test_a_second_implementation_agrees(name, data):
     assert result == again or result == pytest.approx(again, rel=1e-9, abs=1e-9)
 
 
-@settings(deadline=None)
 @given(values=values_of("due_date"))
 def test_the_due_date_is_naegeles_but_for_the_length_of_months(values):
     (year, month, day), shift = _naegele(**values)
@@ -348,7 +347,7 @@ PHYSICS = {
 
 
 @pytest.mark.parametrize("name", PHYSICS)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_the_dimensions_of_a_formula_give_the_unit_of_its_result(name, data):
     values = data.draw(values_of(name))

@@ -105,7 +105,7 @@ def test_a_threshold_that_is_none_is_refused(threshold):
 WORDS = "fever cough pain rash sleep urine blood pulse liver lung".split()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     texts=st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=25), min_size=2, max_size=25),
     threshold=st.sampled_from([0.5, 0.8, 1.0]),

@@ -52,7 +52,7 @@ def test_parquet_gives_the_same_records(tmp_path):
     assert read_records(path) == [("row 0", ROWS[0]), ("row 1", ROWS[1])]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     rows=st.lists(
         st.fixed_dictionaries(

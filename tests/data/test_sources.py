@@ -249,7 +249,7 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(data=st.data(), name=st.sampled_from(sorted(READERS)))
 def test_whatever_a_record_holds_it_is_read_or_refused_in_one_sentence(tmp_path_factory, data, name):
     columns = data.draw(st.sampled_from(READERS[name].shapes)).columns

@@ -74,7 +74,7 @@ def check_shape(result: Score) -> None:
     info=INFO,
     scheme=st.sampled_from(["gated_binary", "gated_similarity", "release", "nope"]),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_no_input_raises_and_keys_never_vary(source: Any, response: Any, gold: Any, info: Any, scheme: str) -> None:
     result = compute_score(source, response, gold, info, scheme=scheme, num_tokens=7)
     check_shape(result)
@@ -105,7 +105,7 @@ def test_a_million_mutated_answers() -> None:
 @given(
     row=st.sampled_from(GOLD), answer=TEXT, left=st.text(" \n\t\u00a0", max_size=4), right=st.text(" \n\t", max_size=4)
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_padding_with_whitespace_changes_nothing(
     row: tuple[str, str, dict[str, Any]], answer: str, left: str, right: str
 ) -> None:
@@ -119,7 +119,7 @@ def test_padding_with_whitespace_changes_nothing(
 
 
 @given(source=st.sampled_from(known_sources()), gold=TEXT, answer=TEXT, info=INFO)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_answer_beats_the_gold_answer(source: str, gold: str, answer: str, info: Any) -> None:
     best = compute_score(source, wrap(gold.strip()), gold, info)
     assert compute_score(source, wrap(answer), gold, info)["acc"] <= best["acc"]
