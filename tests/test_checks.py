@@ -219,6 +219,14 @@ def test_a_file_without_our_columns(configure, tmp_path):
         check(configure(f"data.train_files={tmp_path}/text.parquet"))
 
 
+def test_a_mixture_of_a_column_that_is_not_there(configure, inputs, tmp_path):
+    table = pq.read_table(inputs / "data" / "train.parquet").drop_columns(["ability"])
+    pq.write_table(table, tmp_path / "plain.parquet")
+    check(configure(f"data.train_files={tmp_path}/plain.parquet"))
+    with pytest.raises(ValueError, match=r"mixture\.by is 'ability', and '.*plain\.parquet' has no such column"):
+        check(configure(f"data.train_files={tmp_path}/plain.parquet", "data.mixture.by=ability"))
+
+
 def test_an_unknown_source_lists_the_known_ones(configure, inputs, tmp_path):
     table = pq.read_table(inputs / "data" / "train.parquet")
     table = table.set_column(0, "data_source", pa.array(["mystery"] * table.num_rows))

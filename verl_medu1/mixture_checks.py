@@ -33,6 +33,9 @@ def mixture_violations(config: DictConfig, train_files: Sequence[str]) -> Iterat
         yield f"trainer.v1.trainer_mode is {mode!r}, which leaves data.mixture out; use {ours}."
     families: set[str] = set()
     for name in train_files:
+        if mixture.by not in pq.read_schema(Path(name).expanduser()).names:
+            yield f"data.mixture.by is {mixture.by!r}, and {name!r} has no such column; `medu1 prepare` writes it."
+            return
         families |= set(pq.read_table(Path(name).expanduser(), columns=[mixture.by])[mixture.by].to_pylist())
     known = ", ".join(sorted(families))
     weights = mixture.weights or {}
