@@ -139,7 +139,8 @@ def test_two_pipeline_stages_killed_continue_and_interrupted_leave_nothing_behin
     run_dir, log = tmp_path / "run", tmp_path / "log"
     megatron = "actor_rollout_ref.actor.megatron"
     layout = [f"{megatron}.tensor_model_parallel_size=1", f"{megatron}.pipeline_model_parallel_size=2"]
-    arguments = command(inputs, run_dir, *layout, COMPARED, "trainer.total_training_steps=50")
+    mixture = "data.mixture.by=ability"
+    arguments = command(inputs, run_dir, *layout, mixture, COMPARED, "trainer.total_training_steps=50")
 
     with log.open("w") as file:
         first = subprocess.Popen(arguments, stdout=file, stderr=file)
@@ -161,4 +162,8 @@ def test_two_pipeline_stages_killed_continue_and_interrupted_leave_nothing_behin
     # From the console: an interrupted run's TensorBoard file may lack its last steps.
     compared = [float(found) for found in re.findall(r"training/rollout_probs_diff_mean:(\S+)", log.read_text())]
     assert len(compared) >= 3 and max(compared) < MAX_PROBABILITY_DIFFERENCE
+    # Every family in every batch, before and after.
+    dumps = [file.read_text().splitlines() for file in (run_dir / "rollouts").glob("*.jsonl")]
+    assert len(dumps) > 3
+    assert all({json.loads(row)["data_source"] for row in rows} == set(SOURCES) for rows in dumps)
     assert processes_of(run_dir) == []
