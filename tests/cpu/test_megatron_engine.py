@@ -1,18 +1,16 @@
 """verl's Megatron engine on gloo against Hugging Face, and resumed against uninterrupted: real processes, two ranks."""
 
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from tests.cpu.megatron_worker import STEPS, batch
+from tests.cpu.megatron_worker import STEPS
+from tests.cpu.ranks import run_ranks
+from tests.cpu.small_engine import token_rows
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
-WORKER = Path(__file__).with_name("megatron_worker.py")
 
 
 @pytest.fixture(scope="module")
@@ -46,25 +44,7 @@ def model(tmp_path_factory) -> Path:
 def run(model: Path, out: Path, tp: int, pp: int, *options: str) -> list[dict]:
     """Train in tp * pp processes; one result per rank."""
     out.mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, WORKER, *map(str, (rank, tp * pp, port, model, tp, pp, out)), *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(tp * pp)
-    ]
-    try:
-        for process in ranks:
-            output, _ = process.communicate(timeout=200)
-            assert process.returncode == 0, output[-3000:]
-    finally:
-        for process in ranks:
-            process.kill()
+    run_ranks("tests.cpu.megatron_worker", tp * pp, model, tp, pp, out, *options)
     return [torch.load(out / f"rank{rank}.pt") for rank in range(tp * pp)]
 
 
@@ -75,7 +55,7 @@ def test_log_probs_and_resume(model, tmp_path, tp, pp):
 
     reference = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
     log_probs = next(result["log_probs"] for result in straight if "log_probs" in result)
-    for row, tokens in zip(log_probs, batch(0), strict=True):
+    for row, tokens in zip(log_probs, token_rows(0), strict=True):
         expected = torch.log_softmax(reference(tokens[None]).logits[0], -1)[:-1].gather(-1, tokens[1:, None])[:, 0]
         assert torch.allclose(row[: len(tokens) - 1], expected, atol=1e-5)
 

@@ -5,7 +5,7 @@ from typing import Any
 from mbridge.core.bridge import _MODEL_REGISTRY
 from megatron.core.models.gpt.gpt_layer_specs import get_gpt_decoder_block_spec
 
-MODEL_TYPES = ("qwen2", "llama")
+MODEL_TYPES = ("qwen2", "qwen3", "llama")
 
 # Fused kernels and device-side initialisation that exist only on CUDA.
 NO_CUDA_KERNELS = {
@@ -46,6 +46,17 @@ def _on_local_spec(base: Any) -> Any:
 
         def _get_hf_shared_weight_keys(self) -> list[str]:
             return ["model.embed_tokens.weight"] if getattr(self.hf_config, "tie_word_embeddings", False) else []
+
+        # LLaMABridge takes every rotary scaling for a linear one; Megatron's own is Llama 3's, with these numbers.
+        def _get_gptmodel_args(self) -> dict[str, Any]:
+            arguments = super()._get_gptmodel_args()
+            rope = getattr(self.hf_config, "rope_parameters", None) or {}
+            if rope.get("rope_type") == "llama3":
+                numbers = ("low_freq_factor", "high_freq_factor", "original_max_position_embeddings")
+                assert [rope[name] for name in numbers] == [1, 4, 8192], f"rotary scaling of another kind: {rope}"
+                arguments.pop("seq_len_interpolation_factor", None)
+                arguments.update(rope_scaling=True, rope_scaling_factor=rope["factor"])
+            return arguments
 
         def _get_transformer_layer_spec(self, vp_stage: int | None = None) -> Any:
             self.has_vp_stage = True

@@ -9,7 +9,7 @@ import torch
 
 from verl_medu1.cpu.megatron import bridge, layers
 from verl_medu1.cpu.megatron.cuda import cuda_is_cpu
-from verl_medu1.cpu.megatron.optimizer import prime_adam, restore_adam_steps
+from verl_medu1.cpu.megatron.optimizer import load_without_saved_steps, prime_adam, restore_adam_steps
 
 # The methods through which verl's workers drive an engine.
 ENGINE_CALLS = (
@@ -58,6 +58,7 @@ def register(module: ModuleType) -> None:
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             layers.install()
             bridge.install()
+            load_without_saved_steps()
             super().__init__(*args, **kwargs)
             from megatron.core.tensor_parallel import get_cuda_rng_tracker, model_parallel_cuda_manual_seed
 

@@ -1,13 +1,16 @@
 """Restoring torch's Adam from a distributed-optimizer checkpoint of megatron-core 0.16.1.
 
 Written for Apex and Transformer Engine, whose Adam keeps its step in the parameter group, that code fails with
-torch's Adam in two ways (megatron/core/optimizer/distrib_optimizer.py):
+torch's Adam in three ways (megatron/core/optimizer/distrib_optimizer.py):
 
 - line 651, state_dict(), asserts that Adam has stepped already, so that a fresh process cannot load;
 - line 821, load_state_dict(), takes the step of the fresh process instead of the saved one and hands all
-  parameters one shared step tensor, which torch's Adam then increments once per parameter.
+  parameters one shared step tensor, which torch's Adam then increments once per parameter;
+- line 940, _set_main_param_and_optimizer_states(), looks for a saved step of each parameter where a checkpoint can be
+  resharded, and there is none.
 """
 
+import functools
 from typing import Any
 
 import torch
@@ -36,3 +39,20 @@ def restore_adam_steps(optimizer: Any) -> None:
         for group in adam.param_groups:
             for parameter in group["params"]:
                 adam.state[parameter]["step"] = torch.tensor(float(group["step"]))
+
+
+def load_without_saved_steps() -> None:
+    """Let a parameter keep its step while its other states are loaded, once."""
+    from megatron.core.optimizer.distrib_optimizer import DistributedOptimizer
+
+    original = DistributedOptimizer._set_main_param_and_optimizer_states
+    if hasattr(original, "__wrapped__"):
+        return
+
+    @functools.wraps(original)
+    def set_states(self: Any, model_param: torch.nn.Parameter, tensors: dict[str, torch.Tensor]) -> None:
+        group, order = self.model_param_group_index_map[model_param]
+        state = self.optimizer.state[self.optimizer.param_groups[group]["params"][order]]
+        original(self, model_param, {"step": state["step"], **tensors})
+
+    DistributedOptimizer._set_main_param_and_optimizer_states = set_states

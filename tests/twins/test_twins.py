@@ -1,0 +1,73 @@
+"""Each recipe's twin through verl's Megatron engine on gloo, against Hugging Face and against another layout."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from tests.cpu.ranks import run_ranks
+from tests.cpu.small_engine import token_rows
+from tests.twins.twin import Twin, write_model
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+
+TWINS = [
+    Twin("qwen2", True, 8, False, tp=2, pp=1),
+    Twin("qwen2", False, 7, False, tp=2, pp=2),
+    Twin("llama", False, 4, True, tp=2, pp=2, vpp=2),
+    Twin("qwen3", False, 4, False, tp=2, pp=2, uneven=True),
+]
+
+
+def run(model: Path, engine: dict, out: Path, *options: str) -> list[dict]:
+    """One result per rank."""
+    out.mkdir()
+    world = engine.get("tensor_model_parallel_size", 1) * engine.get("pipeline_model_parallel_size", 1)
+    run_ranks("tests.twins.worker", world, model, json.dumps(engine), out, *options)
+    return [torch.load(out / f"rank{rank}.pt") for rank in range(world)]
+
+
+def reference(model: AutoModelForCausalLM, seed: int) -> list[torch.Tensor]:
+    """Hugging Face's log-probabilities of each token after the first."""
+    return [
+        torch.log_softmax(model(row[None]).logits[0], -1)[:-1].gather(-1, row[1:, None])[:, 0]
+        for row in token_rows(seed)
+    ]
+
+
+def largest_difference(rows: list[torch.Tensor], expected: list[torch.Tensor]) -> float:
+    return max(float((row[: len(right)] - right).abs().max()) for row, right in zip(rows, expected, strict=True))
+
+
+@pytest.mark.parametrize("twin", TWINS, ids=str)
+def test_a_twin_is_its_model(twin: Twin, tmp_path: Path) -> None:
+    folder, checkpoint = tmp_path / "model", str(tmp_path / "checkpoint")
+    write_model(twin, folder)
+    ranks = run(folder, twin.engine, tmp_path / "twin", "--save", checkpoint)
+
+    hugging_face = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    log_probs = next(rank["log_probs"] for rank in ranks if rank["log_probs"])
+    expected = reference(hugging_face, 0)
+    assert largest_difference(log_probs, expected) < 1e-5
+
+    (-torch.cat(expected)).mean().backward()
+    for name, parameter in hugging_face.named_parameters():
+        assert parameter.grad is not None
+        error = (ranks[0]["gradients"][name] - parameter.grad).norm() / parameter.grad.norm()
+        assert error < 1e-4, (name, float(error))
+
+    # What is exported is the model that was trained: by what it computes.
+    hugging_face.load_state_dict(ranks[0]["weights"], strict=not twin.tied)
+    after = next(rank["log_probs_after"] for rank in ranks if rank["log_probs_after"])
+    with torch.no_grad():
+        assert largest_difference(after, reference(hugging_face, 1)) < 1e-5
+
+    # From its checkpoint one rank goes on as the twin did.
+    single = {"dist_ckpt_optim_fully_reshardable": True}
+    [alone] = run(folder, single, tmp_path / "alone", "--load", checkpoint)
+    for when in ("weights", "weights_after"):
+        assert alone[when].keys() == ranks[0][when].keys()
+        for name, tensor in alone[when].items():
+            assert torch.allclose(tensor, ranks[0][when][name], atol=1e-6), (when, name)
