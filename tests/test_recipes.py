@@ -137,13 +137,18 @@ def test_the_name_agrees_with_the_configuration(composed, name):
     assert megatron.context_parallel_size == sizes["cp"]
 
 
-@pytest.mark.parametrize("precision", ["bf16", "fp8"])
-@pytest.mark.parametrize("name", GPU_RECIPES)
-def test_it_resolves_and_has_no_unknown_key(composed, name, precision):
-    if precision == "fp8" and not takes_fp8(name):
-        pytest.skip("no FP8 there")
-    config = composed(f"recipe={name}", *(["precision=fp8"] if precision == "fp8" else []))
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        *((f"recipe={name}",) for name in recipe_names()),
+        *((f"recipe={name}", "precision=fp8") for name in GPU_RECIPES if takes_fp8(name)),
+    ],
+    ids=" ".join,
+)
+def test_it_resolves_and_has_no_unknown_key(composed, overrides):
+    config = composed(*overrides)
     OmegaConf.to_container(config, resolve=True)
+    assert config.trainer.v1.trainer_mode == "medu1_sync"
     checks = (_key_violations, trainer_violations, penalty_violations, estimator_violations, scoring_violations)
     assert [violation for check in checks for violation in check(config)] == []
 
