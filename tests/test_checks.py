@@ -294,13 +294,3 @@ def test_each_supervised_recipe_composes_and_resolves(name):
         capture_output=True,
         timeout=100,
     )
-
-
-@pytest.mark.parametrize("name", recipe_names())
-def test_each_recipe_composes_and_resolves(configure, name):
-    from omegaconf import OmegaConf
-
-    register_recipes()
-    config = compose("medu1", overrides=[f"recipe={name}"])
-    OmegaConf.to_container(config, resolve=True)
-    assert config.trainer.v1.trainer_mode == "medu1_sync"
