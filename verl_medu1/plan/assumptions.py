@@ -17,6 +17,8 @@ class Assumptions:
     vllm_overhead_gib: float
     model_flops_utilization: float
     link_efficiency: float
+    micro_batch_seconds: float
+    context_parallel_tokens: int
 
     @property
     def reserve(self) -> int:

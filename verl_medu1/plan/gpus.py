@@ -1,5 +1,6 @@
 """What a GPU has, by the name that --gpu takes (gpus.yaml)."""
 
+import os
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -42,6 +43,17 @@ def known_gpus() -> dict[str, GPU]:
         name: GPU(name=name, **{**figures, "capability": tuple(figures["capability"])})
         for name, figures in listed.items()
     }
+
+
+def processor(workers: int) -> GPU:
+    """A worker's part of this machine's memory, for runs without a GPU; no speed is known of it.
+
+    Example:
+        >>> processor(2).memory_gib <= processor(1).memory_gib
+        True
+    """
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return GPU("worker of this machine", round(total / workers / GIB, 1), 0, None, 0, 0, 0, (0, 0), workers)
 
 
 def find_gpu(name: str) -> GPU:

@@ -97,7 +97,7 @@ def gather_bytes(model: Architecture, settings: Settings) -> float:
     return settings.bucket_mib * 2**20 + 2 * largest_tensor(model) * BYTES[settings.dtype]
 
 
-def ranks_of(model: Architecture, settings: Settings, rollout: Rollout, memory: int) -> list[RankMemory]:
+def ranks_of(model: Architecture, settings: Settings, rollout: Rollout) -> list[RankMemory]:
     """The memory of each pipeline stage's ranks, phase by phase.
 
     In training all of the trainer is on the GPU; offloading takes weights and gradients, or the optimizer, off it
@@ -108,15 +108,12 @@ def ranks_of(model: Architecture, settings: Settings, rollout: Rollout, memory: 
         model: dimensions.
         settings: a layout that layout.py has no objection to.
         rollout: vLLM's part on a GPU.
-        memory: bytes of a GPU.
     """
     stages = stage_layers(model.layers, settings.pp, settings.first_layers, settings.last_layers)
     parts = rank_parameters(model, settings.tp, stages)
     kept = peaks(model, settings, stages)
     return [
-        RankMemory(
-            stage, stages[stage], parts[stage], _phases(model, settings, rollout, memory, parts[stage], *kept[stage])
-        )
+        RankMemory(stage, stages[stage], parts[stage], _phases(model, settings, rollout, parts[stage], *kept[stage]))
         for stage in range(settings.pp)
     ]
 
@@ -125,7 +122,6 @@ def _phases(
     model: Architecture,
     settings: Settings,
     rollout: Rollout,
-    memory: int,
     parts: Parts,
     activations: float,
     logits: float,
@@ -136,8 +132,7 @@ def _phases(
     always = {"reserve": float(assumptions().reserve)}
     if reference and not settings.reference_offload:
         always["reference"] = reference
-    share = settings.utilization * memory
-    asleep = 0.0 if settings.free_cache else share
+    asleep = 0.0 if settings.free_cache else rollout.total
     resident = {
         "gradients": 0.0 if settings.param_offload else gradients,
         "optimizer": 0.0 if settings.optimizer_offload else optimizer,
@@ -165,13 +160,13 @@ def _phases(
             "weights": weights,
             **resident,
             "gathering": gather_bytes(model, settings),
-            "vLLM": rollout.weights if settings.free_cache else share,
+            "vLLM": rollout.weights if settings.free_cache else rollout.total,
             **always,
         },
         "generation": {
             "weights": 0.0 if settings.param_offload else weights,
             **resident,
-            "vLLM": share,
+            "vLLM": rollout.total,
             **always,
         },
     }

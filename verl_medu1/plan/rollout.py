@@ -10,6 +10,8 @@ from verl_medu1.plan.parameters import layer_linear, layer_small
 from verl_medu1.plan.settings import Settings
 
 VOCABULARY_MULTIPLE = 64  # vllm/model_executor/layers/vocab_parallel_embedding.py, DEFAULT_VOCAB_PADDING_SIZE
+# Of vLLM on the CPU: GiB of the cache, and what it takes where nothing is said (vllm/envs.py).
+CPU_CACHE, CPU_CACHE_GIB = "VLLM_CPU_KVCACHE_SPACE", 4
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Rollout:
         weights: bytes.
         work: bytes of vLLM's own activations, logits, graphs and buffers, at most.
         cache: bytes left for keys and values; negative where weights and work take more than the share.
+        total: bytes of all of it, awake.
         token: bytes of one token's keys and values.
         tokens: tokens that the cache of a replica holds.
         concurrency: answers of full length that a replica can run at once, at most max_num_seqs.
@@ -30,6 +33,7 @@ class Rollout:
     weights: float
     work: float
     cache: float
+    total: float
     token: float
     tokens: int
     concurrency: int
@@ -91,6 +95,8 @@ def work_bytes(model: Architecture, settings: Settings) -> float:
 def rollout_of(model: Architecture, settings: Settings, memory: int) -> Rollout:
     """What vLLM has on a GPU with so many bytes: gpu_memory_utilization of them, less weights and work, is the cache.
 
+    On the CPU the cache has a size of its own, VLLM_CPU_KVCACHE_SPACE.
+
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
         >>> found = rollout_of(find_architecture("Qwen2.5-7B-Instruct"), Settings(utilization=0.6), 80 * 2**30)
@@ -98,13 +104,17 @@ def rollout_of(model: Architecture, settings: Settings, memory: int) -> Rollout:
         (581364, 113)
     """
     weights, work, token = rollout_weights(model, settings), work_bytes(model, settings), token_bytes(model, settings)
-    cache = settings.utilization * memory - weights - work
+    total = settings.utilization * memory
+    if settings.device == "cpu":
+        total = weights + work + float(settings.environment.get(CPU_CACHE, CPU_CACHE_GIB)) * GIB
+    cache = total - weights - work
     tokens = max(0, int(cache / token))
     return Rollout(
         replicas=max(1, settings.gpus // settings.rollout_tp),
         weights=weights,
         work=work,
         cache=cache,
+        total=total,
         token=token,
         tokens=tokens,
         concurrency=min(settings.max_num_seqs, tokens // settings.longest),

@@ -1,8 +1,11 @@
 """The settings that memory and layout depend on, as one plain value; sentences name verl's keys for them."""
 
+import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
+
+import yaml
 
 ACTOR, ROLLOUT = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
 MEGATRON, TRANSFORMER = f"{ACTOR}.megatron", f"{ACTOR}.megatron.override_transformer_config"
@@ -159,3 +162,26 @@ def settings_of(config: Mapping[str, Any]) -> Settings:
     # Null where a default is a number or a text stands for that default; null is a value where None is the default.
     defaults = {name: getattr(Settings(), name) for name in found}
     return Settings(**{name: defaults[name] if value is None else value for name, value in found.items()})
+
+
+def settings_from_overrides(settings: Settings, overrides: Sequence[str]) -> Settings:
+    """Settings changed by key=value of the configuration, where there is no recipe to compose.
+
+    Raises:
+        ValueError: an override is no key=value, or its key is none that a plan looks at.
+
+    Example:
+        >>> settings_from_overrides(Settings(), ["data.max_response_length=8192"]).response
+        8192
+    """
+    names = {key: name for name, key in KEYS.items()}
+    changes: dict[str, Any] = {}
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise ValueError(f"{override!r} is no key=value.")
+        if key not in names:
+            near = difflib.get_close_matches(key, names, n=3, cutoff=0.0)
+            raise ValueError(f"{key} is no key that a plan looks at; near it are {', '.join(near)}.")
+        changes[names[key]] = yaml.safe_load(value)
+    return replace(settings, **changes)
