@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from verl_medu1.plan.settings import Settings, settings_of
 
@@ -28,11 +27,6 @@ def compose_recipe(overrides: Sequence[str]) -> tuple[Settings, str]:
             "verl is not installed, and a recipe stands on its configuration; install it, or give --model and --gpus."
         )
     folder = Path(found.submodule_search_locations[0]) / "trainer" / "config"
-    config = _compose([*overrides, f"hydra.searchpath=[file://{folder}]"])
-    return settings_of(config), str(config["actor_rollout_ref"]["model"]["path"])
-
-
-def _compose(overrides: list[str]) -> dict[str, Any]:
     from hydra import compose, initialize_config_module
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
@@ -45,8 +39,10 @@ def _compose(overrides: list[str]) -> dict[str, Any]:
     GlobalHydra.instance().clear()
     try:
         with initialize_config_module("verl_medu1.config", version_base="1.3"):
-            config = compose("medu1", overrides=overrides)
-        return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
+            config = compose("medu1", overrides=[*overrides, f"hydra.searchpath=[file://{folder}]"])
+        # Key by key: resolving all of it takes as long as composing it.
+        settings = settings_of(lambda key: OmegaConf.select(config, key))
+        return settings, str(OmegaConf.select(config, "actor_rollout_ref.model.path"))
     except (HydraException, OmegaConfBaseException) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise ValueError(f"the recipe can't be composed: {' '.join(lines)}") from None

@@ -1,7 +1,7 @@
 """The settings that memory and layout depend on, as one plain value; sentences name verl's keys for them."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -140,28 +140,18 @@ class Settings:
 KEYS: dict[str, str] = {found.name: found.metadata["key"] for found in fields(Settings)}
 
 
-def settings_of(config: Mapping[str, Any]) -> Settings:
-    """The settings in a composed, resolved configuration; without its Megatron keys, the model is not split.
+def settings_of(value_of: Callable[[str], Any]) -> Settings:
+    """The settings in a configuration; what it does not have keeps the default here.
 
     Args:
-        config: nested mappings, as `OmegaConf.to_container(config, resolve=True)` gives them.
+        value_of: a key's value; None where there is no such key, as `OmegaConf.select` does it.
 
     Example:
-        >>> settings_of({"trainer": {"nnodes": 2}, "actor_rollout_ref": {"actor": {"strategy": "fsdp2"}}}).nodes
+        >>> settings_of({"trainer.nnodes": 2}.get).nodes
         2
     """
-    missing = object()
-
-    def at(key: str) -> Any:
-        node: Any = config
-        for part in key.split("."):
-            node = node.get(part, missing) if isinstance(node, Mapping) else missing
-        return node
-
-    found = {name: value for name, key in KEYS.items() if (value := at(key)) is not missing}
-    # Null where a default is a number or a text stands for that default; null is a value where None is the default.
-    defaults = {name: getattr(Settings(), name) for name in found}
-    return Settings(**{name: defaults[name] if value is None else value for name, value in found.items()})
+    found = {name: value_of(key) for name, key in KEYS.items()}
+    return Settings(**{name: value for name, value in found.items() if value is not None})
 
 
 def settings_from_overrides(settings: Settings, overrides: Sequence[str]) -> Settings:
