@@ -1,7 +1,7 @@
 """`medu1 plan`: what a run needs of each GPU, and how to lay it out; no GPU, no torch."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -44,7 +44,7 @@ def plan(
     from verl_medu1.plan.verdict import plan_of, verdict_of
 
     architecture, card, settings = _inputs(overrides or [], model, gpu, gpus)
-    sizes = {"tp": tp, "pp": pp, "cp": cp, "rollout_tp": rollout_tp}
+    sizes: dict[str, Any] = {"tp": tp, "pp": pp, "cp": cp, "rollout_tp": rollout_tp}
     settings = replace(settings, **{name: size for name, size in sizes.items() if size is not None})
     console = Console(highlight=False, soft_wrap=True)
     # A table that a narrow terminal cuts off says nothing.
@@ -109,7 +109,7 @@ def _inputs(
     return architecture, card, settings
 
 
-def _nodes(gpus: int, node: int) -> dict[str, int]:
+def _nodes(gpus: int, node: int) -> dict[str, Any]:
     if gpus < 1 or (gpus > node and gpus % node):
         valid = f"a number up to {node}, or {max(1, gpus // node) * node} or {(max(0, gpus) // node + 1) * node}"
         raise ValueError(f"--gpus is {gpus}, which is no whole number of nodes of {node}; give {valid}.")

@@ -78,7 +78,9 @@ def _layouts(model: Architecture, settings: Settings) -> Iterator[Settings]:
     for tp in (size for size in tensor_sizes(model) if node % size == 0):
         for pp in (size for size in divisors(gpus // tp) if size <= model.layers):
             ends = _ends(model.layers, pp)
-            for cp in divisors(gpus // (tp * pp)) if ends else ():
+            if ends is None:
+                continue
+            for cp in divisors(gpus // (tp * pp)):
                 if cp == 1 or settings.longest // cp >= assumptions().context_parallel_tokens:
                     layout = replace(settings, tp=tp, pp=pp, cp=cp, first_layers=ends[0], last_layers=ends[1])
                     yield replace(layout, token_limit=_tokens(layout, 1))

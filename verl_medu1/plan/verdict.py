@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from verl_medu1.plan.architecture import Architecture
+from verl_medu1.plan.architecture import MODEL_TYPES, Architecture
 from verl_medu1.plan.communication import Communication, communication_of
 from verl_medu1.plan.gpus import GIB, GPU
 from verl_medu1.plan.layout import find_violations
@@ -60,7 +60,7 @@ def plan_of(model: Architecture, gpu: GPU, settings: Settings) -> Plan:
     """Memory, rollout and communication of a run.
 
     Raises:
-        ValueError: the layout is wrong; a sentence for each violation.
+        ValueError: the model type is none that is described here, or the layout is wrong; a sentence for each.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -69,6 +69,10 @@ def plan_of(model: Architecture, gpu: GPU, settings: Settings) -> Plan:
         >>> plan_of(find_architecture("Qwen2.5-7B-Instruct"), find_gpu("h100-80"), settings).problems
         []
     """
+    if model.model_type not in MODEL_TYPES:
+        raise ValueError(
+            f"model {model.name!r} has model_type {model.model_type!r}; planned are {', '.join(MODEL_TYPES)}."
+        )
     found = find_violations(settings, model, Machine(capability=gpu.capability))
     if found:
         raise ValueError("\nmedu1: ".join(violation.sentence for violation in found))
