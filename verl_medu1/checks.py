@@ -20,7 +20,7 @@ from verl_medu1.penalties import PENALTIES
 from verl_medu1.plan.architecture import Architecture, find_architecture
 from verl_medu1.plan.layout import find_violations
 from verl_medu1.plan.machine import this_machine
-from verl_medu1.plan.settings import settings_of
+from verl_medu1.plan.recipe import settings_in
 from verl_medu1.reward_checks import (
     estimator_violations,
     is_on,
@@ -183,8 +183,7 @@ def _layout_violations(config: DictConfig) -> Iterator[str]:
     # A model from the hub that is not listed has no dimensions here; _model_violations speaks of a missing folder.
     with suppress(ValueError):
         model = find_architecture(str(config.actor_rollout_ref.model.path))
-    settings = settings_of(lambda key: OmegaConf.select(config, key))
-    for violation in find_violations(settings, model, this_machine()):
+    for violation in find_violations(settings_in(config), model, this_machine()):
         yield violation.sentence
 
 

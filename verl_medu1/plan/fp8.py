@@ -99,7 +99,7 @@ def _fp8_violations(settings: Settings, model: Architecture | None, machine: Mac
     if str(value) != "1":
         variable = f"{KEYS['environment']}.{BLOCK_SCALES}"
         yield Violation(
-            variable, f'{variable} is {value!r} with {recipe_key}=blockwise; set it to "1" for all workers.'
+            KEYS["environment"], f'{variable} is {value!r} with {recipe_key}=blockwise; set it to "1" for all workers.'
         )
 
 

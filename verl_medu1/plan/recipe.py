@@ -3,8 +3,23 @@
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from verl_medu1.plan.settings import Settings, settings_of
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def settings_in(config: "DictConfig") -> Settings:
+    """The settings in a composed configuration, key by key: resolving all of it takes as long as composing it."""
+    from omegaconf import OmegaConf
+
+    def value_of(key: str) -> Any:
+        value = OmegaConf.select(config, key)
+        return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+    return settings_of(value_of)
 
 
 def compose_recipe(overrides: Sequence[str]) -> tuple[Settings, str]:
@@ -40,9 +55,7 @@ def compose_recipe(overrides: Sequence[str]) -> tuple[Settings, str]:
     try:
         with initialize_config_module("verl_medu1.config", version_base="1.3"):
             config = compose("medu1", overrides=[*overrides, f"hydra.searchpath=[file://{folder}]"])
-        # Key by key: resolving all of it takes as long as composing it.
-        settings = settings_of(lambda key: OmegaConf.select(config, key))
-        return settings, str(OmegaConf.select(config, "actor_rollout_ref.model.path"))
+        return settings_in(config), str(OmegaConf.select(config, "actor_rollout_ref.model.path"))
     except (HydraException, OmegaConfBaseException) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise ValueError(f"the recipe can't be composed: {' '.join(lines)}") from None

@@ -148,7 +148,7 @@ def verdict_of(plan: Plan) -> Verdict:
         >>> from verl_medu1.plan.architecture import find_architecture
         >>> from verl_medu1.plan.gpus import find_gpu
         >>> model, gpu = find_architecture("Qwen2.5-7B-Instruct"), find_gpu("h100-80")
-        >>> verdict_of(plan_of(model, gpu, Settings(tp=2, pp=2, utilization=0.6))).word
+        >>> verdict_of(plan_of(model, gpu, Settings(tp=2, token_limit=32768))).word
         'fits with these changes'
     """
     if not plan.problems:
