@@ -19,25 +19,30 @@ SEVEN = find_architecture("Qwen2.5-7B-Instruct")  # h 3584, 28 heads of 128, 4 g
 EIGHT = find_architecture("Qwen3-8B")  # h 4096, 32 heads of 128, 8 groups, f 12288, query-key norms
 SEVENTY = find_architecture("Qwen2.5-72B-Instruct")
 H100 = find_gpu("h100-80")
+SELECTIVE = {"recompute": "selective"}
+FUSED = {"activation_fusion": True, "rope_fusion": True}
 FULL = {"recompute": "full", "recompute_method": "uniform", "recompute_layers": 1}
 
 
 @pytest.mark.parametrize(
     ("model", "settings", "expected"),
     [
-        # Norms' inputs and outputs 4 h x 2, q and kv (28 + 8) x 128 x 2, output 28 x 128 x 2, sums 28 x 4, MLP 6 f.
-        (SEVEN, {}, 28_672 + 9_216 + 7_168 + 112 + 113_664),
-        (SEVEN, {"tp": 4}, (28_672 + 9_216 + 7_168 + 112 + 113_664) / 4),
-        # Query and key are kept once more, before their norms: (32 + 8) x 128 x 2.
-        (EIGHT, {}, 32_768 + 12_288 + 10_240 + 8_192 + 128 + 73_728),
-        # More ranks than groups: each still has a group, so 7 + 2 heads of 128 instead of 7 + 1.
-        (replace(SEVEN, groups=2), {"tp": 4}, 7_168 + (7 + 2) * 256 + 7 * 256 + 28 + 28_416),
-        (SEVEN, {"recompute": "selective", "recompute_modules": ["core_attn"]}, 28_672 + 9_216 + 7_168 + 113_664),
-        (SEVEN, {"recompute": "selective", "recompute_modules": ["layernorm"]}, 14_336 + 9_216 + 7_168 + 112 + 113_664),
-        (SEVEN, {"recompute": "selective", "recompute_modules": ["mlp"]}, 28_672 + 9_216 + 7_168 + 112),
-        (SEVEN, {"recompute": "selective", "recompute_modules": ["layernorm", "mlp"]}, 21_504 + 9_216 + 7_168 + 112),
+        # Norms' inputs and outputs 4 h x 2; qkv (28 + 8) x 128 x 2; query and key (28 + 4) x 128 x 2;
+        # output 28 x 128 x 2; sums 28 x 4; MLP 3 f x 2.
+        (SEVEN, FUSED, 28_672 + 9_216 + 8_192 + 7_168 + 112 + 113_664),
+        (SEVEN, {**FUSED, "tp": 4}, (28_672 + 9_216 + 8_192 + 7_168 + 112 + 113_664) / 4),
+        # Sines and cosines 4 x 128 x 2, MLP 5 f x 2.
+        (SEVEN, {}, 28_672 + 9_216 + 8_192 + 1_024 + 7_168 + 112 + 189_440),
+        # The query is kept once more, before its norm: 32 x 128 x 2.
+        (EIGHT, FUSED, 32_768 + 12_288 + 10_240 + 8_192 + 8_192 + 128 + 73_728),
+        # More ranks than groups: each still has a group.
+        (replace(SEVEN, groups=2), {**FUSED, "tp": 4}, 7_168 + (14 + 3 + 7) * 256 + 28 + 28_416),
+        (SEVEN, {**FUSED, **SELECTIVE, "recompute_modules": ["core_attn"]}, 28_672 + 9_216 + 8_192 + 7_168 + 113_664),
+        (SEVEN, {**FUSED, **SELECTIVE, "recompute_modules": ["layernorm"]}, 14_336 + 24_576 + 112 + 113_664),
+        (SEVEN, {**FUSED, **SELECTIVE, "recompute_modules": ["mlp"]}, 28_672 + 24_576 + 112),
+        (SEVEN, {**FUSED, **SELECTIVE, "recompute_modules": ["layernorm", "mlp"]}, 21_504 + 24_576 + 112),
         # One byte for the matrices' inputs: norms' outputs, SwiGLU's, and attention's once more.
-        (SEVEN, {"fp8": "hybrid"}, 14_336 + 7_168 + 9_216 + 7_168 + 3_584 + 112 + 94_720),
+        (SEVEN, {**FUSED, "fp8": "hybrid"}, 14_336 + 7_168 + 24_576 + 3_584 + 112 + 94_720),
     ],
 )
 def test_bytes_of_a_layer(model, settings, expected):

@@ -72,7 +72,8 @@ def test_layers_that_do_not_divide(split):
         stage_layers(*split)
 
 
-def test_ranks_have_as_many_parameters_as_those_of_megatron_core():
+@pytest.fixture(scope="module")
+def both_ways() -> dict:
     done = subprocess.run(
         [sys.executable, ROOT / "benchmarks" / "planner.py", "--json"],
         capture_output=True,
@@ -80,10 +81,19 @@ def test_ranks_have_as_many_parameters_as_those_of_megatron_core():
         timeout=115,
         check=True,
     )
-    rows = json.loads(done.stdout.strip().splitlines()[-1])
-    assert len(rows) >= 15
-    for topology, predicted, measured in rows:
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def test_ranks_have_as_many_parameters_as_those_of_megatron_core(both_ways):
+    assert len(both_ways["parameters"]) >= 15
+    for topology, predicted, measured in both_ways["parameters"]:
         assert predicted == measured, topology
+
+
+def test_layers_keep_as_many_bytes_as_those_of_megatron_core(both_ways):
+    assert len(both_ways["kept"]) == 6
+    for name, is_fused, predicted, measured in both_ways["kept"]:
+        assert predicted == measured, (name, is_fused)
 
 
 def test_a_folder_is_read_and_a_name_is_looked_up(tmp_path):

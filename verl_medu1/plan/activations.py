@@ -33,17 +33,21 @@ def layer_bytes(model: Architecture, settings: Settings) -> float:
     |---|---|
     | inputs of both norms | 2 h / t |
     | outputs of both norms, inputs of qkv and fc1 | 2 h / t |
-    | query, key, value (again before their norms, where there are) | (q + 2 g) d / t |
+    | qkv's output, of which attention keeps the values | (q + 2 g) d / t |
+    | query and key with their positions, and the angles' sines and cosines unless fused | (q + g) d / t + 4 d |
+    | query before its norm, where it has one | q d / t |
     | attention's output, input of the projection | q d / t |
     | fc1's output, and SwiGLU's, input of fc2 | 3 f / t |
+    | what SwiGLU makes on its way, unless fused | 2 f / t |
 
     With FP8 the inputs of the four matrices take one byte. Selective recomputation leaves out attention's sums
-    (core_attn), the norms' outputs (layernorm), what fc1 and SwiGLU give (mlp). Derived; see the module.
+    (core_attn), the norms' outputs (layernorm), what fc1 and SwiGLU give (mlp). Derived, and equal to the byte to what
+    megatron-core's layers keep on the CPU but for what torch's RMSNorm adds there (benchmarks/planner.py).
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
         >>> layer_bytes(find_architecture("Qwen2.5-7B-Instruct"), Settings(tp=2))
-        79416.0
+        122424.0
     """
     tp, width = settings.tp, 4 if settings.dtype == "float32" else 2
     to_matrix = 1 if settings.fp8 else width
@@ -55,16 +59,18 @@ def layer_bytes(model: Architecture, settings: Settings) -> float:
         kept += model.hidden / tp * to_matrix  # of the norm before attention
     if "layernorm" not in modules or "mlp" in modules:
         kept += model.hidden / tp * (width if "mlp" in modules else to_matrix)  # of the norm before the MLP
-    kept += (queries + 2 * pair) * width
+    kept += (2 * queries + 3 * pair) * width
+    if not settings.rope_fusion:
+        kept += 4 * model.head_dim * width
     if model.qk_norm:
-        kept += (queries + pair) * width
+        kept += queries * width
     kept += queries * width
     if settings.fp8:
         kept += queries * to_matrix  # attention's output again, quantised for the projection
     if "core_attn" not in modules:
         kept += model.heads / tp * LOG_SUM_EXP
     if "mlp" not in modules:
-        kept += model.ffn / tp * (2 * width + to_matrix)
+        kept += model.ffn / tp * ((2 if settings.activation_fusion else 4) * width + to_matrix)
     return kept
 
 
@@ -80,7 +86,7 @@ def stage_bytes(model: Architecture, settings: Settings, layers: int) -> tuple[f
         >>> model = find_architecture("Qwen2.5-7B-Instruct")
         >>> settings = Settings(tp=2, recompute="full", recompute_method="uniform", recompute_layers=1)
         >>> stage_bytes(model, settings, 28)
-        (100352.0, 79416.0)
+        (100352.0, 122424.0)
     """
     whole = layer_bytes(model, settings)
     if settings.recompute != "full":
@@ -141,7 +147,7 @@ def peaks(model: Architecture, settings: Settings, stages: Sequence[int]) -> lis
         >>> from verl_medu1.plan.architecture import find_architecture
         >>> model = find_architecture("Qwen2.5-7B-Instruct")
         >>> [round(kept / 2**30, 1) for kept, _ in peaks(model, Settings(tp=2, pp=2, token_limit=8192), [14, 14])]
-        [17.0, 8.5]
+        [26.2, 13.1]
     """
     tokens, width = settings.micro_batch_tokens, 4 if settings.dtype == "float32" else 2
     samples = max(1, settings.mini_batch * settings.n // settings.dp)

@@ -34,12 +34,15 @@ def write_plot(plan: Plan, file: Path) -> None:
         raise ValueError(f"--plot is {str(file)!r}; end it in {' or '.join(FORMATS)}.")
     from matplotlib.figure import Figure  # takes a second, and few ask for a picture
 
-    figure = Figure(figsize=(3 + 0.25 * 4 * len(plan.ranks), 4.2), layout="constrained")
+    figure = Figure(figsize=(max(8.0, 3 + len(plan.ranks)), 4.2), layout="constrained")
+    shown = {part for rank in plan.ranks for phase in rank.phases.values() for part, size in phase.items() if size}
     panels = figure.subplots(1, len(PHASES), sharey=True)
     stages = [str(rank.stage) for rank in plan.ranks]
     for panel, phase in zip(panels, PHASES, strict=True):
         bottom = [0.0] * len(stages)
         for part, colour in PARTS.items():
+            if part not in shown:
+                continue
             heights = [rank.phases[phase].get(part, 0.0) / GIB for rank in plan.ranks]
             panel.bar(stages, heights, bottom=bottom, color=colour, label=part)
             bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
@@ -50,7 +53,7 @@ def write_plot(plan: Plan, file: Path) -> None:
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("GiB of a rank", fontsize=8)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(shown), fontsize=8, frameon=False)
     settings = plan.settings
     figure.suptitle(
         f"{plan.model.name}, TP {settings.tp} PP {settings.pp} CP {settings.cp} DP {settings.dp}; the line is a "

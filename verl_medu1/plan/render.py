@@ -14,7 +14,7 @@ from verl_medu1.plan.settings import KEYS, Settings
 from verl_medu1.plan.verdict import Plan, Verdict, peak_share
 
 # Keys that verl's configuration does not list, and that Hydra takes with ++ only on a command line.
-NOT_IN_VERL = ("first_layers", "last_layers")
+NOT_IN_VERL = ("first_layers", "last_layers", "activation_fusion")
 LAYOUT = ("nodes", "gpus_per_node", "tp", "pp", "cp", "vpp", "first_layers", "last_layers", "rollout_tp")
 
 
@@ -80,17 +80,23 @@ def overrides_of(settings: Settings) -> list[str]:
         'trainer.nnodes=1'
     """
     names = [*LAYOUT, "token_limit", "dynamic", "param_offload", "optimizer_offload", "free_cache", "utilization"]
-    names += ["recompute"]
+    names += ["activation_fusion", "recompute"]
     if settings.recompute == "full":
         names += ["recompute_method", "recompute_layers"]
     if settings.recompute == "selective":
         names += ["recompute_modules"]
     unset = [name for name in NOT_IN_VERL if getattr(settings, name) is None]
-    return [
-        f"{'++' if name in NOT_IN_VERL else ''}{KEYS[name]}={_override(getattr(settings, name))}"
-        for name in names
-        if name not in unset
-    ]
+    return [override_of(KEYS[name], getattr(settings, name)) for name in names if name not in unset]
+
+
+def override_of(key: str, value: Any) -> str:
+    """A setting as Hydra takes it on the command line.
+
+    Example:
+        >>> override_of("trainer.nnodes", 2), override_of(KEYS["first_layers"], 6).startswith("++")
+        ('trainer.nnodes=2', True)
+    """
+    return f"{'++' if key in {KEYS[name] for name in NOT_IN_VERL} else ''}{key}={_override(value)}"
 
 
 def _override(value: Any) -> str:
@@ -163,7 +169,7 @@ def print_verdict(plan: Plan, verdict: Verdict, console: Console) -> None:
         return
     console.print(f"Verdict: {verdict.word}; then {peak}:")
     for key, value in verdict.changes.items():
-        console.print(f"  {key}={_override(value)}")
+        console.print(f"  {override_of(key, value)}")
 
 
 def print_search(candidates: Sequence[Candidate], console: Console) -> None:

@@ -60,7 +60,15 @@ def search(model: Architecture, gpu: GPU, settings: Settings, count: int = 5) ->
         8
     """
     machine = Machine(capability=gpu.capability)
-    colocated = replace(settings, param_offload=True, optimizer_offload=True, free_cache=True, dynamic=True, vpp=None)
+    colocated = replace(
+        settings,
+        param_offload=True,
+        optimizer_offload=True,
+        free_cache=True,
+        activation_fusion=True,
+        dynamic=True,
+        vpp=None,
+    )
     found = []
     for layout in _layouts(model, replace(colocated, rollout_tp=1)):
         if find_violations(layout, model, machine):

@@ -63,6 +63,9 @@ class Settings:
     recompute_method: str | None = _at(f"{TRANSFORMER}.recompute_method", None)
     recompute_layers: int | None = _at(f"{TRANSFORMER}.recompute_num_layers", None)
     recompute_modules: Sequence[str] = _at(f"{TRANSFORMER}.recompute_modules", ("core_attn",))
+    # megatron-core's own defaults, which mbridge leaves.
+    activation_fusion: bool = _at(f"{TRANSFORMER}.bias_activation_fusion", False)
+    rope_fusion: bool = _at(f"{TRANSFORMER}.apply_rope_fusion", False)
     fused_logits: bool = _at("actor_rollout_ref.model.use_fused_kernels", False)
     entropy: bool = _at(f"{ACTOR}.calculate_entropy", False)
     entropy_coefficient: float = _at(f"{ACTOR}.entropy_coeff", 0.0)

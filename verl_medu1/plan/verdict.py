@@ -124,7 +124,9 @@ def _steps(plan: Plan) -> Iterator[dict[str, object]]:
         yield {"param_offload": True}
     if not settings.optimizer_offload:
         yield {"optimizer_offload": True}
-    if settings.pp == 1 and settings.dp * settings.cp > 1 and not settings.distributed_optimizer:
+    if not settings.activation_fusion and settings.recompute is None and settings.device != "cpu":
+        yield {"activation_fusion": True}
+    if settings.dp * settings.cp > 1 and not settings.distributed_optimizer:
         yield {"distributed_optimizer": True}
     if settings.dynamic:
         least = -(-settings.longest // settings.sequence_parts)
@@ -140,7 +142,7 @@ def _steps(plan: Plan) -> Iterator[dict[str, object]]:
 def verdict_of(plan: Plan) -> Verdict:
     """Whether a run fits, and what else would make it.
 
-    Changes are added one after another until it fits: offload, smaller micro-batches, full recomputation, the
+    Changes are added one after another until it fits: offload, fused SwiGLU, smaller micro-batches, full recomputation, the
     precision-aware optimizer; then vLLM's share is set to what generation leaves it. What was not needed is taken back.
     The layout itself stays: `--search` proposes others.
 
