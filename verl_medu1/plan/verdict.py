@@ -142,9 +142,9 @@ def _steps(plan: Plan) -> Iterator[dict[str, object]]:
 def verdict_of(plan: Plan) -> Verdict:
     """Whether a run fits, and what else would make it.
 
-    Changes are added one after another until it fits: offload, fused SwiGLU, smaller micro-batches, full recomputation, the
-    precision-aware optimizer; then vLLM's share is set to what generation leaves it. What was not needed is taken back.
-    The layout itself stays: `--search` proposes others.
+    Changes are added one after another until it fits: offload, fused SwiGLU, smaller micro-batches, full recomputation,
+    the precision-aware optimizer; then vLLM's share is set to what generation leaves it. What was not needed is taken
+    back. The layout itself stays: `--search` proposes others.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
