@@ -43,11 +43,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Attributes:
-    word: "fits", "fits with these changes" or "does not fit".
-    changes: key -> value, those that make it fit.
-    changed: the plan with the changes; None without.
-    problems: what does not fit as it is.
+    """Whether a run fits.
+
+    Attributes:
+        word: "fits", "fits with these changes" or "does not fit".
+        changes: key -> value, those that make it fit.
+        changed: the plan with the changes; None without.
+        problems: what does not fit as it is.
     """
 
     word: str
