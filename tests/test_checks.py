@@ -101,9 +101,19 @@ MEGATRON = "actor_rollout_ref.actor.megatron"
         ),
         (
             [f"{MEGATRON}.pipeline_model_parallel_size=3", "trainer.n_gpus_per_node=6"],
-            r"2 layers; choose one of \[1, 2\]",
+            r"2 layers; choose one of 1, 2, or set .*first_pipeline_stage",
         ),
         ([f"{MEGATRON}.tensor_model_parallel_size=4"], "does not divide the 2 workers"),
+        (["actor_rollout_ref.actor.ppo_mini_batch_size=24"], r"is 24, more than data\.train_batch_size"),
+        (
+            ["actor_rollout_ref.actor.ppo_max_token_len_per_gpu=200"],
+            r"is 200, less than .*\(256\); raise it to at least",
+        ),
+        ([f"+{MEGATRON}.override_transformer_config.fp8=hybrid"], r"fp8 is 'hybrid', and trainer\.device is 'cpu'"),
+        (
+            [f"+{MEGATRON}.override_transformer_config.fp8=hybrid", "trainer.device=cuda"],
+            r"Transformer Engine can't be imported here, without which Megatron trains .* and says nothing",
+        ),
         (["actor_rollout_ref.rollout.tensor_model_parallel_size=2"], "is 'uni', one process, with 2 .* set it to mp"),
         (["data.max_response_length=4000"], "more than the model's 512 positions"),
         (["data.train_batch_size=100"], "the training files have 64 rows"),

@@ -1,11 +1,11 @@
 """What a training run needs, checked before anything heavy starts; each violation is one sentence."""
 
 import difflib
-import json
 import os
 import shutil
 import socket
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,10 @@ from omegaconf import DictConfig, OmegaConf
 from verl_medu1.length import COUNTED, what_is_counted
 from verl_medu1.mixture_checks import mixture_violations
 from verl_medu1.penalties import PENALTIES
+from verl_medu1.plan.architecture import Architecture, find_architecture
+from verl_medu1.plan.layout import find_violations
+from verl_medu1.plan.machine import this_machine
+from verl_medu1.plan.recipe import settings_in
 from verl_medu1.reward_checks import (
     estimator_violations,
     is_on,
@@ -145,21 +149,10 @@ def _data_violations(config: DictConfig) -> Iterator[str]:
         )
 
 
-def _divides(key: str, size: int, name: str, number: int) -> Iterator[str]:
-    if number % size:
-        nearest = [n for n in range(1, number + 1) if number % n == 0]
-        yield f"{key} is {size}, which does not divide the model's {number} {name}; choose one of {nearest}."
-
-
-def _model_config(name: str) -> dict[str, Any] | None:
-    file = Path(name).expanduser() / "config.json"
-    return json.loads(file.read_text()) if file.is_file() else None
-
-
 def _model_violations(config: DictConfig, node: str = "actor_rollout_ref.model") -> Iterator[str]:
     name = str(OmegaConf.select(config, node).path)
     is_local = name.startswith((".", "/", "~")) or name.count("/") != 1 or Path(name).exists()
-    if is_local and _model_config(name) is None:
+    if is_local and not (Path(name).expanduser() / "config.json").is_file():
         yield (
             f"{node}.path is {name!r}, and there is no model directory with a config.json; "
             "`medu1 model` makes small ones, or give a Hugging Face name."
@@ -185,58 +178,13 @@ def check_sft(config: DictConfig) -> None:
 
 
 def _layout_violations(config: DictConfig) -> Iterator[str]:
-    workers = config.trainer.nnodes * config.trainer.n_gpus_per_node
-    rollout_tp = config.actor_rollout_ref.rollout.tensor_model_parallel_size
-    model_parallel, tp, pp = 1, 1, 1
-    actor = config.actor_rollout_ref.actor
-    prefix = "actor_rollout_ref.actor.megatron"
-    if actor.strategy == "megatron":
-        tp, pp = actor.megatron.tensor_model_parallel_size, actor.megatron.pipeline_model_parallel_size
-        model_parallel = tp * pp * actor.megatron.context_parallel_size
-        if workers % model_parallel:
-            yield (
-                f"{prefix}: tensor x pipeline x context parallel size is {model_parallel}, which does not divide the "
-                f"{workers} workers of trainer.nnodes x trainer.n_gpus_per_node."
-            )
-    if workers % rollout_tp:
-        yield (
-            f"actor_rollout_ref.rollout.tensor_model_parallel_size is {rollout_tp}, which does not divide the "
-            f"{workers} workers of trainer.nnodes x trainer.n_gpus_per_node."
-        )
-    executor = "actor_rollout_ref.rollout.engine_kwargs.vllm.distributed_executor_backend"
-    if rollout_tp > 1 and OmegaConf.select(config, executor) == "uni":
-        yield f"{executor} is 'uni', one process, with {rollout_tp} tensor-parallel workers; set it to mp."
-    mini_batch = actor.ppo_mini_batch_size * config.actor_rollout_ref.rollout.n
-    data_parallel = max(1, workers // model_parallel)
-    if mini_batch % data_parallel:
-        yield (
-            f"actor_rollout_ref.actor.ppo_mini_batch_size x rollout.n is {mini_batch}, which the {data_parallel} "
-            "data-parallel ranks do not divide."
-        )
-    if actor.ppo_mini_batch_size > config.data.train_batch_size:
-        yield (
-            f"actor_rollout_ref.actor.ppo_mini_batch_size is {actor.ppo_mini_batch_size}, more than "
-            f"data.train_batch_size ({config.data.train_batch_size})."
-        )
-    model = _model_config(str(config.actor_rollout_ref.model.path))
-    if model is None:
-        return
-    heads = model["num_attention_heads"]
-    groups = model.get("num_key_value_heads", heads)
-    yield from _divides(f"{prefix}.tensor_model_parallel_size", tp, "attention heads", heads)
-    if heads % tp == 0 and groups % tp and tp % groups:
-        yield (
-            f"{prefix}.tensor_model_parallel_size is {tp}, neither a divisor nor a multiple of the model's {groups} "
-            "key-value heads."
-        )
-    yield from _divides(f"{prefix}.pipeline_model_parallel_size", pp, "layers", model["num_hidden_layers"])
-    yield from _divides("actor_rollout_ref.rollout.tensor_model_parallel_size", rollout_tp, "attention heads", heads)
-    longest = config.data.max_prompt_length + config.data.max_response_length
-    if longest > model["max_position_embeddings"]:
-        yield (
-            f"data.max_prompt_length + data.max_response_length is {longest}, more than the model's "
-            f"{model['max_position_embeddings']} positions."
-        )
+    """The layout against model and machine (verl_medu1/plan/layout.py)."""
+    model: Architecture | None = None
+    # A model from the hub that is not listed has no dimensions here; _model_violations speaks of a missing folder.
+    with suppress(ValueError):
+        model = find_architecture(str(config.actor_rollout_ref.model.path))
+    for violation in find_violations(settings_in(config), model, this_machine()):
+        yield violation.sentence
 
 
 def _seed_violations(config: DictConfig) -> Iterator[str]:

@@ -1,0 +1,199 @@
+"""Predicted beside measured: parameters of each rank, and what a layer keeps for backward (docs/plan.md).
+
+The models are real GPTModels, made by mbridge on the layer specification of the CPU path, on torch's meta device and
+with a process group that talks to nobody: any topology in one process, without memory.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Annotated, Any
+
+import typer
+
+from verl_medu1.plan.activations import layer_bytes
+from verl_medu1.plan.architecture import Architecture, find_architecture
+from verl_medu1.plan.parameters import rank_parameters, stage_layers
+from verl_medu1.plan.settings import Settings
+
+# Model, TP, PP, VPP, layers of the first and of the last stage.
+Topology = tuple[str, int, int, int | None, int | None, int | None]
+TOPOLOGIES: list[Topology] = [
+    ("Qwen2.5-3B-Instruct", 1, 1, None, None, None),
+    ("Qwen2.5-3B-Instruct", 2, 1, None, None, None),
+    ("Qwen2.5-3B-Instruct", 2, 2, None, None, None),
+    ("Qwen2.5-3B-Instruct", 4, 1, None, None, None),
+    ("Qwen2.5-7B-Instruct", 4, 1, None, None, None),
+    ("Qwen2.5-7B-Instruct", 2, 2, 7, None, None),
+    ("Qwen2.5-7B-Instruct", 1, 4, None, 6, 6),
+    ("Qwen2.5-14B-Instruct", 4, 2, None, None, None),
+    ("Qwen2.5-32B-Instruct", 8, 2, 4, None, None),
+    ("Qwen2.5-72B-Instruct", 8, 4, None, 19, 19),
+    ("Llama-3.1-8B-Instruct", 2, 2, None, None, None),
+    ("Llama-3.1-8B-Instruct", 8, 1, None, None, None),
+    ("Llama-3.1-70B-Instruct", 8, 4, None, None, 17),
+    ("Qwen3-8B", 4, 2, None, None, None),
+    ("Qwen3-32B", 8, 4, 2, None, None),
+]
+LAYERS = ("Qwen2.5-7B-Instruct", "Llama-3.1-8B-Instruct", "Qwen3-8B")
+TOKENS = 256
+PORTLESS = "fake"  # torch's process group for tests, of any size, in one process
+
+
+def predicted(topology: Topology) -> list[int]:
+    """Parameters of a rank of each stage, by the planner."""
+    name, tp, pp, _, first, last = topology
+    model = find_architecture(name)
+    return [part.total for part in rank_parameters(model, tp, stage_layers(model.layers, pp, first, last))]
+
+
+def _hf_config(model: Architecture) -> Any:
+    from transformers import AutoConfig
+
+    return AutoConfig.for_model(
+        model.model_type,
+        hidden_size=model.hidden,
+        num_hidden_layers=model.layers,
+        num_attention_heads=model.heads,
+        num_key_value_heads=model.groups,
+        head_dim=model.head_dim,
+        intermediate_size=model.ffn,
+        vocab_size=model.vocabulary,
+        max_position_embeddings=model.positions,
+        tie_word_embeddings=model.tied,
+        attention_dropout=0.0,
+    )
+
+
+def _stage(topology: Topology, stage: int) -> int:
+    """Parameters of the first tensor-parallel rank of a stage, counted in its models."""
+    import torch
+    from mbridge.core.bridge import _MODEL_REGISTRY
+    from megatron.core import parallel_state
+    from torch.testing._internal.distributed.fake_pg import FakeStore
+
+    name, tp, pp, vpp, first, last = topology
+    torch.distributed.init_process_group(PORTLESS, store=FakeStore(), rank=stage * tp, world_size=tp * pp)
+    # Groups on gloo would wait for the other ranks.
+    parallel_state.initialize_model_parallel(
+        tp, pp, virtual_pipeline_model_parallel_size=vpp, create_gloo_process_groups=False
+    )
+    try:
+        model = find_architecture(name)
+        bridge = _MODEL_REGISTRY[model.model_type](_hf_config(model), torch.bfloat16)
+        bridge.set_extra_args(num_layers_in_first_pipeline_stage=first, num_layers_in_last_pipeline_stage=last)
+        provider = bridge._model_provider([])
+        chunks = range(vpp) if vpp else [None]
+        with torch.device("meta"):
+            models = [provider(*_ends(stage, pp, chunk, vpp), vp_stage=chunk) for chunk in chunks]
+        return sum(parameter.numel() for made in models for parameter in made.parameters())
+    finally:
+        parallel_state.destroy_model_parallel()
+        torch.distributed.destroy_process_group()
+
+
+def _ends(stage: int, pp: int, chunk: int | None, vpp: int | None) -> tuple[bool, bool]:
+    """Whether a chunk has the embedding, and the output layer."""
+    return stage == 0 and chunk in (None, 0), stage == pp - 1 and chunk in (None, (vpp or 1) - 1)
+
+
+def measured(topology: Topology) -> list[int]:
+    """Parameters of the first rank of each stage, of megatron-core's models; middle stages that are alike once."""
+    pp = topology[2]
+    kinds = sorted({0, min(1, pp - 1), pp - 1})
+    counts = {stage: _stage(topology, stage) for stage in kinds}
+    return [counts.get(stage, counts[min(1, pp - 1)]) for stage in range(pp)]
+
+
+def kept_bytes(name: str, is_fused: bool) -> tuple[float, float]:
+    """Bytes that a layer keeps of a token for backward: by the planner, and of megatron-core's layers in float32.
+
+    The planner's figure has what torch's RMSNorm adds: its normalised input, and a number for each token (and head).
+    GPUs run a kernel that does without the former. Layers are those of the model, narrower; two less one is one.
+    """
+    import torch
+    from mbridge.core.bridge import _MODEL_REGISTRY
+    from megatron.core import parallel_state
+    from megatron.core.tensor_parallel import model_parallel_cuda_manual_seed
+    from torch.testing._internal.distributed.fake_pg import FakeStore
+
+    narrow = {"hidden": 512, "heads": 8, "groups": 2, "head_dim": 64, "ffn": 1408, "vocabulary": 1024}
+    model = replace(find_architecture(name), **narrow)
+    torch.distributed.init_process_group(PORTLESS, store=FakeStore(), rank=0, world_size=1)
+    parallel_state.initialize_model_parallel(create_gloo_process_groups=False)
+    model_parallel_cuda_manual_seed(1)
+    try:
+        sizes = []
+        for layers in (1, 2):
+            bridge = _MODEL_REGISTRY[model.model_type](_hf_config(replace(model, layers=layers)), torch.float32)
+            bridge.config.bias_activation_fusion = is_fused
+            made = bridge._model_provider([])(True, True)
+            weights = {parameter.untyped_storage().data_ptr() for parameter in made.parameters()}
+            kept: dict[int, Any] = {}
+
+            def keep(tensor: Any, kept: dict[int, Any] = kept) -> Any:
+                kept[tensor.untyped_storage().data_ptr()] = tensor  # held, so that no address is used twice
+                return tensor
+
+            with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+                made(torch.zeros(1, TOKENS, dtype=torch.long), torch.arange(TOKENS)[None], None)
+            sizes.append(sum(tensor.untyped_storage().nbytes() for at, tensor in kept.items() if at not in weights))
+        settings = Settings(dtype="float32", activation_fusion=is_fused)
+        of_norms = 4 * (2 * model.hidden + 2)
+        if model.qk_norm:
+            of_norms += 4 * (model.heads + model.groups) * (model.head_dim + 1)
+        return layer_bytes(model, settings) + of_norms, (sizes[1] - sizes[0]) / TOKENS
+    finally:
+        parallel_state.destroy_model_parallel()
+        torch.distributed.destroy_process_group()
+
+
+def _recipe_topologies() -> Iterator[Topology]:
+    """Those of the recipes whose model is listed."""
+    from verl_medu1.plan.recipe import compose_recipe
+    from verl_medu1.recipe_group import recipe_names
+
+    for name in recipe_names():
+        settings, path = compose_recipe([f"recipe={name}"])
+        try:
+            model = find_architecture(path)
+        except ValueError:
+            continue
+        if settings.strategy == "megatron":
+            short = model.name.rpartition("/")[2]
+            yield short, settings.tp, settings.pp, settings.vpp, settings.first_layers, settings.last_layers
+
+
+def main(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a Markdown table.")] = False,
+) -> None:
+    """Count parameters, and bytes kept for backward, both ways."""
+    from verl_medu1.cpu.megatron import bridge, cuda, layers
+
+    cuda.install()
+    layers.install()
+    bridge.install()
+    topologies = list(dict.fromkeys([*TOPOLOGIES, *_recipe_topologies()]))
+    with cuda.cuda_is_cpu():
+        rows = [(topology, predicted(topology), measured(topology)) for topology in topologies]
+        kept = [(name, fused, *kept_bytes(name, fused)) for name in LAYERS for fused in (False, True)]
+    if as_json:
+        typer.echo(json.dumps({"parameters": rows, "kept": kept}))
+        return
+    typer.echo(
+        "| model | TP | PP | VPP | first, last | stage | predicted | megatron-core |\n|---|---|---|---|---|---|---|---|"
+    )
+    for (name, tp, pp, vpp, first, last), ours, theirs in rows:
+        for stage in sorted({0, min(1, pp - 1), pp - 1}):
+            ends = f"{first or '-'}, {last or '-'}" if first or last else "-"
+            shown = f"| {name} | {tp} | {pp} | {vpp or '-'} | {ends} | {stage} "
+            typer.echo(f"{shown}| {ours[stage]:,} | {theirs[stage]:,} |")
+    typer.echo(
+        "\n| layer of, narrower | SwiGLU fused | bytes kept of a token, predicted | megatron-core |\n|---|---|---|---|"
+    )
+    for name, fused, ours, theirs in kept:
+        typer.echo(f"| {name} | {'yes' if fused else 'no'} | {ours:,.0f} | {theirs:,.0f} |")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,186 @@
+"""`medu1 plan`: recipes and models, its output, its picture, its time, and a sentence for each mistake."""
+
+import json
+import resource
+import subprocess
+import sys
+from typing import NamedTuple
+
+import pytest
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+
+from verl_medu1.cli.app import main
+from verl_medu1.plan.recipe import compose_recipe, settings_in
+from verl_medu1.recipe_group import recipe_names, register_recipes
+
+TINY = {
+    "model_type": "qwen2",
+    "hidden_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 256,
+    "vocab_size": 512,
+    "max_position_embeddings": 512,
+    "tie_word_embeddings": True,
+}
+SEVEN = ["--model", "Qwen2.5-7B-Instruct", "--gpus", "8"]
+
+
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs the command in this process."""
+
+    def command(*arguments: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["medu1", "plan", *arguments])
+        with pytest.raises(SystemExit) as left:
+            main()
+        return Done(left.value.code or 0, *capsys.readouterr())
+
+    return command
+
+
+@pytest.fixture
+def tiny(tmp_path) -> str:
+    (tmp_path / "config.json").write_text(json.dumps(TINY))
+    return str(tmp_path)
+
+
+def test_a_model_on_gpus(run):
+    out = run(*SEVEN, "--tp", "2", "--pp", "2").stdout
+    for part in ("TP 2 x PP 2 x CP 1 x DP 2", "training:", "weight sync:", "vLLM: 8 engines", "1,903,953,408"):
+        assert part in out
+    assert "Verdict: fits; the peak is training" in out and "…" not in out
+
+
+def test_what_does_not_fit_lists_the_changes(run):
+    out = run(*SEVEN, "data.max_response_length=15000").stdout
+    assert "training needs" in out and "Verdict: fits with these changes" in out
+    assert "recompute_granularity=full" in out
+
+
+def test_json(run):
+    found = json.loads(run(*SEVEN, "--tp", "4", "--json").stdout)
+    assert found["verdict"] == "fits" and found["data_parallel_size"] == 2
+    rank = found["ranks"][0]
+    assert rank["parameters"] == 1_904_057_344
+    assert rank["totals"]["training"] == pytest.approx(sum(rank["phases"]["training"].values()))
+
+
+def test_a_search(run):
+    out = run("--model", "Qwen2.5-32B-Instruct", "--gpus", "64", "--gpu", "h200-141", "--search").stdout
+    assert "Layouts that fit" in out and "trainer.nnodes=8" in out
+    found = json.loads(run(*SEVEN, "--search", "--json").stdout)
+    assert found[0]["overrides"][0] == "trainer.nnodes=1" and len(found[0]["reasons"]) == 4
+
+
+def test_what_a_search_proposes_is_taken_as_a_plan(run):
+    overrides = json.loads(run(*SEVEN, "--search", "--json").stdout)[0]["overrides"]
+    done = run("--model", "Qwen2.5-7B-Instruct", *(override.lstrip("+") for override in overrides))
+    assert "Verdict: fits;" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("name", ["memory.svg", "memory.png"])
+def test_a_picture(run, tmp_path, name):
+    run(*SEVEN, "--pp", "2", "--plot", str(tmp_path / name))
+    picture = (tmp_path / name).read_bytes()
+    assert (
+        picture.startswith(b"\x89PNG") if name.endswith("png") else b"pipeline stage" in picture or b"<svg" in picture
+    )
+
+
+def test_a_recipe_without_importing_verl(run, tiny):
+    done = run("recipe=quickstart", "--model", tiny, "--json")
+    found = json.loads(done.stdout)
+    assert found["settings"]["actor_rollout_ref.actor.megatron.tensor_model_parallel_size"] == 2
+    assert found["verdict"] == "fits" and found["gpu"]["name"] == "worker of this machine"
+    heavy = "import sys; from verl_medu1.plan.recipe import compose_recipe; compose_recipe(['recipe=quickstart']); "
+    heavy += "import verl_medu1.plan.search; print([m for m in ('verl', 'torch', 'transformers') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_is_composed_as_for_training(name):
+    settings, path = compose_recipe([f"recipe={name}"])
+    register_recipes()
+    GlobalHydra.instance().clear()
+    with initialize_config_module("verl_medu1.config", version_base="1.3"):
+        config = compose("medu1", overrides=[f"recipe={name}"])
+    assert settings == settings_in(config)
+    assert path == config.actor_rollout_ref.model.path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "most"),
+    [
+        (SEVEN, 1.0),
+        ([*SEVEN, "--json"], 1.0),
+        (["recipe=quickstart"], 2.0),
+    ],
+)
+def test_a_plan_takes_no_time(arguments, most, tiny):
+    """Seconds of the processor, which other processes don't change much: Hydra takes most of a recipe's."""
+    if "recipe=quickstart" in arguments:
+        arguments = [*arguments, "--model", tiny]
+
+    def seconds() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    before = seconds()
+    command = [sys.executable, "-m", "verl_medu1.cli.app", "plan", *arguments]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    assert seconds() - before < most
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "nothing to plan: give recipe=NAME, or --model and --gpus."),
+        (["--model", "nowhere"], "model 'nowhere' is no folder with a config.json"),
+        ([*SEVEN, "--gpu", "h100"], "--gpu is 'h100'; choose one of h100-80, h200-141, a100-80."),
+        (
+            ["--model", "Qwen3-8B", "--gpus", "12"],
+            "--gpus is 12, which is no whole number of nodes of 8; give a number",
+        ),
+        (
+            [*SEVEN, "--tp", "8"],
+            "tensor_model_parallel_size is 8, which does not divide the model's 28 attention heads",
+        ),
+        ([*SEVEN, "--tp", "0"], "tensor_model_parallel_size is 0; give a whole number of at least 1."),
+        ([*SEVEN, "data.max_respons_length=1"], "is no key that a plan looks at; near it are data.max_response_length"),
+        ([*SEVEN, "batch"], "'batch' is no key=value."),
+        ([*SEVEN, "--plot", "memory.pdf"], "--plot is 'memory.pdf'; end it in .svg or .png."),
+        (["recipe=nope"], "Could not find 'recipe/nope'"),
+        (["recipe=quickstart", "trainer.nope=1"], "Could not override 'trainer.nope'"),
+        (
+            ["recipe=quickstart", "model_engine=dp", "--model", "Qwen3-8B"],
+            "strategy is 'fsdp2', and planned is megatron",
+        ),
+        (["recipe=quickstart", "--model", "Qwen3-8B", "--search"], "--search is for GPUs, and trainer.device is 'cpu'"),
+        (
+            ["--model", "Qwen2.5-72B-Instruct", "--gpus", "2", "--search"],
+            "no layout of Qwen/Qwen2.5-72B-Instruct fits 2",
+        ),
+    ],
+)
+def test_each_mistake_has_its_sentence(run, arguments, sentence):
+    done = run(*arguments)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert sentence in done.stderr and done.stderr.startswith("medu1: ")
+
+
+def test_without_verl_a_recipe_is_refused(monkeypatch):
+    from verl_medu1.plan import recipe
+
+    monkeypatch.setattr(recipe, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"verl is not installed, .* or give --model and --gpus"):
+        compose_recipe(["recipe=quickstart"])

@@ -1,0 +1,116 @@
+"""`medu1 plan`: what a run needs of each GPU, and how to lay it out; no GPU, no torch."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from verl_medu1.plan.architecture import Architecture
+    from verl_medu1.plan.gpus import GPU
+    from verl_medu1.plan.settings import Settings
+
+WIDTH = 140  # characters of the widest table
+
+
+def plan(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(help="recipe=NAME and key=value, as for `medu1 train`.", show_default=False),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Hub name of a listed model, or a folder with config.json.", show_default=False)
+    ] = None,
+    gpu: Annotated[str, typer.Option(help="Kind of GPU: h100-80, h200-141 or a100-80.")] = "h100-80",
+    gpus: Annotated[int | None, typer.Option(help="How many, over all nodes.", show_default=False)] = None,
+    tp: Annotated[int | None, typer.Option(help="Tensor-parallel size.", show_default=False)] = None,
+    pp: Annotated[int | None, typer.Option(help="Pipeline-parallel size.", show_default=False)] = None,
+    cp: Annotated[int | None, typer.Option(help="Context-parallel size.", show_default=False)] = None,
+    rollout_tp: Annotated[int | None, typer.Option(help="Tensor-parallel size of vLLM.", show_default=False)] = None,
+    search: Annotated[bool, typer.Option("--search", help="Propose the best layouts instead.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Also draw the memory of each rank: a .svg or .png.", show_default=False)
+    ] = None,
+) -> None:
+    """Plan memory and parallelism of a recipe, or of a model on GPUs: will it fit, and what would."""
+    import json as json_format
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    from verl_medu1.plan import render
+    from verl_medu1.plan.search import search as search_layouts
+    from verl_medu1.plan.verdict import plan_of, verdict_of
+
+    architecture, card, settings = _inputs(overrides or [], model, gpu, gpus)
+    sizes: dict[str, Any] = {"tp": tp, "pp": pp, "cp": cp, "rollout_tp": rollout_tp}
+    settings = replace(settings, **{name: size for name, size in sizes.items() if size is not None})
+    console = Console(highlight=False, soft_wrap=True)
+    # A table that a narrow terminal cuts off says nothing.
+    console.width = max(console.width, WIDTH)
+    if search:
+        if settings.device == "cpu":
+            raise ValueError("--search is for GPUs, and trainer.device is 'cpu'; choose a recipe for GPUs, or --model.")
+        candidates = search_layouts(architecture, card, settings)
+        if not candidates:
+            raise ValueError(
+                f"no layout of {architecture.name} fits {settings.gpus} x {card.name}; give more --gpus, or lower "
+                "data.max_response_length."
+            )
+        found = candidates[0].plan
+        if json:
+            typer.echo(json_format.dumps(render.candidates_as_plain(candidates), indent=1))
+        else:
+            render.print_search(candidates, console)
+    else:
+        found = plan_of(architecture, card, settings)
+        verdict = verdict_of(found)
+        if json:
+            typer.echo(json_format.dumps(render.as_plain(found, verdict), indent=1))
+        else:
+            render.print_plan(found, verdict, console)
+    if plot is not None:
+        from verl_medu1.plan.plot import write_plot
+
+        write_plot(found, plot)
+
+
+def _inputs(
+    overrides: list[str], model: str | None, gpu: str, gpus: int | None
+) -> tuple["Architecture", "GPU", "Settings"]:
+    """Model, kind of GPU and settings, of a recipe or of the options."""
+    from dataclasses import replace
+
+    from verl_medu1.plan.architecture import find_architecture
+    from verl_medu1.plan.gpus import find_gpu, processor
+    from verl_medu1.plan.settings import Settings, settings_from_overrides
+
+    card = find_gpu(gpu)
+    if any(override.startswith("recipe=") for override in overrides):
+        from verl_medu1.plan.recipe import compose_recipe
+
+        settings, path = compose_recipe(overrides)
+        architecture = find_architecture(model or path)
+    elif model is None:
+        raise ValueError("nothing to plan: give recipe=NAME, or --model and --gpus.")
+    else:
+        settings = settings_from_overrides(Settings(gpus_per_node=card.gpus_per_node), overrides)
+        architecture = find_architecture(model)
+    if settings.strategy != "megatron":
+        raise ValueError(
+            f"actor_rollout_ref.actor.strategy is {settings.strategy!r}, and planned is megatron; add "
+            "model_engine=megatron."
+        )
+    if gpus is not None:
+        settings = replace(settings, **_nodes(gpus, card.gpus_per_node))
+    if settings.device == "cpu":
+        card = processor(settings.gpus_per_node)
+    return architecture, card, settings
+
+
+def _nodes(gpus: int, node: int) -> dict[str, Any]:
+    if gpus < 1 or (gpus > node and gpus % node):
+        valid = f"a number up to {node}, or {max(1, gpus // node) * node} or {(max(0, gpus) // node + 1) * node}"
+        raise ValueError(f"--gpus is {gpus}, which is no whole number of nodes of {node}; give {valid}.")
+    return {"nodes": max(1, gpus // node), "gpus_per_node": min(gpus, node)}

@@ -1,0 +1,162 @@
+"""What the forward pass keeps for the backward pass, in bytes of one rank.
+
+Korthikanti et al. (arXiv 2205.05198) count a GPT layer: s b h (34 + 5 a s / h) / t with sequence parallelism, and
+2 s b h / t with full recomputation. Their layer has GELU of width 4 h, dropout, and attention scores in memory. The
+counts here are derived in the same way for RMSNorm, SwiGLU, grouped queries, no dropout and flash attention, which
+keeps one number per token and head (arXiv 2205.14135) instead of the scores.
+"""
+
+from collections.abc import Sequence
+
+from verl_medu1.plan.architecture import Architecture
+from verl_medu1.plan.settings import Settings
+
+LOG_SUM_EXP = 4  # bytes that flash attention keeps of each token and head
+
+
+def rank_groups(groups: int, tp: int) -> int:
+    """Key-value heads of one rank: at least one (megatron/core/transformer/attention.py).
+
+    Example:
+        >>> rank_groups(8, 4), rank_groups(2, 4)
+        (2, 1)
+    """
+    return max(1, groups // tp)
+
+
+def layer_bytes(model: Architecture, settings: Settings) -> float:
+    """Bytes that one layer keeps of one token, under none or selective recomputation.
+
+    Of b bytes each, t the tensor-parallel size (sequence parallelism is on above 1: mbridge/core/llm_bridge.py):
+
+    | kept | elements |
+    |---|---|
+    | inputs of both norms | 2 h / t |
+    | outputs of both norms, inputs of qkv and fc1 | 2 h / t |
+    | qkv's output, of which attention keeps the values | (q + 2 g) d / t |
+    | query and key with their positions, and the angles' sines and cosines unless fused | (q + g) d / t + 4 d |
+    | query before its norm, where it has one | q d / t |
+    | attention's output, input of the projection | q d / t |
+    | fc1's output, and SwiGLU's, input of fc2 | 3 f / t |
+    | what SwiGLU makes on its way, unless fused | 2 f / t |
+
+    With FP8 the inputs of the four matrices take one byte. Selective recomputation leaves out attention's sums
+    (core_attn), the norms' outputs (layernorm), what fc1 and SwiGLU give (mlp). Derived, and equal to the byte to what
+    megatron-core's layers keep on the CPU but for what torch's RMSNorm adds there (benchmarks/planner.py).
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> layer_bytes(find_architecture("Qwen2.5-7B-Instruct"), Settings(tp=2))
+        122424.0
+    """
+    tp, width = settings.tp, 4 if settings.dtype == "float32" else 2
+    to_matrix = 1 if settings.fp8 else width
+    modules = settings.recompute_modules if settings.recompute == "selective" else []
+    queries = model.heads * model.head_dim / tp
+    pair = rank_groups(model.groups, tp) * model.head_dim
+    kept = 2 * model.hidden / tp * width  # inputs of the norms
+    if "layernorm" not in modules:
+        kept += model.hidden / tp * to_matrix  # of the norm before attention
+    if "layernorm" not in modules or "mlp" in modules:
+        kept += model.hidden / tp * (width if "mlp" in modules else to_matrix)  # of the norm before the MLP
+    kept += (2 * queries + 3 * pair) * width
+    if not settings.rope_fusion:
+        kept += 4 * model.head_dim * width
+    if model.qk_norm:
+        kept += queries * width
+    kept += queries * width
+    if settings.fp8:
+        kept += queries * to_matrix  # attention's output again, quantised for the projection
+    if "core_attn" not in modules:
+        kept += model.heads / tp * LOG_SUM_EXP
+    if "mlp" not in modules:
+        kept += model.ffn / tp * ((2 if settings.activation_fusion else 4) * width + to_matrix)
+    return kept
+
+
+def stage_bytes(model: Architecture, settings: Settings, layers: int) -> tuple[float, float]:
+    """Bytes that a stage's layers keep of one token of a micro-batch in flight, and what recomputing adds once.
+
+    Full recomputation keeps the input of each unit, h / t elements, and brings the layers of one unit back at a time:
+    `uniform` with N layers to a unit, or `block` for the first N layers of the stage only, the others being kept whole.
+    Source: megatron/core/transformer/transformer_block.py, _checkpointed_forward.
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> model = find_architecture("Qwen2.5-7B-Instruct")
+        >>> settings = Settings(tp=2, recompute="full", recompute_method="uniform", recompute_layers=1)
+        >>> stage_bytes(model, settings, 28)
+        (100352.0, 122424.0)
+    """
+    whole = layer_bytes(model, settings)
+    if settings.recompute != "full":
+        return layers * whole, 0
+    width = 4 if settings.dtype == "float32" else 2
+    entry = model.hidden / settings.tp * width
+    unit = settings.recompute_layers or 1
+    if settings.recompute_method == "block":
+        recomputed = min(unit, layers)
+        return recomputed * entry + (layers - recomputed) * whole, whole if recomputed else 0
+    return -(-layers // unit) * entry, min(unit, layers) * whole
+
+
+def in_flight(stage: int, pp: int, vpp: int | None = None, micro_batches: int | None = None) -> float:
+    """Micro-batches whose activations a stage holds at the peak, in whole stages.
+
+    1F1B: p - i on stage i of p (arXiv 2104.04473, section 2.2). Interleaved with v chunks to a stage: the warm-up is
+    2 (p - i - 1) + (v - 1) p chunks, and one more runs (megatron/core/pipeline_parallel/schedules.py,
+    get_pp_rank_microbatches). Never more than there are.
+
+    Example:
+        >>> in_flight(0, 4), in_flight(3, 4), in_flight(0, 4, vpp=2)
+        (4, 1, 5.5)
+    """
+    most = float("inf") if micro_batches is None else micro_batches
+    if pp == 1 or not vpp or vpp == 1:
+        return min(pp - stage, most)
+    return min((2 * (pp - stage - 1) + (vpp - 1) * pp + 1) / vpp, most)
+
+
+def logit_bytes(model: Architecture, settings: Settings, is_training: bool) -> float:
+    """Bytes of the logits and what is made of them, of one token on a rank of the last stage.
+
+    V / t elements of 4 bytes each. Logits turn into the softmax in place, and training makes their gradient: 8 bytes in
+    all. With the entropy come a copy, its softmax and a product: 16. verl asks for the entropy with the old
+    log-probabilities always, in training where a key says so. Fused kernels hold no logits. Derived from
+    verl/workers/engine/megatron/transformer_impl.py (_lm_head_logits_processor), verl/utils/megatron/tensor_parallel.py
+    and verl/trainer/ppo/v1/trainer_base.py.
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> model = find_architecture("Qwen2.5-7B-Instruct")
+        >>> logit_bytes(model, Settings(tp=4), True), logit_bytes(model, Settings(tp=4), False)
+        (304128.0, 608256.0)
+    """
+    if settings.fused_logits:
+        return 0
+    in_loss = settings.entropy or settings.entropy_coefficient != 0
+    return (16 if in_loss or not is_training else 8) * model.vocabulary / settings.tp
+
+
+def peaks(model: Architecture, settings: Settings, stages: Sequence[int]) -> list[tuple[float, float]]:
+    """Bytes of activations and of logits on the ranks of each stage, in training.
+
+    The final norm's input and output count with the last stage: 2 h / t elements.
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> model = find_architecture("Qwen2.5-7B-Instruct")
+        >>> [round(kept / 2**30, 1) for kept, _ in peaks(model, Settings(tp=2, pp=2, token_limit=8192), [14, 14])]
+        [26.2, 13.1]
+    """
+    tokens, width = settings.micro_batch_tokens, 4 if settings.dtype == "float32" else 2
+    samples = max(1, settings.mini_batch * settings.n // settings.dp)
+    found = []
+    for stage, layers in enumerate(stages):
+        each, once = stage_bytes(model, settings, layers)
+        held = in_flight(stage, settings.pp, settings.vpp, samples)
+        is_last = stage == len(stages) - 1
+        end = 2 * model.hidden / settings.tp * width if is_last else 0
+        logits = logit_bytes(model, settings, True) if is_last else 0.0
+        found.append((tokens * (held * each + once + end), tokens * logits))
+    return found

@@ -1,0 +1,37 @@
+"""Figures that no formula gives (assumptions.yaml)."""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import yaml
+
+from verl_medu1.plan.gpus import GIB
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """What assumptions.yaml says; its comments are the description."""
+
+    reserve_gib: float
+    vllm_overhead_gib: float
+    model_flops_utilization: float
+    link_efficiency: float
+    micro_batch_seconds: float
+    context_parallel_tokens: int
+
+    @property
+    def reserve(self) -> int:
+        """Bytes set aside on each GPU."""
+        return round(self.reserve_gib * GIB)
+
+
+@cache
+def assumptions() -> Assumptions:
+    """The figures of assumptions.yaml.
+
+    Example:
+        >>> assumptions().reserve_gib > 0
+        True
+    """
+    return Assumptions(**yaml.safe_load(resources.files(__package__).joinpath("assumptions.yaml").read_text()))

@@ -1,0 +1,83 @@
+"""Bytes that one rank sends and receives in a step, and the time that takes at least.
+
+Volumes are of the longest batch: every answer as long as the limits allow.
+"""
+
+from dataclasses import dataclass
+
+from verl_medu1.plan.activations import rank_groups
+from verl_medu1.plan.architecture import Architecture
+from verl_medu1.plan.memory import BYTES
+from verl_medu1.plan.parameters import Parts, total_parameters
+from verl_medu1.plan.settings import Settings
+
+
+@dataclass(frozen=True)
+class Communication:
+    """Bytes of one rank in one step, by what they are for."""
+
+    tensor: float
+    pipeline: float
+    context: float
+    data: float
+    weight_sync: float
+
+
+def rank_tokens(settings: Settings) -> float:
+    """Tokens that a rank sees in one pass over a step's batch, at most.
+
+    Example:
+        >>> rank_tokens(Settings(train_batch=128, n=8, prompt=1024, response=3072, gpus_per_node=8, tp=4))
+        2097152.0
+    """
+    return settings.train_batch * settings.n * settings.longest / (settings.dp * settings.cp)
+
+
+def forward_passes(settings: Settings) -> int:
+    """Forward passes over the batch beside the one of the update: old log-probabilities, and the reference's.
+
+    Example:
+        >>> forward_passes(Settings(bypass=True)), forward_passes(Settings(kl_loss=True))
+        (0, 2)
+    """
+    return (not settings.bypass) + settings.has_reference
+
+
+def communication_of(model: Architecture, settings: Settings, parts: Parts, layers: int) -> Communication:
+    """What a rank of a stage sends and receives in a step.
+
+    Of T tokens, t, p, c, d the sizes, b bytes an element, P parameters of the rank, u updates in a step:
+
+    | for | bytes | source |
+    |---|---|---|
+    | tensor | T layers h b (t - 1) / t (4 forward + 6 backward), 4 more to recompute | arXiv 2205.05198, section 4.2 |
+    | pipeline | 2 T h b / t forward and backward, of each boundary | arXiv 2104.04473, section 3.1 |
+    | context | T layers 2 g d b (c - 1), twice that backward | arXiv 2310.01889 |
+    | data | u P (4 + b) (D - 1) / D, D = c d | arXiv 1910.02054, section 7 |
+    | weight sync | b x parameters of the model, to every rank | derived, as in memory.gather_bytes |
+
+    The 6 of backward are the 4 of forward and the inputs of qkv and fc1, gathered again. Without the distributed
+    optimizer the gradients are summed on every rank: 2 x 4 bytes.
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> model = find_architecture("Qwen2.5-7B-Instruct")
+        >>> communication_of(model, Settings(), Parts(0, 0, 0, 0), 28).tensor
+        0.0
+    """
+    tokens, width = rank_tokens(settings), BYTES[settings.dtype]
+    extra, again = forward_passes(settings), settings.recompute == "full"
+    t, c = settings.tp, settings.cp
+    collectives = 4 * (1 + extra) + 6 + 4 * again
+    boundaries = 0 if settings.pp == 1 else 2  # a middle stage receives and sends
+    ranks = settings.dp * c
+    reduced = 4 if settings.distributed_optimizer else 8
+    gathered = width if settings.distributed_optimizer else 0
+    updates = max(1, settings.train_batch // settings.mini_batch)
+    return Communication(
+        tensor=tokens * layers * model.hidden * width * (t - 1) / t * collectives,
+        pipeline=boundaries * tokens * model.hidden * width / t * (2 + extra),
+        context=tokens * layers * 2 * rank_groups(model.groups, t) * model.head_dim * width * (c - 1) * (3 + extra),
+        data=updates * parts.total * (reduced + gathered) * (ranks - 1) / ranks,
+        weight_sync=float(width * total_parameters(model)),
+    )

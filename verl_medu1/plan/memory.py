@@ -1,0 +1,177 @@
+"""Bytes of one rank in each phase of a step: training, log-probabilities, weight sync, generation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from verl_medu1.plan.activations import layer_bytes, logit_bytes, peaks
+from verl_medu1.plan.architecture import Architecture
+from verl_medu1.plan.assumptions import assumptions
+from verl_medu1.plan.parameters import Parts, largest_tensor, rank_parameters, stage_layers
+from verl_medu1.plan.rollout import Rollout
+from verl_medu1.plan.settings import Settings
+
+BYTES = {"float32": 4, "fp32": 4, "bfloat16": 2, "bf16": 2, "float16": 2, "fp16": 2}
+PHASES = ("training", "log-probabilities", "weight sync", "generation")
+
+
+@dataclass(frozen=True)
+class RankMemory:
+    """A rank of one pipeline stage.
+
+    Attributes:
+        stage: number of the pipeline stage.
+        layers: layers of the stage.
+        parameters: of the rank.
+        phases: phase -> part -> bytes.
+    """
+
+    stage: int
+    layers: int
+    parameters: Parts
+    phases: dict[str, dict[str, float]]
+
+    def total(self, phase: str) -> float:
+        """Bytes of a phase."""
+        return sum(self.phases[phase].values())
+
+
+def weight_bytes(parts: Parts, settings: Settings) -> float:
+    """Bytes of a rank's weights: 2 a parameter (4 in float32).
+
+    With FP8, Transformer Engine keeps quantised copies of the matrices beside them, by row and by column: 2 bytes more
+    for each of their weights (derived from its caching of weights; verl/utils/megatron_utils.py frees them as
+    _fp8_workspaces).
+
+    Example:
+        >>> weight_bytes(Parts(1000, 10, 100, 0), Settings(fp8="hybrid"))
+        4220
+    """
+    return BYTES[settings.dtype] * parts.total + (2 * parts.linear if settings.fp8 else 0)
+
+
+def gradient_bytes(parameters: int, settings: Settings) -> float:
+    """Bytes of a rank's gradient buffer, which is not split: 4 a parameter, or 2 by main_grads_dtype=bf16.
+
+    Source: verl/utils/megatron_utils.py (grad_reduce_in_fp32), transformer_impl.py.
+
+    Example:
+        >>> gradient_bytes(1000, Settings(precision_aware=True, main_grads_dtype="bf16"))
+        2000
+    """
+    return (BYTES[settings.main_grads_dtype] if settings.precision_aware else 4) * parameters
+
+
+def optimizer_bytes(parameters: int, settings: Settings) -> float:
+    """Bytes of Adam on one rank: a float32 copy of the weights and two moments, 12 a parameter.
+
+    Split over DP x CP by the distributed optimizer (arXiv 1910.02054, stage 1). Float32 weights need no copy: 8. The
+    precision-aware optimizer keeps the moments in the dtypes of its keys, and of a bfloat16 weight's copy only the 16
+    bits that the weight lacks, unless its fp8_recipe is other than delayed
+    (megatron/core/optimizer/optimizer_config.py, store_param_remainders).
+
+    Example:
+        >>> optimizer_bytes(1000, Settings(gpus_per_node=4))
+        3000.0
+    """
+    copy = 0 if settings.dtype == "float32" else 4
+    first = second = 4
+    if settings.precision_aware:
+        first, second = BYTES[settings.exp_avg_dtype], BYTES[settings.exp_avg_sq_dtype]
+        if settings.dtype == "bfloat16" and settings.optimizer_fp8_recipe in (None, "delayed"):
+            copy = 2
+    ranks = settings.dp * settings.cp if settings.distributed_optimizer else 1
+    return (copy + first + second) * parameters / ranks
+
+
+def gather_bytes(model: Architecture, settings: Settings) -> float:
+    """Bytes of the weight sync: the bucket, and the largest tensor twice, as gathered and as converted.
+
+    Derived from mbridge/core/bridge.py (export_weights) and
+    verl/workers/rollout/vllm_rollout/bucketed_weight_transfer.py.
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> round(gather_bytes(find_architecture("Qwen2.5-7B-Instruct"), Settings()) / 2**30, 2)
+        4.03
+    """
+    return settings.bucket_mib * 2**20 + 2 * largest_tensor(model) * BYTES[settings.dtype]
+
+
+def ranks_of(model: Architecture, settings: Settings, rollout: Rollout) -> list[RankMemory]:
+    """The memory of each pipeline stage's ranks, phase by phase.
+
+    In training all of the trainer is on the GPU; offloading takes weights and gradients, or the optimizer, off it
+    for the other phases, weights coming back for the sync. vLLM sleeps in training unless free_cache_engine is off;
+    during the sync it has its weights; in generation it has gpu_memory_utilization of the memory.
+
+    Args:
+        model: dimensions.
+        settings: a layout that layout.py has no objection to.
+        rollout: vLLM's part on a GPU.
+    """
+    stages = stage_layers(model.layers, settings.pp, settings.first_layers, settings.last_layers)
+    parts = rank_parameters(model, settings.tp, stages)
+    kept = peaks(model, settings, stages)
+    return [
+        RankMemory(stage, stages[stage], parts[stage], _phases(model, settings, rollout, parts[stage], *kept[stage]))
+        for stage in range(settings.pp)
+    ]
+
+
+def _phases(
+    model: Architecture,
+    settings: Settings,
+    rollout: Rollout,
+    parts: Parts,
+    activations: float,
+    logits: float,
+) -> dict[str, dict[str, float]]:
+    weights, gradients = weight_bytes(parts, settings), gradient_bytes(parts.total, settings)
+    optimizer = optimizer_bytes(parts.total, settings)
+    reference = BYTES[settings.dtype] * parts.total if settings.has_reference else 0.0
+    always = {"reserve": float(assumptions().reserve)}
+    if reference and not settings.reference_offload:
+        always["reference"] = reference
+    asleep = 0.0 if settings.free_cache else rollout.total
+    resident = {
+        "gradients": 0.0 if settings.param_offload else gradients,
+        "optimizer": 0.0 if settings.optimizer_offload else optimizer,
+    }
+    tokens = settings.micro_batch_tokens
+    return {
+        "training": {
+            "weights": weights,
+            "gradients": gradients,
+            "optimizer": optimizer,
+            "activations": activations,
+            "logits": logits,
+            "vLLM": asleep,
+            **always,
+        },
+        "log-probabilities": {
+            "weights": weights,
+            **resident,
+            "activations": tokens * layer_bytes(model, settings),  # one layer at a time: nothing is kept
+            "logits": tokens * logit_bytes(model, settings, False) if logits else 0.0,
+            "vLLM": asleep,
+            **always,
+        },
+        "weight sync": {
+            "weights": weights,
+            **resident,
+            "gathering": gather_bytes(model, settings),
+            "vLLM": rollout.weights if settings.free_cache else rollout.total,
+            **always,
+        },
+        "generation": {
+            "weights": 0.0 if settings.param_offload else weights,
+            **resident,
+            "vLLM": rollout.total,
+            **always,
+        },
+    }
+
+
+def peak_of(ranks: Sequence[RankMemory]) -> tuple[RankMemory, str]:
+    """The rank and phase that need the most."""
+    return max(((rank, phase) for rank in ranks for phase in PHASES), key=lambda found: found[0].total(found[1]))

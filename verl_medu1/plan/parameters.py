@@ -1,0 +1,135 @@
+"""Parameters of each rank, as megatron-core 0.16.1 builds them under verl 0.9.1.
+
+verl makes the bridge without make_vocab_size_divisible_by (verl/workers/engine/megatron/transformer_impl.py,
+`AutoBridge.from_config`), so that mbridge 0.15.1 leaves the vocabulary as it is: it must be divisible by TP.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from verl_medu1.plan.architecture import Architecture
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Parameters of one rank, apart by what happens to them.
+
+    Attributes:
+        linear: weights of the layers' four matrices; those that FP8 applies to.
+        small: norms and biases.
+        embedding: the word embedding.
+        output: the output layer.
+    """
+
+    linear: int
+    small: int
+    embedding: int
+    output: int
+
+    @property
+    def total(self) -> int:
+        """All parameters of the rank."""
+        return self.linear + self.small + self.embedding + self.output
+
+
+def layer_linear(model: Architecture, tp: int = 1) -> int:
+    """Weights of the matrices of one layer on one rank.
+
+    h (q + 2 g) d + q d h + 3 h f, each split by TP; q heads, g groups of width d, f the SwiGLU width.
+    Source: megatron/core/transformer/attention.py (linear_qkv, linear_proj) and mlp.py (linear_fc1 holds gate and up).
+    With fewer groups than TP the matrix is split all the same, and its outputs are gathered.
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> layer_linear(find_architecture("Qwen2.5-7B-Instruct"))
+        233046016
+    """
+    queries, pair = model.heads * model.head_dim, 2 * model.groups * model.head_dim
+    return (model.hidden * (queries + pair) + queries * model.hidden + 3 * model.hidden * model.ffn) // tp
+
+
+def layer_small(model: Architecture, tp: int = 1) -> int:
+    """Norms and biases of one layer on one rank: 2 h, and 2 d with query-key norms, whole; a bias split as its matrix.
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> layer_small(find_architecture("Qwen3-8B"), tp=4)
+        8448
+    """
+    bias = (model.heads + 2 * model.groups) * model.head_dim // tp if model.qkv_bias else 0
+    return 2 * model.hidden + (2 * model.head_dim if model.qk_norm else 0) + bias
+
+
+def stage_layers(layers: int, pp: int, first: int | None = None, last: int | None = None) -> list[int]:
+    """Layers of each pipeline stage, whatever the number of virtual stages.
+
+    Source: megatron/core/transformer/transformer_block.py, get_num_layers_to_build: the first and the last stage have
+    what their keys say, and the others share the rest evenly.
+
+    Raises:
+        ValueError: the layers don't divide so.
+
+    Example:
+        >>> stage_layers(28, 4, first=6, last=6)
+        [6, 8, 8, 6]
+    """
+    ends = [count for count in (first, last) if count is not None]
+    middle, rest = pp - len(ends), layers - sum(ends)
+    if middle < 0 or rest < 0 or (middle == 0 and rest) or (middle and (rest % middle or rest == 0)):
+        raise ValueError(f"{layers} layers don't divide into {pp} stages with first {first} and last {last}")
+    stages = [rest // middle if middle else 0] * pp
+    if first is not None:
+        stages[0] = first
+    if last is not None:
+        stages[-1] = last
+    return stages
+
+
+def rank_parameters(model: Architecture, tp: int, stages: Sequence[int]) -> list[Parts]:
+    """Parameters of the ranks of each pipeline stage; all tensor-parallel ranks of a stage have as many.
+
+    The embedding is on the first stage; the final norm and the output layer are on the last. A tied output layer is the
+    embedding where both are on one stage, and a copy of it elsewhere (GPTModel, setup_embeddings_and_output_layer).
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> tied = find_architecture("Qwen2.5-3B-Instruct")
+        >>> [part.total for part in rank_parameters(tied, 2, [18, 18])]
+        [849312256, 849314304]
+    """
+    table = model.vocabulary * model.hidden // tp
+    ranks = []
+    for stage, layers in enumerate(stages):
+        is_first, is_last = stage == 0, stage == len(stages) - 1
+        has_output = is_last and not (model.tied and is_first)
+        ranks.append(
+            Parts(
+                linear=layers * layer_linear(model, tp),
+                small=layers * layer_small(model, tp) + (model.hidden if is_last else 0),
+                embedding=table if is_first else 0,
+                output=table if has_output else 0,
+            )
+        )
+    return ranks
+
+
+def total_parameters(model: Architecture) -> int:
+    """Parameters of the whole model, a tied output layer counted once.
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> f"{total_parameters(find_architecture('Qwen2.5-7B-Instruct')):,}"
+        '7,615,616,512'
+    """
+    return rank_parameters(model, 1, [model.layers])[0].total
+
+
+def largest_tensor(model: Architecture) -> int:
+    """Elements of the largest tensor that goes to the rollout: the embedding, or gate and up of a layer together.
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> largest_tensor(find_architecture("Qwen2.5-72B-Instruct"))
+        1245708288
+    """
+    return model.hidden * max(model.vocabulary, 2 * model.ffn)

@@ -1,0 +1,61 @@
+"""A recipe's settings, composed as `medu1 train` does, without importing verl."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from verl_medu1.plan.settings import Settings, settings_of
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def settings_in(config: "DictConfig") -> Settings:
+    """The settings in a composed configuration, key by key: resolving all of it takes as long as composing it."""
+    from omegaconf import OmegaConf
+
+    def value_of(key: str) -> Any:
+        value = OmegaConf.select(config, key)
+        return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+    return settings_of(value_of)
+
+
+def compose_recipe(overrides: Sequence[str]) -> tuple[Settings, str]:
+    """Settings and model of a recipe.
+
+    Importing verl takes seconds, and finding its folder of configurations does not need that.
+
+    Args:
+        overrides: as `medu1 train` takes them, such as ["recipe=quickstart", "trainer.nnodes=2"].
+
+    Returns:
+        The settings, and what actor_rollout_ref.model.path is.
+
+    Raises:
+        ValueError: verl is not installed, or the configuration can't be composed.
+    """
+    found = find_spec("verl")
+    if found is None or not found.submodule_search_locations:
+        raise ValueError(
+            "verl is not installed, and a recipe stands on its configuration; install it, or give --model and --gpus."
+        )
+    folder = Path(found.submodule_search_locations[0]) / "trainer" / "config"
+    from hydra import compose, initialize_config_module
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from verl_medu1.recipe_group import register_recipes
+
+    register_recipes()
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_module("verl_medu1.config", version_base="1.3"):
+            config = compose("medu1", overrides=[*overrides, f"hydra.searchpath=[file://{folder}]"])
+        return settings_in(config), str(OmegaConf.select(config, "actor_rollout_ref.model.path"))
+    except (HydraException, OmegaConfBaseException) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise ValueError(f"the recipe can't be composed: {' '.join(lines)}") from None

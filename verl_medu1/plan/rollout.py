@@ -1,0 +1,121 @@
+"""vLLM beside the trainer: its weights, its key-value cache, and how many answers run at once."""
+
+from dataclasses import dataclass
+
+from verl_medu1.plan.activations import rank_groups
+from verl_medu1.plan.architecture import Architecture
+from verl_medu1.plan.assumptions import assumptions
+from verl_medu1.plan.gpus import GIB
+from verl_medu1.plan.parameters import layer_linear, layer_small
+from verl_medu1.plan.settings import Settings
+
+VOCABULARY_MULTIPLE = 64  # vllm/model_executor/layers/vocab_parallel_embedding.py, DEFAULT_VOCAB_PADDING_SIZE
+# Of vLLM on the CPU: GiB of the cache, and what it takes where nothing is said (vllm/envs.py).
+CPU_CACHE, CPU_CACHE_GIB = "VLLM_CPU_KVCACHE_SPACE", 4
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One rank of vLLM.
+
+    Attributes:
+        replicas: copies of the engine over all GPUs.
+        weights: bytes.
+        work: bytes of vLLM's own activations, logits, graphs and buffers, at most.
+        cache: bytes left for keys and values; negative where weights and work take more than the share.
+        total: bytes of all of it, awake.
+        token: bytes of one token's keys and values.
+        tokens: tokens that the cache of a replica holds.
+        concurrency: answers of full length that a replica can run at once, at most max_num_seqs.
+    """
+
+    replicas: int
+    weights: float
+    work: float
+    cache: float
+    total: float
+    token: float
+    tokens: int
+    concurrency: int
+
+
+def rollout_weights(model: Architecture, settings: Settings) -> float:
+    """Bytes of vLLM's weights on one rank.
+
+    Matrices are split by TP and take one byte with FP8; keys and values are repeated where TP exceeds the groups; norms
+    are whole; the vocabulary is padded to a multiple of 64. Source: vllm/model_executor/layers/linear.py
+    (QKVParallelLinear) and vocab_parallel_embedding.py.
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> round(rollout_weights(find_architecture("Qwen2.5-7B-Instruct"), Settings()) / 2**30, 1)
+        14.2
+    """
+    tp, width = settings.rollout_tp, 4 if settings.rollout_dtype == "float32" else 2
+    repeated = (rank_groups(model.groups, tp) - model.groups / tp) * 2 * model.head_dim
+    matrices = model.layers * (layer_linear(model, tp) + model.hidden * repeated)
+    small = model.layers * layer_small(model, tp) + model.hidden
+    rows = -(-model.vocabulary // VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE
+    tables = (1 if model.tied else 2) * rows * model.hidden / tp
+    return matrices * (1 if settings.rollout_quantization == "fp8" else width) + (small + tables) * width
+
+
+def token_bytes(model: Architecture, settings: Settings) -> float:
+    """Bytes of one token's keys and values on one rank: 2 layers g d b (arXiv 2309.06180, section 3).
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> token_bytes(find_architecture("Qwen2.5-7B-Instruct"), Settings())
+        57344
+    """
+    width = 4 if settings.rollout_dtype == "float32" else 2
+    if settings.kv_dtype and settings.kv_dtype.startswith("fp8"):
+        width = 1
+    return 2 * model.layers * rank_groups(model.groups, settings.rollout_tp) * model.head_dim * width
+
+
+def work_bytes(model: Architecture, settings: Settings) -> float:
+    """Bytes that vLLM uses beside weights and cache; it measures them itself when it starts.
+
+    Derived: max_num_batched_tokens of the widest layer's input and inner values, logits of max_num_seqs in float32
+    twice (as logits and as probabilities), and the overhead of assumptions.yaml.
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> round(work_bytes(find_architecture("Qwen2.5-7B-Instruct"), Settings()) / 2**30, 1)
+        2.8
+    """
+    width = 4 if settings.rollout_dtype == "float32" else 2
+    layer = (2 * model.hidden + 3 * model.ffn / settings.rollout_tp) * width
+    logits = 2 * 4 * model.vocabulary
+    overhead = assumptions().vllm_overhead_gib * GIB
+    return settings.max_num_batched_tokens * layer + settings.max_num_seqs * logits + overhead
+
+
+def rollout_of(model: Architecture, settings: Settings, memory: int) -> Rollout:
+    """What vLLM has on a GPU with so many bytes: gpu_memory_utilization of them, less weights and work, is the cache.
+
+    On the CPU the cache has a size of its own, VLLM_CPU_KVCACHE_SPACE.
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> found = rollout_of(find_architecture("Qwen2.5-7B-Instruct"), Settings(utilization=0.6), 80 * 2**30)
+        >>> found.tokens, found.concurrency
+        (581364, 113)
+    """
+    weights, work, token = rollout_weights(model, settings), work_bytes(model, settings), token_bytes(model, settings)
+    total = settings.utilization * memory
+    if settings.device == "cpu":
+        total = weights + work + float(settings.environment.get(CPU_CACHE, CPU_CACHE_GIB)) * GIB
+    cache = total - weights - work
+    tokens = max(0, int(cache / token))
+    return Rollout(
+        replicas=max(1, settings.gpus // settings.rollout_tp),
+        weights=weights,
+        work=work,
+        cache=cache,
+        total=total,
+        token=token,
+        tokens=tokens,
+        concurrency=min(settings.max_num_seqs, tokens // settings.longest),
+    )

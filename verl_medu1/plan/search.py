@@ -1,0 +1,198 @@
+"""The best layouts of a model on a number of GPUs, by an estimate of the time of a step."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from verl_medu1.plan.architecture import Architecture
+from verl_medu1.plan.assumptions import assumptions
+from verl_medu1.plan.communication import forward_passes, rank_tokens
+from verl_medu1.plan.gpus import GPU
+from verl_medu1.plan.layout import find_violations
+from verl_medu1.plan.machine import Machine
+from verl_medu1.plan.parameters import stage_layers
+from verl_medu1.plan.rollout import rollout_of
+from verl_medu1.plan.settings import Settings
+from verl_medu1.plan.verdict import Plan, build, peak_share
+from verl_medu1.plan.violation import divisors, tensor_sizes
+
+RECOMPUTE: tuple[dict[str, object], ...] = (
+    {"recompute": None},
+    {"recompute": "selective", "recompute_modules": ("layernorm", "mlp")},
+    {"recompute": "full", "recompute_method": "uniform", "recompute_layers": 1},
+)
+MICRO_BATCHES = (1, 2, 4)  # longest sequences in a micro-batch
+SHARES = (0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A layout that fits.
+
+    Attributes:
+        plan: of it.
+        seconds: estimate of a step without generation, for the order only.
+        reasons: what speaks for it, a sentence each.
+    """
+
+    plan: Plan
+    seconds: float
+    reasons: tuple[str, ...]
+
+
+def search(model: Architecture, gpu: GPU, settings: Settings, count: int = 5) -> list[Candidate]:
+    """The fastest layouts that fit, one for each TP x PP x CP.
+
+    Args:
+        model: dimensions.
+        gpu: kind of all GPUs.
+        settings: number of GPUs and sizes of a step; layout, recomputation, micro-batch and vLLM's part are searched,
+            with trainer and vLLM making room for each other.
+        count: how many to return.
+
+    Returns:
+        The best first; empty where nothing fits.
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> from verl_medu1.plan.gpus import find_gpu
+        >>> found = search(find_architecture("Qwen2.5-7B-Instruct"), find_gpu("h100-80"), Settings())
+        >>> [best := found[0].plan.settings] and best.tp * best.pp * best.cp * best.dp
+        8
+    """
+    machine = Machine(capability=gpu.capability)
+    colocated = replace(
+        settings,
+        param_offload=True,
+        optimizer_offload=True,
+        free_cache=True,
+        activation_fusion=True,
+        dynamic=True,
+        vpp=None,
+    )
+    found = []
+    for layout in _layouts(model, replace(colocated, rollout_tp=1)):
+        if find_violations(layout, model, machine):
+            continue
+        plans = [plan for plan in _variants(model, gpu, layout) if not plan.problems]
+        if plans:
+            best = min(plans, key=lambda plan: (step_seconds(plan), -plan.rollout.tokens))
+            found.append(Candidate(best, step_seconds(best), _reasons(best)))
+    return sorted(found, key=lambda candidate: (candidate.seconds, peak_share(candidate.plan)))[:count]
+
+
+def _layouts(model: Architecture, settings: Settings) -> Iterator[Settings]:
+    """TP within a node, PP that divides the layers (or leaves the ends fewer), CP; the rest of the GPUs is DP."""
+    gpus, node = settings.gpus, settings.gpus_per_node
+    for tp in (size for size in tensor_sizes(model) if node % size == 0):
+        for pp in (size for size in divisors(gpus // tp) if size <= model.layers):
+            ends = _ends(model.layers, pp)
+            if ends is None:
+                continue
+            for cp in divisors(gpus // (tp * pp)):
+                if cp == 1 or settings.longest // cp >= assumptions().context_parallel_tokens:
+                    layout = replace(settings, tp=tp, pp=pp, cp=cp, first_layers=ends[0], last_layers=ends[1])
+                    yield replace(layout, token_limit=_tokens(layout, 1))
+
+
+def _ends(layers: int, pp: int) -> tuple[int | None, int | None] | None:
+    """Layers of the first and the last stage where PP does not divide them: fewer than in the middle, and alike."""
+    if layers % pp == 0:
+        return (None, None)
+    middle = -(-layers // pp)
+    rest = layers - (pp - 2) * middle
+    if pp < 3 or rest < 2:
+        return None
+    ends = rest // 2, rest - rest // 2
+    return ends if max(ends) <= middle and stage_layers(layers, pp, *ends) else None
+
+
+def _tokens(settings: Settings, sequences: int) -> int:
+    """Tokens of a rank's micro-batch that holds so many longest sequences, in multiples of 1024."""
+    return -(-sequences * settings.longest // (settings.cp * 1024)) * 1024
+
+
+def _variants(model: Architecture, gpu: GPU, layout: Settings) -> Iterator[Plan]:
+    for recompute in RECOMPUTE:
+        for sequences in MICRO_BATCHES:
+            changed = replace(layout, **recompute, token_limit=_tokens(layout, sequences))  # type: ignore[arg-type]
+            for share in SHARES:
+                plan = build(model, gpu, _with_engines(model, gpu, replace(changed, utilization=share)))
+                if not plan.problems:
+                    yield plan
+                    break
+
+
+def _with_engines(model: Architecture, gpu: GPU, settings: Settings) -> Settings:
+    """With the smallest TP of vLLM whose engines together run all answers of a step at once, or else the most answers.
+
+    Where the answers run at once all the same, more engines of a smaller TP exchange less.
+    """
+    most, chosen = 0, settings
+    for size in tensor_sizes(model):
+        if settings.gpus_per_node % size or model.ffn % size:
+            continue
+        changed = replace(settings, rollout_tp=size)
+        rollout = rollout_of(model, changed, gpu.memory)
+        together = min(rollout.replicas * rollout.concurrency, settings.train_batch * settings.n)
+        if together > most:
+            most, chosen = together, changed
+    return chosen
+
+
+def step_seconds(plan: Plan) -> float:
+    """Estimate of a step without generation, in seconds; for the order of layouts, not for a schedule.
+
+    Work: 2 floating-point operations a token and matrix weight forward, twice that backward (arXiv 2001.08361, section
+    2.1), of the pipeline stage with most weights, at a share of the peak (assumptions.yaml), stretched by the bubble
+    (p - 1) / m (arXiv 2104.04473, section 2.2); a fixed time for each layer of a micro-batch; and the traffic over its
+    link, none of it hidden. Attention's own operations are left out: every layout has as many.
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> from verl_medu1.plan.gpus import find_gpu
+        >>> model, gpu = find_architecture("Qwen2.5-7B-Instruct"), find_gpu("h100-80")
+        >>> few, many = (build(model, gpu, Settings(nodes=nodes, tp=2, pp=2)) for nodes in (1, 8))
+        >>> step_seconds(few) > step_seconds(many)
+        True
+    """
+    settings, gpu, assumed = plan.settings, plan.gpu, assumptions()
+    again = {"full": 1.0, "selective": 0.3, None: 0.0}[settings.recompute]
+    passes = 3 + forward_passes(settings) + again
+    tokens = rank_tokens(settings)
+    peak = gpu.tflops_fp8 if settings.fp8 and gpu.tflops_fp8 else gpu.tflops_bf16
+    weights = max(rank.parameters.linear + rank.parameters.output for rank in plan.ranks)
+    work = 2 * weights * tokens * passes / (peak * 1e12 * assumed.model_flops_utilization)
+    updates = max(1, settings.train_batch // settings.mini_batch)
+    micro_batches = max(1.0, tokens / updates / settings.micro_batch_tokens)
+    bubble = (settings.pp - 1) / micro_batches
+    inside = gpu.nvlink_gb_s / 2 * 1e9 * assumed.link_efficiency
+    outside = gpu.network_gb_s * 1e9 * assumed.link_efficiency
+    is_inside = settings.gpus <= settings.gpus_per_node
+    traffic = plan.communication
+    over_nodes = inside if is_inside else outside
+    near = inside if settings.tp * settings.cp <= settings.gpus_per_node else outside
+    links = (
+        traffic.tensor / inside
+        + traffic.context / near
+        + (traffic.pipeline + traffic.data + traffic.weight_sync) / over_nodes
+    )
+    launches = assumed.micro_batch_seconds * micro_batches * updates * (plan.model.layers / settings.pp) * passes
+    return work * (1 + bubble) + links + launches
+
+
+def _reasons(plan: Plan) -> tuple[str, ...]:
+    settings, traffic = plan.settings, plan.communication
+    recompute = {
+        "full": "activations are recomputed whole, which costs about a quarter more",
+        "selective": "norms and the feed-forward layer are recomputed",
+        None: "nothing is recomputed",
+    }[settings.recompute]
+    return (
+        f"TP {settings.tp} stays inside a node and moves {traffic.tensor / 1e9:,.0f} GB a rank and step over NVLink.",
+        f"PP {settings.pp} x TP {settings.tp} leaves a rank {max(r.parameters.total for r in plan.ranks) / 1e9:.2f} "
+        f"billion parameters; DP {settings.dp} splits the optimizer.",
+        f"With micro-batches of {settings.token_limit:,} tokens {recompute}; the peak takes {peak_share(plan):.0%} of "
+        "the memory.",
+        f"vLLM has {plan.rollout.replicas} engines of TP {settings.rollout_tp}, each with {plan.rollout.tokens:,} "
+        f"tokens of cache: {plan.rollout.concurrency} longest answers at once.",
+    )

@@ -1,0 +1,180 @@
+"""The settings that memory and layout depend on, as one plain value; sentences name verl's keys for them."""
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import yaml
+
+ACTOR, ROLLOUT = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
+MEGATRON, TRANSFORMER = f"{ACTOR}.megatron", f"{ACTOR}.megatron.override_transformer_config"
+OPTIMIZER = f"{ACTOR}.optim"
+
+
+def _at(key: str, default: Any) -> Any:
+    if isinstance(default, dict):
+        return field(default_factory=default.copy, metadata={"key": key})
+    return field(default=default, metadata={"key": key})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A training run's layout and sizes. `KEYS` gives each field's key in the configuration.
+
+    The defaults are for `medu1 plan --model`, which has no recipe: those of verl 0.9.1 and of config/medu1.yaml.
+    """
+
+    nodes: int = _at("trainer.nnodes", 1)
+    gpus_per_node: int = _at("trainer.n_gpus_per_node", 8)
+    device: str = _at("trainer.device", "cuda")
+    strategy: str = _at(f"{ACTOR}.strategy", "megatron")
+
+    # The trainer's layout.
+    tp: int = _at(f"{MEGATRON}.tensor_model_parallel_size", 1)
+    pp: int = _at(f"{MEGATRON}.pipeline_model_parallel_size", 1)
+    cp: int = _at(f"{MEGATRON}.context_parallel_size", 1)
+    vpp: int | None = _at(f"{MEGATRON}.virtual_pipeline_model_parallel_size", None)
+    first_layers: int | None = _at(f"{TRANSFORMER}.num_layers_in_first_pipeline_stage", None)
+    last_layers: int | None = _at(f"{TRANSFORMER}.num_layers_in_last_pipeline_stage", None)
+
+    # Of the data-parallel engine (FSDP2).
+    ulysses: int = _at(f"{ACTOR}.ulysses_sequence_parallel_size", 1)
+
+    # Sizes of a step.
+    train_batch: int = _at("data.train_batch_size", 256)
+    prompt: int = _at("data.max_prompt_length", 1024)
+    response: int = _at("data.max_response_length", 4096)
+    mini_batch: int = _at(f"{ACTOR}.ppo_mini_batch_size", 128)
+    dynamic: bool = _at(f"{ACTOR}.use_dynamic_bsz", True)
+    token_limit: int = _at(f"{ACTOR}.ppo_max_token_len_per_gpu", 16384)
+    micro_batch: int | None = _at(f"{ACTOR}.ppo_micro_batch_size_per_gpu", None)
+
+    # Memory of the trainer.
+    dtype: str = _at(f"{MEGATRON}.dtype", "bfloat16")
+    distributed_optimizer: bool = _at(f"{MEGATRON}.use_distributed_optimizer", True)
+    precision_aware: bool = _at(f"{OPTIMIZER}.use_precision_aware_optimizer", False)
+    main_grads_dtype: str = _at(f"{OPTIMIZER}.main_grads_dtype", "fp32")
+    exp_avg_dtype: str = _at(f"{OPTIMIZER}.exp_avg_dtype", "fp32")
+    exp_avg_sq_dtype: str = _at(f"{OPTIMIZER}.exp_avg_sq_dtype", "fp32")
+    param_offload: bool = _at(f"{MEGATRON}.param_offload", True)
+    optimizer_offload: bool = _at(f"{MEGATRON}.optimizer_offload", True)
+    recompute: str | None = _at(f"{TRANSFORMER}.recompute_granularity", None)
+    recompute_method: str | None = _at(f"{TRANSFORMER}.recompute_method", None)
+    recompute_layers: int | None = _at(f"{TRANSFORMER}.recompute_num_layers", None)
+    recompute_modules: Sequence[str] = _at(f"{TRANSFORMER}.recompute_modules", ("core_attn",))
+    # megatron-core's own defaults, which mbridge leaves.
+    activation_fusion: bool = _at(f"{TRANSFORMER}.bias_activation_fusion", False)
+    rope_fusion: bool = _at(f"{TRANSFORMER}.apply_rope_fusion", False)
+    fused_logits: bool = _at("actor_rollout_ref.model.use_fused_kernels", False)
+    entropy: bool = _at(f"{ACTOR}.calculate_entropy", False)
+    entropy_coefficient: float = _at(f"{ACTOR}.entropy_coeff", 0.0)
+    kl_loss: bool = _at(f"{ACTOR}.use_kl_loss", False)
+    kl_in_reward: bool = _at("algorithm.use_kl_in_reward", False)
+    reference_offload: bool = _at("actor_rollout_ref.ref.megatron.param_offload", True)
+    bypass: bool = _at("algorithm.rollout_correction.bypass_mode", False)
+
+    # FP8 and fused kernels.
+    fp8: str | None = _at(f"{TRANSFORMER}.fp8", None)
+    fp8_recipe: str | None = _at(f"{TRANSFORMER}.fp8_recipe", None)
+    optimizer_fp8_recipe: str | None = _at(f"{OPTIMIZER}.override_optimizer_config.fp8_recipe", None)
+    accumulation_fusion: bool = _at(f"{TRANSFORMER}.gradient_accumulation_fusion", False)
+    environment: Mapping[str, str] = _at("ray_kwargs.ray_init.runtime_env.env_vars", {})
+
+    # vLLM.
+    n: int = _at(f"{ROLLOUT}.n", 8)
+    rollout_tp: int = _at(f"{ROLLOUT}.tensor_model_parallel_size", 1)
+    rollout_executor: str | None = _at(f"{ROLLOUT}.engine_kwargs.vllm.distributed_executor_backend", None)
+    rollout_dtype: str = _at(f"{ROLLOUT}.dtype", "bfloat16")
+    rollout_quantization: str | None = _at(f"{ROLLOUT}.quantization", None)
+    kv_dtype: str | None = _at(f"{ROLLOUT}.engine_kwargs.vllm.kv_cache_dtype", None)
+    utilization: float = _at(f"{ROLLOUT}.gpu_memory_utilization", 0.5)
+    free_cache: bool = _at(f"{ROLLOUT}.free_cache_engine", True)
+    max_num_seqs: int = _at(f"{ROLLOUT}.max_num_seqs", 256)
+    max_num_batched_tokens: int = _at(f"{ROLLOUT}.max_num_batched_tokens", 8192)
+    bucket_mib: int = _at(f"{ROLLOUT}.checkpoint_engine.update_weights_bucket_megabytes", 2048)
+
+    @property
+    def gpus(self) -> int:
+        """Workers of the run: nodes x GPUs of a node."""
+        return self.nodes * self.gpus_per_node
+
+    @property
+    def model_parallel(self) -> int:
+        """Ranks that share one part of the batch: TP x PP x CP; with the data-parallel engine Ulysses' size."""
+        return self.tp * self.pp * self.cp if self.strategy == "megatron" else self.ulysses
+
+    @property
+    def sequence_parts(self) -> int:
+        """Ranks that share a sequence's tokens: CP, or Ulysses' size."""
+        return self.cp if self.strategy == "megatron" else self.ulysses
+
+    @property
+    def dp(self) -> int:
+        """Data-parallel size: what TP x PP x CP leaves of the workers."""
+        return max(1, self.gpus // max(1, self.model_parallel))
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sequence."""
+        return self.prompt + self.response
+
+    @property
+    def micro_batch_tokens(self) -> int:
+        """Tokens that a rank sees in one micro-batch, at most (verl/workers/engine/utils.py).
+
+        With dynamic batches a micro-batch has up to token_limit * cp tokens, of which a rank gets one part in cp;
+        without, micro_batch sequences of full length.
+
+        Example:
+            >>> Settings(token_limit=16384, cp=2).micro_batch_tokens
+            16384
+        """
+        if self.dynamic:
+            return self.token_limit
+        return -(-(self.micro_batch or 1) * self.longest // self.cp)
+
+    @property
+    def has_reference(self) -> bool:
+        """A reference model is loaded beside the actor."""
+        return self.kl_loss or self.kl_in_reward
+
+
+KEYS: dict[str, str] = {found.name: found.metadata["key"] for found in fields(Settings)}
+
+
+def settings_of(value_of: Callable[[str], Any]) -> Settings:
+    """The settings in a configuration; what it does not have keeps the default here.
+
+    Args:
+        value_of: a key's value; None where there is no such key, as `OmegaConf.select` does it.
+
+    Example:
+        >>> settings_of({"trainer.nnodes": 2}.get).nodes
+        2
+    """
+    found = {name: value_of(key) for name, key in KEYS.items()}
+    return Settings(**{name: value for name, value in found.items() if value is not None})
+
+
+def settings_from_overrides(settings: Settings, overrides: Sequence[str]) -> Settings:
+    """Settings changed by key=value of the configuration, where there is no recipe to compose.
+
+    Raises:
+        ValueError: an override is no key=value, or its key is none that a plan looks at.
+
+    Example:
+        >>> settings_from_overrides(Settings(), ["data.max_response_length=8192"]).response
+        8192
+    """
+    names = {key: name for name, key in KEYS.items()}
+    changes: dict[str, Any] = {}
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise ValueError(f"{override!r} is no key=value.")
+        if key not in names:
+            near = difflib.get_close_matches(key, names, n=3, cutoff=0.0)
+            raise ValueError(f"{key} is no key that a plan looks at; near it are {', '.join(near)}.")
+        changes[names[key]] = yaml.safe_load(value)
+    return replace(settings, **changes)

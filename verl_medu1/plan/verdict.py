@@ -1,0 +1,194 @@
+"""The plan of one run: its memory, and whether it fits, fits with changes, or does not."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from verl_medu1.plan.architecture import MODEL_TYPES, Architecture
+from verl_medu1.plan.communication import Communication, communication_of
+from verl_medu1.plan.gpus import GIB, GPU
+from verl_medu1.plan.layout import find_violations
+from verl_medu1.plan.machine import Machine
+from verl_medu1.plan.memory import PHASES, RankMemory, peak_of, ranks_of
+from verl_medu1.plan.rollout import Rollout, rollout_of
+from verl_medu1.plan.settings import KEYS, Settings
+
+ROUND = 1024  # tokens of a micro-batch are proposed in multiples of this
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run needs of each GPU.
+
+    Attributes:
+        model: dimensions.
+        gpu: where it runs.
+        settings: of the run.
+        ranks: memory of each pipeline stage's ranks.
+        rollout: vLLM's part.
+        communication: of the rank that sends most.
+    """
+
+    model: Architecture
+    gpu: GPU
+    settings: Settings
+    ranks: list[RankMemory]
+    rollout: Rollout
+    communication: Communication
+
+    @property
+    def problems(self) -> list[str]:
+        """What does not fit, one sentence each; empty where all does."""
+        return list(_problems(self))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a run fits.
+
+    Attributes:
+        word: "fits", "fits with these changes" or "does not fit".
+        changes: key -> value, those that make it fit.
+        changed: the plan with the changes; None without.
+        problems: what does not fit as it is.
+    """
+
+    word: str
+    changes: dict[str, object]
+    changed: Plan | None
+    problems: list[str]
+
+
+def plan_of(model: Architecture, gpu: GPU, settings: Settings) -> Plan:
+    """Memory, rollout and communication of a run.
+
+    Raises:
+        ValueError: the model type is none that is described here, or the layout is wrong; a sentence for each.
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> from verl_medu1.plan.gpus import find_gpu
+        >>> settings = Settings(tp=2, pp=2, recompute="full", utilization=0.6)
+        >>> plan_of(find_architecture("Qwen2.5-7B-Instruct"), find_gpu("h100-80"), settings).problems
+        []
+    """
+    if model.model_type not in MODEL_TYPES:
+        raise ValueError(
+            f"model {model.name!r} has model_type {model.model_type!r}; planned are {', '.join(MODEL_TYPES)}."
+        )
+    found = find_violations(settings, model, Machine(capability=gpu.capability))
+    if found:
+        raise ValueError("\nmedu1: ".join(violation.sentence for violation in found))
+    return build(model, gpu, settings)
+
+
+def build(model: Architecture, gpu: GPU, settings: Settings) -> Plan:
+    rollout = rollout_of(model, settings, gpu.memory)
+    ranks = ranks_of(model, settings, rollout)
+    widest = max(ranks, key=lambda rank: rank.parameters.total)
+    communication = communication_of(model, settings, widest.parameters, widest.layers)
+    return Plan(model, gpu, settings, ranks, rollout, communication)
+
+
+def _problems(plan: Plan) -> Iterator[str]:
+    memory = plan.gpu.memory
+    for phase in PHASES:
+        rank = max(plan.ranks, key=lambda rank: rank.total(phase))
+        if rank.total(phase) > memory:
+            yield (
+                f"{phase} needs {rank.total(phase) / GIB:.1f} GiB on pipeline stage {rank.stage}, and a "
+                f"{plan.gpu.name} has {plan.gpu.memory_gib}."
+            )
+    if plan.rollout.tokens < plan.settings.longest:
+        yield (
+            f"vLLM's cache holds {plan.rollout.tokens} tokens, and the longest answer with its prompt has "
+            f"{plan.settings.longest}."
+        )
+
+
+def _needed_share(plan: Plan) -> float | None:
+    """A gpu_memory_utilization with which the cache holds one longest answer and generation fits, or None.
+
+    What is resident in generation leaves the rest of the GPU to vLLM.
+    """
+    memory, rollout = plan.gpu.memory, plan.rollout
+    resident = max(rank.total("generation") - rank.phases["generation"]["vLLM"] for rank in plan.ranks)
+    most = int((memory - resident) / memory * 20) / 20
+    least = (rollout.weights + rollout.work + rollout.token * plan.settings.longest) / memory
+    return min(most, 0.9) if most >= least else None
+
+
+def _steps(plan: Plan) -> Iterator[dict[str, object]]:
+    """Changes in the order in which they are tried, what costs least first; each is added to those before it."""
+    settings = plan.settings
+    if not settings.free_cache:
+        yield {"free_cache": True}
+    if not settings.param_offload:
+        yield {"param_offload": True}
+    if not settings.optimizer_offload:
+        yield {"optimizer_offload": True}
+    if not settings.activation_fusion and settings.recompute is None and settings.device != "cpu":
+        yield {"activation_fusion": True}
+    if settings.dp * settings.cp > 1 and not settings.distributed_optimizer:
+        yield {"distributed_optimizer": True}
+    if settings.dynamic:
+        least = -(-settings.longest // settings.sequence_parts)
+        for tokens in (settings.token_limit // 2, -(-least // ROUND) * ROUND):
+            if least <= tokens < settings.token_limit:
+                yield {"token_limit": tokens}
+    if settings.recompute != "full":
+        yield {"recompute": "full", "recompute_method": "uniform", "recompute_layers": 1}
+    if not settings.precision_aware and settings.distributed_optimizer and settings.device != "cpu":
+        yield {"precision_aware": True}
+
+
+def verdict_of(plan: Plan) -> Verdict:
+    """Whether a run fits, and what else would make it.
+
+    Changes are added one after another until it fits: offload, fused SwiGLU, smaller micro-batches, full recomputation,
+    the precision-aware optimizer; then vLLM's share is set to what generation leaves it. What was not needed is taken
+    back. The layout itself stays: `--search` proposes others.
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> from verl_medu1.plan.gpus import find_gpu
+        >>> model, gpu = find_architecture("Qwen2.5-7B-Instruct"), find_gpu("h100-80")
+        >>> verdict_of(plan_of(model, gpu, Settings(tp=2, token_limit=32768))).word
+        'fits with these changes'
+    """
+    if not plan.problems:
+        return Verdict("fits", {}, None, [])
+    steps = [{}, *_steps(plan)]
+    fields: dict[str, object] = {}
+    for step in steps:
+        fields |= step
+        found = _with_share(plan, fields)
+        if found is not None:
+            break
+    else:
+        return Verdict("does not fit", {}, None, plan.problems)
+    # Take back what was not needed, the latest first but for the last step, which was.
+    for step in reversed(steps[1:-1]):
+        without = {name: value for name, value in fields.items() if name not in step}
+        if (fewer := _with_share(plan, without)) is not None:
+            fields, found = without, fewer
+    changed = found.settings
+    names = [name for name in KEYS if getattr(changed, name) != getattr(plan.settings, name)]
+    changes = {KEYS[name]: getattr(changed, name) for name in names}
+    return Verdict("fits with these changes", changes, found, plan.problems)
+
+
+def _with_share(plan: Plan, fields: dict[str, object]) -> Plan | None:
+    """The plan with changed settings if it fits, with vLLM's share changed too where it must be."""
+    changed = build(plan.model, plan.gpu, replace(plan.settings, **fields))  # type: ignore[arg-type]
+    if not changed.problems:
+        return changed
+    if (share := _needed_share(changed)) is None:
+        return None
+    changed = build(plan.model, plan.gpu, replace(changed.settings, utilization=share))
+    return None if changed.problems else changed
+
+
+def peak_share(plan: Plan) -> float:
+    """The highest need of any rank and phase, as a share of the GPU's memory."""
+    rank, phase = peak_of(plan.ranks)
+    return rank.total(phase) / plan.gpu.memory

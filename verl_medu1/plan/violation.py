@@ -1,0 +1,53 @@
+"""One thing that is wrong with a layout, and the valid values nearest to it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from verl_medu1.plan.architecture import Architecture
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One thing that is wrong.
+
+    Attributes:
+        key: of the configuration; the sentence names it.
+        sentence: key, value, and the way out.
+    """
+
+    key: str
+    sentence: str
+
+
+def nearest(valid: Iterable[int], value: int, count: int = 3) -> str:
+    """The valid values nearest to a value, in order.
+
+    Example:
+        >>> nearest([1, 2, 4, 7, 14, 28], 8)
+        '2, 4, 7'
+    """
+    return ", ".join(map(str, sorted(sorted(valid, key=lambda number: (abs(number - value), number))[:count])))
+
+
+def divisors(number: int) -> list[int]:
+    """All divisors.
+
+    Example:
+        >>> divisors(12)
+        [1, 2, 3, 4, 6, 12]
+    """
+    return [size for size in range(1, number + 1) if number % size == 0]
+
+
+def tensor_sizes(model: Architecture) -> list[int]:
+    """Tensor-parallel sizes that heads and groups allow: the groups a multiple or a divisor of them.
+
+    Source: megatron/core/transformer/transformer_config.py (num_query_groups); vLLM's models ask for the same.
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> tensor_sizes(find_architecture("Qwen2.5-7B-Instruct"))
+        [1, 2, 4, 28]
+    """
+    sizes = divisors(model.heads)
+    return [size for size in sizes if model.groups % size == 0 or size % model.groups == 0]
