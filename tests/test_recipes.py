@@ -1,6 +1,5 @@
 """Each recipe: it composes, its name says what it configures, its layout divides, and it states differences only."""
 
-import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,10 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1.checks import _key_violations
+from verl_medu1.plan.architecture import find_architecture
+from verl_medu1.plan.gpus import find_gpu
+from verl_medu1.plan.recipe import settings_in
+from verl_medu1.plan.verdict import plan_of
 from verl_medu1.recipe_group import SFT, TRAIN, recipe_names, register_recipes
 from verl_medu1.reward_checks import estimator_violations, penalty_violations, scoring_violations, trainer_violations
 
@@ -22,38 +25,19 @@ NAME = re.compile(
     r"-tp(?P<tp>\d+)-pp(?P<pp>\d+)(?:-cp(?P<cp>\d+))?"
 )
 GPU_RECIPES = [name for name in recipe_names() if NAME.fullmatch(name)]
-MEMORY_GB = {"h100": 80, "a100": 80, "h200": 141}
-
-
-@dataclasses.dataclass(frozen=True)
-class Model:
-    """Dimensions as the model's config.json on the hub has them; each head has 128."""
-
-    path: str
-    hidden: int
-    layers: int
-    heads: int
-    groups: int
-    ffn: int
-    vocab: int
-    positions: int
-
-    @property
-    def parameters(self) -> int:
-        attention = self.hidden * 128 * (2 * self.heads + 2 * self.groups)
-        return self.layers * (attention + 3 * self.hidden * self.ffn) + 2 * self.vocab * self.hidden
+GPUS = {"h100": "h100-80", "a100": "a100-80", "h200": "h200-141"}
 
 
 MODELS = {
-    "qwen2.5-3b": Model("Qwen/Qwen2.5-3B-Instruct", 2048, 36, 16, 2, 11008, 151936, 32768),
-    "qwen2.5-7b": Model("Qwen/Qwen2.5-7B-Instruct", 3584, 28, 28, 4, 18944, 152064, 32768),
-    "qwen2.5-14b": Model("Qwen/Qwen2.5-14B-Instruct", 5120, 48, 40, 8, 13824, 152064, 32768),
-    "qwen2.5-32b": Model("Qwen/Qwen2.5-32B-Instruct", 5120, 64, 40, 8, 27648, 152064, 32768),
-    "qwen2.5-72b": Model("Qwen/Qwen2.5-72B-Instruct", 8192, 80, 64, 8, 29568, 152064, 32768),
-    "llama-3.1-8b": Model("meta-llama/Llama-3.1-8B-Instruct", 4096, 32, 32, 8, 14336, 128256, 131072),
-    "llama-3.1-70b": Model("meta-llama/Llama-3.1-70B-Instruct", 8192, 80, 64, 8, 28672, 128256, 131072),
-    "qwen3-8b": Model("Qwen/Qwen3-8B", 4096, 36, 32, 8, 12288, 151936, 40960),
-    "qwen3-32b": Model("Qwen/Qwen3-32B", 5120, 64, 64, 8, 25600, 151936, 40960),
+    "qwen2.5-3b": "Qwen/Qwen2.5-3B-Instruct",
+    "qwen2.5-7b": "Qwen/Qwen2.5-7B-Instruct",
+    "qwen2.5-14b": "Qwen/Qwen2.5-14B-Instruct",
+    "qwen2.5-32b": "Qwen/Qwen2.5-32B-Instruct",
+    "qwen2.5-72b": "Qwen/Qwen2.5-72B-Instruct",
+    "llama-3.1-8b": "meta-llama/Llama-3.1-8B-Instruct",
+    "llama-3.1-70b": "meta-llama/Llama-3.1-70B-Instruct",
+    "qwen3-8b": "Qwen/Qwen3-8B",
+    "qwen3-32b": "Qwen/Qwen3-32B",
 }
 
 
@@ -78,7 +62,8 @@ def composed():
         yield get
 
 
-def parts(name: str) -> tuple[Model, dict[str, Any]]:
+def parts(name: str) -> tuple[str, dict[str, Any]]:
+    """Hub name of the model, and the sizes in a recipe's name."""
     found = NAME.fullmatch(name)
     assert found
     sizes = {key: int(value or 1) for key, value in found.groupdict().items() if key not in ("model", "gpu")}
@@ -130,7 +115,7 @@ def test_the_name_agrees_with_the_configuration(composed, name):
     model, sizes = parts(name)
     megatron = config.actor_rollout_ref.actor.megatron
     assert config.trainer.experiment_name == name
-    assert config.actor_rollout_ref.model.path == model.path
+    assert config.actor_rollout_ref.model.path == model
     assert (config.trainer.nnodes, config.trainer.n_gpus_per_node) == (sizes["nodes"], sizes["gpus"])
     assert megatron.tensor_model_parallel_size == sizes["tp"]
     assert megatron.pipeline_model_parallel_size == sizes["pp"]
@@ -153,57 +138,27 @@ def test_it_resolves_and_has_no_unknown_key(composed, overrides):
     assert [violation for check in checks for violation in check(config)] == []
 
 
-@pytest.mark.parametrize("name", GPU_RECIPES)
-def test_the_layout_divides(composed, name):
-    config = composed(f"recipe={name}")
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [
+        *((name, "bf16") for name in GPU_RECIPES),
+        *((name, "fp8") for name in GPU_RECIPES if takes_fp8(name)),
+    ],
+)
+def test_a_recipe_breaks_no_rule_and_fits_by_its_plan(composed, name, precision):
+    config = composed(f"recipe={name}", f"precision={precision}")
     model, sizes = parts(name)
-    tp, pp, cp = sizes["tp"], sizes["pp"], sizes["cp"]
-    world = sizes["nodes"] * sizes["gpus"]
-    data_parallel, rest = divmod(world, tp * pp * cp)
-    actor, rollout, data = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout, config.data
-    assert rest == 0 and data_parallel >= 1 and tp <= sizes["gpus"]
-    assert model.heads % tp == 0 and (model.groups % tp == 0 or tp % model.groups == 0)
-    # The vocabulary is not padded.
-    assert model.ffn % tp == 0 and model.vocab % tp == 0 and model.layers % pp == 0
-    assert actor.ppo_mini_batch_size * rollout.n % data_parallel == 0
-    assert data.train_batch_size * rollout.n % data_parallel == 0
-    assert data.train_batch_size % actor.ppo_mini_batch_size == 0
-    rollout_tp = rollout.tensor_model_parallel_size
-    assert model.heads % rollout_tp == 0 and sizes["gpus"] % rollout_tp == 0
-    longest = data.max_prompt_length + data.max_response_length
-    assert longest == rollout.max_model_len <= model.positions
-    # A group of context parallel ranks shares what each of them may hold.
-    assert actor.ppo_max_token_len_per_gpu * cp >= longest
+    plan = plan_of(find_architecture(model), find_gpu(GPUS[sizes["gpu"]]), settings_in(config))
+    assert plan.problems == []
 
 
-@pytest.mark.parametrize("name", GPU_RECIPES)
-def test_what_an_update_keeps_leaves_a_third_of_the_memory(composed, name):
-    config = composed(f"recipe={name}")
+@pytest.mark.parametrize("name", [name for name in GPU_RECIPES if not takes_fp8(name)])
+def test_fp8_is_refused_where_a_recipe_can_not_take_it(composed, name):
+    settings = settings_in(composed(f"recipe={name}", "precision=fp8"))
     model, sizes = parts(name)
-    world = sizes["nodes"] * sizes["gpus"]
-    # Weights in bfloat16, gradients and the distributed optimizer's three copies in float32.
-    kept = 6 * model.parameters / (sizes["tp"] * sizes["pp"]) + 12 * model.parameters / world
-    memory = MEMORY_GB[sizes["gpu"]] * 1e9
-    assert kept < 2 / 3 * memory
-    rollout = config.actor_rollout_ref.rollout
-    weights = 2 * model.parameters / rollout.tensor_model_parallel_size
-    cache = 4 * 128 * model.layers * model.groups / min(rollout.tensor_model_parallel_size, model.groups)
-    assert rollout.gpu_memory_utilization * memory - weights > 2 * cache * rollout.max_model_len
-
-
-@pytest.mark.parametrize("name", [name for name in GPU_RECIPES if takes_fp8(name)])
-def test_fp8_blocks_divide(composed, name):
-    config = composed(f"recipe={name}")
-    model, sizes = parts(name)
-    # Transformer Engine: the last dimension of each shard in sixteens.
-    assert all(size // sizes["tp"] % 16 == 0 for size in (model.ffn, 128 * model.heads)) and model.hidden % 16 == 0
-    # vLLM (validate_fp8_block_shape): each shard in blocks of 128.
-    rollout_tp = config.actor_rollout_ref.rollout.tensor_model_parallel_size
-    assert model.ffn % (128 * rollout_tp) == 0 and model.hidden % 128 == 0
-
-
-def test_why_qwen2_5_72b_takes_no_fp8():
-    assert [tp for tp in (2, 4, 8) if MODELS["qwen2.5-72b"].ffn % (128 * tp) == 0] == []
+    key = "fp8_recipe is 'blockwise'" if sizes["gpu"] == "a100" else "rollout.tensor_model_parallel_size is"
+    with pytest.raises(ValueError, match=key):
+        plan_of(find_architecture(model), find_gpu(GPUS[sizes["gpu"]]), settings)
 
 
 @pytest.mark.parametrize("name", GPU_RECIPES)
@@ -276,7 +231,7 @@ def test_the_table_of_the_documentation_is_right(composed, name):
     numbers = (sizes["tp"], sizes["pp"], sizes["cp"], data_parallel)
     row = [
         f"[{name}](../recipes/{name}/README.md)",
-        model.path.split("/")[1],
+        model.split("/")[1],
         f"{sizes['nodes']} x {sizes['gpus']} {sizes['gpu'].upper()}",
         *map(str, numbers),
         str(config.actor_rollout_ref.rollout.tensor_model_parallel_size),

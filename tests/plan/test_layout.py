@@ -14,9 +14,7 @@ from verl_medu1.plan.settings import KEYS, Settings
 from verl_medu1.plan.violation import divisors, tensor_sizes
 
 GOOD_MACHINE = Machine(capability=(9, 0), cuda=(12, 9), transformer_engine=True, apex=True)
-MANY = settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
-)
+MANY = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 FP8 = {
     "fp8": "hybrid",
     "fp8_recipe": "blockwise",
@@ -202,6 +200,16 @@ def test_shards_of_fp8_have_sizes_that_its_matrices_take(recipe):
         f"{KEYS['tp']} is 16, with which a rank has 1848 columns of the feed-forward layer, and FP8 needs multiples of "
         "16; near it are 2, 4, 8."
     ]
+
+
+def test_fp8_in_the_rollout_needs_whole_blocks_of_the_feed_forward_layer():
+    # 29568 = 231 x 128, and 231 is odd.
+    model = find_architecture("Qwen2.5-72B-Instruct")
+    sizes = Settings(rollout_tp=8, rollout_quantization="fp8", tp=8)
+    found = find_violations(sizes, model, GOOD_MACHINE)
+    assert [violation.key for violation in found] == [KEYS["rollout_tp"]]
+    assert "29568 columns within a block of 128" in found[0].sentence and found[0].sentence.endswith("near it are 1.")
+    assert not find_violations(replace(sizes, rollout_quantization=None), model, GOOD_MACHINE)
 
 
 def test_the_sentence_names_the_nearest_values_that_all_rules_allow():

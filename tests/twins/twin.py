@@ -18,8 +18,10 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from tests.cpu.small_engine import VOCABULARY
+from verl_medu1.plan.architecture import Architecture
+from verl_medu1.plan.settings import Settings
 
-HEAD_DIM, KV_HEADS = 16, 2
+HEAD_DIM, KV_HEADS, MOST_RANKS = 16, 2, 2
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,13 @@ class Twin:
     uneven: bool = False
 
     @property
+    def name(self) -> str:
+        """Says what it is, such as qwen2-tied-8-tp2-pp1."""
+        parts = [self.family, "tied" if self.tied else "untied", str(self.heads_per_kv_head)]
+        parts += [f"tp{self.tp}", f"pp{self.pp}"]
+        return "-".join([*parts, *(["vpp2"] if self.vpp > 1 else []), *(["uneven"] if self.uneven else [])])
+
+    @property
     def layers(self) -> int:
         """Layers of the small model."""
         return self.pp * self.vpp * (2 if self.uneven else 1) - self.uneven
@@ -63,6 +72,21 @@ class Twin:
         if self.uneven:
             keys["override_transformer_config"] = {"num_layers_in_first_pipeline_stage": 1}
         return keys
+
+
+def twin_of(model: Architecture, settings: Settings) -> Twin:
+    """The twin of a recipe, by the rule above."""
+    return Twin(
+        family=model.model_type,
+        tied=model.tied,
+        heads_per_kv_head=model.heads // model.groups,
+        # The Llamas of the recipes are 3.1's.
+        rope_scaled=model.model_type == "llama",
+        tp=min(settings.tp, MOST_RANKS),
+        pp=min(settings.pp, MOST_RANKS),
+        vpp=min(settings.vpp or 1, 2),
+        uneven=settings.first_layers is not None or settings.last_layers is not None,
+    )
 
 
 def write_model(twin: Twin, folder: Path) -> None:

@@ -19,6 +19,8 @@ RECIPES: dict[str, tuple[tuple[int, int], tuple[int, int] | None, tuple[int, int
     "tensorwise": ((8, 9), None, None),
     "mxfp8": ((10, 0), (12, 0), None),
 }
+# Side of a block of the rollout's weights (verl/workers/rollout/vllm_rollout/vllm_async_server.py:1254).
+ROLLOUT_BLOCK = 128
 # Powers of two as scales are the default; the rollout's kernels want any float32.
 BLOCK_SCALES = "NVTE_FP8_BLOCK_SCALING_FP32_SCALES"
 NO_TRANSFORMER_ENGINE = "Transformer Engine can't be imported here"
@@ -47,6 +49,21 @@ def precision_violations(settings: Settings, model: Architecture | None, machine
         yield Violation(key, f"{key} is {settings.cp}, and {NO_TRANSFORMER_ENGINE}; install it, or set it to 1.")
     if settings.fp8:
         yield from _fp8_violations(settings, model, machine)
+    if settings.rollout_quantization == "fp8" and model:
+        yield from _rollout_violations(settings, model)
+
+
+def _rollout_violations(settings: Settings, model: Architecture) -> Iterator[Violation]:
+    """vLLM shares a quantised matrix out in whole blocks (its validate_fp8_block_shape)."""
+    key, size = KEYS["rollout_tp"], settings.rollout_tp
+    if model.ffn % (ROLLOUT_BLOCK * size):
+        valid = [other for other in tensor_sizes(model) if model.ffn % (ROLLOUT_BLOCK * other) == 0]
+        way_out = f"near it are {nearest(valid, size)}" if valid else f"set {KEYS['rollout_quantization']} to null"
+        yield Violation(
+            key,
+            f"{key} is {size}, which cuts the feed-forward layer's {model.ffn} columns within a block of "
+            f"{ROLLOUT_BLOCK}, and {KEYS['rollout_quantization']} is fp8; {way_out}.",
+        )
 
 
 def _optimizer_violations(settings: Settings, machine: Machine) -> Iterator[Violation]:
