@@ -86,7 +86,7 @@ def test_a_twin_is_its_model(twin: Twin, tmp_path: Path) -> None:
         assert largest_difference(after, reference(hugging_face, 1)) < 1e-5
 
     if twin.tied and twin.pp > 1:
-        pytest.xfail("megatron-core 0.16.1 loads the optimizer's copy of an embedding that two stages share wrongly")
+        pytest.xfail("the embedding that two stages share comes out wrong at another layout; why is not known")
     # From its checkpoint one rank goes on as the twin did.
     single = {"dist_ckpt_optim_fully_reshardable": True}
     [alone] = run(folder, single, tmp_path / "alone", "--load", checkpoint)
