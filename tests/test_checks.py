@@ -10,6 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1 import checks
 from verl_medu1.checks import check, require_verl
@@ -32,18 +34,26 @@ def configure(inputs):
     """Composes the quickstart's configuration with overrides."""
     register_recipes()
     GlobalHydra.instance().clear()
+    fixed = [
+        "recipe=quickstart",
+        f"data.train_files={inputs}/data/train.parquet",
+        f"data.val_files={inputs}/data/test.parquet",
+        f"actor_rollout_ref.model.path={inputs}/model",
+        f"run_dir={inputs}/run",
+    ]
     with initialize_config_module("verl_medu1.config", version_base="1.3"):
-        yield lambda *overrides: compose(
-            "medu1",
-            overrides=[
-                "recipe=quickstart",
-                f"data.train_files={inputs}/data/train.parquet",
-                f"data.val_files={inputs}/data/test.parquet",
-                f"actor_rollout_ref.model.path={inputs}/model",
-                f"run_dir={inputs}/run",
-                *overrides,
-            ],
-        )
+        quickstart = compose("medu1", overrides=fixed)
+
+        def get(*overrides: str) -> DictConfig:
+            if any("." not in override.partition("=")[0] or override[0] == "+" for override in overrides):
+                return compose("medu1", overrides=[*fixed, *overrides])
+            # Values alone: Hydra takes a second to compose all of it again.
+            config = quickstart.copy()
+            for override in OverridesParser.create().parse_overrides(list(overrides)):
+                OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
+            return config
+
+        yield get
 
 
 @pytest.mark.parametrize("engine", ["megatron", "dp"])
