@@ -4,40 +4,21 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import AutoModelForCausalLM
 
 from tests.cpu.megatron_worker import STEPS
 from tests.cpu.ranks import run_ranks
 from tests.cpu.small_engine import token_rows
+from tests.twins.twin import Twin, write_model
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
-    from tokenizers import Tokenizer, models
-
+    """Two layers with tied embeddings, which both layouts can cut."""
     folder = tmp_path_factory.mktemp("model")
-    torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=100,
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=64,
-        tie_word_embeddings=True,
-        dtype="float32",
-    )
-    hugging_face = Qwen2ForCausalLM(config)
-    for name, parameter in hugging_face.named_parameters():
-        # Norms and biases away from their defaults, so that a swapped tensor shows.
-        torch.nn.init.normal_(parameter, 1.0 if "norm" in name else 0.0, 0.1)
-    hugging_face.save_pretrained(folder)
-    vocabulary = {chr(200 + i): i for i in range(100)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=chr(200)))
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=chr(201), pad_token=chr(202)).save_pretrained(folder)
+    write_model(Twin("qwen2", True, 2, False, tp=2, pp=2), folder)
     return folder
 
 
