@@ -64,7 +64,7 @@ trap 'signalled=1 terminated=1' TERM
 
 # ---------------------------------------------------------------- all nodes, until the first of them ends
 step=(srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --mpi=none
-      --kill-on-bad-exit=0 --wait=60 --export=ALL --output="$MEDU1_ATTEMPT_DIR/node-%N.log")
+      --kill-on-bad-exit=0 --wait=30 --export=ALL --output="$MEDU1_ATTEMPT_DIR/node-%N.log")
 # Since 22.05 srun does not take the number over from the job.
 [[ -z ${SLURM_CPUS_PER_TASK:-} ]] || step+=(--cpus-per-task="$SLURM_CPUS_PER_TASK")
 in_container step bash "$MEDU1_SLURM_DIR/node.sh" "$@"

@@ -1,6 +1,6 @@
-"""The options of `ray start` for a configuration, so that a cluster that Slurm starts is what `medu1 train` would start.
+"""The options of `ray start` for a configuration, so that a cluster on Slurm is what `medu1 train` would start.
 
-    python -m verl_medu1.ray_start --nodes 2 recipe=NAME key=value
+python -m verl_medu1.ray_start --nodes 2 recipe=NAME key=value
 """
 
 import argparse

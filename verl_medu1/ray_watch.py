@@ -1,6 +1,6 @@
 """Waits until all nodes of a job have joined its Ray cluster, then watches them until one is lost.
 
-    python -m verl_medu1.ray_watch --attempt FOLDER --hosts node1 node2 --timeout 600      (RAY_ADDRESS says where)
+python -m verl_medu1.ray_watch --attempt FOLDER --hosts node1 node2 --timeout 600      (RAY_ADDRESS says where)
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""A request to stop a run after its current step, with a checkpoint: a file, because the trainer runs in another process.
+"""A request to stop a run after its current step, with a checkpoint: a file, for the trainer is another process.
 
 Slurm's job script makes the file when it is warned of the time limit or of preemption, `medu1 train` when it is sent
 SIGUSR1. The trainer looks for it at the end of each step.

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -197,9 +197,7 @@ class Cluster:
             raise RuntimeError(f"munged did not start: {self.log('munged')}")
 
     def _states(self) -> set[str]:
-        done = subprocess.run(
-            ["sinfo", "-h", "-N", "-o", "%t"], env=self.environment, capture_output=True, text=True
-        )
+        done = subprocess.run(["sinfo", "-h", "-N", "-o", "%t"], env=self.environment, capture_output=True, text=True)
         return set(done.stdout.split())
 
     # ------------------------------------------------------------------ use

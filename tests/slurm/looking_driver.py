@@ -1,4 +1,7 @@
-"""A driver for job.sh that only looks at its cluster: says what it sees, then waits for a file `go` in its run's folder."""
+"""A driver for job.sh that only looks at its cluster: says what it sees, then waits until it is told to end.
+
+A file `go` in the run's folder ends it with the exit code in it, a request to stop (stop_request.py) as it ends a run.
+"""
 
 import json
 import os
@@ -7,6 +10,8 @@ import time
 from pathlib import Path
 
 import ray
+
+from verl_medu1.stop_request import EXIT_STOPPED, StopRequest
 
 run_dir = Path(sys.argv[-1].removeprefix("run_dir="))
 ray.init(logging_level="ERROR")
@@ -26,6 +31,7 @@ workers = [Worker.remote() for _ in nodes]
 seen = ray.get([worker.where.remote() for worker in workers])
 (run_dir / "seen.json").write_text(json.dumps({"nodes": nodes, "workers": seen, "address": os.environ["RAY_ADDRESS"]}))
 while not (run_dir / "go").exists():
+    if StopRequest(run_dir).take():
+        sys.exit(EXIT_STOPPED)
     time.sleep(0.2)
-    ray.get([worker.where.remote() for worker in workers])
-sys.exit(int((run_dir / "go").read_text() or 0))
+sys.exit(int((run_dir / "go").read_text()))
