@@ -52,12 +52,7 @@ make_token
 
 # A request that the last attempt did not live to meet.
 rm -f "$MEDU1_RUN_DIR/stop_requested"
-ask_to_stop() {
-    signalled=1
-    say "SIGUSR1: the trainer is asked to save and stop"
-    touch "$MEDU1_RUN_DIR/stop_requested"
-}
-trap ask_to_stop USR1
+trap 'signalled=1; say "SIGUSR1: the trainer is asked to save and stop"; touch "$MEDU1_RUN_DIR/stop_requested"' USR1
 # What cancels the job tells its nodes, too; this script stays to write down how it ended.
 terminated=
 trap 'signalled=1 terminated=1' TERM

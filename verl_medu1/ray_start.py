@@ -1,6 +1,6 @@
 """The options of `ray start` for a configuration, so that a cluster on Slurm is what `medu1 train` would start.
 
-python -m verl_medu1.ray_start --nodes 2 recipe=NAME key=value
+python -m verl_medu1.ray_start recipe=NAME key=value
 """
 
 import argparse
@@ -38,17 +38,10 @@ def options_of(config: DictConfig) -> Iterator[tuple[str, str]]:
 def main() -> None:
     """Print the options, one a line, after "head" or "node"."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("--nodes", type=int, required=True, help="how many nodes the job has")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="as for `medu1 train`")
     arguments, overrides = parser.parse_known_args()
     with in_one_sentence():
-        config = compose_config([*arguments.overrides, *overrides])
-        if config.trainer.nnodes != arguments.nodes:
-            raise ValueError(
-                f"trainer.nnodes is {config.trainer.nnodes}, and the job has {arguments.nodes} nodes; "
-                f"submit with --nodes={config.trainer.nnodes}, or set trainer.nnodes={arguments.nodes}."
-            )
-        for who, option in options_of(config):
+        for who, option in options_of(compose_config([*arguments.overrides, *overrides])):
             print(who, option)
 
 

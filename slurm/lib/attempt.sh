@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154  # variables of the script that sources this
 # job.sh: the record of one attempt, its end, and how the job is queued again.
 
 begin_attempt() {

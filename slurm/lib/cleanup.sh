@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154  # variables of the script that sources this
 # node.sh: the node's own folder, and what is done on every way out.
 
 make_node_dir() {

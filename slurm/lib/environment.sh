@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154  # variables of the script that sources this
 # job.sh: the settings with their defaults, exported once; srun hands them to the nodes, Ray to its workers.
 
 set_defaults() {

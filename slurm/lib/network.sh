@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154  # variables of the script that sources this
 # node.sh: which address and which interface this node uses between the nodes.
 
 find_network() {

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154  # variables of the script that sources this
 # node.sh: the job's own Ray cluster.
 
 # Until a command succeeds, at most so many seconds; the processes started so far are watched meanwhile.
@@ -39,8 +39,8 @@ ray_start() {
 start_ray_head() {
     local -a head_options node_options
     ray_address=$node_ip:$MEDU1_PORT_BASE
-    "$MEDU1_PYTHON" -m verl_medu1.ray_start --nodes "$SLURM_NNODES" "$@" >"$node_dir/ray_options" ||
-        fail "$EXIT_MISTAKE" "the configuration can't be used on $SLURM_NNODES nodes; see node-$host.log"
+    "$MEDU1_PYTHON" -m verl_medu1.ray_start "$@" >"$node_dir/ray_options" ||
+        fail "$EXIT_MISTAKE" "Ray's options can't be read from the configuration; see node-$host.log"
     mapfile -t head_options < <(sed -n 's/^head //p' "$node_dir/ray_options")
     mapfile -t node_options < <(sed -n 's/^node //p' "$node_dir/ray_options")
     ray_start --head --port "$MEDU1_PORT_BASE" --dashboard-host 127.0.0.1 --dashboard-port $((MEDU1_PORT_BASE + 6)) \
@@ -58,8 +58,10 @@ start_ray_worker() {
 
 # Says when all nodes are there, and ends when one is lost.
 watch_nodes() {
-    RAY_ADDRESS=$ray_address "$MEDU1_PYTHON" -m verl_medu1.ray_watch --attempt "$MEDU1_ATTEMPT_DIR" --hosts $MEDU1_HOSTS \
-        --timeout "$MEDU1_NODE_TIMEOUT_S" &
+    local -a hosts
+    read -ra hosts <<<"$MEDU1_HOSTS"
+    RAY_ADDRESS=$ray_address "$MEDU1_PYTHON" -m verl_medu1.ray_watch --attempt "$MEDU1_ATTEMPT_DIR" \
+        --hosts "${hosts[@]}" --timeout "$MEDU1_NODE_TIMEOUT_S" &
     watch_pid=$!
 }
 

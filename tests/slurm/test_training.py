@@ -1,7 +1,7 @@
 """Real training on a real Slurm: verl's trainer, Megatron across two nodes, vLLM on each, on two CPU cores.
 
 One run goes through; another, with the same seed, is stopped twice, loses a node, and is cancelled in the end. Both
-must have done the same in each step. A start of the stack takes most of the time, so that each attempt serves several ends.
+must have done the same in each step. A start of the stack takes most of the time: each attempt serves several ends.
 """
 
 import json
