@@ -24,7 +24,7 @@ class Job:
 
     Attributes:
         recipe: name of the recipe.
-        arguments: of `medu1 train`; run_dir is absolute.
+        arguments: of `medu1 train`, without run_dir.
         run_dir: folder of the run.
         folder: where the job runs, to which relative paths of data and model refer.
         time: time limit, as sbatch takes it.
@@ -89,7 +89,7 @@ class Job:
         }
         if site.container != "none":
             variables["MEDU1_IMAGE"] = str(site.image)
-            variables["MEDU1_MOUNTS"] = ",".join(self._mounts())
+            variables["MEDU1_MOUNTS"] = ",".join(site.mounts)
         if site.modules:
             variables["MEDU1_MODULES"] = " ".join(site.modules)
         if site.interface:
@@ -97,16 +97,6 @@ class Job:
         if site.offline:
             variables["MEDU1_OFFLINE"] = "1"
         return variables | site.environment
-
-    def _mounts(self) -> list[str]:
-        """SOURCE:TARGET of each folder, with the job's own where no other one shows them."""
-        mounts = [mount if ":" in mount else f"{mount}:{mount}" for mount in self.site.mounts]
-        targets = [Path(mount.split(":")[1]) for mount in mounts]
-        for folder in (self.folder, self.run_dir):
-            if not any(folder.is_relative_to(target) for target in targets):
-                mounts.append(f"{folder}:{folder}")
-                targets.append(folder)
-        return mounts
 
 
 def job_of(
@@ -151,11 +141,9 @@ def job_of(
     memory = "0" if share == 1 else None
     if site.memory_gib_per_node is not None:
         memory = f"{max(1, int(site.memory_gib_per_node * share))}G"
-    quoted = str(run_dir) if re.fullmatch(r"[\w/.+@-]+", str(run_dir)) else f"'{run_dir}'"
-    kept = [override for override in overrides if not override.startswith("run_dir=")]
     return Job(
         recipe=recipe,
-        arguments=(*kept, f"run_dir={quoted}"),
+        arguments=tuple(override for override in overrides if not override.startswith("run_dir=")),
         run_dir=run_dir,
         folder=folder,
         time=time,
@@ -178,9 +166,12 @@ def _violations(
 ) -> Iterator[str]:
     key, number = KEYS["gpus_per_node"], settings.gpus_per_node
     if settings.device != "cpu" and site.gpu is None:
-        yield f"{KEYS['device']} is {settings.device!r}, and the site's gpu is null; choose a recipe for CPUs, or a site."
+        yield f"{KEYS['device']} is {settings.device!r}, and the site's gpu is null; choose a recipe for CPUs."
     elif settings.device != "cpu" and number > site.gpus_per_node:
-        yield f"{key} is {number}, and a node of the site has {site.gpus_per_node}; lower it, and raise {KEYS['nodes']}."
+        yield (
+            f"{key} is {number}, and the site's gpus_per_node is {site.gpus_per_node}; lower it, and raise "
+            f"{KEYS['nodes']}."
+        )
     elif settings.device == "cpu" and _threads(settings) > site.cpus_per_node:
         yield (
             f"{key} is {number}, with {_threads(settings)} threads, and a node of the site has {site.cpus_per_node} "
