@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 
@@ -26,6 +27,7 @@ from verl_medu1.plan.architecture import Architecture, find_architecture
 from verl_medu1.plan.recipe import compose_config, settings_in
 
 WIDTH = 160
+VANILLA_BRIDGE = "actor_rollout_ref.actor.megatron.vanilla_mbridge"
 app = typer.Typer(help=__doc__.splitlines()[0], add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -64,7 +66,7 @@ def judge_command(
     # What its dimensions would tell is left out for a model that is neither listed nor on this disk.
     with suppress(ValueError):
         model = find_architecture(str(config.actor_rollout_ref.model.path))
-    needed = needed_packages(settings, config.actor_rollout_ref.actor.megatron.vanilla_mbridge)
+    needed = needed_packages(settings, bool(OmegaConf.select(config, VANILLA_BRIDGE)))
     problems = problems_of(found, settings, model, needed, _started(facts), time.time())
     Console(width=WIDTH).print(facts_table(found, problems))
     for problem in problems:
