@@ -86,7 +86,7 @@ def supervised(config: DictConfig, interval_s: float = 1.0) -> Iterator[DictConf
                 ray_init.pop(key, None)
         else:
             ray_init._temp_dir = str(temporary)
-            ray_init.runtime_env.env_vars |= {"TMPDIR": str(temporary), "VLLM_RPC_BASE_PATH": str(temporary)}
+            ray_init.runtime_env.env_vars.update({"TMPDIR": str(temporary), "VLLM_RPC_BASE_PATH": str(temporary)})
     OmegaConf.resolve(config)  # verl copies ray_kwargs out of the configuration, where interpolations lead nowhere
     progress = Progress(config.run_dir)
     progress.report(0, "start")

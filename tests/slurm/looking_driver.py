@@ -1,7 +1,4 @@
-"""A driver for job.sh that only looks at its cluster: says what it sees, then waits until it is told to end.
-
-A file `go` in the run's folder ends it with the exit code in it, a request to stop (stop_request.py) as it ends a run.
-"""
+"""A driver for job.sh that only looks at its cluster: says what it sees, then waits for a request to stop."""
 
 import json
 import os
@@ -30,8 +27,6 @@ class Worker:
 workers = [Worker.remote() for _ in nodes]
 seen = ray.get([worker.where.remote() for worker in workers])
 (run_dir / "seen.json").write_text(json.dumps({"nodes": nodes, "workers": seen, "address": os.environ["RAY_ADDRESS"]}))
-while not (run_dir / "go").exists():
-    if StopRequest(run_dir).take():
-        sys.exit(EXIT_STOPPED)
+while not StopRequest(run_dir).take():
     time.sleep(0.2)
-sys.exit(int((run_dir / "go").read_text()))
+sys.exit(EXIT_STOPPED)
