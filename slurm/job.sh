@@ -73,14 +73,15 @@ done
 [[ ! -s $MEDU1_ATTEMPT_DIR/exit_code ]] || code=$(<"$MEDU1_ATTEMPT_DIR/exit_code")
 
 # ---------------------------------------------------------------- queue again, or end with the driver's exit code
-lost=$(lost_nodes)
+lost=""
+[[ $code == 0 ]] || lost=$(lost_nodes)
 if [[ $code == "$EXIT_STOPPED" ]]; then
     reason="stopped on request after a checkpoint"
 elif [[ $lost ]]; then
     reason="lost ${lost//,/ and }"
 else
     reason=$(first_reason "$code")
-    [[ $code != 0 && ! $terminated ]] && show_end_of_driver_log
+    [[ $code == 0 || $terminated ]] || show_end_of_driver_log
     exit "$code"
 fi
 if (( requeue_count >= MEDU1_MAX_REQUEUES )); then

@@ -70,8 +70,8 @@ queue_again() {
     local lost=$1 excluded
     say "queued again: $reason"
     trap '' TERM USR1
-    # Slurm has done so already where it was the first to miss a node.
-    scontrol requeue "$SLURM_JOB_ID" 2>/dev/null || true
+    # Where Slurm ended the attempt, it has cancelled the job, which is to stay so, or has missed a node and queued it again.
+    [[ $terminated ]] || scontrol requeue "$SLURM_JOB_ID"
     [[ $lost ]] || return 0
     excluded=$(scontrol show job "$SLURM_JOB_ID" | sed -n 's/.*ExcNodeList=\([^ ]*\).*/\1/p' | grep -v null || true)
     for _ in {1..20}; do
