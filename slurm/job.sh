@@ -41,52 +41,56 @@ source "$MEDU1_SLURM_DIR/lib/attempt.sh"
 # shellcheck source=slurm/lib/container.sh
 source "$MEDU1_SLURM_DIR/lib/container.sh"
 
-requeue_count=${SLURM_RESTART_COUNT:-0}
-set_defaults "$@"
-load_modules
-begin_attempt
-trap end_attempt EXIT
-(( requeue_count <= MEDU1_MAX_REQUEUES )) ||
-    fail "$EXIT_GIVEN_UP" "the job was queued again $requeue_count times, MEDU1_MAX_REQUEUES is $MEDU1_MAX_REQUEUES"
-make_token
+# One function, because bash reads a script while it runs it, and this one may run for days.
+main() {
+    requeue_count=${SLURM_RESTART_COUNT:-0}
+    set_defaults "$@"
+    load_modules
+    begin_attempt
+    trap end_attempt EXIT
+    (( requeue_count <= MEDU1_MAX_REQUEUES )) ||
+        fail "$EXIT_GIVEN_UP" "the job was queued again $requeue_count times, MEDU1_MAX_REQUEUES is $MEDU1_MAX_REQUEUES"
+    make_token
 
-# A request that the last attempt did not live to meet.
-rm -f "$MEDU1_RUN_DIR/stop_requested"
-trap 'signalled=1; say "SIGUSR1: the trainer is asked to save and stop"; touch "$MEDU1_RUN_DIR/stop_requested"' USR1
-# What cancels the job tells its nodes, too; this script stays to write down how it ended.
-terminated=
-trap 'signalled=1 terminated=1' TERM
+    # A request that the last attempt did not live to meet.
+    rm -f "$MEDU1_RUN_DIR/stop_requested"
+    trap 'signalled=1; say "SIGUSR1: the trainer is asked to save and stop"; touch "$MEDU1_RUN_DIR/stop_requested"' USR1
+    # What cancels the job tells its nodes, too; this script stays to write down how it ended.
+    terminated=
+    trap 'signalled=1 terminated=1' TERM
 
-# ---------------------------------------------------------------- all nodes, until the first of them ends
-step=(srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --mpi=none
-      --kill-on-bad-exit=0 --wait=30 --export=ALL --output="$MEDU1_ATTEMPT_DIR/node-%N.log")
-# Since 22.05 srun does not take the number over from the job.
-[[ -z ${SLURM_CPUS_PER_TASK:-} ]] || step+=(--cpus-per-task="$SLURM_CPUS_PER_TASK")
-in_container step bash "$MEDU1_SLURM_DIR/node.sh" "$@"
-"${step[@]}" &
-while :; do
-    signalled=
-    wait $! && code=0 || code=$?
-    [[ $signalled ]] || break
-done
-# srun's own is the highest of all nodes'.
-[[ ! -s $MEDU1_ATTEMPT_DIR/exit_code ]] || code=$(<"$MEDU1_ATTEMPT_DIR/exit_code")
+    # ---------------------------------------------------------------- all nodes, until the first of them ends
+    step=(srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --mpi=none
+          --kill-on-bad-exit=0 --wait=30 --export=ALL --output="$MEDU1_ATTEMPT_DIR/node-%N.log")
+    # Since 22.05 srun does not take the number over from the job.
+    [[ -z ${SLURM_CPUS_PER_TASK:-} ]] || step+=(--cpus-per-task="$SLURM_CPUS_PER_TASK")
+    in_container step bash "$MEDU1_SLURM_DIR/node.sh" "$@"
+    "${step[@]}" &
+    while :; do
+        signalled=
+        wait $! && code=0 || code=$?
+        [[ $signalled ]] || break
+    done
+    # srun's own is the highest of all nodes'.
+    [[ ! -s $MEDU1_ATTEMPT_DIR/exit_code ]] || code=$(<"$MEDU1_ATTEMPT_DIR/exit_code")
 
-# ---------------------------------------------------------------- queue again, or end with the driver's exit code
-lost=""
-[[ $code == 0 ]] || lost=$(lost_nodes)
-if [[ $code == "$EXIT_STOPPED" ]]; then
-    reason="stopped on request after a checkpoint"
-elif [[ $lost ]]; then
-    reason="lost ${lost//,/ and }"
-else
-    reason=$(first_reason "$code")
-    [[ $code == 0 || $terminated ]] || show_end_of_driver_log
+    # ---------------------------------------------------------------- queue again, or end with the driver's exit code
+    lost=""
+    [[ $code == 0 ]] || lost=$(lost_nodes)
+    if [[ $code == "$EXIT_STOPPED" ]]; then
+        reason="stopped on request after a checkpoint"
+    elif [[ $lost ]]; then
+        reason="lost ${lost//,/ and }"
+    else
+        reason=$(first_reason "$code")
+        [[ $code == 0 || $terminated ]] || show_end_of_driver_log
+        exit "$code"
+    fi
+    if (( requeue_count >= MEDU1_MAX_REQUEUES )); then
+        reason="$reason; not queued again, MEDU1_MAX_REQUEUES is $MEDU1_MAX_REQUEUES"
+        exit "$code"
+    fi
+    queue_again "$lost"
     exit "$code"
-fi
-if (( requeue_count >= MEDU1_MAX_REQUEUES )); then
-    reason="$reason; not queued again, MEDU1_MAX_REQUEUES is $MEDU1_MAX_REQUEUES"
-    exit "$code"
-fi
-queue_again "$lost"
-exit "$code"
+}
+main "$@"

@@ -44,7 +44,7 @@ start_ray_head() {
     mapfile -t head_options < <(sed -n 's/^head //p' "$node_dir/ray_options")
     mapfile -t node_options < <(sed -n 's/^node //p' "$node_dir/ray_options")
     ray_start --head --port "$MEDU1_PORT_BASE" --dashboard-host 127.0.0.1 --dashboard-port $((MEDU1_PORT_BASE + 6)) \
-        --ray-client-server-port 0 "${head_options[@]}" "${node_options[@]}"
+        --ray-client-server-port $((MEDU1_PORT_BASE + 7)) "${head_options[@]}" "${node_options[@]}"
     printf '%s\n' "$ray_address" "${node_options[@]}" >"$cluster_file.new"
     mv "$cluster_file.new" "$cluster_file"
 }
@@ -72,7 +72,7 @@ check_cluster() {
     elif [[ -e $MEDU1_ATTEMPT_DIR/reason ]]; then
         exit "$EXIT_LOST"
     elif [[ $ray_pid ]] && ! kill -0 "$ray_pid" 2>/dev/null; then
-        fail "$EXIT_LOST" "Ray on $host ended; see ray-logs-$host"
+        fail "$EXIT_LOST" "Ray on $host ended; see node-$host.log and ray-logs-$host"
     elif [[ $watch_pid ]] && ! kill -0 "$watch_pid" 2>/dev/null; then
         fail "$EXIT_LOST" "$(cat "$MEDU1_ATTEMPT_DIR/watch" || echo "the watch over the nodes ended; see node-$host.log")"
     fi
