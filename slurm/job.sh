@@ -45,9 +45,9 @@ source "$MEDU1_SLURM_DIR/lib/container.sh"
 main() {
     requeue_count=${SLURM_RESTART_COUNT:-0}
     set_defaults "$@"
-    load_modules
     begin_attempt
     trap end_attempt EXIT
+    load_modules
     (( requeue_count <= MEDU1_MAX_REQUEUES )) ||
         fail "$EXIT_GIVEN_UP" "the job was queued again $requeue_count times, MEDU1_MAX_REQUEUES is $MEDU1_MAX_REQUEUES"
     make_token

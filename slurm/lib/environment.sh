@@ -54,10 +54,8 @@ load_modules() {
     module load $MEDU1_MODULES
     local code=$?
     set -eu
-    if (( code != 0 )); then
-        echo "medu1: MEDU1_MODULES is '$MEDU1_MODULES', and \`module load\` failed; \`module avail\` lists them." >&2
-        exit "$EXIT_MISTAKE"
-    fi
+    (( code == 0 )) ||
+        fail "$EXIT_MISTAKE" "MEDU1_MODULES is '$MEDU1_MODULES', and \`module load\` failed; \`module avail\` lists them"
 }
 
 make_token() {
