@@ -49,10 +49,8 @@ def test_pyxis_is_told_the_folders_and_which_variables_win_over_the_images():
     options = dict(word.partition("=")[::2] for word in words[2 : -len(COMMAND)])
     assert code == 0 and words[-len(COMMAND) :] == COMMAND and words[0] == "srun"
     assert options["--container-image"] == "a.sqsh" and "--no-container-mount-home" in options
-    assert options["--container-mounts"].split(",")[1:] == ["/shared/run:/shared/run", "/local:/local"] + [
-        "/home/me:/home/me",
-        "/x:/y",
-    ]
+    mounts = ["/shared/run:/shared/run", "/local:/local", "/home/me:/home/me", "/x:/y"]
+    assert options["--container-mounts"].split(",")[1:] == mounts
     named = options["--container-env"].split(",")
     assert {"HF_HOME", "MEDU1_RUN_DIR"} <= set(named) and "PATH" not in named and len(named) == len(set(named))
 
