@@ -140,7 +140,7 @@ def _value_violations(values: Mapping[str, Any]) -> Iterator[str]:
     for key in ("account", "partition", "qos", "gpu_type", "interface", "python", "modules"):
         items = values[key] if isinstance(values[key], list) else [values[key]]
         for item in items:
-            if item is not None and (not item or " " in item):
+            if item is not None and not UNSAFE.search(item) and (not item or " " in item):
                 yield f"{key} is {item!r}; give it without spaces, or null."
     yield from _container_violations(values)
     if not values["scratch"].startswith("/") or len(values["scratch"]) > 40:
