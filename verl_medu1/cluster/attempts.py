@@ -71,7 +71,7 @@ def attempts_table(attempts: Sequence[Attempt], running_job: str | None) -> "Tab
 
     Args:
         attempts: of a run.
-        running_job: the job that still runs, if Slurm knows of one: an attempt without an end is its, or was killed.
+        running_job: the job that waits or runs by Slurm; an attempt without an end is its last one, or was killed.
     """
     from rich.table import Table
 
@@ -80,7 +80,7 @@ def attempts_table(attempts: Sequence[Attempt], running_job: str | None) -> "Tab
         is_last = attempt is attempts[-1]
         reason = attempt.reason
         if attempt.ended is None and not (is_last and attempt.job_id == running_job):
-            reason = "no end was written down: killed, or unknown to Slurm here"
+            reason = "killed: it wrote no end down"
         table.add_row(
             attempt.folder.name,
             attempt.job_id,

@@ -1,7 +1,7 @@
 """What is installed on this machine, whether it works together, and the command that mends what does not.
 
-The versions are those of this package's metadata (pyproject.toml): its extras `cpu`, `gpu` and `bridge`, and for the CPU
-the versions that verl_medu1/cpu is written for. Nothing heavy is imported.
+The versions are those of this package's metadata (pyproject.toml): its extras `cpu`, `gpu` and `bridge`; for the CPU
+also those that verl_medu1/cpu is written for. Nothing heavy is imported.
 """
 
 import os

@@ -101,7 +101,7 @@ def read_facts(folder: Path, nodes: int, hosts: Sequence[str] = ()) -> list[Fact
             "disk that all nodes see."
         )
     order = [host.partition(".")[0] for host in hosts] or names
-    return sorted(found, key=lambda node: order.index(node.host.partition(".")[0]))
+    return [found[names.index(name)] for name in order]
 
 
 def _started(facts: Path) -> float | None:

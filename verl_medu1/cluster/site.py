@@ -140,7 +140,7 @@ def _value_violations(values: Mapping[str, Any]) -> Iterator[str]:
     for key in ("account", "partition", "qos", "gpu_type", "interface", "python", "modules"):
         items = values[key] if isinstance(values[key], list) else [values[key]]
         for item in items:
-            if item is not None and (not item or re.search(r"\s", item)):
+            if item is not None and not UNSAFE.search(item) and (not item or " " in item):
                 yield f"{key} is {item!r}; give it without spaces, or null."
     yield from _container_violations(values)
     if not values["scratch"].startswith("/") or len(values["scratch"]) > 40:
@@ -167,7 +167,7 @@ def _text_violations(key: str, value: str | None) -> Iterator[str]:
 
 
 def _container_violations(values: Mapping[str, Any]) -> Iterator[str]:
-    if values["container"] != "none" and not values["image"]:
+    if values["container"] in CONTAINERS[1:] and not values["image"]:
         yield f"image is null, and container is {values['container']!r}; name the image, or set container to none."
     for mount in values["mounts"]:
         if not mount.startswith("/") or "," in mount or mount.count(":") > 2:

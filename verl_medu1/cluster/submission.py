@@ -65,8 +65,8 @@ def check_job(job: Job, config: "DictConfig", settings: Settings) -> Plan | None
     verdict = verdict_of(plan)
     if verdict.word != "fits":
         changes = " ".join(override_of(key, value) for key, value in verdict.changes.items())
-        way_out = f"add {changes}" if changes else "see `medu1 plan --search`, or take more GPUs"
-        raise ValueError(f"the plan {verdict.word}: {' '.join(verdict.problems)} So {way_out}.")
+        way_out = f"Add {changes}" if changes else "See `medu1 plan --search`, or take more GPUs"
+        raise ValueError(f"the run does not fit on {gpu.name}: {' '.join(verdict.problems)} {way_out}.")
     return plan
 
 
