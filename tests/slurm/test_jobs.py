@@ -21,10 +21,10 @@ def run_dirs(tmp_path) -> Iterator[list[Path]]:
 
 @pytest.fixture
 def apptainer(tmp_path) -> str:
-    """A PATH with a double of Apptainer: it starts no container, and runs what it is given where Slurm is out of reach."""
+    """A PATH with a double of Apptainer: starts no container, runs its command where Slurm is out of reach."""
     double = tmp_path / "bin" / "apptainer"
     double.parent.mkdir()
-    double.write_text('#!/bin/bash\nshift 6\nunset SLURM_CONF\nexec "$@"\n')
+    double.write_text('#!/bin/bash\nshift 7\nunset SLURM_CONF\nexec "$@"\n')
     double.chmod(0o755)
     return f"{double.parent}:{os.environ['PATH']}"
 
