@@ -68,10 +68,12 @@ lost_nodes() {
 # job is queued again, commands that it runs included: so it waits, deaf to signals, and tries until it is done.
 queue_again() {
     local lost=$1 excluded
-    say "queued again: $reason"
     trap '' TERM USR1
     # Where Slurm ended the attempt, it has cancelled the job, which is to stay so, or has missed a node and queued it again.
-    [[ $terminated ]] || scontrol requeue "$SLURM_JOB_ID"
+    if [[ ! $terminated ]] && ! scontrol requeue "$SLURM_JOB_ID"; then
+        reason="$reason; Slurm refuses to queue it again"
+        return 0
+    fi
     [[ $lost ]] || return 0
     excluded=$(scontrol show job "$SLURM_JOB_ID" | sed -n 's/.*ExcNodeList=\([^ ]*\).*/\1/p' | grep -v null || true)
     for _ in {1..20}; do

@@ -49,7 +49,8 @@ clean_up() {
         [[ $(processes_of_node_dir) ]] || break
         sleep 0.5
     done
-    while signal_processes -KILL; do
+    for _ in {1..25}; do
+        signal_processes -KILL || break
         sleep 0.2
     done
     keep_logs "$code"

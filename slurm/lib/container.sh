@@ -6,7 +6,7 @@ in_container() {
     local -n line=$1
     shift
     local mounts=$MEDU1_SLURM_DIR,$MEDU1_RUN_DIR,$MEDU1_SCRATCH,$SLURM_SUBMIT_DIR${MEDU1_MOUNTS:+,$MEDU1_MOUNTS}
-    if [[ $MEDU1_CONTAINER != none && -z ${MEDU1_IMAGE:-} ]]; then
+    if [[ $MEDU1_CONTAINER =~ ^(apptainer|pyxis)$ && -z ${MEDU1_IMAGE:-} ]]; then
         fail "$EXIT_MISTAKE" "MEDU1_CONTAINER is $MEDU1_CONTAINER, and MEDU1_IMAGE names no image"
     fi
     case $MEDU1_CONTAINER in

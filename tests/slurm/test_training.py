@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from verl_medu1.checkpoints import TRACKER, newest_model
 from verl_medu1.progress import STOPPED, Progress
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1500)]
 STEPS, SAVE_FREQ = 10, 2
 STARTING_S = 300  # until the first step of an attempt is done, on two slow cores
 COMPARED = ("input", "output", "gts", "score", "data_source", "acc", "format", "pred", "length")
