@@ -114,17 +114,27 @@ def test_a_job_that_waits(slurm_conf, folder):
 
 
 def test_the_preflight_of_a_job_names_the_bad_node(slurm_conf, folder, wait_for):
-    """The GPUs of these nodes are Slurm's only: facts on the node, the judgement, and the end of the job are real."""
+    """The GPUs of these nodes are Slurm's only: facts on the node, the judgement, and the end of the job are real.
+
+    Submitted twice, the run has both jobs' attempts.
+    """
     arguments = ["slurm", SEVEN, *QUESTIONS, "run_dir=outputs/bad", "--site", "gres.yaml"]
-    done = medu1(folder, *arguments, SLURM_CONF=slurm_conf)
-    assert done.returncode == 0, done.stderr
-    number = done.stdout.split("Job ")[1].split()[0]
-    attempt = folder / "outputs/bad/attempts/000"
-    record = attempt / "attempt.json"
-    assert wait_for(lambda: record.is_file() and json.loads(record.read_text())["ended"], 60)
-    ended = json.loads(record.read_text())
-    assert ended["exit_code"] == 2
-    assert ended["reason"].startswith("preflight: node1 has 0 GPUs for the job, and trainer.n_gpus_per_node is 8")
-    assert "preflight: node1 has 0 GPUs for the job" in medu1(folder, "status", number, SLURM_CONF=slurm_conf).stdout
-    row = next(line for line in (attempt / "preflight.log").read_text().splitlines() if "│ node1" in line)
-    assert "GPUs, packages" in row
+    for attempt in ("000", "001"):
+        done = medu1(folder, *arguments, SLURM_CONF=slurm_conf)
+        assert done.returncode == 0, done.stderr
+        number = done.stdout.split("Job ")[1].split()[0]
+        logs = folder / "outputs/bad/attempts" / attempt
+        record = logs / "attempt.json"
+        assert wait_for(lambda record=record: record.is_file() and json.loads(record.read_text())["ended"], 60)
+        ended = json.loads(record.read_text())
+        assert ended["exit_code"] == 2 and str(ended["job_id"]) == number
+        assert ended["reason"].startswith("preflight: node1 has 0 GPUs for the job, and trainer.n_gpus_per_node is 8")
+        row = next(line for line in (logs / "preflight.log").read_text().splitlines() if "│ node1" in line)
+        assert "GPUs, packages" in row
+        said = medu1(folder, "status", number, SLURM_CONF=slurm_conf).stdout
+        assert f"│ {attempt} " in said and "preflight: node1 has 0 GPUs for the job" in said
+        # Its number waits in the queue until Slurm has written it off.
+        assert wait_for(
+            lambda number=number: "not in the queue" in medu1(folder, "status", number, SLURM_CONF=slurm_conf).stdout,
+            30,
+        )

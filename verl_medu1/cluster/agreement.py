@@ -145,7 +145,13 @@ def _disagreements(facts: Sequence[Facts]) -> Iterator[Problem]:
 
 def _gpu_problems(node: Facts, settings: Settings) -> Iterator[Problem]:
     key, wanted = KEYS["gpus_per_node"], settings.gpus_per_node
-    if settings.device != "cpu" and len(node.gpus) < wanted:
+    if settings.device != "cpu" and node.gpu_failure:
+        yield Problem(
+            node.host,
+            "GPUs",
+            f"{node.host}: nvidia-smi fails ({node.gpu_failure}); have its driver mended, {_leave_out(node.host)}.",
+        )
+    elif settings.device != "cpu" and len(node.gpus) < wanted:
         yield Problem(
             node.host,
             "GPUs",
