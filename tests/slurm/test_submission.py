@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(300)]
+ROOT = Path(__file__).resolve().parents[2]
 VIRTUAL = Path(__file__).parent / "cluster" / "virtual.py"
 MEDU1 = [sys.executable, "-m", "verl_medu1.cli.app"]
 SEVEN = "recipe=qwen2.5-7b-1x8h100-tp2-pp1"
@@ -79,6 +81,17 @@ def test_slurm_would_take_the_job(slurm_conf, folder, site, arguments, nodes):
     done = medu1(folder, "slurm", *arguments, "--site", f"{site}.yaml", "--test-only", SLURM_CONF=slurm_conf)
     assert done.returncode == 0, done.stderr
     assert "to start at" in done.stdout and nodes in done.stdout
+
+
+PAGE = (ROOT / "docs" / "slurm.md").read_text()
+
+
+@pytest.mark.parametrize("line", [line for line in PAGE.splitlines() if line.startswith("sbatch ")])
+def test_slurm_would_take_the_pages_command(slurm_conf, line):
+    command = ["sbatch", "--test-only", *shlex.split(line)[1:]]
+    environment = os.environ | {"SLURM_CONF": slurm_conf}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and "to start at" in done.stderr, done.stderr
 
 
 def test_slurms_own_words_where_it_refuses(slurm_conf, folder):
