@@ -179,7 +179,7 @@ def _package_problems(node: Facts, needed: Sequence[str]) -> Iterator[Problem]:
 def _precision_problems(node: Facts, settings: Settings, model: Architecture | None) -> Iterator[Problem]:
     """FP8 and fused kernels against what this node has (verl_medu1/plan/fp8.py)."""
     machine = Machine(
-        capability=tuple(node.gpus[0].capability) if node.gpus else None,
+        capability=node.gpus[0].capability if node.gpus else None,
         cuda=version_pair(node.cuda),
         transformer_engine=node.transformer_engine == "",
         apex=node.apex,
