@@ -126,16 +126,16 @@ def test_a_job_that_waits(slurm_conf, folder):
     assert f"Job: {number}, not in the queue" in done.stdout
 
 
-def test_slurm_reads_a_folder_with_a_space_and_a_percent_sign(slurm_conf, folder):
+def test_slurm_reads_a_folder_with_a_space(slurm_conf, folder):
     arguments = ["recipe=quickstart", *QUESTIONS, "actor_rollout_ref.model.path=outputs/quickstart/model"]
-    done = medu1(folder, "slurm", *arguments, "run_dir='outputs/a %j'", "--site", "later.yaml", SLURM_CONF=slurm_conf)
+    done = medu1(folder, "slurm", *arguments, "run_dir='outputs/a b'", "--site", "later.yaml", SLURM_CONF=slurm_conf)
     assert done.returncode == 0, done.stderr
     number = done.stdout.split("Job ")[1].split()[0]
     environment = os.environ | {"SLURM_CONF": slurm_conf}
     shown = subprocess.run(["scontrol", "show", "job", number], env=environment, capture_output=True, text=True).stdout
     subprocess.run(["scancel", number], env=environment, check=True)
-    assert f"StdOut={folder}/outputs/a %j/slurm-{number}.out\n" in shown, shown
-    assert f"Command={folder}/outputs/a %j/job.sbatch\n" in shown
+    assert f"StdOut={folder}/outputs/a b/slurm-{number}.out\n" in shown, shown
+    assert f"Command={folder}/outputs/a b/job.sbatch\n" in shown
 
 
 def test_the_preflight_of_a_job_names_the_bad_node(slurm_conf, folder, wait_for):
