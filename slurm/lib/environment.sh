@@ -37,8 +37,8 @@ set_defaults() {
     export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$MEDU1_ATTEMPT_DIR/ray_token
     # Ray waits 30 s for its tasks when it is told to end, as long as Slurm waits before it kills.
     export RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=0
-    # Metrics are served to everybody who asks, without the token.
-    export RAY_USAGE_STATS_ENABLED=0 RAY_enable_metrics_collection=false
+    # Metrics would be served to everybody who asks, without the token; -1 is no port, so that the head's are not.
+    export RAY_USAGE_STATS_ENABLED=0 RAY_enable_metrics_collection=false DASHBOARD_METRIC_PORT=-1
     unset RAY_ADDRESS
 }
 

@@ -43,7 +43,8 @@ start_ray_head() {
         fail "$EXIT_MISTAKE" "Ray's options can't be read from the configuration; see node-$host.log"
     mapfile -t head_options < <(sed -n 's/^head //p' "$node_dir/ray_options")
     mapfile -t node_options < <(sed -n 's/^node //p' "$node_dir/ray_options")
-    ray_start --head --port "$MEDU1_PORT_BASE" --dashboard-host 127.0.0.1 --dashboard-port $((MEDU1_PORT_BASE + 6)) \
+    # No monitor: nothing is to be scaled.
+    ray_start --head --no-monitor --port "$MEDU1_PORT_BASE" --dashboard-host 127.0.0.1 --dashboard-port $((MEDU1_PORT_BASE + 6)) \
         --ray-client-server-port $((MEDU1_PORT_BASE + 7)) "${head_options[@]}" "${node_options[@]}"
     printf '%s\n' "$ray_address" "${node_options[@]}" >"$cluster_file.new"
     mv "$cluster_file.new" "$cluster_file"

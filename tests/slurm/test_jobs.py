@@ -1,6 +1,7 @@
 """Jobs on a real Slurm, their Ray clusters real, their driver one that only looks around."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,16 @@ def run_dirs(tmp_path) -> Iterator[list[Path]]:
     yield [tmp_path / "first", tmp_path / "second"]
 
 
+@pytest.fixture
+def apptainer(tmp_path) -> str:
+    """A PATH with a double of Apptainer: starts no container, runs its command where Slurm is out of reach."""
+    double = tmp_path / "bin" / "apptainer"
+    double.parent.mkdir()
+    double.write_text('#!/bin/bash\nshift 7\nunset SLURM_CONF\nexec "$@"\n')
+    double.chmod(0o755)
+    return f"{double.parent}:{os.environ['PATH']}"
+
+
 def attempt(run_dir: Path, number: int = 0) -> dict[str, object]:
     return json.loads((run_dir / "attempts" / f"{number:03d}" / "attempt.json").read_text())
 
@@ -28,8 +39,9 @@ def everything(run_dir: Path) -> str:
     return "\n".join(f"--- {file}\n{file.read_text()[-2000:]}" for file in files if file.exists())
 
 
-def test_two_jobs_on_the_same_nodes_do_not_meet(cluster, submit, wait_for, run_dirs):
-    first, second = (submit(run_dir, MEDU1_DRIVER=LOOK) for run_dir in run_dirs)
+def test_two_jobs_on_the_same_nodes_do_not_meet(cluster, submit, wait_for, run_dirs, apptainer):
+    first = submit(run_dirs[0], MEDU1_DRIVER=LOOK)
+    second = submit(run_dirs[1], MEDU1_DRIVER=LOOK, MEDU1_CONTAINER="apptainer", MEDU1_IMAGE="a.sif", PATH=apptainer)
     seen_files = [run_dir / "seen.json" for run_dir in run_dirs]
     assert wait_for(lambda: all(file.exists() and file.read_text() for file in seen_files), 150), "\n".join(
         map(everything, run_dirs)
