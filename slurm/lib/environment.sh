@@ -2,7 +2,7 @@
 # job.sh: the settings with their defaults, exported once; srun hands them to the nodes, Ray to its workers.
 
 set_defaults() {
-    local argument here
+    local argument here attempts
     here=$(dirname "$MEDU1_SLURM_DIR")
     MEDU1_RUN_DIR=${MEDU1_RUN_DIR:-outputs/$SLURM_JOB_NAME-$SLURM_JOB_ID}
     for argument in "$@"; do
@@ -18,7 +18,9 @@ set_defaults() {
     MEDU1_SCRATCH=${MEDU1_SCRATCH:-/tmp}
     MEDU1_MAX_REQUEUES=${MEDU1_MAX_REQUEUES:-20}
     MEDU1_NODE_TIMEOUT_S=${MEDU1_NODE_TIMEOUT_S:-600}
-    MEDU1_ATTEMPT_DIR=$MEDU1_RUN_DIR/attempts/$(printf %03d "$requeue_count")
+    # Numbered on over all jobs of the run: a run that ended may be submitted again.
+    mapfile -t attempts < <(compgen -G "$MEDU1_RUN_DIR/attempts/*/")
+    MEDU1_ATTEMPT_DIR=$MEDU1_RUN_DIR/attempts/$(printf %03d "${#attempts[@]}")
     # One block of ports per job, below the kernel's own range, and the same on each node. Two jobs have the same one
     # if their numbers differ by a multiple of 1000.
     MEDU1_PORT_BASE=$((10000 + SLURM_JOB_ID % 1000 * 10))

@@ -157,7 +157,6 @@ def test_for_gpus_a_laptop_hears_of_megatron_bridge(laptop):
     assert states["megatron-core"]["mend"] == "pip install 'megatron-core<0.19,>=0.18'"
 
 
-def test_on_a_laptop_a_recipe_says_what_is_missing(laptop):
-    """The scripts and templates of the jobs are in the wheel."""
-    assert (laptop / "verl_medu1/slurm/templates/job.sbatch.j2").is_file()
-    assert (laptop / "verl_medu1/slurm/sites/default.yaml").is_file()
+def test_the_wheel_has_what_a_job_needs(laptop):
+    for name in ("job.sh", "node.sh", "train.sbatch", "lib/common.sh", "templates/job.sbatch.j2", "sites/default.yaml"):
+        assert (laptop / "verl_medu1/slurm" / name).is_file(), name

@@ -67,10 +67,6 @@ def test_time_and_run_dir_are_the_users(job_from, tmp_path):
     assert options(job)["time"] == "90" and options(job)["output"] == f"{tmp_path}/runs/a/slurm-%j.out"
 
 
-def test_a_percent_sign_is_none_of_slurms(job_from):
-    assert "/a%%j/slurm-%j.out" in options(job_from(SEVEN, "run_dir=/a%j"))["output"]
-
-
 @pytest.mark.parametrize(
     ("overrides", "others", "sentence"),
     [
@@ -80,7 +76,8 @@ def test_a_percent_sign_is_none_of_slurms(job_from):
         (["recipe=quickstart"], {"site": replace(SITE, cpus_per_node=1)}, "n_gpus_per_node is 2, with 2 threads"),
         ([SEVEN], {"time": "soon"}, "--time is 'soon'; give D-HH:MM:SS, HH:MM:SS or minutes."),
         ([SEVEN], {"time": "10"}, "--time is '10', and the site's signal_s is 900; give more time"),
-        ([SEVEN, "run_dir='/a:b'"], {}, "run_dir is '/a:b', which has a quote, a backslash or one of $ , :"),
+        ([SEVEN, "run_dir='/a:b'"], {}, "run_dir is '/a:b', which has a quote, a backslash or one of $ , : %; choose"),
+        ([SEVEN, "run_dir=/a%j"], {}, "run_dir is '/a%j', which has a quote, a backslash or one of $ , : %; choose"),
         ([SEVEN, "trainer.experiment_name='a\nb'"], {}, "has a line break; leave it out."),
     ],
 )

@@ -26,6 +26,7 @@ GOOD = Facts(
     host="node1",
     time=1000.0,
     gpus=[H100] * 8,
+    gpu_failure=None,
     packages=PACKAGES,
     cuda="13.0",
     transformer_engine="",
@@ -73,6 +74,11 @@ def test_good_nodes_have_no_problem():
     ("changes", "settings", "sentence"),
     [
         ({"gpus": [H100] * 7}, SETTINGS, "node2 has 7 GPUs for the job, and trainer.n_gpus_per_node is 8"),
+        (
+            {"gpus": [], "gpu_failure": "no driver"},
+            SETTINGS,
+            "node2: nvidia-smi fails (no driver); have its driver mended",
+        ),
         ({"gpus": [A100] * 8}, SETTINGS, "node2 has GPU NVIDIA A100-SXM4-80GB, and the other nodes have NVIDIA H100"),
         (
             {"gpus": [replace(H100, driver="570.1")] * 8},

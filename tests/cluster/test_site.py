@@ -1,5 +1,8 @@
 """Site files: the examples are right, and each mistake has one sentence with key, value and way out."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from verl_medu1.cluster.site import DEFAULT, example_sites, read_site
@@ -8,6 +11,15 @@ from verl_medu1.cluster.site import DEFAULT, example_sites, read_site
 @pytest.mark.parametrize("file", sorted(example_sites().glob("*.yaml")), ids=lambda file: file.stem)
 def test_the_examples_are_sites(file):
     assert read_site(file).container == "none"
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "slurm.md"
+
+
+@pytest.mark.parametrize("block", re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.M | re.S))
+def test_the_pages_examples_are_sites(tmp_path, block):
+    (tmp_path / "site.yaml").write_text(block)
+    assert read_site(tmp_path / "site.yaml").environment["HF_HOME"]
 
 
 def test_the_default_has_every_key_with_a_comment():

@@ -39,8 +39,8 @@ def slurm(
     from verl_medu1.plan.search import step_seconds
 
     plan = submission.check_job(job, config, settings)
-    gpus = f" x {job.gpus} {cluster.gpu}" if job.gpus else ""
-    typer.echo(f"{job.recipe}: {job.nodes}{gpus} nodes, {job.cpus} CPUs each, {job.time} a job.")
+    gpus = f"{job.gpus} x {cluster.gpu} and " if job.gpus else ""
+    typer.echo(f"{job.recipe}: nodes: {job.nodes}, each with {gpus}{job.cpus} CPUs; at most {job.time} a job.")
     if plan is not None:
         typer.echo(f"It fits; by the plan a step takes at least {step_seconds(plan):,.0f} s, without generation.")
     if test_only:

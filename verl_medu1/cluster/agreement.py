@@ -145,7 +145,13 @@ def _disagreements(facts: Sequence[Facts]) -> Iterator[Problem]:
 
 def _gpu_problems(node: Facts, settings: Settings) -> Iterator[Problem]:
     key, wanted = KEYS["gpus_per_node"], settings.gpus_per_node
-    if settings.device != "cpu" and len(node.gpus) < wanted:
+    if settings.device != "cpu" and node.gpu_failure:
+        yield Problem(
+            node.host,
+            "GPUs",
+            f"{node.host}: nvidia-smi fails ({node.gpu_failure}); have its driver mended, {_leave_out(node.host)}.",
+        )
+    elif settings.device != "cpu" and len(node.gpus) < wanted:
         yield Problem(
             node.host,
             "GPUs",
@@ -173,7 +179,7 @@ def _package_problems(node: Facts, needed: Sequence[str]) -> Iterator[Problem]:
 def _precision_problems(node: Facts, settings: Settings, model: Architecture | None) -> Iterator[Problem]:
     """FP8 and fused kernels against what this node has (verl_medu1/plan/fp8.py)."""
     machine = Machine(
-        capability=tuple(node.gpus[0].capability) if node.gpus else None,
+        capability=node.gpus[0].capability if node.gpus else None,
         cuda=version_pair(node.cuda),
         transformer_engine=node.transformer_engine == "",
         apex=node.apex,

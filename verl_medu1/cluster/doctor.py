@@ -60,7 +60,7 @@ def examine(machine: str | None = None) -> tuple[str, list[Finding]]:
     Returns:
         What it is taken for, and the findings.
     """
-    gpus, failure = _gpus()
+    gpus, failure = visible_gpus()
     machine = machine or ("gpu" if gpus or failure else "cpu")
     findings = [
         *_python(machine),
@@ -73,13 +73,6 @@ def examine(machine: str | None = None) -> tuple[str, list[Finding]]:
         *_compiler(machine),
     ]
     return machine, findings
-
-
-def _gpus() -> tuple[list[GPUFacts], str | None]:
-    try:
-        return visible_gpus(), None
-    except ValueError as error:
-        return [], str(error)
 
 
 def _python(machine: str) -> Iterator[Finding]:
@@ -162,7 +155,7 @@ def _of_verl(names: tuple[str, ...]) -> dict[str, SpecifierSet]:
 def _gpu(machine: str, gpus: list[GPUFacts], failure: str | None) -> Iterator[Finding]:
     needed = machine == "gpu"
     if failure:
-        yield Finding("GPU", "wrong", failure, needed, "ask the administrator for a working driver")
+        yield Finding("GPU", "wrong", f"nvidia-smi fails ({failure})", needed, "have the driver mended")
     elif not gpus:
         yield Finding("GPU", "missing", "none", needed, "run this where a GPU is: in a job" if needed else "")
     else:

@@ -60,6 +60,7 @@ class Facts:
         host: its name in Slurm.
         time: seconds since the epoch by its clock.
         gpus: those that the job has there.
+        gpu_failure: why nvidia-smi, which is there, can't show any.
         packages: name -> version, None where it is missing; "Python" is among them.
         cuda: version of torch's CUDA, such as "13.0"; None for a build without.
         transformer_engine: None where it is not installed, "" where it can be imported, else why not.
@@ -77,6 +78,7 @@ class Facts:
     host: str
     time: float
     gpus: list[GPUFacts]
+    gpu_failure: str | None
     packages: dict[str, str | None]
     cuda: str | None
     transformer_engine: str | None
@@ -110,10 +112,12 @@ def node_facts(interface: str, run_dir: Path, scratch: Path, port_base: int | No
         '127.0.0.1'
     """
     addresses = _addresses()
+    gpus, gpu_failure = visible_gpus()
     return Facts(
         host=host_name(),
         time=time.time(),
-        gpus=visible_gpus(),
+        gpus=gpus,
+        gpu_failure=gpu_failure,
         packages={"Python": platform.python_version(), **{name: installed_version(name) for name in PACKAGES}},
         cuda=torch_cuda(),
         transformer_engine=_transformer_engine(),
@@ -152,25 +156,22 @@ def installed_version(package: str) -> str | None:
         return None
 
 
-def visible_gpus() -> list[GPUFacts]:
-    """The GPUs that nvidia-smi shows, as many of them as CUDA_VISIBLE_DEVICES leaves.
-
-    Raises:
-        ValueError: nvidia-smi is there, and fails.
-    """
+def visible_gpus() -> tuple[list[GPUFacts], str | None]:
+    """The GPUs that nvidia-smi shows, as many of them as CUDA_VISIBLE_DEVICES leaves, or what it says when it fails."""
     if shutil.which("nvidia-smi") is None:
-        return []
+        return [], None
     query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total,compute_cap", "--format=csv,noheader,nounits"]
     done = subprocess.run(query, capture_output=True, text=True)
     if done.returncode:
-        said = " ".join((done.stdout + done.stderr).split())
-        raise ValueError(f"nvidia-smi fails on {host_name()} ({said}); its driver needs the administrator.")
+        return [], " ".join((done.stdout + done.stderr).split())
     found = []
     for name, driver, memory, capability in csv.reader(done.stdout.splitlines(), skipinitialspace=True):
         major, minor = capability.split(".")
         found.append(GPUFacts(name, driver, int(memory), (int(major), int(minor))))
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return found if visible is None else found[: len([name for name in visible.split(",") if name.strip()])]
+    if visible is not None:
+        found = found[: len([name for name in visible.split(",") if name.strip()])]
+    return found, None
 
 
 def torch_cuda() -> str | None:

@@ -54,8 +54,6 @@ class Job:
         site = self.site
         gpu = f"{site.gpu_type}:{self.gpus}" if site.gpu_type else str(self.gpus)
         gpu_option = f"--gres=gpu:{gpu}" if site.gpu_option == "gres" else f"--gpus-per-node={gpu}"
-        # sbatch puts the job's number and the like in place of % and a letter.
-        folder = str(self.run_dir).replace("%", "%%")
         named = {"account": site.account, "partition": site.partition, "qos": site.qos}
         return [
             f"--job-name={self.recipe}",
@@ -70,7 +68,7 @@ class Job:
             "--requeue" if site.max_requeues else "--no-requeue",
             "--open-mode=append",
             f"--chdir={self.folder}",
-            f"--output={folder}/slurm-%j.out",
+            f"--output={self.run_dir}/slurm-%j.out",
             *site.sbatch,
         ]
 
@@ -182,8 +180,9 @@ def _violations(
     elif site.signal_s >= _seconds(time):
         yield f"--time is {time!r}, and the site's signal_s is {site.signal_s}; give more time, or lower signal_s."
     for name, path in {"run_dir": run_dir, "the current folder": folder}.items():
-        if UNSAFE.search(str(path)) or re.search("[$,:]", str(path)):
-            yield f"{name} is {str(path)!r}, which has a quote, a backslash or one of $ , :; choose another name."
+        # A container's mounts are parted by , and :, and Slurm reads % in its own way.
+        if UNSAFE.search(str(path)) or re.search("[$,:%]", str(path)):
+            yield f"{name} is {str(path)!r}, which has a quote, a backslash or one of $ , : %; choose another name."
     for override in overrides:
         if re.search(r"[\x00\r\n]", override):
             yield f"{override!r} has a line break; leave it out."

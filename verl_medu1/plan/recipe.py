@@ -57,7 +57,8 @@ def compose_config(overrides: Sequence[str]) -> "DictConfig":
     found = find_spec("verl")
     if found is None or not found.submodule_search_locations:
         raise ValueError(
-            "verl is not installed, and a recipe stands on its configuration; install it, or give --model and --gpus."
+            "verl is not installed, and a recipe stands on its configuration, for which `pip install --no-deps "
+            "verl==0.9.1` is enough; without it `medu1 plan` takes --model and --gpus."
         )
     folder = Path(found.submodule_search_locations[0]) / "trainer" / "config"
     from hydra import compose, initialize_config_module
