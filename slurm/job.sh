@@ -68,12 +68,14 @@ main() {
     "${step[@]}" &
     step_pid=$!
     # Once the first node has ended, the others have this long to clean up; srun alone would wait for a dead one.
-    patience_s=40
+    patience_s=30
     while kill -0 "$step_pid" 2>/dev/null; do
         pause
-        if [[ -e $MEDU1_ATTEMPT_DIR/ended ]] && (( patience_s-- <= 0 )); then
-            kill -KILL "$step_pid" 2>/dev/null || true
-        fi
+        [[ -e $MEDU1_ATTEMPT_DIR/ended ]] || continue
+        case $((patience_s--)) in
+        0) scancel --signal=TERM "$SLURM_JOB_ID" || true ;; # the nodes, not this script; srun would send KILL
+        -15) kill -KILL "$step_pid" 2>/dev/null || true ;;
+        esac
     done
     wait "$step_pid" && code=0 || code=$?
     # srun's own is the highest of all nodes'.
@@ -86,6 +88,7 @@ main() {
         reason="stopped on request after a checkpoint"
     elif [[ $lost ]]; then
         reason="lost ${lost//,/ and }: $(first_reason "$code")"
+        [[ $terminated ]] || code=$EXIT_LOST
     else
         reason=$(first_reason "$code")
         [[ $code == 0 || $terminated ]] || show_end_of_driver_log
