@@ -123,22 +123,23 @@ def test_a_recipe_is_composed_as_for_training(name):
     [
         (SEVEN, 1.0),
         ([*SEVEN, "--json"], 1.0),
-        (["recipe=quickstart"], 2.0),
+        (["recipe=quickstart"], 1.0),
+        (["recipe=qwen2.5-72b-8x8h100-tp8-pp4"], 1.0),
     ],
 )
 def test_a_plan_takes_no_time(arguments, most, tiny):
-    """Seconds of the processor, which other processes don't change much: Hydra takes most of a recipe's."""
+    """Seconds of the processor, the best of three: other programs slow it down, and nothing makes it faster."""
     if "recipe=quickstart" in arguments:
         arguments = [*arguments, "--model", tiny]
+    command = [sys.executable, "-m", "verl_medu1.cli.app", "plan", *arguments]
 
     def seconds() -> float:
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return used.ru_utime + used.ru_stime
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    before = seconds()
-    command = [sys.executable, "-m", "verl_medu1.cli.app", "plan", *arguments]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
-    assert seconds() - before < most
+    assert min(seconds() for _ in range(3)) < most
 
 
 @pytest.mark.parametrize(

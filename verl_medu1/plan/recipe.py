@@ -48,13 +48,17 @@ def compose_recipe(overrides: Sequence[str]) -> tuple[Settings, str]:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from verl_medu1.recipe_group import register_recipes
+    from verl_medu1.plan.yaml_source import register
+    from verl_medu1.recipe_group import recipe_names, register_recipes
 
-    register_recipes()
+    # All of them only where Hydra has to list them.
+    named = {override.removeprefix("recipe=") for override in overrides} & set(recipe_names())
+    register_recipes(names=named or None)
+    scheme = register()
     GlobalHydra.instance().clear()
     try:
         with initialize_config_module("verl_medu1.config", version_base="1.3"):
-            config = compose("medu1", overrides=[*overrides, f"hydra.searchpath=[file://{folder}]"])
+            config = compose("medu1", overrides=[*overrides, f"hydra.searchpath=[{scheme}://{folder}]"])
         return settings_in(config), str(OmegaConf.select(config, "actor_rollout_ref.model.path"))
     except (HydraException, OmegaConfBaseException) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
