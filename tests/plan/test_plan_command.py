@@ -164,8 +164,9 @@ def test_a_plan_takes_no_time(arguments, most, tiny):
         (["recipe=quickstart", "trainer.nope=1"], "Could not override 'trainer.nope'"),
         (
             ["recipe=quickstart", "model_engine=dp", "--model", "Qwen3-8B"],
-            "strategy is 'fsdp2', and planned is megatron",
+            "strategy is 'fsdp2', and Megatron alone is planned; add model_engine=megatron",
         ),
+        (["recipe=smollm2-135m-cpu"], "strategy is 'fsdp2', and Megatron alone is planned"),
         (["recipe=quickstart", "--model", "Qwen3-8B", "--search"], "--search is for GPUs, and trainer.device is 'cpu'"),
         (
             ["--model", "Qwen2.5-72B-Instruct", "--gpus", "2", "--search"],
@@ -177,6 +178,7 @@ def test_each_mistake_has_its_sentence(run, arguments, sentence):
     done = run(*arguments)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert sentence in done.stderr and done.stderr.startswith("medu1: ")
+    assert done.stderr.count("medu1: ") == 1
 
 
 def test_without_verl_a_recipe_is_refused(monkeypatch):
