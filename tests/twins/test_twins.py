@@ -26,7 +26,7 @@ TWINS = [
     Twin("qwen3", False, 4, False, tp=2, pp=1),
     Twin("qwen3", False, 8, False, tp=2, pp=1),
     # What no recipe has: tied embeddings on two stages, interleaved and uneven ones.
-    Twin("qwen2", True, 8, False, tp=2, pp=2),
+    Twin("qwen2", True, 6, False, tp=2, pp=2),
     Twin("llama", False, 4, True, tp=2, pp=2, vpp=2),
     Twin("qwen3", False, 4, False, tp=2, pp=2, uneven=True),
 ]
@@ -105,8 +105,6 @@ def test_a_twin_is_its_model(twin: Twin, tmp_path: Path) -> None:
     [straight] = run(folder, single, tmp_path / "straight")
     assert_same_weights(straight, ranks[0])
 
-    if twin.tied and twin.pp > 1:
-        pytest.xfail("the embedding that two stages share comes out wrong at another layout; why is not known")
     # From its checkpoint one rank goes on as the twin did.
     [alone] = run(folder, single, tmp_path / "alone", "--load", checkpoint)
     assert_same_weights(alone, ranks[0])
