@@ -13,10 +13,12 @@ from verl_medu1.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/*/README.md")]
-# measure.py is no command, and trl_step.py needs TRL; step_time.py starts it.
-BENCHMARKS = [file for file in ROOT.glob("benchmarks/*.py") if file.name not in ("measure.py", "trl_step.py")]
+# Parts of others, and trl_step.py needs TRL.
+PARTS = ("measure.py", "rank_memory.py", "trl_step.py")
+BENCHMARKS = [file for file in ROOT.glob("benchmarks/*.py") if file.name not in PARTS]
+BENCHMARKS.append(ROOT / "benchmarks" / "gpu" / "stack.py")
 BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.M | re.S)
-BENCHMARK = re.compile(r"`(?:python )?(benchmarks/\w+\.py)")
+BENCHMARK = re.compile(r"`(?:python )?(benchmarks/[\w/]+\.py)")
 
 
 def commands(program: str) -> list[str]:

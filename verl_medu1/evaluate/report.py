@@ -12,6 +12,7 @@ from verl_medu1 import __version__
 from verl_medu1.evaluate import tables
 from verl_medu1.evaluate.curves import accuracy_plot, curves, source_styles
 from verl_medu1.evaluate.excerpts import outcomes, step_excerpts
+from verl_medu1.evaluate.memory_figure import memory_figure
 from verl_medu1.evaluate.run_folder import Run, read_run
 from verl_medu1.evaluate.summary import Figures, accuracy_differences
 
@@ -116,6 +117,7 @@ def render(run: Run) -> str:
         accuracy_picture=accuracy_plot(run.summaries) if run.summaries else None,
         sources=source_styles(run.scalars),
         curves=curves(run.scalars),
+        memory=memory_figure(run),
         outcomes=outcomes(run.before.samples, run.after.samples) if run.before and run.after else [],
         steps=step_excerpts(run.rollouts),
         version=__version__,
