@@ -23,6 +23,7 @@ def _sample(
         "row_id": row_id,
         "sample": 0,
         "data_source": source,
+        "asked_as": "as_prepared",
         "prompt": [
             {"role": "system", "content": "Think, then answer."},
             {"role": "user", "content": f"Question {row_id}: what is the dose of 2.5 mg/kg for 5 kg?"},

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from verl_medu1.cli import evaluate, model, plan, prepare, quickstart, report, score, train, validate
+from verl_medu1.cli import compare, evaluate, model, plan, prepare, quickstart, report, score, train, validate
 from verl_medu1.errors import in_one_sentence
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "validate": validate.validate,
     "score": score.score,
     "eval": evaluate.evaluate,
+    "compare": compare.compare,
     "report": report.report,
     "plan": plan.plan,
 }
