@@ -61,7 +61,7 @@ def ask(
     single = [
         Request(request.question, number, 1)
         for request in requests
-        for number in range(request.first, request.first + request.count)
+        for number in range(request.first, request.first + request.number)
     ]
     with client, ThreadPoolExecutor(sampling.batch) as pool:
         futures = {pool.submit(_ask_one, client, model, request, sampling): request for request in single}

@@ -128,7 +128,7 @@ def generate(model: str, requests: Sequence[Request], sampling: Sampling) -> Ite
         # n samples of one request use the seeds s, s + 1, ..., s + n - 1.
         parameters = [
             SamplingParams(
-                n=request.count,
+                n=request.number,
                 temperature=sampling.temperature,
                 max_tokens=sampling.max_tokens,
                 seed=seed_of(request.question, sampling.seed) + request.first,

@@ -37,11 +37,11 @@ class Sampling:
 
 
 class Request(NamedTuple):
-    """Some samples of one question: `count` of them, the `first` being the question's sample of that number."""
+    """Some samples of one question: `number` of them, the first being the question's sample `first`."""
 
     question: Question
     first: int
-    count: int
+    number: int
 
 
 def seed_of(question: Question, seed: int) -> int:

@@ -29,7 +29,7 @@ class Difference(NamedTuple):
 
 def score_interval(
     mean: ArrayLike, variance: ArrayLike, questions: int, samples: int = 1
-) -> tuple[ArrayLike, ArrayLike]:
+) -> tuple[np.ndarray, np.ndarray]:
     """The interval of a share from questions that were answered several times each.
 
     Wilson's interval (1927, J. Am. Stat. Assoc. 22:209) for the effective number of questions:
@@ -115,7 +115,7 @@ def paired_difference(before: ArrayLike, after: ArrayLike) -> Difference:
     return Difference(float(differences.mean()), float(low), float(high), sign_flip_test(differences))
 
 
-def difference_interval(total: ArrayLike, squares: ArrayLike, questions: int) -> tuple[ArrayLike, ArrayLike]:
+def difference_interval(total: ArrayLike, squares: ArrayLike, questions: int) -> tuple[np.ndarray, np.ndarray]:
     """The interval of `paired_difference` from the sums of the differences and of their squares (arrays)."""
     weight = questions + 2
     mean = np.asarray(total, dtype=float) / weight
