@@ -9,7 +9,7 @@ The official rules (ncbi-nlp/MedCalc-Bench, evaluation/ at commit 20b10f9), stat
 
     date       the answer begins with M/D/YYYY; equal as dates
     duration   the first "W weeks, D days" of the answer; both numbers equal
-    integer    "N out of" gives N; else numbers with commas between give how many they are; else the last number; rounded
+    integer    "N out of" gives N; else numbers with commas between, how many they are; else the last number; rounded
     decimal    "x mL/min/1.73" gives x; else "x%" gives x / 100; else the last number; within the limits
 
 A number is an optional minus, digits, and at most one decimal point with digits behind.
