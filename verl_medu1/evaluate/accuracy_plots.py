@@ -45,7 +45,7 @@ def accuracy_plot(summaries: Summaries) -> Picture:
 
 
 def budget_plots(summaries: Summaries) -> list[Picture]:
-    """For each data source with several budgets: accuracy by budget, with intervals, in the colours of `accuracy_plot`."""
+    """For each data source with several budgets: accuracy by budget with intervals, coloured as in `accuracy_plot`."""
     pictures = []
     sources = sorted({name for summary in summaries.values() for name in summary["data_source"]})
     with matplotlib.rc_context(STYLE):
