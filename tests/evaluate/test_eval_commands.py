@@ -18,6 +18,7 @@ from verl_medu1.cli.compare import compare
 from verl_medu1.cli.evaluate import evaluate
 from verl_medu1.cli.report import report
 from verl_medu1.evaluate.generation import check_lengths, load_tokenizer, set_environment
+from verl_medu1.evaluate.models import fingerprint, resolve_model
 from verl_medu1.evaluate.sampling import Sampling
 
 
@@ -137,6 +138,30 @@ def test_eval_refuses_what_is_no_model(
         (model / name).parent.mkdir(parents=True, exist_ok=True)
         (model / name).write_text("{}")
     assert message in _refused(evaluate, "--model", model, "--data", data, "--out", tmp_path / "out")
+
+
+def test_a_training_means_its_newest_checkpoint_and_a_checkpoint_itself(tmp_path: Path) -> None:
+    for step in (3, 6):
+        folder = tmp_path / "run" / "checkpoints" / f"global_step_{step}" / "actor" / "model" / "huggingface"
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text("{}")
+        (folder / "model.safetensors").write_text("")
+    checkpoints = tmp_path / "run" / "checkpoints"
+    (checkpoints / "latest_checkpointed_iteration.txt").write_text("3")  # 6 is half written
+    found = {3: resolve_model(str(tmp_path / "run")), 6: resolve_model(str(checkpoints / "global_step_6"))}
+    for step, folder in found.items():
+        assert folder == str(checkpoints / f"global_step_{step}" / "actor" / "model" / "huggingface")
+    assert resolve_model(found[3]) == found[3]
+    assert resolve_model("organisation/name") == "organisation/name"
+
+
+def test_other_weights_are_another_model(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+    first = fingerprint(str(tmp_path))
+    assert fingerprint(str(tmp_path)) == first
+    (tmp_path / "model.safetensors").write_bytes(b"two")
+    assert fingerprint(str(tmp_path)) != first
 
 
 def test_a_tokenizer_without_chat_template_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
