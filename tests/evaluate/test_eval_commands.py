@@ -210,7 +210,7 @@ def test_report_writes_the_page_and_says_what_is_missing(make_run: Callable) -> 
     result = _run(report, run)
     assert result.exit_code == 0, result.output
     assert "step 2" in result.output
-    assert "missing: config.yaml" in result.output
+    assert "run: config.yaml is not there" in result.output
     assert (run / "report.html").stat().st_size > 10_000
     assert "no folder" in _refused(report, run / "nowhere")
 
