@@ -47,6 +47,10 @@ def test_top_level_packages(wheel):
         "verl_medu1/data/calculators/notes.yaml",
         "reward_score/label_overrides.csv",
         "verl_medu1/evaluate/templates/",
+        "verl_medu1/evaluate/formats.yaml",
+        "verl_medu1/evaluate/lm_eval_tasks/_medu1_yaml",
+        "verl_medu1/evaluate/lm_eval_tasks/medu1_medqa.yaml",
+        "verl_medu1/evaluate/lm_eval_tasks/utils.py",
     ],
 )
 def test_package_data_is_included(wheel, pattern):

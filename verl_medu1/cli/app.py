@@ -5,6 +5,7 @@ from collections.abc import Callable
 import typer
 
 from verl_medu1.cli import (
+    compare,
     doctor,
     evaluate,
     model,
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "validate": validate.validate,
     "score": score.score,
     "eval": evaluate.evaluate,
+    "compare": compare.compare,
     "report": report.report,
     "plan": plan.plan,
     "slurm": slurm.slurm,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from omegaconf import OmegaConf
 
-from verl_medu1.evaluate.curves import Picture, _picture
+from verl_medu1.evaluate.figure import Picture, picture
 from verl_medu1.evaluate.run_folder import Run
 from verl_medu1.plan.architecture import find_architecture
 from verl_medu1.plan.gpus import GIB, GPU, known_gpus, processor
@@ -63,11 +63,11 @@ def memory_figure(run: Run) -> MemoryFigure | None:
     peak = max(run.scalars.get(PEAK, {}).values(), default=None)
     sentence = f"Planned for each GPU (medu1 plan); the dashed line is the memory of a {plan.gpu.name}."
     if peak is None:
-        return MemoryFigure(_picture(draw(plan), "planned memory of each rank, phase by phase", wide=True), sentence)
+        return MemoryFigure(picture(draw(plan), "planned memory of each rank, phase by phase", wide=True), sentence)
     if plan.settings.device == "cpu":
         sentence += f" A worker had {peak:.1f} GiB at its peak, with all its libraries, which no plan counts."
         peak = None
     else:
         sentence += f" The trainer had {peak:.1f} GiB at its peak (red), vLLM not counted."
     figure = draw(plan, None if peak is None else peak * GIB)
-    return MemoryFigure(_picture(figure, "planned memory of each rank, phase by phase", wide=True), sentence)
+    return MemoryFigure(picture(figure, "planned memory of each rank, phase by phase", wide=True), sentence)
