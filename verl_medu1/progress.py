@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 FILE_NAME = "progress.json"
+SAVE = "checkpoint"  # the phase in which a checkpoint is half written
 
 
 class Progress:

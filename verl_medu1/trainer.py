@@ -26,7 +26,8 @@ from verl_medu1.batch_order import by_question
 from verl_medu1.gdpo import delivered
 from verl_medu1.metrics import ADDED_TIME, component_metrics, group_metrics, shaping_metrics
 from verl_medu1.mixture_sampler import MixtureSampler, plan_stages
-from verl_medu1.progress import Progress
+from verl_medu1.part_watch import dead_actor
+from verl_medu1.progress import SAVE, Progress
 from verl_medu1.shaping import Components, LengthShaping, length_shaping
 
 
@@ -70,7 +71,7 @@ class MedU1Trainer(PPOTrainer):
             sampler=MixtureSampler(families, stages, data.train_batch_size, data.seed),
         )
 
-    # ------------------------------------------------------------------ progress, for the watchdog of train.py
+    # ------------------------------------------------------------------ progress and parts, for supervise.py
 
     @override
     def on_init_end(self) -> None:
@@ -100,6 +101,14 @@ class MedU1Trainer(PPOTrainer):
         self._progress.report(self.global_steps, "weight sync")
         super().on_step_end()
         self._progress.report(self.global_steps, "step done")
+
+    @override
+    def _save_checkpoint(self) -> None:
+        # verl trains on what is left of a batch whose other questions went down with a part: not to be continued from.
+        if part := dead_actor(self.config.trainer.n_gpus_per_node):
+            raise RuntimeError(f"{part}: step {self.global_steps} is not saved")
+        self._progress.report(self.global_steps, SAVE)
+        super()._save_checkpoint()
 
     # ------------------------------------------------------------------ order of the batch
 
