@@ -11,12 +11,13 @@ export PYTHON TORCH_PIP_ARGS
 # also where this variable forbids it elsewhere.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help install quickstart test lint clean
+.PHONY: help install quickstart test test-faults lint clean
 
 help:
 	@echo "make quickstart   train a small model on two CPU cores and write $(OUT)/report.html"
 	@echo "                  (ENGINE=megatron|dp, TP=, PP=, SEED=, OUT=)"
 	@echo "make test         lint and tests, the real stack included"
+	@echo "make test-faults  kill the parts of a run, fill its disk, and see it end and continue"
 	@echo "make lint         ruff and mypy"
 	@echo "make install      only $(VENV)"
 	@echo "make clean        remove $(VENV), outputs and build files"
@@ -32,7 +33,10 @@ quickstart: install
 
 test: install lint
 	$(VENV)/bin/python -m pytest -m "not e2e and not long" --numprocesses 2 --dist loadfile
-	$(VENV)/bin/python -m pytest -m "e2e and not long"
+	$(VENV)/bin/python -m pytest -m "e2e and not long and not faults"
+
+test-faults: install
+	$(VENV)/bin/python -m pytest -m faults
 
 lint: install
 	$(VENV)/bin/ruff check .

@@ -1,18 +1,9 @@
 """Where verl's trainers put what they save."""
 
-import os
-import re
 import shutil
 from pathlib import Path
 
 TRACKER = "latest_checkpointed_iteration.txt"
-_STEP_FOLDER = re.compile(r"global_step_(\d+)")
-
-
-def steps_of(checkpoints: Path) -> list[int]:
-    """Steps of which there is a folder, whole or not, in order."""
-    found = [_STEP_FOLDER.fullmatch(folder.name) for folder in checkpoints.glob("global_step_*")]
-    return sorted(int(match[1]) for match in found if match)
 
 
 def newest_step(checkpoints: Path) -> int | None:
@@ -20,24 +11,6 @@ def newest_step(checkpoints: Path) -> int | None:
     tracker = checkpoints / TRACKER
     text = tracker.read_text().strip() if tracker.is_file() else ""
     return int(text) if text.isdecimal() and (checkpoints / f"global_step_{text}").is_dir() else None
-
-
-def mend_tracker(checkpoints: Path) -> None:
-    """Write the tracker file again if a run was killed, or met a full disk, while verl wrote it.
-
-    verl empties the file and then writes it, and can't start on an empty one. When it comes to that, everything of the
-    checkpoint is written: `data.pt`, the last before, tells a whole one.
-    """
-    tracker = checkpoints / TRACKER
-    if not tracker.is_file() or newest_step(checkpoints) is not None:
-        return
-    whole = [step for step in steps_of(checkpoints) if (checkpoints / f"global_step_{step}" / "data.pt").is_file()]
-    if not whole:
-        tracker.unlink()
-        return
-    written = tracker.with_suffix(".tmp")
-    written.write_text(str(whole[-1]))
-    os.replace(written, tracker)
 
 
 def remove_half_written(checkpoints: Path, step: int) -> None:

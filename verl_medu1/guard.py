@@ -50,10 +50,11 @@ def main(driver: int, temporary: Path, run_dir: Path, checkpoints: Path) -> None
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # scancel sends them to every process of a job
         signal.signal(number, signal.SIG_IGN)
-    end = os.pidfd_open(driver)
     descendants = _descendants(driver)
-    while not select.select([end], [], [], LOOK_INTERVAL_S)[0]:
-        descendants = _descendants(driver) or descendants
+    with suppress(ProcessLookupError):  # it is dead already, and its own parent knows
+        end = os.pidfd_open(driver)
+        while not select.select([end], [], [], LOOK_INTERVAL_S)[0]:
+            descendants = _descendants(driver) or descendants
     print(f"medu1: driver (process {driver}) died, killed or crashed; {way_on(checkpoints)}.", file=sys.stderr)
     for process in descendants:
         with suppress(psutil.NoSuchProcess):

@@ -80,7 +80,8 @@ def dead_actor(workers_per_node: int) -> str | None:
     for actor in dead:
         if reason := _reason(actor["DeathCause"]):
             part = part_name(actor["ActorClassName"], actor["Name"], workers_per_node)
-            return f"{part} (process {actor['Pid']} on {actor['Address']['IPAddress']}) died, {reason}"
+            node = actor["DeathCause"].actor_died_error_context.node_ip_address
+            return f"{part} (process {actor['Pid']}{' on ' * bool(node)}{node}) died, {reason}"
     return None
 
 

@@ -120,7 +120,8 @@ def supervised(config: DictConfig, interval_s: float = 1.0) -> Iterator[DictConf
 
     # Slurm and `kill` end a run with SIGTERM: leave by the same way as Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    threading.Thread(target=watch, daemon=True).start()
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
     failed = True
     try:
         try:
@@ -128,6 +129,7 @@ def supervised(config: DictConfig, interval_s: float = 1.0) -> Iterator[DictConf
         finally:
             ending.acquire()  # for good, where the watching thread ends the run
             finished.set()
+            watching.join()  # it may be asking Ray, which is about to be shut down
         failed = False
     except Exception as error:
         if full := full_disk(error, (checkpoints, run_dir)):

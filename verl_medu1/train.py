@@ -1,12 +1,10 @@
 """Training: `medu1 train` and `python -m verl_medu1.train`, a Hydra application on verl's configuration."""
 
 import os
-from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from verl_medu1.checkpoints import mend_tracker
 from verl_medu1.checks import check, check_overrides, require_verl
 from verl_medu1.errors import in_one_sentence
 from verl_medu1.recipe_group import register_recipes
@@ -18,7 +16,6 @@ def _main(config: DictConfig) -> None:
         check(config)
     os.makedirs(config.run_dir, exist_ok=True)
     OmegaConf.save(config, os.path.join(config.run_dir, "config.yaml"), resolve=True)
-    mend_tracker(Path(config.trainer.default_local_dir))
 
     from verl_medu1.supervise import supervised
 
