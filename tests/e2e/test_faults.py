@@ -37,7 +37,7 @@ class Run:
         # The path of a socket may have 107 characters only.
         self.temporary = Path(tempfile.mkdtemp(dir="/tmp"))
         self._log = folder / "log"
-        self._starts = 0
+        self._starts: list[psutil.Popen] = []
         self._arguments = command(
             make_inputs(folder),
             self.run_dir,
@@ -48,16 +48,24 @@ class Run:
     def start(self, *overrides: str) -> psutil.Popen:
         """Start the command, again, and wait until it has saved a step after those that it finds."""
         found = saved_step(self.checkpoints)
-        self._starts += 1
-        self._log = self._log.with_name(f"log{self._starts}")
+        self.stop()
+        self._log = self._log.with_name(f"log{len(self._starts)}")
         with self._log.open("w") as file:
             environment = os.environ | {"TMPDIR": str(self.temporary)}
             driver = psutil.Popen([*self._arguments, *overrides], stdout=file, stderr=file, env=environment)
+        self._starts.append(driver)
         wait_for(lambda: saved_step(self.checkpoints) > found or driver.poll() is not None, 400)
         assert saved_step(self.checkpoints) > found, tail(self._log)
         resumed = re.findall(r"Resuming from \S*global_step_(\d+)", self.text())
         assert resumed == ([str(found)] if found else []), tail(self._log)
         return driver
+
+    def stop(self) -> None:
+        """End what a test that failed has left running."""
+        for driver in self._starts:
+            with suppress(psutil.NoSuchProcess):
+                driver.kill()
+        assert wait_for(lambda: not self.left(), SECONDS_TO_END), self.left()
 
     def wait_for_phase(self, phase: str) -> None:
         """Wait until the next time at which `phase` begins."""
@@ -85,7 +93,8 @@ class Run:
         assert f"continues from {self.checkpoints}/global_step_{saved_step(self.checkpoints)}" in self.told()[0]
 
     def left(self) -> list[str]:
-        return [*processes_of(self.run_dir), *map(str, self.temporary.iterdir())]
+        # torch keeps a cache beside the run's own folder, for the next one.
+        return [*processes_of(self.run_dir), *map(str, self.temporary.glob("medu1-*"))]
 
 
 def part(driver: psutil.Popen, title: str, rank: int | None = None) -> psutil.Process:
@@ -105,6 +114,7 @@ def run(tmp_path_factory) -> Iterator[Run]:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2g", "tmpfs", disk], check=False, capture_output=True)
     run = Run(folder, disk)
     yield run
+    run.stop()
     shutil.rmtree(run.temporary, ignore_errors=True)
     if disk.is_mount():
         subprocess.run(["umount", "--lazy", disk], check=True)
