@@ -47,8 +47,8 @@ class Run:
 
     def start(self, *overrides: str) -> psutil.Popen:
         """Start the command, again, and wait until it has saved a step after those that it finds."""
-        found = saved_step(self.checkpoints)
         self.stop()
+        found = saved_step(self.checkpoints)
         self._log = self._log.with_name(f"log{len(self._starts)}")
         with self._log.open("w") as file:
             environment = os.environ | {"TMPDIR": str(self.temporary)}
@@ -61,7 +61,7 @@ class Run:
         return driver
 
     def stop(self) -> None:
-        """End what a test that failed has left running."""
+        """End what a test that failed may have left running."""
         for driver in self._starts:
             with suppress(psutil.NoSuchProcess):
                 driver.kill()
