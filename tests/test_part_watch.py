@@ -31,9 +31,9 @@ def test_a_part_has_the_name_that_its_user_knows(class_name, name, part):
 @pytest.mark.parametrize(
     ("title", "sentence"),
     [
-        ("raylet", "Ray's raylet died"),
-        ("gcs_server", "Ray's GCS server died"),
-        ("VLLM::EngineCore", "vLLM's engine process VLLM::EngineCore died"),
+        ("raylet", "Ray's raylet (process {}) died"),
+        ("gcs_server", "Ray's GCS server (process {}) died"),
+        ("VLLM::EngineCore", "vLLM engine, VLLM::EngineCore (process {}) died"),
         ("another", None),
     ],
 )
@@ -44,6 +44,7 @@ def test_a_process_that_is_no_actor_is_missed(tmp_path, title, sentence):
     process = subprocess.Popen([program, "100"])
     assert watch.look() is None
     process.kill()
+    sentence = sentence and sentence.format(process.pid)
     assert watch.last_look(patience_s=1.0) == sentence
     process.wait()
     assert watch.look() == sentence

@@ -88,7 +88,9 @@ def test_a_part_that_is_killed_ends_the_run_with_its_name(tmp_path):
     body = f"part = subprocess.Popen([{str(raylet)!r}, '100']); time.sleep(1); part.kill(); time.sleep(100)"
     code, error, orphan = run(tmp_path, body)
     assert code == 4
-    assert re.search(r"^medu1: Ray's raylet died, in phase 'start' of step 0; the same command begins", error)
+    assert re.search(
+        r"^medu1: Ray's raylet \(process \d+\) died, in phase 'start' of step 0; the same command begins", error
+    )
     assert not psutil.pid_exists(orphan)
 
 

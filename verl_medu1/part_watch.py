@@ -104,13 +104,12 @@ class PartWatch:
 
     def _find(self) -> str | None:
         gone = self._gone_processes()
-        if gone and not gone[0].startswith(_ENGINE):
-            return f"{_PROCESSES[gone[0]]} died"
+        of_ray = [part for name, part in gone if name in _PROCESSES]
+        if of_ray:
+            return of_ray[0]
         if gone:
             time.sleep(1.0)  # an engine that ends because its server died: Ray learns of it at once
-        if actor := dead_actor(self._workers_per_node):
-            return actor
-        return f"vLLM's engine process {gone[0]} died" if gone else None
+        return dead_actor(self._workers_per_node) or next((part for _, part in gone), None)
 
     def last_look(self, patience_s: float = 3.0) -> str | None:
         """`look` after an error: Ray may hear of a death later than those who waited for the part."""
@@ -119,14 +118,18 @@ class PartWatch:
             time.sleep(0.2)
         return part
 
-    def _gone_processes(self) -> list[str]:
-        """Names of the processes that were there at the last look, Ray's before vLLM's."""
+    def _gone_processes(self) -> list[tuple[str, str]]:
+        """The processes that were there at the last look and are gone: name, and a sentence's beginning."""
         running = {}
         for process in psutil.Process(os.getpid()).children(recursive=True):
             with suppress(psutil.NoSuchProcess):
                 name = process.name()
                 if (name in _PROCESSES or name.startswith(_ENGINE)) and process.status() != psutil.STATUS_ZOMBIE:
                     running[process.pid] = name
-        gone = [name for pid, name in self._seen.items() if pid not in running]
+        gone = [
+            (name, f"{_PROCESSES.get(name, f'vLLM engine, {name}')} (process {pid}) died")
+            for pid, name in self._seen.items()
+            if pid not in running
+        ]
         self._seen = running
-        return sorted(gone, key=lambda name: name.startswith(_ENGINE))
+        return gone
