@@ -85,7 +85,7 @@ def test_a_driver_that_is_killed_leaves_no_process_and_no_folder_and_is_told_of(
 
 def test_a_part_that_is_killed_ends_the_run_with_its_name(tmp_path):
     raylet = shutil.copy(shutil.which("sleep"), tmp_path / "raylet")
-    body = f"part = subprocess.Popen([{str(raylet)!r}, '100']); time.sleep(1); part.kill(); time.sleep(100)"
+    body = f"part = subprocess.Popen([{str(raylet)!r}, '100']); time.sleep(5); part.kill(); time.sleep(100)"
     code, error, orphan = run(tmp_path, body)
     assert code == 4
     assert re.search(

@@ -6,6 +6,7 @@ public list of actors needs its dashboard, which a run does not start, so that t
 
 import os
 import re
+import sys
 import time
 from contextlib import suppress
 from typing import Any
@@ -70,6 +71,8 @@ def _reason(death: Any) -> str | None:
 
 def dead_actor(workers_per_node: int) -> str | None:
     """The first actor of this process's Ray job that has died, with process, node and reason; None if all live."""
+    if "ray" not in sys.modules:  # seconds to import, and nothing to ask
+        return None
     import ray
     from ray._private.state import actors
 
