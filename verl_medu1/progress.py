@@ -6,7 +6,10 @@ import time
 from pathlib import Path
 
 FILE_NAME = "progress.json"
-SAVE = "checkpoint"  # the phase in which a checkpoint is half written
+# The phase in which a checkpoint is half written.
+SAVE = "checkpoint"
+# The phase of a run that has stopped on request before its last step (stop_request.py).
+STOPPED = "stopped"
 
 
 class Progress:

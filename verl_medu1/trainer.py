@@ -23,12 +23,14 @@ from verl.workers.utils.padding import response_to_nested
 
 from verl_medu1.advantage import shape_advantages
 from verl_medu1.batch_order import by_question
+from verl_medu1.checkpoints import mend_tracker
 from verl_medu1.gdpo import delivered
 from verl_medu1.metrics import ADDED_TIME, component_metrics, group_metrics, shaping_metrics
 from verl_medu1.mixture_sampler import MixtureSampler, plan_stages
 from verl_medu1.part_watch import dead_actor
-from verl_medu1.progress import SAVE, Progress
+from verl_medu1.progress import SAVE, STOPPED, Progress
 from verl_medu1.shaping import Components, LengthShaping, length_shaping
+from verl_medu1.stop_request import StopRequest
 
 
 class MedU1Trainer(PPOTrainer):
@@ -43,8 +45,10 @@ class MedU1Trainer(PPOTrainer):
         super().__init__(config)
         self._penalty = config.algorithm.length_penalty
         self._progress = Progress(config.run_dir)
+        self._stop_request = StopRequest(config.run_dir)
         self._components: dict[str, Components] = {}
         self._place: dict[str, int] = {}
+        self._stopped = False
 
     @override
     def _build_replay_buffer(self) -> Any:
@@ -98,9 +102,18 @@ class MedU1Trainer(PPOTrainer):
 
     @override
     def on_step_end(self) -> None:
+        if self.global_steps < self.total_training_steps and self._stop_request.take():
+            self._stop_after_this_step()
         self._progress.report(self.global_steps, "weight sync")
         super().on_step_end()
         self._progress.report(self.global_steps, "step done")
+
+    # ------------------------------------------------------------------ checkpoints
+
+    @override
+    def _load_checkpoint(self) -> None:
+        mend_tracker(self.config.trainer.default_local_dir)
+        super()._load_checkpoint()
 
     @override
     def _save_checkpoint(self) -> None:
@@ -109,6 +122,20 @@ class MedU1Trainer(PPOTrainer):
             raise RuntimeError(f"{part}: step {self.global_steps} is not saved")
         self._progress.report(self.global_steps, SAVE)
         super()._save_checkpoint()
+
+    def _stop_after_this_step(self) -> None:
+        save_freq = self.config.trainer.save_freq
+        if save_freq <= 0 or self.global_steps % save_freq:
+            self._save_checkpoint()
+        # verl's loop (trainer_base.py:467) asks before each step whether there is one more.
+        self.total_training_steps = self.global_steps
+        self._stopped = True
+
+    @override
+    def on_train_end(self) -> None:
+        super().on_train_end()
+        if self._stopped:
+            self._progress.report(self.global_steps - 1, STOPPED)
 
     # ------------------------------------------------------------------ order of the batch
 

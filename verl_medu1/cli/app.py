@@ -4,7 +4,20 @@ from collections.abc import Callable
 
 import typer
 
-from verl_medu1.cli import evaluate, model, plan, prepare, quickstart, report, score, train, validate
+from verl_medu1.cli import (
+    doctor,
+    evaluate,
+    model,
+    plan,
+    prepare,
+    quickstart,
+    report,
+    score,
+    slurm,
+    status,
+    train,
+    validate,
+)
 from verl_medu1.errors import in_one_sentence
 
 app = typer.Typer(
@@ -21,6 +34,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "eval": evaluate.evaluate,
     "report": report.report,
     "plan": plan.plan,
+    "slurm": slurm.slurm,
+    "status": status.status,
+    "doctor": doctor.doctor,
 }
 for name, command in COMMANDS.items():
     app.command(name)(command)
