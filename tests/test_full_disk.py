@@ -24,6 +24,8 @@ def test_a_device_that_takes_nothing_more_is_told_with_its_folder(tmp_path):
         (OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)), True),
         (RuntimeError("ray::WorkerDict ...\nSafetensorError: I/O error: No space left on device (os error 28)"), True),
         (RuntimeError("[enforce fail at inline_container.cc:859] . PytorchStreamWriter failed writing file x"), True),
+        (RuntimeError("Worker failure: [enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598"), True),
+        (RuntimeError("[enforce fail at inline_container.cc:176] . archive does not contain file x"), False),
         (OSError(errno.EACCES, os.strerror(errno.EACCES)), False),
         (ValueError("no space in the batch"), False),
     ],

@@ -7,8 +7,11 @@ from pathlib import Path
 
 EXIT_DISK_FULL = 5
 
-# How Python, safetensors, TensorBoard and torch.save (which does not pass the reason on) tell it.
-_SIGNS = re.compile(r"No space left on device|Disk quota exceeded|PytorchStreamWriter failed writing|Errno 28")
+# How Python, safetensors and TensorBoard tell it, and torch.save, which does not pass the reason of a failed write on.
+_SIGNS = re.compile(
+    r"No space left on device|Disk quota exceeded"
+    r"|PytorchStreamWriter failed writing|inline_container\.cc:\d+\] \. unexpected pos"
+)
 
 
 def full_disk(error: BaseException, folders: Iterable[Path]) -> str | None:

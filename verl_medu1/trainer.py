@@ -27,7 +27,6 @@ from verl_medu1.checkpoints import mend_tracker
 from verl_medu1.gdpo import delivered
 from verl_medu1.metrics import ADDED_TIME, component_metrics, group_metrics, shaping_metrics
 from verl_medu1.mixture_sampler import MixtureSampler, plan_stages
-from verl_medu1.part_watch import dead_actor
 from verl_medu1.progress import SAVE, STOPPED, Progress
 from verl_medu1.shaping import Components, LengthShaping, length_shaping
 from verl_medu1.stop_request import StopRequest
@@ -98,6 +97,12 @@ class MedU1Trainer(PPOTrainer):
     @override
     def on_sample_end(self) -> None:
         super().on_sample_end()
+        # verl would train on the answers that are left, and save that, when a part goes down with the others.
+        if failed := self.replay_buffer.failure_keys["train"]:
+            raise RuntimeError(
+                f"step {self.global_steps} is not trained on: {len(failed)} of its questions have no answers; "
+                "the log above says why, at 'Error in _run_prompt'"
+            )
         self._progress.report(self.global_steps, "update")
 
     @override
@@ -117,9 +122,6 @@ class MedU1Trainer(PPOTrainer):
 
     @override
     def _save_checkpoint(self) -> None:
-        # verl trains on what is left of a batch whose other questions went down with a part: not to be continued from.
-        if part := dead_actor(self.config.trainer.n_gpus_per_node):
-            raise RuntimeError(f"{part}: step {self.global_steps} is not saved")
         self._progress.report(self.global_steps, SAVE)
         super()._save_checkpoint()
 

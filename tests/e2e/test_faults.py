@@ -62,15 +62,15 @@ class Run:
                 driver.kill()
         assert wait_for(lambda: not self.left(), SECONDS_TO_END), self.left()
 
-    def wait_for_phase(self, phase: str) -> None:
-        """Wait until the next time at which `phase` begins."""
+    def wait_for_phase(self, phase: str) -> int:
+        """Wait until the next time at which `phase` begins, and return the step."""
         before = time.time()
 
-        def begun() -> bool:
-            last = json.loads((self.run_dir / "progress.json").read_text())
-            return last["phase"] == phase and last["time"] > before
+        def last() -> dict[str, int | str | float]:
+            return json.loads((self.run_dir / "progress.json").read_text())
 
-        assert wait_for(begun, 120, interval_s=0.01), tail(self._log)
+        assert wait_for(lambda: last()["phase"] == phase and last()["time"] > before, 120, 0.01), tail(self._log)
+        return int(last()["step"])
 
     def text(self) -> str:
         return self._log.read_text(errors="replace")
@@ -78,14 +78,15 @@ class Run:
     def told(self) -> list[str]:
         return re.findall(r"^medu1: (.*)$", self.text(), re.M)
 
-    def check_end(self, driver: psutil.Popen, since: float, exit_code: int, sentence: str) -> None:
-        """The run ends in time, with its reason in one sentence, and leaves nothing behind."""
+    def check_end(self, driver: psutil.Popen, since: float, step: int, exit_code: int, sentence: str) -> None:
+        """The run ends in time, with its reason in one sentence, and leaves neither anything behind nor `step` saved."""
         assert driver.wait(SECONDS_TO_END) == exit_code, tail(self._log)
         gone = wait_for(lambda: not self.left(), SECONDS_TO_END - (time.monotonic() - since))
         print(f"ended after {time.monotonic() - since:.1f} s: {self.told()}")
         assert gone, self.left()
         assert re.fullmatch(sentence, self.told()[0]), tail(self._log)
-        assert f"continues from {self.checkpoints}/global_step_{saved_step(self.checkpoints)}" in self.told()[0]
+        assert saved_step(self.checkpoints) == step - 1
+        assert f"continues from {self.checkpoints}/global_step_{step - 1}" in self.told()[0]
 
     def left(self) -> list[str]:
         # torch keeps a cache beside the run's own folder, for the next one.
@@ -127,16 +128,16 @@ def run(tmp_path_factory) -> Iterator[Run]:
 def test_a_part_that_is_killed_ends_the_run_with_its_name(run, title, rank, phase, name):
     driver = run.start()
     victim = part(driver, title, rank)
-    run.wait_for_phase(phase)
+    step = run.wait_for_phase(phase)
     victim.kill()
-    run.check_end(driver, time.monotonic(), 4, rf"{name} \(process {victim.pid}\b.*\) died,.*")
+    run.check_end(driver, time.monotonic(), step, 4, rf"{name} \(process {victim.pid}\b.*\) died,.*")
 
 
 def test_a_driver_that_is_killed_is_told_of_and_leaves_nothing_behind(run):
     driver = run.start()
-    run.wait_for_phase("update")
+    step = run.wait_for_phase("update")
     driver.kill()
-    run.check_end(driver, time.monotonic(), -signal.SIGKILL, rf"driver \(process {driver.pid}\) died.*")
+    run.check_end(driver, time.monotonic(), step, -signal.SIGKILL, rf"driver \(process {driver.pid}\) died.*")
 
 
 def test_a_full_disk_leaves_the_checkpoint_before_and_the_run_continues_from_it(run):
@@ -147,12 +148,14 @@ def test_a_full_disk_leaves_the_checkpoint_before_and_the_run_continues_from_it(
         subprocess.run(["mount", "-o", f"remount,size={size}", run.disk], check=True)
 
     driver = run.start()
-    run.wait_for_phase("rollout")
+    step = run.wait_for_phase("rollout")
     # What is there, and half of a checkpoint.
-    one = sum(file.stat().st_size for file in (run.checkpoints / "global_step_1").rglob("*") if file.is_file())
+    one = sum(
+        file.stat().st_size for file in (run.checkpoints / f"global_step_{step - 1}").rglob("*") if file.is_file()
+    )
     resize(shutil.disk_usage(run.disk).used + one // 2)
     since = time.monotonic()
-    run.check_end(driver, since, 5, r"the disk of \S+ is full \(\d+ MiB free\); make room, .*")
+    run.check_end(driver, since, step, 5, r"the disk of \S+ is full \(\d+ MiB free\); make room, .*")
     steps = {int(folder.name.removeprefix("global_step_")) for folder in run.checkpoints.glob("global_step_*")}
     assert max(steps) == saved_step(run.checkpoints)
 
