@@ -79,7 +79,7 @@ class Run:
         return re.findall(r"^medu1: (.*)$", self.text(), re.M)
 
     def check_end(self, driver: psutil.Popen, since: float, step: int, exit_code: int, sentence: str) -> None:
-        """The run ends in time, with its reason in one sentence, and leaves neither anything behind nor `step` saved."""
+        """The run ends in time, with its reason in one sentence; nothing is left behind, and `step` is not saved."""
         assert driver.wait(SECONDS_TO_END) == exit_code, tail(self._log)
         gone = wait_for(lambda: not self.left(), SECONDS_TO_END - (time.monotonic() - since))
         print(f"ended after {time.monotonic() - since:.1f} s: {self.told()}")
