@@ -6,6 +6,7 @@ everything else is verl's.
 """
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from verl.workers.utils.padding import response_to_nested
 
 from verl_medu1.advantage import shape_advantages
 from verl_medu1.batch_order import by_question
+from verl_medu1.export.record import write_record
 from verl_medu1.gdpo import delivered
 from verl_medu1.metrics import ADDED_TIME, component_metrics, group_metrics, shaping_metrics
 from verl_medu1.mixture_sampler import MixtureSampler, plan_stages
@@ -186,6 +188,15 @@ class MedU1Trainer(PPOTrainer):
         metrics.update(shaping_metrics(base, shaped, shaping.correct, sources))
         fields = TensorDict({"advantages": response_to_nested(shaped, nested_mask)}, batch_size=len(batch))
         return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
+
+    # ------------------------------------------------------------------ checkpoints
+
+    @override
+    def _save_checkpoint(self) -> None:
+        # Before the rest: verl calls a checkpoint whole when it is done.
+        step = Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
+        write_record(self.actor_rollout_wg, self.tokenizer, self.config.actor_rollout_ref.actor, step / "actor")
+        super()._save_checkpoint()
 
     # ------------------------------------------------------------------ log and rollout dump
 

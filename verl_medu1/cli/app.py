@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from verl_medu1.cli import evaluate, model, plan, prepare, quickstart, report, score, train, validate
+from verl_medu1.cli import evaluate, export, model, plan, prepare, quickstart, report, score, train, validate
 from verl_medu1.errors import in_one_sentence
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "score": score.score,
     "eval": evaluate.evaluate,
     "report": report.report,
+    "export": export.export,
     "plan": plan.plan,
 }
 for name, command in COMMANDS.items():
