@@ -31,7 +31,7 @@ def build_fsdp(model: str) -> Any:
     engine = EngineRegistry.new(
         model_type="language_model",
         backend="fsdp2",
-        model_config=HFModelConfig(path=model, enable_gradient_checkpointing=False),
+        model_config=HFModelConfig(path=model, override_config={"attn_implementation": "sdpa"}),
         engine_config=FSDPEngineConfig(
             strategy="fsdp2", dtype="float32", mixed_precision=float32, use_torch_compile=False, use_dynamic_bsz=False,
             micro_batch_size_per_gpu=2, infer_micro_batch_size_per_gpu=2,

@@ -8,6 +8,7 @@ import io
 import os
 import re
 import shutil
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
@@ -47,8 +48,8 @@ def merge(checkpoint: Checkpoint, out: Path) -> None:
             local_dir=str(checkpoint.folder),
             hf_model_config_path=str(checkpoint.hugging_face),
         )
-        # verl prints a line for each tensor.
-        with _one_process(), redirect_stdout(io.StringIO()):
+        # verl prints a line for each tensor, and warns that one which is of no layer has no layer.
+        with _one_process(), redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
             merger = _fsdp(config) if checkpoint.weights == Weights.fsdp else _megatron(config)
             merger.merge_and_save()
             merger.cleanup()
