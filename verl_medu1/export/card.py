@@ -40,10 +40,13 @@ class Evaluated:
     summary: Mapping[str, Any]
 
 
-def write_card(checkpoint: Checkpoint, folder: Path, comparison: Comparison | None, evaluation: Path | None) -> None:
+def write_card(
+    name: str, checkpoint: Checkpoint, folder: Path, comparison: Comparison | None, evaluation: Path | None
+) -> None:
     """Write README.md, with what the run and the checkpoint tell; what they do not tell is said to be unknown.
 
     Args:
+        name: what the model is called where the run has no name.
         checkpoint: what was exported.
         folder: the exported folder.
         comparison: its check; None where there was nothing to compare with.
@@ -60,7 +63,7 @@ def write_card(checkpoint: Checkpoint, folder: Path, comparison: Comparison | No
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     text = environment.from_string(TEMPLATE.read_text()).render(
-        name=_setting(config, "trainer.experiment_name") or folder.name,
+        name=_setting(config, "trainer.experiment_name") or name,
         base=base,
         # A name on the hub; a folder of somebody's disk is nobody else's base model.
         hub_base=base if base and not Path(str(base)).is_absolute() and str(base).count("/") == 1 else None,

@@ -39,7 +39,10 @@ def export(given: Path, out: Path, evaluation: Path | None = None) -> tuple[Chec
                 f"{checkpoint.folder} exported is not the model that was trained: log-probabilities differ by "
                 f"{comparison}; nothing was written."
             )
-        write_card(checkpoint, partial, comparison, evaluation)
+        write_card(out.name, checkpoint, partial, comparison, evaluation)
+        for file in partial.iterdir():
+            # safetensors makes files that nobody else may read.
+            file.chmod((partial / "config.json").stat().st_mode)
         partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

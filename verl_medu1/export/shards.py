@@ -8,6 +8,7 @@ from typing import Any
 _INDEX = {
     ("builtins", "set"),
     ("collections", "OrderedDict"),
+    ("pathlib", "PosixPath"),
     ("torch", "Size"),
     ("torch.serialization", "_get_layout"),
     ("torch.distributed.checkpoint.filesystem", "_StorageInfo"),
