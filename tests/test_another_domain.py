@@ -67,29 +67,32 @@ def test_what_is_prepared(prepared):
     assert source["licence"] == "Apache-2.0" and source["read"] == 200 and source["unscorable"] == []
 
 
-@pytest.mark.parametrize(
-    ("answer", "right"),
-    [
-        ("CH4 + 2 O2 -> CO2 + 2 H2O", True),
-        ("2O2 + CH4 = 2H2O + CO2", True),
-        ("CH₄ + 2 O₂ → CO₂ + 2 H₂O", True),
-        ("2 CH4 + 4 O2 -> 2 CO2 + 4 H2O", False),  # not the smallest
-        ("CH4 + O2 -> CO2 + H2O", False),
-        ("C + O2 -> CO2", False),
-        ("0 CH4 + O2 -> CO2 + H2O", False),
-        ("CH4 + 2 O2", False),
-        ("CH4 + 2 O2 -> CO2 + 2 H2O -> CO2", False),
-        ("", False),
-        ("+" * 10_000, False),
-        ("A" * 1_000_000, False),
-    ],
-)
-def test_verdicts(with_chemistry, tmp_path, answer, right):
+# (answer, whether it is right)
+ANSWERS = [
+    ("CH4 + 2 O2 -> CO2 + 2 H2O", True),
+    ("2O2 + CH4 = 2H2O + CO2", True),
+    ("CH₄ + 2 O₂ → CO₂ + 2 H₂O", True),
+    ("2 CH4 + 4 O2 -> 2 CO2 + 4 H2O", False),  # not the smallest
+    ("CH4 + O2 -> CO2 + H2O", False),
+    ("C + O2 -> CO2", False),
+    ("0 CH4 + O2 -> CO2 + H2O", False),
+    ("CH4 + 2 O2", False),
+    ("CH4 + 2 O2 -> CO2 + 2 H2O -> CO2", False),
+    ("", False),
+    ("+" * 10_000, False),
+    ("A" * 1_000_000, False),
+]
+
+
+def test_verdicts(with_chemistry, tmp_path):
+    row = {"data_source": "combustion", "ground_truth": "CH4 + 2O2 -> CO2 + 2H2O"}
+    rows = [row | {"response": f"<think>So.</think><answer>{answer}</answer>"} for answer, _ in ANSWERS]
     file = tmp_path / "rows.jsonl"
-    row = {"data_source": "combustion", "response": f"<think>So.</think><answer>{answer}</answer>"}
-    file.write_text(json.dumps(row | {"ground_truth": "CH4 + 2O2 -> CO2 + 2H2O"}))
-    scored = json.loads(medu1(with_chemistry, "score", file, "--json").stdout)
-    assert scored["acc"] == right and scored["error"] == 0
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    scored = [json.loads(line) for line in medu1(with_chemistry, "score", file, "--json").stdout.splitlines()]
+    assert not any(one["error"] for one in scored)
+    for one, (answer, right) in zip(scored, ANSWERS, strict=True):
+        assert one["acc"] == right, answer[:50]
 
 
 def test_the_recipe_composes(with_chemistry):

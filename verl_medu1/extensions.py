@@ -1,8 +1,8 @@
 """What other packages add to ours, by the entry points of their distributions.
 
-    medu1.scorers   answer types and data sources of reward_score (reward_score/registry.py)
-    medu1.sources   sources of `medu1 prepare`: NAME = "module:OBJECT", a Reader or a Generator
-    medu1.recipes   recipes: NAME = "module", a package whose folders are recipes
+medu1.scorers   answer types and data sources of reward_score (reward_score/registry.py)
+medu1.sources   sources of `medu1 prepare`: NAME = "module:OBJECT", a Reader or a Generator
+medu1.recipes   recipes: NAME = "module", a package whose folders are recipes
 """
 
 from importlib.metadata import EntryPoint, entry_points
