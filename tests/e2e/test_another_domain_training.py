@@ -1,4 +1,4 @@
-"""examples/chemistry trains on the real stack, and what it trained is exported and compared with the engine's record."""
+"""examples/chemistry trains on the real stack; the model is exported and compared with the engine's record."""
 
 import json
 import subprocess

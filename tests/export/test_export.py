@@ -25,7 +25,7 @@ def medu1(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def largest_difference(model: Path, trained: torch.Tensor) -> float:
-    """Over all tokens of the vocabulary: two models with these log-probabilities have the same logits, up to a constant."""
+    """Over the whole vocabulary: models with equal log-probabilities have equal logits, up to a constant."""
     exported = AutoModelForCausalLM.from_pretrained(model)
     assert exported.dtype == torch.float32
     with torch.no_grad():

@@ -129,7 +129,7 @@ def test_the_card_states_data_recipe_versions_and_evaluation(run, model, tmp_pat
         "| MedQA | 0.500 | 0.250 to 0.750 | 1.000 |", "| torch | ", "over 15 tokens (bfloat16)",
     ):  # fmt: skip
         assert part in card, (part, card)
-    with pytest.raises(ValueError, match="--evaluation .* has no summary.json"):
+    with pytest.raises(ValueError, match=r"--evaluation .* has no summary\.json"):
         export(run, tmp_path / "again", tmp_path / "data")
 
 
@@ -176,7 +176,7 @@ def test_what_is_no_checkpoint_is_told(run, tmp_path):
     }.items():
         with pytest.raises(ValueError, match=message):
             export(tmp_path / given, tmp_path / "out")
-    with pytest.raises(ValueError, match="--out .* exists"):
+    with pytest.raises(ValueError, match=r"--out .* exists"):
         export(run, tmp_path / "folder")
     (run / "checkpoints" / TRACKER).write_text("4")
     with pytest.raises(ValueError, match="names global_step_4, which is not there"):

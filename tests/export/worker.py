@@ -1,8 +1,8 @@
 """One rank of verl's engine that trains a step and saves a checkpoint, as a run does, without the rest of the stack.
 
 usage: worker.py RANK WORLD PORT MODEL LAYOUT OUT; run by test_export.py. LAYOUT is "fsdp2", or JSON with keys of verl's
-McoreEngineConfig. Writes OUT/checkpoints, with Megatron's own shards and the bridge's Hugging Face folder where Megatron
-trains, and OUT/rank<RANK>.pt: the log-probability of every token of the vocabulary after each of `PROMPTS`.
+McoreEngineConfig. Writes OUT/checkpoints (Megatron with its own shards and with the bridge's Hugging Face folder) and
+OUT/rank<RANK>.pt: the log-probability of every token of the vocabulary after each of `PROMPTS`.
 """
 
 import json

@@ -22,7 +22,7 @@ class Checkpoint:
     """A whole checkpoint of a model.
 
     Attributes:
-        folder: what verl's checkpoint manager wrote: `actor` of a reinforcement run, the step's folder of a supervised one.
+        folder: what verl's checkpoint manager wrote: `actor`, or the step's own folder in a supervised run.
         weights: how its weights are stored.
         shards: where they are.
         hugging_face: the folder of its configuration and tokenizer.
@@ -42,7 +42,7 @@ def find_checkpoint(given: Path) -> Checkpoint:
     """The checkpoint that a folder is or holds, checked to be whole.
 
     Args:
-        given: a run (its newest whole checkpoint is meant), a checkpoint of it (`global_step_N`), or its folder `actor`.
+        given: a run (its newest whole checkpoint is meant), a checkpoint of it (`global_step_N`), or `actor` in it.
 
     Raises:
         ValueError: the folder is none of these, or a file of the checkpoint is missing or cut off; it is named.

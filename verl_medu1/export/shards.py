@@ -1,4 +1,4 @@
-"""Weights out of the shards of Megatron or FSDP. Nothing is unpickled but plain data: a checkpoint may be a stranger's."""
+"""Weights out of shards of Megatron or FSDP. Nothing but plain data is unpickled: a checkpoint may be a stranger's."""
 
 import pickle
 from pathlib import Path
