@@ -39,7 +39,6 @@ def rows_for_engine(rows: Sequence[Sequence[int]]) -> Any:
             "input_ids": nested([torch.tensor(row) for row in rows]),
             "position_ids": nested([torch.arange(len(row)) for row in rows]),
             "loss_mask": nested([torch.ones(len(row)) for row in rows]),
-            "temperature": torch.ones(len(rows)),
         },
         batch_size=[len(rows)],
     )
@@ -47,6 +46,7 @@ def rows_for_engine(rows: Sequence[Sequence[int]]) -> Any:
         batch,
         compute_loss=False,
         calculate_entropy=False,
+        temperature=1.0,
         use_dynamic_bsz=True,
         max_token_len_per_gpu=max(map(len, rows)),
     )
