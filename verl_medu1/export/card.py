@@ -67,6 +67,11 @@ def write_card(
         base=base,
         # A name on the hub; a folder of somebody's disk is nobody else's base model.
         hub_base=base if base and not Path(str(base)).is_absolute() and str(base).count("/") == 1 else None,
+        method="trained by reinforcement learning with verifiable rewards"
+        if "actor_rollout_ref" in config
+        else "trained on worked answers"
+        if config
+        else "trained",
         step=checkpoint.step,
         weights=checkpoint.weights.value,
         settings={title: value for key, title in SETTINGS.items() if (value := _setting(config, key)) is not None},
