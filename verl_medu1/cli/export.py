@@ -13,7 +13,7 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder to write; it must not exist.", show_default=False)],
     evaluation: Annotated[
         Path | None,
-        typer.Option(help="Folder of `medu1 eval` for the model card.  [default: the run's own of this checkpoint]"),
+        typer.Option(help="Folder of `medu1 eval` for the model card; by default what the run has of this checkpoint."),
     ] = None,
 ) -> None:
     """Export a checkpoint of Megatron or FSDP to Hugging Face's format, compared with what the training computed."""
