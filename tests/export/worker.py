@@ -45,8 +45,12 @@ def build_fsdp(model: str) -> Any:
 
 def log_probs(engine: Any, rows: list[list[int]]) -> list[torch.Tensor] | None:
     """Log-probabilities of the rows' tokens, on the rank that has them."""
+    from verl.utils import tensordict_utils as tu
+
+    batch = rows_for_engine(rows)
+    tu.assign_non_tensor(batch, max_token_len_per_gpu=512)  # more than one row at a time
     with engine.eval_mode():
-        output = engine.infer_batch(rows_for_engine(rows), loss_function=None)
+        output = engine.infer_batch(batch, loss_function=None)
     return output["model_output"]["log_probs"].unbind() if engine.is_mp_src_rank_with_outputs() else None
 
 
