@@ -27,6 +27,7 @@ def test_three_steps_of_chemistry(with_chemistry, tmp_path):
     medu1(with_chemistry, "prepare", *source, "--out", data)
     medu1(with_chemistry, "model", "tiny", "--data", data, "--out", run / "model")
     small = ["data.train_batch_size=4", "actor_rollout_ref.rollout.n=4", "data.max_response_length=32"]
+    small.append("actor_rollout_ref.actor.ppo_mini_batch_size=4")
     medu1(
         with_chemistry, "train", "recipe=chemistry-cpu", f"run_dir={run}", *small, "trainer.total_training_steps=3",
         "trainer.save_freq=3", seconds=600,

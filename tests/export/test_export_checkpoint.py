@@ -104,7 +104,7 @@ def test_the_card_states_data_recipe_versions_and_evaluation(run, model, tmp_pat
     data = tmp_path / "data"
     data.mkdir()
     manifest = {
-        "sources": {"medqa": {"licence": "MIT", "release": "official", "hub": "a/b"}},
+        "sources": {"medqa": {"licence": "MIT", "release": "official", "hub": "a/b"}, "synthetic-calc": {}},
         "rows": {"train": {"MedQA": 7}},
         "files": {"train.parquet": {"sha256": "abc123"}},
     }
@@ -125,6 +125,7 @@ def test_the_card_states_data_recipe_versions_and_evaluation(run, model, tmp_pat
     for part in (
         "# my-run", "base_model: Qwen/Qwen2.5-3B-Instruct", "step 3", "not medical advice",
         "`train.parquet`, SHA-256 `abc123`: MedQA 7 rows", "- medqa, licence: MIT; official; a/b",
+        "- synthetic-calc, licence: unknown", "`Qwen/Qwen2.5-3B-Instruct`, trained by reinforcement learning",
         "| questions of a step | 4 |", "| answers per question | 8 |",
         "| MedQA | 0.500 | 0.250 to 0.750 | 1.000 |", "| torch | ", "over 15 tokens (bfloat16)",
     ):  # fmt: skip
