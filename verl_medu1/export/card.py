@@ -64,7 +64,6 @@ def write_card(
     )
     text = environment.from_string(TEMPLATE.read_text()).render(
         name=_setting(config, "trainer.experiment_name") or name,
-        base=base,
         # A name on the hub; a folder of somebody's disk is nobody else's base model.
         hub_base=base if base and not Path(str(base)).is_absolute() and str(base).count("/") == 1 else None,
         method="trained by reinforcement learning with verifiable rewards"
