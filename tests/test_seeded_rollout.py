@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
+from vllm.sampling_params import RequestOutputKind, SamplingParams
 
 from verl_medu1.seeded_rollout import SeededSingleTurnAgentLoop, answer_seed
 
@@ -37,5 +38,8 @@ def test_the_seed_goes_to_the_engine_and_the_rest_stays(monkeypatch):
     loop = SeededSingleTurnAgentLoop.__new__(SeededSingleTurnAgentLoop)
     loop.config = SimpleNamespace(data=SimpleNamespace(seed=5))
     asyncio.run(loop.run({"temperature": 1.0}, 3, global_steps=2, index=7, session_id=1, raw_prompt="?"))
-    assert seen["sampling_params"] == {"temperature": 1.0, "seed": answer_seed(5, 2, 7, 1)}
+    # vLLM takes them as they are, and hands over nothing before the answer's end.
+    taken = SamplingParams(**seen["sampling_params"])
+    assert (taken.temperature, taken.seed) == (1.0, answer_seed(5, 2, 7, 1))
+    assert taken.output_kind is RequestOutputKind.FINAL_ONLY and not taken.detokenize
     assert (seen["priority"], seen["raw_prompt"]) == (3, "?")

@@ -1,5 +1,6 @@
 """verl's single-turn rollout with a seed for each answer, so that a run can be repeated."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,14 @@ def answer_seed(seed: int, step: int, question: int, answer: int) -> int:
     return int(np.random.SeedSequence([seed, step, question, answer]).generate_state(1)[0]) >> 1
 
 
+@functools.cache
+def _whole_answers() -> dict[str, Any]:
+    """vLLM hands over each answer once, as tokens: verl reads nothing else, and a hand-over per token costs time."""
+    from vllm.sampling_params import RequestOutputKind
+
+    return {"output_kind": RequestOutputKind.FINAL_ONLY, "detokenize": False}
+
+
 @register("medu1_seeded")
 class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):
     """One turn per question, sampled with `answer_seed`; chosen by `rollout.agent.default_agent_loop`."""
@@ -36,4 +45,4 @@ class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):
         """Answer one question; `kwargs` are the row's columns, with `global_steps` and `session_id`."""
         place = (int(kwargs["global_steps"]), int(kwargs["index"]), int(kwargs["session_id"]))
         seed = answer_seed(self.config.data.seed, *place)
-        return await super().run(sampling_params | {"seed": seed}, priority, **kwargs)
+        return await super().run(sampling_params | _whole_answers() | {"seed": seed}, priority, **kwargs)
