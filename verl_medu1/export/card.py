@@ -1,6 +1,7 @@
 """The model card of an export: data, recipe, versions, evaluation, and what was checked."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from verl_medu1.export.compare import Comparison
 from verl_medu1.export.record import FILE, installed_versions
 
 TEMPLATE = Path(__file__).with_name("card.md.j2")
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 # Key of the configuration -> what the card calls it.
 SETTINGS = {
     "algorithm.adv_estimator": "advantage estimator",
@@ -65,7 +67,7 @@ def write_card(
     text = environment.from_string(TEMPLATE.read_text()).render(
         name=_setting(config, "trainer.experiment_name") or name,
         # A name on the hub; a folder of somebody's disk is nobody else's base model.
-        hub_base=base if base and not Path(str(base)).is_absolute() and str(base).count("/") == 1 else None,
+        hub_base=base if _HUB_NAME.fullmatch(str(base)) and not Path(str(base)).exists() else None,
         method="trained by reinforcement learning with verifiable rewards"
         if "actor_rollout_ref" in config
         else "trained on worked answers"
