@@ -11,12 +11,13 @@ export PYTHON TORCH_PIP_ARGS
 # also where this variable forbids it elsewhere.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help install quickstart test lint clean
+.PHONY: help install quickstart test test-slurm lint clean
 
 help:
 	@echo "make quickstart   train a small model on two CPU cores and write $(OUT)/report.html"
 	@echo "                  (ENGINE=megatron|dp, TP=, PP=, SEED=, OUT=)"
 	@echo "make test         lint and tests, the real stack included"
+	@echo "make test-slurm   jobs on a Slurm with three virtual nodes; skipped where that can't be"
 	@echo "make lint         ruff and mypy"
 	@echo "make install      only $(VENV)"
 	@echo "make clean        remove $(VENV), outputs and build files"
@@ -31,8 +32,11 @@ quickstart: install
 	$(VENV)/bin/medu1 quickstart --engine $(ENGINE) --tp $(TP) --pp $(PP) --seed $(SEED) --out $(OUT)
 
 test: install lint
-	$(VENV)/bin/python -m pytest -m "not e2e and not long" --numprocesses 2 --dist loadfile
-	$(VENV)/bin/python -m pytest -m "e2e and not long"
+	$(VENV)/bin/python -m pytest -m "not e2e and not long and not slurm" --numprocesses 2 --dist loadfile
+	$(VENV)/bin/python -m pytest -m "e2e and not long and not slurm"
+
+test-slurm: install
+	$(VENV)/bin/python -m pytest -m slurm tests/slurm
 
 lint: install
 	$(VENV)/bin/ruff check .

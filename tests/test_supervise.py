@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 from verl_medu1.progress import Progress
 
@@ -73,3 +74,15 @@ def test_progress_is_what_was_reported_last(tmp_path):
     progress.report(1, "rollout")
     progress.report(2, "update")
     assert (progress.read()["step"], progress.read()["phase"]) == (2, "update")
+
+
+def test_a_cluster_that_is_there_is_joined_as_it_is(tmp_path, monkeypatch):
+    """What only a new cluster takes is left out, and each node's processes keep their own temporary folder."""
+    body = "from pathlib import Path; Path(sys.argv[1], 'seen.yaml').write_text(OmegaConf.to_yaml(joined))"
+    ray_init = {"num_cpus": 4, "num_gpus": 2, "object_store_memory": 10, "runtime_env": {"env_vars": {"A": "1"}}}
+    program = PROGRAM.replace('{"runtime_env": {"env_vars": {}}}', str(ray_init))
+    program = program.replace("interval_s=0.1):", "interval_s=0.1) as joined:").replace("BODY", body)
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    subprocess.run([sys.executable, "-c", program, str(tmp_path), "50"], check=True, capture_output=True, timeout=100)
+    joined = yaml.safe_load((tmp_path / "seen.yaml").read_text())
+    assert joined["ray_kwargs"]["ray_init"] == {"runtime_env": {"env_vars": {"A": "1"}}}

@@ -1,5 +1,6 @@
 """Where verl's trainers put what they save."""
 
+import os
 from pathlib import Path
 
 TRACKER = "latest_checkpointed_iteration.txt"
@@ -31,3 +32,31 @@ def newest_model(run_dir: Path) -> Path:
     if not found:
         raise ValueError(f"{step} holds no Hugging Face model; add hf_model to checkpoint.save_contents.")
     return found[0]
+
+
+def mend_tracker(checkpoints: str | Path) -> None:
+    """Write a tracker again that was cut off while it was written; verl could not resume from it.
+
+    verl opens it for writing, which empties it, after the rest of the checkpoint is whole
+    (trainer/ppo/v1/trainer_base.py:1024): an empty one means the newest checkpoint.
+
+    Args:
+        checkpoints: folder of a run's checkpoints; need not exist.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> for step in (9, 10):
+        ...     (folder / f"global_step_{step}").mkdir()
+        >>> (folder / TRACKER).touch()
+        >>> mend_tracker(folder)
+        >>> (folder / TRACKER).read_text()
+        '10'
+    """
+    tracker = Path(checkpoints) / TRACKER
+    if not tracker.is_file() or tracker.read_text().strip().isdecimal():
+        return
+    steps = [int(folder.name.removeprefix("global_step_")) for folder in tracker.parent.glob("global_step_*")]
+    temporary = tracker.with_suffix(".tmp")
+    temporary.write_text(str(max(steps)))
+    os.replace(temporary, tracker)

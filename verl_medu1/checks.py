@@ -6,6 +6,7 @@ import shutil
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from verl_medu1.mixture_checks import mixture_violations
 from verl_medu1.penalties import PENALTIES
 from verl_medu1.plan.architecture import Architecture, find_architecture
 from verl_medu1.plan.layout import find_violations
-from verl_medu1.plan.machine import this_machine
+from verl_medu1.plan.machine import Machine, this_machine
 from verl_medu1.plan.recipe import settings_in
 from verl_medu1.reward_checks import (
     estimator_violations,
@@ -177,13 +178,13 @@ def check_sft(config: DictConfig) -> None:
     )
 
 
-def _layout_violations(config: DictConfig) -> Iterator[str]:
+def _layout_violations(config: DictConfig, machine: Machine) -> Iterator[str]:
     """The layout against model and machine (verl_medu1/plan/layout.py)."""
     model: Architecture | None = None
     # A model from the hub that is not listed has no dimensions here; _model_violations speaks of a missing folder.
     with suppress(ValueError):
         model = find_architecture(str(config.actor_rollout_ref.model.path))
-    for violation in find_violations(settings_in(config), model, this_machine()):
+    for violation in find_violations(settings_in(config), model, machine):
         yield violation.sentence
 
 
@@ -241,9 +242,34 @@ def check(config: DictConfig) -> None:
             estimator_violations,
             scoring_violations,
             _model_violations,
-            _layout_violations,
+            partial(_layout_violations, machine=this_machine()),
             _seed_violations,
             _machine_violations,
+        )
+        for violation in part(config)
+    )
+
+
+def check_submission(config: DictConfig, machine: Machine) -> None:
+    """Check what a login node can know of a configuration: all but what takes torch, verl itself or the machine.
+
+    Args:
+        config: composed configuration of a training run.
+        machine: what the nodes can do that the job will have.
+
+    Raises:
+        ValueError: one sentence for each violation, all at once.
+    """
+    _raise_all(
+        violation
+        for part in (
+            _data_violations,
+            trainer_violations,
+            penalty_violations,
+            scoring_violations,
+            _model_violations,
+            partial(_layout_violations, machine=machine),
+            _seed_violations,
         )
         for violation in part(config)
     )

@@ -7,8 +7,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from omegaconf import DictConfig
 
-from verl_medu1.mixture_sampler import FAMILY_COLUMNS
 from verl_medu1.reward_checks import OUR_TRAINER_MODES
+
+# Columns of a row that may tell its family.
+FAMILY_COLUMNS = ("data_source", "ability")
 
 
 def mixture_violations(config: DictConfig, train_files: Sequence[str]) -> Iterator[str]:

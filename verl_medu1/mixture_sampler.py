@@ -8,9 +8,6 @@ from typing import Any
 from torch.utils.data import Sampler
 from typing_extensions import override
 
-# Columns of a row that may tell its family.
-FAMILY_COLUMNS = ("data_source", "ability")
-
 
 @dataclass(frozen=True)
 class Stage:

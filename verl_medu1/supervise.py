@@ -17,6 +17,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from verl_medu1.progress import Progress
 
+# What ray.init takes only where it starts a cluster: one that is there has been told by whoever started it.
+CLUSTER_KEYS = ("num_cpus", "num_gpus", "object_store_memory", "include_dashboard", "_system_config", "_temp_dir")
 START_PHASES = ("start", "first weight sync")
 EXIT_STALLED = 3
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
@@ -67,7 +69,8 @@ def supervised(config: DictConfig, interval_s: float = 1.0) -> Iterator[DictConf
 
     Yields:
         The configuration to train with: absolute run_dir, and a temporary folder for the sockets of Ray and
-        vLLM, short because the path of a socket may have 107 characters only.
+        vLLM, short because the path of a socket may have 107 characters only. Where the environment names a cluster
+        (RAY_ADDRESS), that one is joined as it is.
 
     A stalled run ends the process with exit code 3. When the body fails, the logs of Ray's processes are kept in
     `run_dir/ray_logs`.
@@ -76,10 +79,14 @@ def supervised(config: DictConfig, interval_s: float = 1.0) -> Iterator[DictConf
     config = config.copy()
     with open_dict(config):
         config.run_dir = os.path.abspath(config.run_dir)
-        environment = config.ray_kwargs.ray_init.runtime_env.env_vars
-        environment.TMPDIR = environment.VLLM_RPC_BASE_PATH = str(temporary)
-        if not os.environ.get("RAY_ADDRESS"):
-            config.ray_kwargs.ray_init._temp_dir = str(temporary)
+        ray_init = config.ray_kwargs.ray_init
+        if os.environ.get("RAY_ADDRESS"):
+            # Each node of that cluster has a folder of its own, of which its processes know (slurm/node.sh).
+            for key in CLUSTER_KEYS:
+                ray_init.pop(key, None)
+        else:
+            ray_init._temp_dir = str(temporary)
+            ray_init.runtime_env.env_vars.update({"TMPDIR": str(temporary), "VLLM_RPC_BASE_PATH": str(temporary)})
     OmegaConf.resolve(config)  # verl copies ray_kwargs out of the configuration, where interpolations lead nowhere
     progress = Progress(config.run_dir)
     progress.report(0, "start")

@@ -1,6 +1,7 @@
 """Training: `medu1 train` and `python -m verl_medu1.train`, a Hydra application on verl's configuration."""
 
 import os
+import sys
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
@@ -17,12 +18,18 @@ def _main(config: DictConfig) -> None:
     os.makedirs(config.run_dir, exist_ok=True)
     OmegaConf.save(config, os.path.join(config.run_dir, "config.yaml"), resolve=True)
 
+    from verl_medu1.progress import STOPPED, Progress
+    from verl_medu1.stop_request import EXIT_STOPPED, StopRequest
     from verl_medu1.supervise import supervised
 
+    StopRequest(config.run_dir).make_on_signal()
     with supervised(config) as ray_config:
         from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
 
         run_ppo(ray_config, task_runner_class=TaskRunnerV1)
+    if Progress(config.run_dir).read()["phase"] == STOPPED:
+        print("medu1: stopped on request after a checkpoint; the same command resumes.", file=sys.stderr)
+        sys.exit(EXIT_STOPPED)
 
 
 def main() -> None:

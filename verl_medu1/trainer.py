@@ -24,12 +24,14 @@ from verl.workers.utils.padding import response_to_nested
 
 from verl_medu1.advantage import shape_advantages
 from verl_medu1.batch_order import by_question
+from verl_medu1.checkpoints import mend_tracker
 from verl_medu1.export.record import write_record
 from verl_medu1.gdpo import delivered
 from verl_medu1.metrics import ADDED_TIME, component_metrics, group_metrics, shaping_metrics
 from verl_medu1.mixture_sampler import MixtureSampler, plan_stages
-from verl_medu1.progress import Progress
+from verl_medu1.progress import STOPPED, Progress
 from verl_medu1.shaping import Components, LengthShaping, length_shaping
+from verl_medu1.stop_request import StopRequest
 
 
 class MedU1Trainer(PPOTrainer):
@@ -44,8 +46,10 @@ class MedU1Trainer(PPOTrainer):
         super().__init__(config)
         self._penalty = config.algorithm.length_penalty
         self._progress = Progress(config.run_dir)
+        self._stop_request = StopRequest(config.run_dir)
         self._components: dict[str, Components] = {}
         self._place: dict[str, int] = {}
+        self._stopped = False
 
     @override
     def _build_replay_buffer(self) -> Any:
@@ -99,9 +103,40 @@ class MedU1Trainer(PPOTrainer):
 
     @override
     def on_step_end(self) -> None:
+        if self.global_steps < self.total_training_steps and self._stop_request.take():
+            self._stop_after_this_step()
         self._progress.report(self.global_steps, "weight sync")
         super().on_step_end()
         self._progress.report(self.global_steps, "step done")
+
+    # ------------------------------------------------------------------ checkpoints
+
+    @override
+    def _load_checkpoint(self) -> None:
+        mend_tracker(self.config.trainer.default_local_dir)
+        super()._load_checkpoint()
+
+    @override
+    def _save_checkpoint(self) -> None:
+        # Before the rest: verl calls a checkpoint whole when it is done.
+        step = Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
+        write_record(self.actor_rollout_wg, self.tokenizer, self.config.actor_rollout_ref.actor, step / "actor")
+        super()._save_checkpoint()
+
+    def _stop_after_this_step(self) -> None:
+        save_freq = self.config.trainer.save_freq
+        if save_freq <= 0 or self.global_steps % save_freq:
+            self._progress.report(self.global_steps, "checkpoint")
+            self._save_checkpoint()
+        # verl's loop (trainer_base.py:467) asks before each step whether there is one more.
+        self.total_training_steps = self.global_steps
+        self._stopped = True
+
+    @override
+    def on_train_end(self) -> None:
+        super().on_train_end()
+        if self._stopped:
+            self._progress.report(self.global_steps - 1, STOPPED)
 
     # ------------------------------------------------------------------ order of the batch
 
@@ -188,15 +223,6 @@ class MedU1Trainer(PPOTrainer):
         metrics.update(shaping_metrics(base, shaped, shaping.correct, sources))
         fields = TensorDict({"advantages": response_to_nested(shaped, nested_mask)}, batch_size=len(batch))
         return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
-
-    # ------------------------------------------------------------------ checkpoints
-
-    @override
-    def _save_checkpoint(self) -> None:
-        # Before the rest: verl calls a checkpoint whole when it is done.
-        step = Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
-        write_record(self.actor_rollout_wg, self.tokenizer, self.config.actor_rollout_ref.actor, step / "actor")
-        super()._save_checkpoint()
 
     # ------------------------------------------------------------------ log and rollout dump
 

@@ -182,6 +182,9 @@ def test_what_is_no_checkpoint_is_told(run, tmp_path):
     (run / "checkpoints" / TRACKER).write_text("4")
     with pytest.raises(ValueError, match="names global_step_4, which is not there"):
         export(run, tmp_path / "out")
+    (run / "checkpoints" / TRACKER).write_text("")
+    with pytest.raises(ValueError, match="was cut off"):
+        export(run, tmp_path / "out")
 
 
 class Harmful:

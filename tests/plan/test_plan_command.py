@@ -182,5 +182,5 @@ def test_without_verl_a_recipe_is_refused(monkeypatch):
     from verl_medu1.plan import recipe
 
     monkeypatch.setattr(recipe, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"verl is not installed, .* or give --model and --gpus"):
+    with pytest.raises(ValueError, match=r"verl is not installed, .* `medu1 plan` takes --model and --gpus"):
         compose_recipe(["recipe=quickstart"])

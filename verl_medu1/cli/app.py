@@ -4,7 +4,21 @@ from collections.abc import Callable
 
 import typer
 
-from verl_medu1.cli import evaluate, export, model, plan, prepare, quickstart, report, score, train, validate
+from verl_medu1.cli import (
+    doctor,
+    evaluate,
+    export,
+    model,
+    plan,
+    prepare,
+    quickstart,
+    report,
+    score,
+    slurm,
+    status,
+    train,
+    validate,
+)
 from verl_medu1.errors import in_one_sentence
 
 app = typer.Typer(
@@ -22,6 +36,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": report.report,
     "export": export.export,
     "plan": plan.plan,
+    "slurm": slurm.slurm,
+    "status": status.status,
+    "doctor": doctor.doctor,
 }
 for name, command in COMMANDS.items():
     app.command(name)(command)

@@ -78,7 +78,8 @@ def _read_evaluation(folder: Path) -> Evaluation | None:
     return Evaluation(*storage.read_evaluation(folder))
 
 
-def _read_progress(folder: Path) -> str | None:
+def read_progress(folder: Path) -> str | None:
+    """What a run said last that it does, and when; None where it never said."""
     if not (folder / PROGRESS_FILE).is_file():
         return None
     last = Progress(folder).read()
@@ -94,7 +95,7 @@ def read_run(path: Path) -> Run:
     """
     if not path.is_dir():
         raise ValueError(f"RUN_DIR {path} is no folder; give the run_dir of a training.")
-    run = Run(path, progress=_read_progress(path))
+    run = Run(path, progress=read_progress(path))
     if (path / "tensorboard").is_dir():
         run.scalars = read_scalars(path / "tensorboard")
     run.rollouts = {int(file.stem): file for file in (path / "rollouts").glob("*.jsonl") if file.stem.isdecimal()}

@@ -75,7 +75,10 @@ def find_checkpoint(given: Path) -> Checkpoint:
 def _newest(given: Path) -> Path:
     for folder in (given, given / "checkpoints"):
         if (folder / TRACKER).is_file():
-            step = folder / f"global_step_{(folder / TRACKER).read_text().strip()}"
+            number = (folder / TRACKER).read_text().strip()
+            if not number.isdecimal():
+                raise ValueError(f"{folder / TRACKER} was cut off; give one of the checkpoints (global_step_N) itself.")
+            step = folder / f"global_step_{number}"
             if not step.is_dir():
                 raise ValueError(f"{folder / TRACKER} names {step.name}, which is not there; give another checkpoint.")
             return step

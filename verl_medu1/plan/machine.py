@@ -47,11 +47,17 @@ def this_machine() -> Machine:
 
         if torch.cuda.is_available():
             capability = torch.cuda.get_device_capability()
-            cuda = _version(torch.version.cuda)
+            cuda = version_pair(torch.version.cuda)
     return Machine(capability, cuda, has_transformer_engine(), has_apex())
 
 
-def _version(text: str | None) -> tuple[int, int] | None:
+def version_pair(text: str | None) -> tuple[int, int] | None:
+    """Major and minor version.
+
+    Example:
+        >>> version_pair("13.0.1"), version_pair(None)
+        ((13, 0), None)
+    """
     if not text:
         return None
     major, minor = text.split(".")[:2]

@@ -1,6 +1,7 @@
 """A recipe's settings, composed as `medu1 train` does, without importing verl."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,15 +24,32 @@ def settings_in(config: "DictConfig") -> Settings:
 
 
 def compose_recipe(overrides: Sequence[str]) -> tuple[Settings, str]:
-    """Settings and model of a recipe.
+    """Settings of a recipe, and what its actor_rollout_ref.model.path is; see `compose_config`."""
+    config = compose_config(overrides)
+    with _in_a_sentence():
+        return settings_in(config), str(config.actor_rollout_ref.model.path)
+
+
+@contextmanager
+def _in_a_sentence() -> Iterator[None]:
+    """What Hydra and OmegaConf find wrong becomes a ValueError of one line."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise ValueError(f"the recipe can't be composed: {' '.join(lines)}") from None
+
+
+def compose_config(overrides: Sequence[str]) -> "DictConfig":
+    """The configuration of a recipe, without importing verl.
 
     Importing verl takes seconds, and finding its folder of configurations does not need that.
 
     Args:
         overrides: as `medu1 train` takes them, such as ["recipe=quickstart", "trainer.nnodes=2"].
-
-    Returns:
-        The settings, and what actor_rollout_ref.model.path is.
 
     Raises:
         ValueError: verl is not installed, or the configuration can't be composed.
@@ -39,23 +57,16 @@ def compose_recipe(overrides: Sequence[str]) -> tuple[Settings, str]:
     found = find_spec("verl")
     if found is None or not found.submodule_search_locations:
         raise ValueError(
-            "verl is not installed, and a recipe stands on its configuration; install it, or give --model and --gpus."
+            "verl is not installed, and a recipe stands on its configuration, for which `pip install --no-deps "
+            "verl==0.9.1` is enough; without it `medu1 plan` takes --model and --gpus."
         )
     folder = Path(found.submodule_search_locations[0]) / "trainer" / "config"
     from hydra import compose, initialize_config_module
     from hydra.core.global_hydra import GlobalHydra
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
 
     from verl_medu1.recipe_group import register_recipes
 
     register_recipes()
     GlobalHydra.instance().clear()
-    try:
-        with initialize_config_module("verl_medu1.config", version_base="1.3"):
-            config = compose("medu1", overrides=[*overrides, f"hydra.searchpath=[file://{folder}]"])
-        return settings_in(config), str(OmegaConf.select(config, "actor_rollout_ref.model.path"))
-    except (HydraException, OmegaConfBaseException) as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise ValueError(f"the recipe can't be composed: {' '.join(lines)}") from None
+    with _in_a_sentence(), initialize_config_module("verl_medu1.config", version_base="1.3"):
+        return compose("medu1", overrides=[*overrides, f"hydra.searchpath=[file://{folder}]"])

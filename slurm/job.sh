@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# One attempt of a training job, inside its allocation: prepares what all nodes share, runs node.sh on each of them in
+# one srun, and says how the attempt ended. Slurm's commands are used here only; node.sh may run in a container.
+set -euo pipefail
+
+usage() {
+    cat <<'TEXT'
+usage: bash job.sh [HYDRA OVERRIDES]        run by train.sbatch or a rendered job file, in a Slurm allocation
+
+What the environment may set:
+  MEDU1_SLURM_DIR        folder of this file                              (where it lies)
+  MEDU1_RUN_DIR          folder of the run, seen by all nodes             (outputs/<job name>-<job id>)
+  MEDU1_PYTHON           interpreter    (.venv/bin/python beside slurm/, else python3; in a container python3)
+  MEDU1_CONTAINER        none, apptainer or pyxis                         (none)
+  MEDU1_IMAGE            image of the container
+  MEDU1_MOUNTS           folders to mount, separated by commas
+  MEDU1_MODULES          environment modules to load, separated by spaces
+  MEDU1_INTERFACE        network interface between the nodes              (that of the host name's address)
+  MEDU1_SCRATCH          short folder on each node's own disk             (/tmp)
+  MEDU1_DRIVER           Python file that is run in place of `medu1 train`, with its arguments and RAY_ADDRESS
+  MEDU1_OFFLINE          1: Hugging Face libraries stay off the network
+  MEDU1_MAX_REQUEUES     how often the job may be queued again            (20)
+  MEDU1_NODE_TIMEOUT_S   seconds that the nodes may take to come together (600)
+
+SIGUSR1 makes the trainer finish its step, save and stop; the job is queued again and resumes. The run's folder has
+attempts/<NNN>/ with attempt.json, driver.log and node-<host>.log of each attempt.
+TEXT
+}
+if [[ ${1:-} == --help || -z ${SLURM_JOB_ID:-} ]]; then
+    usage
+    [[ ${1:-} == --help ]] && exit 0 || exit 2
+fi
+
+MEDU1_SLURM_DIR=${MEDU1_SLURM_DIR:-$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)}
+# shellcheck source=slurm/lib/common.sh
+source "$MEDU1_SLURM_DIR/lib/common.sh"
+# shellcheck source=slurm/lib/environment.sh
+source "$MEDU1_SLURM_DIR/lib/environment.sh"
+# shellcheck source=slurm/lib/attempt.sh
+source "$MEDU1_SLURM_DIR/lib/attempt.sh"
+# shellcheck source=slurm/lib/container.sh
+source "$MEDU1_SLURM_DIR/lib/container.sh"
+
+# One function, because bash reads a script while it runs it, and this one may run for days.
+main() {
+    requeue_count=${SLURM_RESTART_COUNT:-0}
+    set_defaults "$@"
+    begin_attempt
+    trap end_attempt EXIT
+    load_modules
+    (( requeue_count <= MEDU1_MAX_REQUEUES )) ||
+        fail "$EXIT_GIVEN_UP" "the job was queued again $requeue_count times, MEDU1_MAX_REQUEUES is $MEDU1_MAX_REQUEUES"
+    make_token
+
+    # A request that the last attempt did not live to meet.
+    rm -f "$MEDU1_RUN_DIR/stop_requested"
+    trap 'signalled=1; say "SIGUSR1: the trainer is asked to save and stop"; touch "$MEDU1_RUN_DIR/stop_requested"' USR1
+    # What cancels the job tells its nodes, too; this script stays to write down how it ended.
+    terminated=
+    trap 'signalled=1 terminated=1' TERM
+
+    # ---------------------------------------------------------------- all nodes, until the first of them ends
+    step=(srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --mpi=none
+          --kill-on-bad-exit=0 --wait=30 --export=ALL --output="$MEDU1_ATTEMPT_DIR/node-%N.log")
+    # Since 22.05 srun does not take the number over from the job.
+    [[ -z ${SLURM_CPUS_PER_TASK:-} ]] || step+=(--cpus-per-task="$SLURM_CPUS_PER_TASK")
+    in_container step bash "$MEDU1_SLURM_DIR/node.sh" "$@"
+    "${step[@]}" &
+    while :; do
+        signalled=
+        wait $! && code=0 || code=$?
+        [[ $signalled ]] || break
+    done
+    # srun's own is the highest of all nodes'.
+    [[ ! -s $MEDU1_ATTEMPT_DIR/exit_code ]] || code=$(<"$MEDU1_ATTEMPT_DIR/exit_code")
+
+    # ---------------------------------------------------------------- queue again, or end with the driver's exit code
+    lost=""
+    [[ $code == 0 ]] || lost=$(lost_nodes)
+    if [[ $code == "$EXIT_STOPPED" ]]; then
+        reason="stopped on request after a checkpoint"
+    elif [[ $lost ]]; then
+        reason="lost ${lost//,/ and }"
+    else
+        reason=$(first_reason "$code")
+        [[ $code == 0 || $terminated ]] || show_end_of_driver_log
+        exit "$code"
+    fi
+    if (( requeue_count >= MEDU1_MAX_REQUEUES )); then
+        reason="$reason; not queued again, MEDU1_MAX_REQUEUES is $MEDU1_MAX_REQUEUES"
+        exit "$code"
+    fi
+    queue_again "$lost"
+    exit "$code"
+}
+main "$@"

@@ -1,0 +1,87 @@
+# shellcheck shell=bash disable=SC2154  # variables of the script that sources this
+# job.sh: the record of one attempt, its end, and how the job is queued again.
+
+begin_attempt() {
+    mkdir -p "$MEDU1_ATTEMPT_DIR"
+    started=$(date --iso-8601=seconds)
+    reason="running"
+    write_record null null
+    say "attempt $requeue_count of job $SLURM_JOB_ID on $MEDU1_HOSTS: $MEDU1_ATTEMPT_DIR"
+}
+
+# A string for JSON; what stands in these is printable.
+quoted() {
+    local text=${1//\\/\\\\}
+    text=${text//\"/\\\"}
+    printf '"%s"' "${text//[$'\n\t']/ }"
+}
+
+write_record() {
+    local ended=$1 exit_code=$2 nodes="" host
+    for host in $MEDU1_HOSTS; do
+        nodes+=${nodes:+, }$(quoted "$host")
+    done
+    printf '{"job_id": %s, "restart": %s, "nodes": [%s], "started": %s, "ended": %s, "exit_code": %s, "reason": %s}\n' \
+        "$SLURM_JOB_ID" "$requeue_count" "$nodes" "$(quoted "$started")" "$ended" "$exit_code" "$(quoted "$reason")" \
+        >"$MEDU1_ATTEMPT_DIR/attempt.json.new"
+    mv "$MEDU1_ATTEMPT_DIR/attempt.json.new" "$MEDU1_ATTEMPT_DIR/attempt.json"
+}
+
+# Run on every way out of job.sh.
+end_attempt() {
+    local code=$?
+    [[ $reason != running ]] || reason=$(first_reason "$code")
+    write_record "$(quoted "$(date --iso-8601=seconds)")" "$code"
+    rm -f "$RAY_AUTH_TOKEN_PATH"
+    say "attempt $requeue_count ended with exit code $code: $reason"
+}
+
+first_reason() {
+    if [[ -s $MEDU1_ATTEMPT_DIR/reason ]]; then
+        cat "$MEDU1_ATTEMPT_DIR/reason"
+    elif [[ ${terminated:-} ]]; then
+        echo "ended by Slurm (cancelled, preempted or over its time limit)"
+    elif [[ $1 == 0 ]]; then
+        echo "finished"
+    else
+        echo "the driver ended with exit code $1"
+    fi
+}
+
+show_end_of_driver_log() {
+    [[ -s $MEDU1_ATTEMPT_DIR/driver.log ]] || return 0
+    say "the end of $MEDU1_ATTEMPT_DIR/driver.log:"
+    tail -n 30 "$MEDU1_ATTEMPT_DIR/driver.log"
+}
+
+# Nodes of the job that Slurm or Ray has lost, separated by commas.
+lost_nodes() {
+    {
+        cat "$MEDU1_ATTEMPT_DIR/lost_nodes" 2>/dev/null || true
+        # A state that ends in * does not answer.
+        sinfo --noheader --Node --nodes="$SLURM_JOB_NODELIST" --format="%N %T" |
+            awk '$2 ~ /^(down|fail|error)|\*$/ {print $1}'
+    } | sort -u | paste -sd ,
+}
+
+# The nodes of $1 are left out from now on. Slurm changes that for a waiting job only, and ends this script as soon as the
+# job is queued again, commands that it runs included: so it waits, deaf to signals, and tries until it is done.
+queue_again() {
+    local lost=$1 excluded
+    trap '' TERM USR1
+    # Where Slurm ended the attempt, it has cancelled the job, which is to stay so, or has missed a node and queued it again.
+    if [[ ! $terminated ]] && ! scontrol requeue "$SLURM_JOB_ID"; then
+        reason="$reason; Slurm refuses to queue it again"
+        return 0
+    fi
+    [[ $lost ]] || return 0
+    excluded=$(scontrol show job "$SLURM_JOB_ID" | sed -n 's/.*ExcNodeList=\([^ ]*\).*/\1/p' | grep -v null || true)
+    for _ in {1..20}; do
+        if scontrol update JobId="$SLURM_JOB_ID" ExcNodeList="${excluded:+$excluded,}$lost" 2>/dev/null; then
+            say "left out from now on: ${excluded:+$excluded,}$lost"
+            return 0
+        fi
+        sleep 0.5 || true
+    done
+    say "could not leave out $lost"
+}

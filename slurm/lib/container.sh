@@ -1,0 +1,33 @@
+# shellcheck shell=bash
+# job.sh: how a command of a step is run in the container that MEDU1_CONTAINER names.
+
+# in_container ARRAY COMMAND...: append to the array, which begins with srun, what runs the command.
+in_container() {
+    local -n line=$1
+    shift
+    local mounts=$MEDU1_SLURM_DIR,$MEDU1_RUN_DIR,$MEDU1_SCRATCH,$SLURM_SUBMIT_DIR${MEDU1_MOUNTS:+,$MEDU1_MOUNTS}
+    if [[ $MEDU1_CONTAINER =~ ^(apptainer|pyxis)$ && -z ${MEDU1_IMAGE:-} ]]; then
+        fail "$EXIT_MISTAKE" "MEDU1_CONTAINER is $MEDU1_CONTAINER, and MEDU1_IMAGE names no image"
+    fi
+    case $MEDU1_CONTAINER in
+    none)
+        line+=("$@")
+        ;;
+    apptainer) # hands the whole environment on by itself; --nv does nothing but warn where there is no GPU
+        line+=(apptainer exec --nv --bind "$mounts" --pwd "$PWD" "$MEDU1_IMAGE" "$@")
+        ;;
+    pyxis) # hands on what the image does not set itself; --container-env names what the job sets all the same
+        local each pairs="" names
+        names=$(compgen -e | grep -E '^(MEDU1|RAY|HF|NCCL|GLOO|TRANSFORMERS)_' | paste -sd ,)
+        for each in ${mounts//,/ }; do
+            [[ $each == *:* ]] || each=$each:$each
+            pairs+=${pairs:+,}$each
+        done
+        line+=(--container-image="$MEDU1_IMAGE" --container-mounts="$pairs" --container-workdir="$PWD"
+               --container-env="$names" --no-container-mount-home "$@")
+        ;;
+    *)
+        fail "$EXIT_MISTAKE" "MEDU1_CONTAINER is $MEDU1_CONTAINER; give none, apptainer or pyxis"
+        ;;
+    esac
+}

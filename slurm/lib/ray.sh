@@ -1,0 +1,80 @@
+# shellcheck shell=bash disable=SC2154  # variables of the script that sources this
+# node.sh: the job's own Ray cluster.
+
+# Until a command succeeds, at most so many seconds; the processes started so far are watched meanwhile.
+wait_until() {
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        (( SECONDS < deadline )) || return 1
+        check_cluster
+        pause
+    done
+}
+
+all_have_reported() { [[ ! $(who_is_missing) ]]; }
+
+# Hosts whose facts are not there yet. A node may know its name with a domain.
+who_is_missing() {
+    local name missing=""
+    ls "$preflight_dir" >/dev/null 2>&1
+    for name in $MEDU1_HOSTS; do
+        compgen -G "$preflight_dir/$name.json" >/dev/null || compgen -G "$preflight_dir/$name.*.json" >/dev/null ||
+            missing+=${missing:+, }$name
+    done
+    echo "$missing"
+}
+
+ray_start() {
+    # Ports of workers are the kernel's choice, so that those of two jobs do not meet.
+    "$MEDU1_PYTHON" -m ray.scripts.scripts start --block --disable-usage-stats --node-ip-address "$node_ip" \
+        --temp-dir "$ray_dir" --min-worker-port 0 --max-worker-port 0 \
+        --node-manager-port $((MEDU1_PORT_BASE + 1)) --object-manager-port $((MEDU1_PORT_BASE + 2)) \
+        --dashboard-agent-listen-port $((MEDU1_PORT_BASE + 3)) --dashboard-agent-grpc-port $((MEDU1_PORT_BASE + 4)) \
+        --runtime-env-agent-port $((MEDU1_PORT_BASE + 5)) "$@" &
+    ray_pid=$!
+}
+
+# The settings of the cluster are the configuration's (ray_kwargs.ray_init), as they are where medu1 train starts Ray.
+start_ray_head() {
+    local -a head_options node_options
+    ray_address=$node_ip:$MEDU1_PORT_BASE
+    "$MEDU1_PYTHON" -m verl_medu1.ray_start "$@" >"$node_dir/ray_options" ||
+        fail "$EXIT_MISTAKE" "Ray's options can't be read from the configuration; see node-$host.log"
+    mapfile -t head_options < <(sed -n 's/^head //p' "$node_dir/ray_options")
+    mapfile -t node_options < <(sed -n 's/^node //p' "$node_dir/ray_options")
+    # No monitor: nothing is to be scaled.
+    ray_start --head --no-monitor --port "$MEDU1_PORT_BASE" --dashboard-host 127.0.0.1 --dashboard-port $((MEDU1_PORT_BASE + 6)) \
+        --ray-client-server-port $((MEDU1_PORT_BASE + 7)) "${head_options[@]}" "${node_options[@]}"
+    printf '%s\n' "$ray_address" "${node_options[@]}" >"$cluster_file.new"
+    mv "$cluster_file.new" "$cluster_file"
+}
+
+start_ray_worker() {
+    local -a lines
+    mapfile -t lines <"$cluster_file"
+    ray_address=${lines[0]}
+    ray_start --address "$ray_address" "${lines[@]:1}"
+}
+
+# Says when all nodes are there, and ends when one is lost.
+watch_nodes() {
+    local -a hosts
+    read -ra hosts <<<"$MEDU1_HOSTS"
+    RAY_ADDRESS=$ray_address "$MEDU1_PYTHON" -m verl_medu1.ray_watch --attempt "$MEDU1_ATTEMPT_DIR" \
+        --hosts "${hosts[@]}" --timeout "$MEDU1_NODE_TIMEOUT_S" &
+    watch_pid=$!
+}
+
+# End this node's part where another one, or Ray here, has ended.
+check_cluster() {
+    if is_there "$ended_file"; then
+        exit 0
+    elif [[ -e $MEDU1_ATTEMPT_DIR/reason ]]; then
+        exit "$EXIT_LOST"
+    elif [[ $ray_pid ]] && ! kill -0 "$ray_pid" 2>/dev/null; then
+        fail "$EXIT_LOST" "Ray on $host ended; see node-$host.log and ray-logs-$host"
+    elif [[ $watch_pid ]] && ! kill -0 "$watch_pid" 2>/dev/null; then
+        fail "$EXIT_LOST" "$(cat "$MEDU1_ATTEMPT_DIR/watch" || echo "the watch over the nodes ended; see node-$host.log")"
+    fi
+}

@@ -1,0 +1,53 @@
+"""The job file of every recipe, container and example site, as kept in tests/cluster/renders.
+
+`python -m tests.cluster.renders` writes them again; look at the difference before you commit it.
+"""
+
+import argparse
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from verl_medu1.cluster.job import Job, job_of, render
+from verl_medu1.cluster.site import CONTAINERS, DEFAULT, example_sites, read_site
+from verl_medu1.plan.recipe import compose_config, settings_in
+from verl_medu1.recipe_group import recipe_names
+
+FOLDER = Path(__file__).parent / "renders"
+SITES = [file for file in sorted(example_sites().glob("*.yaml")) if file.name != DEFAULT]
+# Where the user of these job files is.
+CHECKOUT = Path("/home/user/verl-medu1")
+
+
+def jobs_of(recipe: str) -> Iterator[tuple[str, Job]]:
+    """The jobs of a recipe, each with its file's name below FOLDER."""
+    overrides = [f"recipe={recipe}"]
+    config = compose_config(overrides)
+    settings = settings_in(config)
+    for file in SITES:
+        site = read_site(file)
+        for container in CONTAINERS:
+            job = job_of(
+                config,
+                settings,
+                overrides,
+                replace(site, container=container),
+                folder=CHECKOUT,
+                python=str(CHECKOUT / ".venv/bin/python"),
+                slurm_dir=CHECKOUT / "slurm",
+            )
+            yield f"{file.stem}/{container}/{recipe}.sbatch", job
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    for recipe in recipe_names():
+        for name, job in jobs_of(recipe):
+            (FOLDER / name).parent.mkdir(parents=True, exist_ok=True)
+            (FOLDER / name).write_text(render(job))
+
+
+if __name__ == "__main__":
+    main()

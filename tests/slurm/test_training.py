@@ -1,0 +1,157 @@
+"""Real training on a real Slurm: verl's trainer, Megatron across two nodes, vLLM on each, on two CPU cores.
+
+One run goes through; another, with the same seed, is stopped twice, loses a node, and is cancelled in the end. Both
+must have done the same in each step. A start of the stack takes most of the time: each attempt serves several ends.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from verl_medu1.checkpoints import TRACKER, newest_model
+from verl_medu1.progress import STOPPED, Progress
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1500)]
+STEPS, SAVE_FREQ = 10, 2
+STARTING_S = 300  # until the first step of an attempt is done, on two slow cores
+COMPARED = ("input", "output", "gts", "score", "data_source", "acc", "format", "pred", "length")
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory) -> list[str]:
+    """Overrides with questions and a random model, and seeded answers."""
+    folder = tmp_path_factory.mktemp("inputs")
+    for arguments in (
+        ["prepare", "--source", "quickstart", "--train", "64", "--warmup", "256", "--out", folder / "data"],
+        ["model", "tiny", "--data", folder / "data", "--out", folder / "model"],
+    ):
+        subprocess.run([sys.executable, "-m", "verl_medu1.cli.app", *map(str, arguments)], check=True, timeout=120)
+    return [
+        f"data.train_files={folder}/data/train.parquet",
+        f"data.val_files={folder}/data/test.parquet",
+        f"actor_rollout_ref.model.path={folder}/model",
+        "data.train_batch_size=4",
+        "data.max_response_length=32",
+        "data.mixture.by=ability",
+        "actor_rollout_ref.actor.ppo_mini_batch_size=4",
+        "actor_rollout_ref.rollout.n=4",
+        "actor_rollout_ref.rollout.agent.default_agent_loop=medu1_seeded",
+        "actor_rollout_ref.rollout.enable_chunked_prefill=false",
+        f"trainer.save_freq={SAVE_FREQ}",
+        f"trainer.total_training_steps={STEPS}",
+    ]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    """Folder of the runs, in which the tests follow on each other."""
+    return tmp_path_factory.mktemp("runs")
+
+
+def step(run_dir: Path) -> int:
+    """The step that the trainer is in; 0 before the first."""
+    if not (run_dir / "progress.json").exists():
+        return 0
+    return int(Progress(run_dir).read()["step"])
+
+
+def phase(run_dir: Path) -> str:
+    return str(Progress(run_dir).read()["phase"])
+
+
+def attempts(run_dir: Path) -> list[dict[str, object]]:
+    return [json.loads(file.read_text()) for file in sorted(run_dir.glob("attempts/*/attempt.json"))]
+
+
+def resumed_from(run_dir: Path, attempt: int) -> int:
+    """The step whose checkpoint an attempt began with; 0 for none."""
+    log = (run_dir / "attempts" / f"{attempt:03d}" / "driver.log").read_text()
+    found = re.search(r"Resuming from \S*global_step_(\d+)", log)
+    return int(found[1]) if found else 0
+
+
+def saved_step(run_dir: Path) -> int:
+    return int((run_dir / "checkpoints" / TRACKER).read_text())
+
+
+def rollouts(run_dir: Path, number: int) -> list[dict[str, object]]:
+    """What was asked, answered and rewarded in a step, in the order of the batch."""
+    rows = (run_dir / "rollouts" / f"{number}.jsonl").read_text().splitlines()
+    return [{key: json.loads(row)[key] for key in COMPARED} for row in rows]
+
+
+def scalars(run_dir: Path, tag: str) -> dict[int, float]:
+    """A curve of TensorBoard, by step; where a step was repeated, its last value."""
+    events = EventAccumulator(str(run_dir / "tensorboard"))
+    events.Reload()
+    return {event.step: event.value for event in events.Scalars(tag)}
+
+
+def logs(run_dir: Path) -> str:
+    files = [run_dir.with_name(f"{run_dir.name}.out"), *sorted(run_dir.glob("attempts/*/*.log"))]
+    return "\n".join(f"--- {file}\n{file.read_text()[-1500:]}" for file in files if file.exists())
+
+
+def test_a_run_across_two_nodes_to_its_end(cluster, submit, wait_for, inputs, runs):
+    run_dir = runs / "whole"
+    number = submit(run_dir, *inputs)
+    assert wait_for(lambda: cluster.state(number) not in ("PENDING", "RUNNING", "COMPLETING"), 600), logs(run_dir)
+    assert (cluster.state(number), step(run_dir)) == ("COMPLETED", STEPS), logs(run_dir)
+    assert newest_model(run_dir).match(f"global_step_{STEPS}/actor/*/huggingface")
+    assert attempts(run_dir)[0] | {"job_id": int(number), "exit_code": 0, "reason": "finished"} == attempts(run_dir)[0]
+    # Megatron's two ranks were on two nodes.
+    saved = (run_dir / "attempts" / "000" / "cluster").read_text()
+    assert "--num-gpus=1" in saved
+    assert cluster.clean() == {}
+
+
+def test_a_run_stopped_twice_and_robbed_of_a_node_does_the_same(cluster, submit, wait_for, inputs, runs):
+    whole, broken = runs / "whole", runs / "broken"
+    assert (whole / "rollouts").exists(), "compared with the run of the test before"
+    number = submit(broken, *inputs)
+
+    def runs_until(condition: Callable[[], object]) -> None:
+        reached = wait_for(lambda: condition() or cluster.state(number) == "FAILED", STARTING_S)
+        assert reached and cluster.state(number) != "FAILED", logs(broken)
+
+    for attempt, stop_at in enumerate((1, 3)):
+        runs_until(lambda: step(broken) >= stop_at)  # noqa: B023 (called at once)
+        cluster.run("scancel", "--signal=USR1", "--batch", number)
+        runs_until(lambda: len(attempts(broken)) == attempt + 2)  # noqa: B023
+        ended = attempts(broken)[attempt]
+        assert (ended["exit_code"], ended["reason"]) == (85, "stopped on request after a checkpoint"), logs(broken)
+        assert phase(broken) == STOPPED and saved_step(broken) == step(broken)
+
+    stopped_at = saved_step(broken)
+    killed_at = stopped_at + 1 + SAVE_FREQ - (stopped_at + 1) % SAVE_FREQ
+    runs_until(lambda: step(broken) >= killed_at + 1 and phase(broken) in ("rollout", "update"))
+    assert resumed_from(broken, 2) == stopped_at
+    robbed_at, lost = step(broken), attempts(broken)[2]["nodes"][-1]
+    cluster.kill(lost)
+    try:
+        runs_until(lambda: len(attempts(broken)) == 4)
+        assert f"lost {lost}" in str(attempts(broken)[2]["reason"])
+        assert lost not in attempts(broken)[3]["nodes"] and cluster.job(number)["ExcNodeList"] == lost
+        runs_until(lambda: step(broken) > robbed_at + 1)
+    finally:
+        cluster.up(lost)
+    assert robbed_at - resumed_from(broken, 3) <= SAVE_FREQ
+
+    cluster.run("scancel", number)
+    assert wait_for(lambda: cluster.state(number) == "CANCELLED" and attempts(broken)[3]["ended"], 60)
+    assert cluster.clean(20) == {}
+
+    compared = range(1, robbed_at + 2)
+    for one in compared:
+        assert rollouts(broken, one) == rollouts(whole, one), f"step {one}"
+    for tag in ("critic/rewards/mean", "critic/score/mean", "response_length/mean"):
+        expected, found = scalars(whole, tag), scalars(broken, tag)
+        # An event file may lack the last steps before a node was lost or the job was cancelled.
+        common = sorted(set(compared) & set(found))
+        assert len(common) >= stopped_at and [found[i] for i in common] == [expected[i] for i in common], tag

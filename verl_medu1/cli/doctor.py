@@ -1,0 +1,47 @@
+"""`medu1 doctor`: what is installed here, and the command that mends what is wrong."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class Machine(StrEnum):
+    """What a machine trains on."""
+
+    cpu = "cpu"
+    gpu = "gpu"
+
+
+def doctor(
+    machine: Annotated[
+        Machine | None, typer.Option(help="Look for what this kind needs.  [default: gpu where there is one, else cpu]")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Look at what is installed; exit 1 if something that training needs is missing or wrong."""
+    import json as json_format
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from verl_medu1.cluster.doctor import examine
+
+    kind, findings = examine(machine.value if machine else None)
+    bad = [finding.name for finding in findings if finding.is_bad]
+    if json:
+        found = [asdict(finding) for finding in findings]
+        typer.echo(json_format.dumps({"machine": kind, "ok": not bad, "findings": found}, indent=1))
+    else:
+        table = Table("what", "state", "found", "what mends it", title=f"To train on: {kind}", title_justify="left")
+        for finding in findings:
+            state = finding.state if finding.needed or finding.state == "ok" else f"{finding.state}, not needed"
+            table.add_row(finding.name, state, Text(finding.found), Text(finding.mend))
+        console = Console(highlight=False, soft_wrap=True)
+        console.width = max(console.width, 160)
+        console.print(table)
+        typer.echo(f"To mend: {', '.join(bad)}." if bad else "All that training needs is here.")
+    if bad:
+        raise typer.Exit(1)

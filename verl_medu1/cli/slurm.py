@@ -1,0 +1,50 @@
+"""`medu1 slurm`: the job of a recipe at a site, shown, tried or submitted."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def slurm(
+    overrides: Annotated[
+        list[str],
+        typer.Argument(metavar="recipe=NAME [KEY=VALUE]...", help="As for `medu1 train`.", show_default=False),
+    ],
+    site: Annotated[
+        Path,
+        typer.Option(envvar="MEDU1_SITE", help="What the cluster is like (docs/slurm.md).", show_default=False),
+    ],
+    time: Annotated[
+        str | None, typer.Option(help="Time limit: D-HH:MM:SS, HH:MM:SS or minutes.  [default: the site's]")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the job file.")] = False,
+    test_only: Annotated[
+        bool, typer.Option("--test-only", help="Only ask Slurm when and where it would start.")
+    ] = False,
+) -> None:
+    """Submit a recipe to Slurm: nodes, GPUs and CPUs are the recipe's; checked and planned before."""
+    from verl_medu1.cluster.job import job_of, render
+    from verl_medu1.cluster.site import read_site
+    from verl_medu1.plan.recipe import compose_config, settings_in
+
+    cluster = read_site(site)
+    config = compose_config(overrides)
+    settings = settings_in(config)
+    job = job_of(config, settings, overrides, cluster, time)
+    if dry_run:
+        typer.echo(render(job), nl=False)
+        return
+    from verl_medu1.cluster import submission
+    from verl_medu1.plan.search import step_seconds
+
+    plan = submission.check_job(job, config, settings)
+    gpus = f"{job.gpus} x {cluster.gpu} and " if job.gpus else ""
+    typer.echo(f"{job.recipe}: nodes: {job.nodes}, each with {gpus}{job.cpus} CPUs; at most {job.time} a job.")
+    if plan is not None:
+        typer.echo(f"It fits; by the plan a step takes at least {step_seconds(plan):,.0f} s, without generation.")
+    if test_only:
+        typer.echo(submission.test_only(job))
+        return
+    number = submission.submit(job)
+    typer.echo(f"Job {number} is submitted; watch it with:\n  medu1 status {number}\n  medu1 status {job.run_dir}")

@@ -1,0 +1,75 @@
+"""`medu1 status`: how a run on Slurm stands."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def status(
+    job: Annotated[str, typer.Argument(metavar="JOB|RUN_DIR", help="Number of a job, or folder of a run.")],
+    runs: Annotated[Path, typer.Option(help="Where a job's run is looked for when Slurm has forgotten it.")] = Path(
+        "outputs"
+    ),
+) -> None:
+    """Show a run's attempts, steps, last reward and logs; Slurm is asked where there is one."""
+    from rich.console import Console
+
+    from verl_medu1.cluster.attempts import attempts_table, read_attempts
+    from verl_medu1.cluster.submission import state_of, submitted
+
+    run_dir = _run_dir(job, runs)
+    attempts = read_attempts(run_dir)
+    numbers = [*submitted(run_dir), *(attempt.job_id for attempt in attempts)]
+    if not numbers:
+        raise ValueError(f"RUN_DIR {run_dir} has neither attempts/ nor a submitted job; give the run_dir of a job.")
+    number = job if job.isdecimal() else numbers[-1]
+    state = state_of(number)
+    console = Console(highlight=False, soft_wrap=True)
+    console.width = max(console.width, 140)
+    console.print(f"Run: {run_dir}")
+    console.print(f"Job: {number}, {state or 'not in the queue'}")
+    if attempts:
+        console.print(attempts_table(attempts, number if state else None))
+    for line in _progress(run_dir):
+        console.print(line)
+    if attempts:
+        console.print(f"Logs: {attempts[-1].folder}")
+
+
+def _run_dir(job: str, runs: Path) -> Path:
+    from verl_medu1.cluster.attempts import find_run
+    from verl_medu1.cluster.submission import run_dir_of
+
+    if not job.isdecimal():
+        if not Path(job).is_dir():
+            raise ValueError(f"JOB {job!r} is neither the number of a job nor a folder; `squeue --me` lists your jobs.")
+        return Path(job)
+    found = find_run(job, runs) or run_dir_of(job)
+    if found is None:
+        raise ValueError(
+            f"JOB {job} is known neither to Slurm nor below {runs}; give the folder of the run, or --runs."
+        )
+    return found
+
+
+def _progress(run_dir: Path) -> list[str]:
+    """Sentences about steps, reward, checkpoint and what it does now, as far as files tell."""
+    from verl_medu1.checkpoints import TRACKER
+    from verl_medu1.evaluate.run_folder import read_progress, read_scalars
+
+    scalars = read_scalars(run_dir / "tensorboard") if (run_dir / "tensorboard").is_dir() else {}
+    reward = scalars.get("critic/score/mean")
+    lines = []
+    if reward:
+        step = max(reward)
+        lines.append(
+            f"Steps: {step} done; reward of the last one {reward[step]:.3f}, of the first one {reward[min(reward)]:.3f}"
+        )
+    else:
+        lines.append("Steps: none is done")
+    tracker = run_dir / "checkpoints" / TRACKER
+    lines.append(f"Newest checkpoint: {f'step {tracker.read_text().strip()}' if tracker.is_file() else 'none'}")
+    if progress := read_progress(run_dir):
+        lines.append(f"Last sign of life: {progress}")
+    return lines

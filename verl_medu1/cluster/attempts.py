@@ -1,0 +1,111 @@
+"""What the attempts of a run have left in its folder; any of it may be missing or half written."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+ATTEMPTS, RECORD, DRIVER_LOG = "attempts", "attempt.json", "driver.log"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One start of a job (slurm/lib/attempt.sh).
+
+    Attributes:
+        folder: its logs.
+        job_id: of Slurm, and `restart`, how often the job had been requeued before.
+        nodes: it ran on.
+        started, ended: None while it runs, or if it was killed before it could write the end down.
+        exit_code: of the driver, or of what ended the attempt.
+        reason: how it ended, in words.
+    """
+
+    folder: Path
+    job_id: str
+    restart: int
+    nodes: Sequence[str]
+    started: datetime
+    ended: datetime | None
+    exit_code: int | None
+    reason: str
+
+
+def read_attempts(run_dir: Path) -> list[Attempt]:
+    """The attempts of a run, in order.
+
+    Raises:
+        ValueError: a record can't be read.
+
+    Example:
+        >>> read_attempts(Path("nowhere"))
+        []
+    """
+    return [_read(file) for file in sorted((run_dir / ATTEMPTS).glob(f"*/{RECORD}"))]
+
+
+def _read(file: Path) -> Attempt:
+    try:
+        found = json.loads(file.read_text())
+        return Attempt(
+            folder=file.parent,
+            job_id=str(found["job_id"]),
+            restart=found["restart"],
+            nodes=found["nodes"],
+            started=datetime.fromisoformat(found["started"]),
+            ended=datetime.fromisoformat(found["ended"]) if found["ended"] else None,
+            exit_code=found["exit_code"],
+            reason=found["reason"],
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{file} is no record of an attempt ({error}); move its folder away.") from None
+
+
+def attempts_table(attempts: Sequence[Attempt], running_job: str | None) -> "Table":
+    """A row for each attempt.
+
+    Args:
+        attempts: of a run.
+        running_job: the job that waits or runs by Slurm; an attempt without an end is its last one, or was killed.
+    """
+    from rich.table import Table
+
+    table = Table("attempt", "job", "nodes", "started", "ended", "exit code", "how it ended")
+    for attempt in attempts:
+        is_last = attempt is attempts[-1]
+        reason = attempt.reason
+        if attempt.ended is None and not (is_last and attempt.job_id == running_job):
+            reason = "killed: it wrote no end down"
+        table.add_row(
+            attempt.folder.name,
+            attempt.job_id,
+            ", ".join(attempt.nodes),
+            f"{attempt.started:%Y-%m-%d %H:%M:%S}",
+            f"{attempt.ended:%Y-%m-%d %H:%M:%S}" if attempt.ended else "-",
+            "-" if attempt.exit_code is None else str(attempt.exit_code),
+            reason,
+        )
+    return table
+
+
+def find_run(job: str, folder: Path) -> Path | None:
+    """The run below a folder that has an attempt or a submission of this job.
+
+    Example:
+        >>> find_run("17", Path("nowhere")) is None
+        True
+    """
+    from verl_medu1.cluster.submission import SUBMITTED, submitted
+
+    for record in sorted(folder.glob(f"**/{ATTEMPTS}/*/{RECORD}")):
+        if _read(record).job_id == job:
+            return record.parents[2]
+    for file in sorted(folder.glob(f"**/{SUBMITTED}")):
+        if job in submitted(file.parent):
+            return file.parent
+    return None

@@ -1,0 +1,138 @@
+"""sbatch, squeue and scontrol, each as a list of arguments."""
+
+import json
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from verl_medu1.checks import check_submission
+from verl_medu1.cluster.job import JOB_FILE, Job, render
+from verl_medu1.cluster.site import Site
+from verl_medu1.plan.architecture import find_architecture
+from verl_medu1.plan.gpus import find_gpu
+from verl_medu1.plan.machine import Machine
+from verl_medu1.plan.render import override_of
+from verl_medu1.plan.settings import Settings
+from verl_medu1.plan.verdict import Plan, plan_of, verdict_of
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+# Jobs that were submitted for a run, one JSON object a line.
+SUBMITTED = "jobs.jsonl"
+
+
+def has_slurm() -> bool:
+    """Whether this machine can ask a Slurm."""
+    return shutil.which("sbatch") is not None and shutil.which("squeue") is not None
+
+
+def _slurm(command: Sequence[str], script: str | None = None) -> str:
+    """What one of Slurm's commands prints.
+
+    Raises:
+        ValueError: it is not there or refuses; the sentence has its own words.
+    """
+    if shutil.which(command[0]) is None:
+        raise ValueError(f"{command[0]} is not found; run this on a login node of the cluster, or show with --dry-run.")
+    done = subprocess.run(command, input=script, capture_output=True, text=True)
+    if done.returncode:
+        raise ValueError(f"{command[0]} refuses: {' '.join((done.stdout + done.stderr).split())}")
+    return done.stdout + done.stderr if "--test-only" in command else done.stdout
+
+
+def check_job(job: Job, config: "DictConfig", settings: Settings) -> Plan | None:
+    """Data, model, settings, and whether the run fits the site's GPUs, before anything is submitted.
+
+    Returns:
+        The plan, or None where none can be made: without GPUs, and with FSDP2.
+
+    Raises:
+        ValueError: one sentence for each violation, or with the changes that would make it fit.
+    """
+    gpu = find_gpu(job.site.gpu) if job.gpus and job.site.gpu else None
+    check_submission(config, Machine(capability=gpu.capability if gpu else None))
+    model = str(config.actor_rollout_ref.model.path)
+    if job.site.offline and (sentence := offline_violation(model, job.site)):
+        raise ValueError(sentence)
+    if gpu is None or settings.strategy != "megatron":
+        return None
+    plan = plan_of(find_architecture(model), gpu, settings)
+    verdict = verdict_of(plan)
+    if verdict.word != "fits":
+        changes = " ".join(override_of(key, value) for key, value in verdict.changes.items())
+        way_out = f"Add {changes}" if changes else "See `medu1 plan --search`, or take more GPUs"
+        raise ValueError(f"the run does not fit on {gpu.name}: {' '.join(verdict.problems)} {way_out}.")
+    return plan
+
+
+def offline_violation(model: str, site: Site) -> str | None:
+    """The sentence for a model that nodes without the internet can't load.
+
+    What a container shows under another path can't be seen from here, and is taken as there.
+    """
+    home = Path(site.environment.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    if Path(model).expanduser().is_dir() or (site.container != "none" and not home.is_dir()):
+        return None
+    snapshots = home / "hub" / f"models--{model.replace('/', '--')}" / "snapshots"
+    if any(snapshots.glob("*/config.json")):
+        return None
+    return (
+        f"actor_rollout_ref.model.path is {model!r}, the site is offline, and {home} has no such model; set the site's "
+        f"environment.HF_HOME and run `HF_HOME=... hf download {model}` where there is a network, or give a folder."
+    )
+
+
+def test_only(job: Job) -> str:
+    """What `sbatch --test-only` says of a job: when and where it would start."""
+    return _slurm(["sbatch", "--test-only"], render(job)).strip()
+
+
+def submit(job: Job) -> str:
+    """Write the job file into the run's folder and submit it.
+
+    Returns:
+        The number of the job.
+
+    Raises:
+        ValueError: a job of this run waits or runs already, or sbatch refuses.
+    """
+    if active := [number for number in submitted(job.run_dir) if state_of(number) is not None]:
+        raise ValueError(
+            f"run_dir is {str(job.run_dir)!r}, and job {active[0]} works there already; `scancel {active[0]}`, or "
+            "choose another run_dir."
+        )
+    job.run_dir.mkdir(parents=True, exist_ok=True)
+    file = job.run_dir / JOB_FILE
+    file.write_text(render(job))
+    number = _slurm(["sbatch", "--parsable", str(file)]).strip().partition(";")[0]
+    with (job.run_dir / SUBMITTED).open("a") as lines:
+        lines.write(json.dumps({"job": number, "submitted": time.time(), "recipe": job.recipe}) + "\n")
+    return number
+
+
+def submitted(run_dir: Path) -> list[str]:
+    """Numbers of the jobs that were submitted for a run, the oldest first."""
+    file = run_dir / SUBMITTED
+    return [json.loads(line)["job"] for line in file.read_text().splitlines()] if file.is_file() else []
+
+
+def state_of(job: str) -> str | None:
+    """State of a job that waits or runs, such as PENDING; None where Slurm has forgotten it or is not here."""
+    if not has_slurm():
+        return None
+    done = subprocess.run(["squeue", "--noheader", "--job", job, "--format=%T (%r)"], capture_output=True, text=True)
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def run_dir_of(job: str) -> Path | None:
+    """Folder of a job's run, as its output file tells while Slurm remembers the job."""
+    if not has_slurm():
+        return None
+    done = subprocess.run(["scontrol", "show", "job", job], capture_output=True, text=True)
+    found = re.search(r"^ *StdOut=(.*)$", done.stdout, re.M)
+    return Path(found[1]).parent if found and done.returncode == 0 else None
