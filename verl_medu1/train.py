@@ -40,7 +40,7 @@ def main() -> None:
     with in_one_sentence():
         require_verl()
         check_overrides()
-    register_recipes()
+        register_recipes()
     _main()
 
 

@@ -6,6 +6,7 @@ everything else is verl's.
 """
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from verl.workers.utils.padding import response_to_nested
 from verl_medu1.advantage import shape_advantages
 from verl_medu1.batch_order import by_question
 from verl_medu1.checkpoints import mend_tracker
+from verl_medu1.export.record import write_record
 from verl_medu1.gdpo import delivered
 from verl_medu1.metrics import ADDED_TIME, component_metrics, group_metrics, shaping_metrics
 from verl_medu1.mixture_sampler import MixtureSampler, plan_stages
@@ -123,6 +125,9 @@ class MedU1Trainer(PPOTrainer):
     @override
     def _save_checkpoint(self) -> None:
         self._progress.report(self.global_steps, SAVE)
+        # Before the rest: verl calls a checkpoint whole when it is done.
+        step = Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
+        write_record(self.actor_rollout_wg, self.tokenizer, self.config.actor_rollout_ref.actor, step / "actor")
         super()._save_checkpoint()
 
     def _stop_after_this_step(self) -> None:

@@ -69,7 +69,7 @@ def compose_config(overrides: Sequence[str]) -> "DictConfig":
 
     # All of them only where Hydra has to list them.
     named = {override.removeprefix("recipe=") for override in overrides} & set(recipe_names())
-    register_recipes(names=named or None)
+    register_recipes(only=named or None)
     scheme = register()
     GlobalHydra.instance().clear()
     with _in_a_sentence(), initialize_config_module("verl_medu1.config", version_base="1.3"):
