@@ -8,7 +8,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
 from verl_medu1.evaluate.memory_figure import PEAK, memory_figure, plan_of_run
-from verl_medu1.evaluate.report import render
+from verl_medu1.evaluate.report import RunPart, render
 from verl_medu1.evaluate.run_folder import Run
 from verl_medu1.plan.gpus import GIB
 from verl_medu1.plan.plot import draw
@@ -38,8 +38,10 @@ def test_the_peak_is_drawn_beside_the_plan(tmp_path: Path) -> None:
     assert plan is not None
     heights = [[line.get_ydata()[0] for line in panel.lines] for panel in draw(plan, 41.5 * GIB).axes]
     assert heights == [[79.1, 41.5], [79.1], [79.1], [79.1]]
-    page = render(run)
-    assert '<h2 id="memory">' in page and found.sentence in page
+    part = RunPart.of(run, "run")
+    page = render([part], [])
+    assert '<h2 id="memory-1">' in page and found.sentence in page
+    assert found.picture.alt in {picture.alt for picture in part.pictures()}
 
 
 def test_on_the_cpu_the_whole_process_is_no_figure_of_the_plan(tmp_path: Path) -> None:
