@@ -54,23 +54,30 @@ main() {
 
     # A request that the last attempt did not live to meet.
     rm -f "$MEDU1_RUN_DIR/stop_requested"
-    trap 'signalled=1; say "SIGUSR1: the trainer is asked to save and stop"; touch "$MEDU1_RUN_DIR/stop_requested"' USR1
+    trap 'say "SIGUSR1: the trainer is asked to save and stop"; touch "$MEDU1_RUN_DIR/stop_requested"' USR1
     # What cancels the job tells its nodes, too; this script stays to write down how it ended.
     terminated=
-    trap 'signalled=1 terminated=1' TERM
+    trap 'terminated=1' TERM
 
     # ---------------------------------------------------------------- all nodes, until the first of them ends
     step=(srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --mpi=none
-          --kill-on-bad-exit=0 --wait=30 --export=ALL --output="$MEDU1_ATTEMPT_DIR/node-%N.log")
+          --kill-on-bad-exit=0 --wait=60 --export=ALL --output="$MEDU1_ATTEMPT_DIR/node-%N.log")
     # Since 22.05 srun does not take the number over from the job.
     [[ -z ${SLURM_CPUS_PER_TASK:-} ]] || step+=(--cpus-per-task="$SLURM_CPUS_PER_TASK")
     in_container step bash "$MEDU1_SLURM_DIR/node.sh" "$@"
     "${step[@]}" &
-    while :; do
-        signalled=
-        wait $! && code=0 || code=$?
-        [[ $signalled ]] || break
+    step_pid=$!
+    # Once the first node has ended, the others have this long to clean up; srun alone would wait for a dead one.
+    patience_s=30
+    while kill -0 "$step_pid" 2>/dev/null; do
+        pause
+        [[ -e $MEDU1_ATTEMPT_DIR/ended ]] || continue
+        case $((patience_s--)) in
+        0) scancel --signal=TERM "$SLURM_JOB_ID" || true ;; # the nodes, not this script; srun would send KILL
+        -15) kill -KILL "$step_pid" 2>/dev/null || true ;;
+        esac
     done
+    wait "$step_pid" && code=0 || code=$?
     # srun's own is the highest of all nodes'.
     [[ ! -s $MEDU1_ATTEMPT_DIR/exit_code ]] || code=$(<"$MEDU1_ATTEMPT_DIR/exit_code")
 
@@ -80,7 +87,8 @@ main() {
     if [[ $code == "$EXIT_STOPPED" ]]; then
         reason="stopped on request after a checkpoint"
     elif [[ $lost ]]; then
-        reason="lost ${lost//,/ and }"
+        reason="lost ${lost//,/ and }: $(first_reason "$code")"
+        [[ $terminated ]] || code=$EXIT_LOST
     else
         reason=$(first_reason "$code")
         [[ $code == 0 || $terminated ]] || show_end_of_driver_log

@@ -77,8 +77,8 @@ main() {
     driver_pid=""
     say "the driver ended with exit code $code"
     if (( code != 0 && code != EXIT_STOPPED )); then
-        # An actor dies with its node, and the driver may hear of it first.
-        for _ in 1 2 3 4 5; do
+        # The driver may hear of a dead worker before the worker's node has said why.
+        for _ in 1 2 3; do
             check_cluster
             pause
         done

@@ -4,7 +4,6 @@ python -m verl_medu1.ray_watch --attempt FOLDER --hosts node1 node2 --timeout 60
 """
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -38,8 +37,7 @@ def watch(attempt: Path, hosts: list[str], timeout_s: float, interval_s: float =
     """Block until a host is missing; `attempt/complete` appears when all are there.
 
     Returns:
-        One sentence. A host that was there and is lost stands in `attempt/lost_nodes` unless it says itself, in
-        `attempt/reason`, why its Ray ended.
+        One sentence.
     """
     import ray
 
@@ -52,10 +50,8 @@ def watch(attempt: Path, hosts: list[str], timeout_s: float, interval_s: float =
     (attempt / "complete").touch()
     while not (missing := absent(ray.nodes(), hosts)):
         time.sleep(interval_s)
-    time.sleep(2 * interval_s)
-    os.listdir(attempt)  # on a network disk: ask the server again
-    if not (attempt / "reason").exists():
-        (attempt / "lost_nodes").write_text("".join(f"{host}\n" for host in missing))
+    # A host whose Ray alone has ended gives its own reason.
+    time.sleep(3 * interval_s)
     return f"Ray has lost {', '.join(missing)}"
 
 

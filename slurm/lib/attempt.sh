@@ -37,12 +37,12 @@ end_attempt() {
 }
 
 first_reason() {
-    if [[ -s $MEDU1_ATTEMPT_DIR/reason ]]; then
+    if [[ $1 == 0 ]]; then
+        echo "finished"
+    elif [[ -s $MEDU1_ATTEMPT_DIR/reason ]]; then
         cat "$MEDU1_ATTEMPT_DIR/reason"
     elif [[ ${terminated:-} ]]; then
-        echo "ended by Slurm (cancelled, preempted or over its time limit)"
-    elif [[ $1 == 0 ]]; then
-        echo "finished"
+        echo "ended by Slurm (cancelled, preempted, over its time limit or without one of its nodes)"
     else
         echo "the driver ended with exit code $1"
     fi
@@ -54,14 +54,15 @@ show_end_of_driver_log() {
     tail -n 30 "$MEDU1_ATTEMPT_DIR/driver.log"
 }
 
-# Nodes of the job that Slurm or Ray has lost, separated by commas.
+# Nodes that were not heard of at the end, separated by commas; none where not even the first was, for then it is no
+# node's fault.
 lost_nodes() {
-    {
-        cat "$MEDU1_ATTEMPT_DIR/lost_nodes" 2>/dev/null || true
-        # A state that ends in * does not answer.
-        sinfo --noheader --Node --nodes="$SLURM_JOB_NODELIST" --format="%N %T" |
-            awk '$2 ~ /^(down|fail|error)|\*$/ {print $1}'
-    } | sort -u | paste -sd ,
+    local host lost="" first=${MEDU1_HOSTS%% *}
+    is_there "$MEDU1_ATTEMPT_DIR/left-$first" || return 0
+    for host in $MEDU1_HOSTS; do
+        [[ -e $MEDU1_ATTEMPT_DIR/left-$host ]] || lost+=${lost:+,}$host
+    done
+    echo "$lost"
 }
 
 # The nodes of $1 are left out from now on. Slurm changes that for a waiting job only, and ends this script as soon as the
@@ -75,9 +76,9 @@ queue_again() {
         return 0
     fi
     [[ $lost ]] || return 0
-    excluded=$(scontrol show job "$SLURM_JOB_ID" | sed -n 's/.*ExcNodeList=\([^ ]*\).*/\1/p' | grep -v null || true)
     for _ in {1..20}; do
-        if scontrol update JobId="$SLURM_JOB_ID" ExcNodeList="${excluded:+$excluded,}$lost" 2>/dev/null; then
+        if excluded=$(scontrol show job "$SLURM_JOB_ID" | sed -n 's/.*ExcNodeList=\([^ (]*\).*/\1/p') &&
+            scontrol update JobId="$SLURM_JOB_ID" ExcNodeList="${excluded:+$excluded,}$lost" 2>/dev/null; then
             say "left out from now on: ${excluded:+$excluded,}$lost"
             return 0
         fi

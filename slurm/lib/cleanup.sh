@@ -56,6 +56,7 @@ clean_up() {
     keep_logs "$code"
     rm -rf "$node_dir"
     say "$host is clean, exit code $code"
+    touch "$MEDU1_ATTEMPT_DIR/left-$host" || true
     exit "$code"
 }
 

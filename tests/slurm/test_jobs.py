@@ -106,6 +106,21 @@ def test_a_node_that_fails_the_preflight_is_named(cluster, submit, wait_for, tmp
         cluster.on("node2", "umount", str(cluster.scratch))
 
 
+def test_a_node_that_is_not_heard_of_is_left_out(cluster, submit, wait_for, tmp_path):
+    """Slurm notices nothing here: its part of the node is well."""
+    run_dir, python = tmp_path / "run", tmp_path / "python"
+    silent = "if [[ $SLURMD_NODENAME == node2 && $* == *facts* ]]; then sleep 300; fi"
+    python.write_text(f'#!/bin/bash\n{silent}\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    number = submit(run_dir, MEDU1_DRIVER=LOOK, MEDU1_PYTHON=str(python), MEDU1_NODE_TIMEOUT_S="15")
+    assert wait_for(lambda: (run_dir / "attempts" / "001" / "attempt.json").exists(), 150), everything(run_dir)
+    assert attempt(run_dir)["reason"] == "lost node2: after 15 s nothing is heard of node2"
+    assert attempt(run_dir, 1)["nodes"] == ["node1", "node3"] and cluster.job(number)["ExcNodeList"] == "node2"
+    cluster.run("scancel", number)
+    assert wait_for(lambda: attempt(run_dir, 1)["ended"], 60), everything(run_dir)
+    assert cluster.clean() == {}
+
+
 @pytest.mark.parametrize(
     ("environment", "overrides", "said"),
     [

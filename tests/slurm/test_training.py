@@ -18,7 +18,7 @@ from verl_medu1.checkpoints import TRACKER, newest_model
 from verl_medu1.progress import STOPPED, Progress
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1500)]
-STEPS, SAVE_FREQ = 10, 2
+STEPS, SAVE_FREQ = 16, 3
 STARTING_S = 300  # until the first step of an attempt is done, on two slow cores
 COMPARED = ("input", "output", "gts", "score", "data_source", "acc", "format", "pred", "length")
 
