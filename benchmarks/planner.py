@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
-from rank_memory import of_torch, rank_bytes
+from rank_memory import RankBytes, of_torch, rank_bytes
 
 from verl_medu1.plan.activations import layer_bytes
 from verl_medu1.plan.architecture import Architecture, find_architecture
@@ -163,6 +163,21 @@ def _recipe_topologies() -> Iterator[Topology]:
             yield short, settings.tp, settings.pp, settings.vpp, settings.first_layers, settings.last_layers
 
 
+def print_ranks(rows: list[RankBytes]) -> None:
+    """A row for each rank, those with the figures of another once: predicted / measured."""
+    ranks: dict[tuple[str, int], dict[str, str]] = {}
+    for layout, rank, part, planned, found in rows:
+        ranks.setdefault((layout, rank), {})[part] = f"{planned:,.0f} / {found:,} ({planned / found - 1:+.1%})"
+    parts = list(dict.fromkeys(part for _, _, part, _, _ in rows))
+    typer.echo(f"\n| layout | rank | {' | '.join(parts)} |\n|---|---|{'---|' * len(parts)}")
+    shown = set()
+    for (layout, rank), cells in ranks.items():
+        line = " | ".join(cells[part] for part in parts)
+        if (layout, line) not in shown:
+            typer.echo(f"| {layout} | {rank} | {line} |")
+        shown.add((layout, line))
+
+
 def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a Markdown table.")] = False,
     memory: Annotated[
@@ -197,9 +212,7 @@ def main(
     for name, fused, ours, theirs in kept:
         typer.echo(f"| {name} | {'yes' if fused else 'no'} | {ours:,.0f} | {theirs:,.0f} |")
     if of_ranks:
-        typer.echo("\n| layout | rank | part | bytes, predicted | measured | difference |\n|---|---|---|---|---|---|")
-    for layout, rank, part, planned, found in of_ranks:
-        typer.echo(f"| {layout} | {rank} | {part} | {planned:,.0f} | {found:,} | {planned / found - 1:+.1%} |")
+        print_ranks(of_ranks)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import typer
 
 from verl_medu1.plan.architecture import Architecture
 
+RankBytes = tuple[str, int, str, float, int]  # layout, rank, part, predicted, measured
 ROOT = Path(__file__).resolve().parents[1]
 # TP, PP, VPP, ranks. With more ranks than TP x PP the optimizer is shared out.
 LAYOUTS: list[tuple[int, int, int | None, int]] = [
@@ -29,7 +30,7 @@ def of_torch(model: Architecture) -> float:
     return of_torch(model)
 
 
-def rank_bytes() -> Iterator[tuple[str, int, str, float, int]]:
+def rank_bytes() -> Iterator[RankBytes]:
     """Layout, rank, part, and its bytes: by the planner, and in the tensors of the rank."""
     sys.path.insert(0, str(ROOT))
     import torch
