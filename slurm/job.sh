@@ -68,12 +68,16 @@ main() {
     "${step[@]}" &
     step_pid=$!
     # Once the first node has ended, the others have this long to clean up; srun alone would wait for a dead one.
-    patience_s=30
+    patience_s=30 lost=""
     while kill -0 "$step_pid" 2>/dev/null; do
         pause
         [[ -e $MEDU1_ATTEMPT_DIR/ended ]] || continue
         case $((patience_s--)) in
-        0) scancel --signal=TERM "$SLURM_JOB_ID" || true ;; # the nodes, not this script; srun would send KILL
+        0)
+            lost=$(lost_nodes)
+            # The nodes, not this script; srun would send KILL.
+            scancel --signal=TERM "$SLURM_JOB_ID" || true
+            ;;
         -15) kill -KILL "$step_pid" 2>/dev/null || true ;;
         esac
     done
@@ -82,11 +86,10 @@ main() {
     [[ ! -s $MEDU1_ATTEMPT_DIR/exit_code ]] || code=$(<"$MEDU1_ATTEMPT_DIR/exit_code")
 
     # ---------------------------------------------------------------- queue again, or end with the driver's exit code
-    lost=""
-    [[ $code == 0 ]] || lost=$(lost_nodes)
+    [[ $code == 0 || $lost ]] || lost=$(lost_nodes)
     if [[ $code == "$EXIT_STOPPED" ]]; then
         reason="stopped on request after a checkpoint"
-    elif [[ $lost ]]; then
+    elif [[ $code != 0 && $lost ]]; then
         reason="lost ${lost//,/ and }: $(first_reason "$code")"
         [[ $terminated ]] || code=$EXIT_LOST
     else
