@@ -30,7 +30,7 @@ def run(model: Path, out: Path, tp: int, pp: int, *options: str) -> list[dict]:
     return [torch.load(out / f"rank{rank}.pt") for rank in range(tp * pp)]
 
 
-@pytest.mark.parametrize(("tp", "pp"), [(2, 1), (1, 2)])
+@pytest.mark.parametrize(("tp", "pp"), [(2, 1), pytest.param(1, 2, marks=pytest.mark.long)])
 def test_log_probs_memory_and_resume(model, tmp_path, tp, pp):
     checkpoint = str(tmp_path / "checkpoint")
     straight = run(model, tmp_path / "straight", tp, pp, "--save", checkpoint)

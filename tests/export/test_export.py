@@ -14,7 +14,7 @@ from tests.cpu.ranks import run_ranks
 from tests.export.worker import PROMPTS
 from tests.twins.twin import Twin, write_model
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(400)]
 TP2, PP2 = {"tensor_model_parallel_size": 2}, {"pipeline_model_parallel_size": 2}
 
 
@@ -36,8 +36,8 @@ def largest_difference(model: Path, trained: torch.Tensor) -> float:
     ("layout", "tied"),
     [
         pytest.param("fsdp2", True, id="fsdp2"),
-        pytest.param(json.dumps(TP2), True, id="tp2", marks=pytest.mark.long),
-        pytest.param(json.dumps(PP2), False, id="pp2", marks=pytest.mark.long),
+        pytest.param(json.dumps(TP2), True, id="tp2"),
+        pytest.param(json.dumps(PP2), False, id="pp2"),
     ],
 )
 def test_an_export_computes_what_the_training_engine_computed(tmp_path, layout, tied):
