@@ -12,7 +12,7 @@ setup(
     ],
     package_dir={"verl_medu1.recipes": "recipes", "verl_medu1.slurm": "slurm"},
     package_data={
-        "verl_medu1": ["**/*.yaml", "**/*.j2", "**/*.css", "**/*.txt", "py.typed"],
+        "verl_medu1": ["evaluate/lm_eval_tasks/*", "**/*.yaml", "**/*.j2", "**/*.css", "**/*.txt", "py.typed"],
         "verl_medu1.recipes": ["**/*.yaml", "**/*.md", "**/*.txt"],
         "verl_medu1.slurm": ["**/*"],
         "reward_score": ["py.typed", "*.csv"],

@@ -1,4 +1,5 @@
-"""Predicted beside measured: parameters of each rank, and what a layer keeps for backward (docs/plan.md).
+"""Predicted beside measured: parameters of each rank, and what a layer keeps for backward (docs/plan.md); with --memory
+also the bytes of each rank while small models make a step through verl's engine.
 
 The models are real GPTModels, made by mbridge on the layer specification of the CPU path, on torch's meta device and
 with a process group that talks to nobody: any topology in one process, without memory.
@@ -10,6 +11,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
+from rank_memory import RankBytes, of_torch, rank_bytes
 
 from verl_medu1.plan.activations import layer_bytes
 from verl_medu1.plan.architecture import Architecture, find_architecture
@@ -139,10 +141,7 @@ def kept_bytes(name: str, is_fused: bool) -> tuple[float, float]:
                 made(torch.zeros(1, TOKENS, dtype=torch.long), torch.arange(TOKENS)[None], None)
             sizes.append(sum(tensor.untyped_storage().nbytes() for at, tensor in kept.items() if at not in weights))
         settings = Settings(dtype="float32", activation_fusion=is_fused)
-        of_norms = 4 * (2 * model.hidden + 2)
-        if model.qk_norm:
-            of_norms += 4 * (model.heads + model.groups) * (model.head_dim + 1)
-        return layer_bytes(model, settings) + of_norms, (sizes[1] - sizes[0]) / TOKENS
+        return layer_bytes(model, settings) + of_torch(model), (sizes[1] - sizes[0]) / TOKENS
     finally:
         parallel_state.destroy_model_parallel()
         torch.distributed.destroy_process_group()
@@ -164,8 +163,26 @@ def _recipe_topologies() -> Iterator[Topology]:
             yield short, settings.tp, settings.pp, settings.vpp, settings.first_layers, settings.last_layers
 
 
+def print_ranks(rows: list[RankBytes]) -> None:
+    """A row for each rank, those with the figures of another once: predicted / measured."""
+    ranks: dict[tuple[str, int], dict[str, str]] = {}
+    for layout, rank, part, planned, found in rows:
+        ranks.setdefault((layout, rank), {})[part] = f"{planned:,.0f} / {found:,} ({planned / found - 1:+.1%})"
+    parts = list(dict.fromkeys(part for _, _, part, _, _ in rows))
+    typer.echo(f"\n| layout | rank | {' | '.join(parts)} |\n|---|---|{'---|' * len(parts)}")
+    shown = set()
+    for (layout, rank), cells in ranks.items():
+        line = " | ".join(cells[part] for part in parts)
+        if (layout, line) not in shown:
+            typer.echo(f"| {layout} | {rank} | {line} |")
+        shown.add((layout, line))
+
+
 def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a Markdown table.")] = False,
+    memory: Annotated[
+        bool, typer.Option("--memory", help="Also measure ranks that make a step; takes minutes.")
+    ] = False,
 ) -> None:
     """Count parameters, and bytes kept for backward, both ways."""
     from verl_medu1.cpu.megatron import bridge, cuda, layers
@@ -177,8 +194,9 @@ def main(
     with cuda.cuda_is_cpu():
         rows = [(topology, predicted(topology), measured(topology)) for topology in topologies]
         kept = [(name, fused, *kept_bytes(name, fused)) for name in LAYERS for fused in (False, True)]
+    of_ranks = list(rank_bytes()) if memory else []
     if as_json:
-        typer.echo(json.dumps({"parameters": rows, "kept": kept}))
+        typer.echo(json.dumps({"parameters": rows, "kept": kept, "memory": of_ranks}))
         return
     typer.echo(
         "| model | TP | PP | VPP | first, last | stage | predicted | megatron-core |\n|---|---|---|---|---|---|---|---|"
@@ -193,6 +211,8 @@ def main(
     )
     for name, fused, ours, theirs in kept:
         typer.echo(f"| {name} | {'yes' if fused else 'no'} | {ours:,.0f} | {theirs:,.0f} |")
+    if of_ranks:
+        print_ranks(of_ranks)
 
 
 if __name__ == "__main__":

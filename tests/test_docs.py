@@ -10,13 +10,16 @@ import pytest
 import typer.main
 
 from verl_medu1.cli.app import app
+from verl_medu1.recipe_group import recipe_names
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/*/README.md")]
-# measure.py is no command, and trl_step.py needs TRL; step_time.py starts it.
-BENCHMARKS = [file for file in ROOT.glob("benchmarks/*.py") if file.name not in ("measure.py", "trl_step.py")]
+# Parts of others, and trl_step.py needs TRL.
+PARTS = ("measure.py", "rank_memory.py", "trl_step.py")
+BENCHMARKS = [file for file in ROOT.glob("benchmarks/*.py") if file.name not in PARTS]
+BENCHMARKS.append(ROOT / "benchmarks" / "gpu" / "stack.py")
 BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.M | re.S)
-BENCHMARK = re.compile(r"`(?:python )?(benchmarks/\w+\.py)")
+BENCHMARK = re.compile(r"`(?:python )?(benchmarks/[\w/]+\.py)")
 
 
 def commands(program: str) -> list[str]:
@@ -35,11 +38,12 @@ def test_make_knows_the_target(line):
 
 
 @pytest.mark.parametrize("line", commands("medu1"))
-def test_medu1_takes_the_arguments(line):
+def test_medu1_takes_the_arguments(line, with_chemistry):
     name, *arguments = shlex.split(line)[1:]
     if name in ("train", "sft"):
         module = [sys.executable, "-m", f"verl_medu1.{name}"]
-        subprocess.run([*module, *arguments, "--cfg", "job"], check=True, capture_output=True, timeout=60)
+        command = [*module, *arguments, "--cfg", "job"]
+        subprocess.run(command, env=with_chemistry, check=True, capture_output=True, timeout=60)
         return
     command = typer.main.get_command(app).commands[name]
     while hasattr(command, "commands"):
@@ -56,6 +60,23 @@ def test_the_pages_are_read_and_the_benchmarks_they_name_exist():
     assert commands("make") and commands("medu1") and BENCHMARKS
     named = {name for page in PAGES for name in BENCHMARK.findall(page.read_text())}
     assert named and all((ROOT / name).is_file() for name in named)
+
+
+def test_links_lead_somewhere():
+    for page in PAGES:
+        for link in re.findall(r"(?<!!)\[[^\]]*\]\(([^)#]+)", page.read_text()):
+            assert "://" in link or (page.parent / link).exists(), (page.name, link)
+
+
+def test_the_index_names_every_page():
+    index = (ROOT / "docs" / "README.md").read_text()
+    assert [page.name for page in ROOT.glob("docs/*.md") if f"]({page.name})" not in index] == ["README.md"]
+
+
+def test_the_recipes_of_the_readme_are_recipes():
+    named = re.findall(r"^\| (`[a-z][^|]+`) \|[^|]+\|[^|]+\|$", (ROOT / "README.md").read_text(), re.M)
+    names = [name for row in named for name in re.findall(r"`([^`]+)`", row)]
+    assert len(names) > 5 and set(names) <= set(recipe_names())
 
 
 def test_no_page_has_a_gap_where_a_table_belongs():

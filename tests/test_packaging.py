@@ -47,10 +47,19 @@ def test_top_level_packages(wheel):
         "verl_medu1/data/calculators/notes.yaml",
         "reward_score/label_overrides.csv",
         "verl_medu1/evaluate/templates/",
+        "verl_medu1/evaluate/formats.yaml",
+        "verl_medu1/evaluate/lm_eval_tasks/_medu1_yaml",
+        "verl_medu1/evaluate/lm_eval_tasks/medu1_medqa.yaml",
+        "verl_medu1/evaluate/lm_eval_tasks/utils.py",
+        "verl_medu1/export/card.md.j2",
     ],
 )
 def test_package_data_is_included(wheel, pattern):
     assert any(name.startswith(pattern) for name in wheel.namelist())
+
+
+def test_examples_are_no_part_of_it(wheel):
+    assert not [name for name in wheel.namelist() if "examples" in name or "chemistry" in name]
 
 
 def test_entry_points(wheel):

@@ -1,5 +1,8 @@
 """A run under supervision ends with its reason and leaves nothing behind, shown with real processes."""
 
+import os
+import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -15,13 +18,14 @@ from verl_medu1.progress import Progress
 # A body that starts a process whose parent exits at once, so that it is an orphan, and prints its number.
 PROGRAM = textwrap.dedent(
     """
-    import subprocess, sys, time
+    import os, subprocess, sys, time
     from omegaconf import OmegaConf
     from verl_medu1.supervise import supervised
     config = OmegaConf.create({
         "run_dir": sys.argv[1],
         "watchdog": {"timeout_s": 50.0, "start_timeout_s": float(sys.argv[2])},
         "ray_kwargs": {"ray_init": {"runtime_env": {"env_vars": {}}}},
+        "trainer": {"n_gpus_per_node": 1, "default_local_dir": sys.argv[1] + "/checkpoints"},
     })
     popen = "subprocess.Popen(['sleep', '100'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)"
     orphan = f"import subprocess; print({popen}.pid)"
@@ -34,12 +38,16 @@ PROGRAM = textwrap.dedent(
 
 def run(tmp_path: Path, body: str, start_timeout_s: float = 50.0) -> tuple[int, str, int]:
     """Exit code, standard error and the orphan's number."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM.replace("BODY", body), str(tmp_path), str(start_timeout_s)],
-        capture_output=True,
+        capture_output=True,  # until the last process that has the pipes is gone, and so the guard
         text=True,
         timeout=100,
+        env=os.environ | {"TMPDIR": str(temporary)},
     )
+    assert list(temporary.iterdir()) == []
     return done.returncode, done.stderr, int(done.stdout.split()[0])
 
 
@@ -66,6 +74,31 @@ def test_a_run_without_progress_is_ended_with_the_reason(tmp_path):
     assert code == 3
     assert "no progress for 1 s in phase 'start' of step 0" in error and "watchdog.start_timeout_s" in error
     assert time.monotonic() - started < 60
+    assert not psutil.pid_exists(orphan)
+
+
+def test_a_driver_that_is_killed_leaves_no_process_and_no_folder_and_is_told_of(tmp_path):
+    code, error, orphan = run(tmp_path, "time.sleep(5); os.kill(os.getpid(), 9)")
+    assert code == -9
+    assert re.search(r"^medu1: driver \(process \d+\) died, .* the same command begins the run again", error)
+    assert not psutil.pid_exists(orphan)
+
+
+def test_a_part_that_is_killed_ends_the_run_with_its_name(tmp_path):
+    raylet = shutil.copy(shutil.which("sleep"), tmp_path / "raylet")
+    body = f"part = subprocess.Popen([{str(raylet)!r}, '100']); time.sleep(5); part.kill(); time.sleep(100)"
+    code, error, orphan = run(tmp_path, body)
+    assert code == 4
+    assert re.search(
+        r"^medu1: Ray's raylet \(process \d+\) died, in phase 'start' of step 0; the same command begins", error
+    )
+    assert not psutil.pid_exists(orphan)
+
+
+def test_a_full_disk_ends_the_run_with_its_folder(tmp_path):
+    code, error, orphan = run(tmp_path, "raise OSError(28, os.strerror(28))")
+    assert code == 5
+    assert re.search(rf"^medu1: the disk of {tmp_path} is full \(\d+ MiB free\); make room, and the same", error)
     assert not psutil.pid_exists(orphan)
 
 

@@ -1,9 +1,31 @@
 """Where verl's trainers put what they save."""
 
 import os
+import shutil
 from pathlib import Path
 
 TRACKER = "latest_checkpointed_iteration.txt"
+
+
+def newest_step(checkpoints: Path) -> int | None:
+    """Step of the newest whole checkpoint; None if there is none or the tracker file is not readable."""
+    tracker = checkpoints / TRACKER
+    text = tracker.read_text().strip() if tracker.is_file() else ""
+    return int(text) if text.isdecimal() and (checkpoints / f"global_step_{text}").is_dir() else None
+
+
+def remove_half_written(checkpoints: Path, step: int) -> None:
+    """Remove the folder of a step whose save has failed, so that what it holds is free again."""
+    if step != newest_step(checkpoints):
+        shutil.rmtree(checkpoints / f"global_step_{step}", ignore_errors=True)
+
+
+def way_on(checkpoints: Path) -> str:
+    """What the same command does next, as the end of a sentence."""
+    step = newest_step(checkpoints)
+    if step is None:
+        return "the same command begins the run again, for no checkpoint was saved"
+    return f"the same command continues from {checkpoints / f'global_step_{step}'}"
 
 
 def newest_model(run_dir: Path) -> Path:

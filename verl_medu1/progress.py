@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 
 FILE_NAME = "progress.json"
+# The phase in which a checkpoint is half written.
+SAVE = "checkpoint"
 # The phase of a run that has stopped on request before its last step (stop_request.py).
 STOPPED = "stopped"
 

@@ -38,7 +38,7 @@ def main() -> None:
     """Compose the configuration from the command line and train."""
     with in_one_sentence():
         require_verl()
-    register_recipes(SFT)
+        register_recipes(SFT)
     _main()
 
 

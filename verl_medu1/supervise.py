@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -15,7 +14,11 @@ from pathlib import Path
 import psutil
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from verl_medu1.progress import Progress
+from verl_medu1.checkpoints import remove_half_written, way_on
+from verl_medu1.full_disk import EXIT_DISK_FULL, full_disk
+from verl_medu1.guard import clear_temporary, start_guard
+from verl_medu1.part_watch import EXIT_PART_DIED, PartWatch
+from verl_medu1.progress import SAVE, Progress
 
 # What ray.init takes only where it starts a cluster: one that is there has been told by whoever started it.
 CLUSTER_KEYS = ("num_cpus", "num_gpus", "object_store_memory", "include_dashboard", "_system_config", "_temp_dir")
@@ -59,21 +62,26 @@ def _stall(progress: Progress, timeout_s: float, start_timeout_s: float) -> str 
     )
 
 
+def _died(part: str, progress: Progress, checkpoints: Path) -> tuple[str, int]:
+    last = progress.read()
+    return f"{part}, in phase '{last['phase']}' of step {last['step']}; {way_on(checkpoints)}.", EXIT_PART_DIED
+
+
 @contextmanager
 def supervised(config: DictConfig, interval_s: float = 1.0) -> Iterator[DictConfig]:
     """Run the body under a watchdog; afterwards no process of it is left.
 
     Args:
-        config: the run's configuration (`run_dir`, `watchdog`, `ray_kwargs`).
-        interval_s: seconds between two looks at the run's progress.
+        config: the run's configuration (`run_dir`, `watchdog`, `ray_kwargs`, `trainer`).
+        interval_s: seconds between two looks at the run's progress and its parts.
 
     Yields:
         The configuration to train with: absolute run_dir, and a temporary folder for the sockets of Ray and
         vLLM, short because the path of a socket may have 107 characters only. Where the environment names a cluster
         (RAY_ADDRESS), that one is joined as it is.
 
-    A stalled run ends the process with exit code 3. When the body fails, the logs of Ray's processes are kept in
-    `run_dir/ray_logs`.
+    One sentence on stderr and the exit code tell a stalled run (3), a part that died (4) and a full disk (5). When the
+    body fails, the logs of Ray's processes are kept in `run_dir/ray_logs`.
     """
     temporary = Path(tempfile.mkdtemp(prefix="medu1-"))
     config = config.copy()
@@ -92,33 +100,54 @@ def supervised(config: DictConfig, interval_s: float = 1.0) -> Iterator[DictConf
     progress.report(0, "start")
     adopt_orphans()
 
+    run_dir, checkpoints = Path(config.run_dir), Path(config.trainer.default_local_dir)
+    parts = PartWatch(config.trainer.n_gpus_per_node)
+    start_guard(temporary, run_dir, checkpoints)
+
     def clean_up(failed: bool) -> None:
         end_descendants()
-        if failed and (logs := next(temporary.glob("session_2*/logs"), None)):
-            kept = Path(config.run_dir, "ray_logs")
-            shutil.rmtree(kept, ignore_errors=True)
-            shutil.copytree(logs, kept, ignore=lambda folder, names: [n for n in names if Path(folder, n).is_socket()])
-            print(f"medu1: the logs of the run's processes are in {kept}", file=sys.stderr)
-        shutil.rmtree(temporary, ignore_errors=True)
+        last = progress.read()
+        if failed and last["phase"] == SAVE:
+            remove_half_written(checkpoints, int(last["step"]))
+        clear_temporary(temporary, run_dir, keep_logs=failed)
 
+    ending = threading.Lock()  # the watching thread and this one may both find that the run is over
     finished = threading.Event()
 
     def watch() -> None:
         while not finished.wait(interval_s):
-            if reason := _stall(progress, config.watchdog.timeout_s, config.watchdog.start_timeout_s):
-                print(f"medu1: {reason}", file=sys.stderr)
+            stall = _stall(progress, config.watchdog.timeout_s, config.watchdog.start_timeout_s)
+            fault = (stall, EXIT_STALLED) if stall else None
+            if part := parts.look():
+                fault = _died(part, progress, checkpoints)
+            if fault and ending.acquire(blocking=False):
+                print(f"medu1: {fault[0]}", file=sys.stderr)
                 clean_up(failed=True)
-                os._exit(EXIT_STALLED)  # the main thread waits in Ray for an answer that will not come
+                os._exit(fault[1])  # the main thread waits in Ray for an answer that will not come
 
     # Slurm and `kill` end a run with SIGTERM: leave by the same way as Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    threading.Thread(target=watch, daemon=True).start()
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
     failed = True
     try:
-        yield config
+        try:
+            yield config
+        finally:
+            ending.acquire()  # for good, where the watching thread ends the run
+            finished.set()
+            watching.join()  # it may be asking Ray, which is about to be shut down
         failed = False
+    except Exception as error:
+        if full := full_disk(error, (checkpoints, run_dir)):
+            fault = f"{full}; make room, and {way_on(checkpoints)}.", EXIT_DISK_FULL
+        elif part := parts.last_look():
+            fault = _died(part, progress, checkpoints)
+        else:
+            raise
+        print(f"medu1: {fault[0]}", file=sys.stderr)
+        sys.exit(fault[1])
     finally:
-        finished.set()
         import ray
 
         ray.shutdown()

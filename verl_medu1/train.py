@@ -15,8 +15,11 @@ from verl_medu1.recipe_group import register_recipes
 def _main(config: DictConfig) -> None:
     with in_one_sentence():
         check(config)
-    os.makedirs(config.run_dir, exist_ok=True)
-    OmegaConf.save(config, os.path.join(config.run_dir, "config.yaml"), resolve=True)
+        try:
+            os.makedirs(config.run_dir, exist_ok=True)
+            OmegaConf.save(config, os.path.join(config.run_dir, "config.yaml"), resolve=True)
+        except OSError as error:
+            raise ValueError(f"run_dir={config.run_dir} can't be written to: {error.strerror}.") from error
 
     from verl_medu1.progress import STOPPED, Progress
     from verl_medu1.stop_request import EXIT_STOPPED, StopRequest
@@ -37,7 +40,7 @@ def main() -> None:
     with in_one_sentence():
         require_verl()
         check_overrides()
-    register_recipes()
+        register_recipes()
     _main()
 
 

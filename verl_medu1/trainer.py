@@ -6,6 +6,7 @@ everything else is verl's.
 """
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,10 +25,11 @@ from verl.workers.utils.padding import response_to_nested
 from verl_medu1.advantage import shape_advantages
 from verl_medu1.batch_order import by_question
 from verl_medu1.checkpoints import mend_tracker
+from verl_medu1.export.record import write_record
 from verl_medu1.gdpo import delivered
 from verl_medu1.metrics import ADDED_TIME, component_metrics, group_metrics, shaping_metrics
 from verl_medu1.mixture_sampler import MixtureSampler, plan_stages
-from verl_medu1.progress import STOPPED, Progress
+from verl_medu1.progress import SAVE, STOPPED, Progress
 from verl_medu1.shaping import Components, LengthShaping, length_shaping
 from verl_medu1.stop_request import StopRequest
 
@@ -74,7 +76,7 @@ class MedU1Trainer(PPOTrainer):
             sampler=MixtureSampler(families, stages, data.train_batch_size, data.seed),
         )
 
-    # ------------------------------------------------------------------ progress, for the watchdog of train.py
+    # ------------------------------------------------------------------ progress and parts, for supervise.py
 
     @override
     def on_init_end(self) -> None:
@@ -97,6 +99,12 @@ class MedU1Trainer(PPOTrainer):
     @override
     def on_sample_end(self) -> None:
         super().on_sample_end()
+        # verl would train on the answers that are left, and save that, when a part goes down with the others.
+        if failed := self.replay_buffer.failure_keys["train"]:
+            raise RuntimeError(
+                f"step {self.global_steps} is not trained on: {len(failed)} of its questions have no answers; "
+                "the log above says why, at 'Error in _run_prompt'"
+            )
         self._progress.report(self.global_steps, "update")
 
     @override
@@ -114,10 +122,17 @@ class MedU1Trainer(PPOTrainer):
         mend_tracker(self.config.trainer.default_local_dir)
         super()._load_checkpoint()
 
+    @override
+    def _save_checkpoint(self) -> None:
+        self._progress.report(self.global_steps, SAVE)
+        # Before the rest: verl calls a checkpoint whole when it is done.
+        step = Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
+        write_record(self.actor_rollout_wg, self.tokenizer, self.config.actor_rollout_ref.actor, step / "actor")
+        super()._save_checkpoint()
+
     def _stop_after_this_step(self) -> None:
         save_freq = self.config.trainer.save_freq
         if save_freq <= 0 or self.global_steps % save_freq:
-            self._progress.report(self.global_steps, "checkpoint")
             self._save_checkpoint()
         # verl's loop (trainer_base.py:467) asks before each step whether there is one more.
         self.total_training_steps = self.global_steps

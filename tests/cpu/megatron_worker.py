@@ -1,7 +1,8 @@
 """One rank of verl's Megatron engine on gloo: trains on fixed rows, optionally from a checkpoint.
 
 usage: megatron_worker.py RANK WORLD PORT MODEL TP PP OUT [--load DIR] [--save DIR]; run by test_megatron_engine.py.
-Writes OUT/rank<RANK>.pt: log-probabilities before training, and weights and Adam's state after step 4.
+Writes OUT/rank<RANK>.pt: log-probabilities before training, weights and Adam's state after step 4, and bytes of its
+tensors.
 """
 
 import argparse
@@ -10,6 +11,7 @@ from pathlib import Path
 import torch
 import torch.distributed
 
+from tests.cpu.memory import measure
 from tests.cpu.small_engine import build_engine, join, log_probs, train_step
 
 STEPS, SAVED_STEP = 4, 2
@@ -47,6 +49,7 @@ def main() -> None:
     states = [adam.state[p] for adam in adams for group in adam.param_groups for p in group["params"]]
     result["adam"] = [{name: value.clone() for name, value in state.items()} for state in states]
     result["step_tensors"] = len({state["step"].data_ptr() for state in states})
+    result["memory"] = measure(engine)
     torch.save(result, a.out / f"rank{a.rank}.pt")
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()

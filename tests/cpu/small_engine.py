@@ -11,13 +11,13 @@ LENGTHS = (5, 16, 9, 12, 7, 16, 3, 11)
 FIRST_TOKEN, VOCABULARY = 3, 100
 
 
-def token_rows(seed: int) -> list[torch.Tensor]:
+def token_rows(seed: int, lengths: Sequence[int] = LENGTHS) -> list[torch.Tensor]:
     """Rows of random tokens, the same for each rank."""
     generator = torch.Generator().manual_seed(seed)
-    return [torch.randint(FIRST_TOKEN, VOCABULARY, (length,), generator=generator) for length in LENGTHS]
+    return [torch.randint(FIRST_TOKEN, VOCABULARY, (length,), generator=generator) for length in lengths]
 
 
-def batch(seed: int) -> Any:
+def batch(seed: int, lengths: Sequence[int] = LENGTHS) -> Any:
     """The rows as verl's engines take them; all tokens but the first of each row count in the loss."""
     from tensordict import TensorDict
     from verl.utils import tensordict_utils as tu
@@ -27,18 +27,18 @@ def batch(seed: int) -> Any:
 
     rows = TensorDict(
         {
-            "input_ids": nested(token_rows(seed)),
-            "position_ids": nested([torch.arange(length) for length in LENGTHS]),
-            "loss_mask": nested([(torch.arange(length) > 0).float() for length in LENGTHS]),
-            "temperature": torch.ones(len(LENGTHS)),
+            "input_ids": nested(token_rows(seed, lengths)),
+            "position_ids": nested([torch.arange(length) for length in lengths]),
+            "loss_mask": nested([(torch.arange(length) > 0).float() for length in lengths]),
+            "temperature": torch.ones(len(lengths)),
         },
-        batch_size=[len(LENGTHS)],
+        batch_size=[len(lengths)],
     )
     tu.assign_non_tensor(
         rows,
         use_dynamic_bsz=False,
         micro_batch_size_per_gpu=2,
-        global_batch_size=len(LENGTHS),
+        global_batch_size=len(lengths),
         calculate_entropy=False,
     )
     return rows

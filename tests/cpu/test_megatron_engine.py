@@ -1,4 +1,4 @@
-"""verl's Megatron engine on gloo against Hugging Face, and resumed against uninterrupted: real processes, two ranks."""
+"""verl's Megatron engine on gloo, two real processes: against Hugging Face, the planner, and itself uninterrupted."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from tests.cpu.megatron_worker import STEPS
+from tests.cpu.memory import compared
 from tests.cpu.ranks import run_ranks
 from tests.cpu.small_engine import token_rows
 from tests.twins.twin import Twin, write_model
@@ -30,7 +31,7 @@ def run(model: Path, out: Path, tp: int, pp: int, *options: str) -> list[dict]:
 
 
 @pytest.mark.parametrize(("tp", "pp"), [(2, 1), (1, 2)])
-def test_log_probs_and_resume(model, tmp_path, tp, pp):
+def test_log_probs_memory_and_resume(model, tmp_path, tp, pp):
     checkpoint = str(tmp_path / "checkpoint")
     straight = run(model, tmp_path / "straight", tp, pp, "--save", checkpoint)
 
@@ -39,6 +40,10 @@ def test_log_probs_and_resume(model, tmp_path, tp, pp):
     for row, tokens in zip(log_probs, token_rows(0), strict=True):
         expected = torch.log_softmax(reference(tokens[None]).logits[0], -1)[:-1].gather(-1, tokens[1:, None])[:, 0]
         assert torch.allclose(row[: len(tokens) - 1], expected, atol=1e-5)
+
+    layout = {"tensor_model_parallel_size": tp, "pipeline_model_parallel_size": pp}
+    for part, planned, measured in compared(model, layout, [result["memory"] for result in straight]):
+        assert planned == pytest.approx(measured, rel=0.1), part
 
     resumed = run(model, tmp_path / "resumed", tp, pp, "--load", checkpoint)
     for one, other in zip(straight, resumed, strict=True):

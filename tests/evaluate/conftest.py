@@ -23,6 +23,7 @@ def _sample(
         "row_id": row_id,
         "sample": 0,
         "data_source": source,
+        "asked_as": "as_prepared",
         "prompt": [
             {"role": "system", "content": "Think, then answer."},
             {"role": "user", "content": f"Question {row_id}: what is the dose of 2.5 mg/kg for 5 kg?"},
@@ -64,6 +65,7 @@ def _write_scalars(folder: Path, steps: int, sources: list[str], gradient_norm: 
                 "response_length/mean": 90 - 40 * share,
                 "actor/grad_norm": gradient_norm,
                 "training/rollout_probs_diff_mean": 5e-6 * (1 + step / 10),
+                "perf/throughput": 800 + rng.uniform(-50, 50),
                 "timing_s/step": 4.0,
                 "timing_s/gen": 1.5,
                 "timing_s/old_log_prob": 0.7,
@@ -77,6 +79,10 @@ def _write_scalars(folder: Path, steps: int, sources: list[str], gradient_norm: 
                 for name in ("acc", "format", "score", "over_budget"):
                     values[f"reward/{source}/{name}/mean"] = min(1.0, max(0.0, share + rng.uniform(-0.2, 0.2)))
                 values[f"reward/{source}/length/mean"] = 90 - 40 * share + rng.uniform(-9, 9)
+                values[f"advantage/{source}/all_wrong_groups"] = 0.5 - share / 3
+                values[f"advantage/{source}/all_right_groups"] = share / 4
+                values[f"advantage/{source}/moved_share_of_right"] = 0.8 - share / 2
+                values[f"advantage/{source}/moved_mean_abs"] = 0.2 * share
                 values[f"reward/{source}/budget_distance/mean"] = 40 - 40 * share + rng.uniform(-3, 3)
             for tag, value in values.items():
                 writer.add_scalar(tag, value, step)
@@ -127,9 +133,11 @@ def write_evaluation() -> Callable[..., None]:
 def make_run(tmp_path: Path) -> Callable[..., Path]:
     """Makes a run folder with `steps` steps and `questions` held-out questions."""
 
-    def make(steps: int = 3, questions: int = 12, text: str = "", gradient_norm: float = 1.0) -> Path:
+    def make(
+        steps: int = 3, questions: int = 12, text: str = "", gradient_norm: float = 1.0, name: str = "run"
+    ) -> Path:
         rng = random.Random(1)
-        run = tmp_path / "run"
+        run = tmp_path / name
         sources = list(TYPES)
         before = [_sample(f"q{i}", sources[i % 3], rng.random() < 0.3, 80) for i in range(questions)]
         after = [_sample(f"q{i}", sources[i % 3], rng.random() < 0.8, 52) for i in range(questions)]

@@ -14,9 +14,12 @@ import typer
 from typer.testing import CliRunner, Result
 
 import verl_medu1.evaluate
+from verl_medu1.cli.compare import compare
 from verl_medu1.cli.evaluate import evaluate
 from verl_medu1.cli.report import report
-from verl_medu1.evaluate.generation import Sampling, check_lengths, load_tokenizer, set_environment
+from verl_medu1.evaluate.generation import check_lengths, load_tokenizer, set_environment
+from verl_medu1.evaluate.models import fingerprint, resolve_model
+from verl_medu1.evaluate.sampling import Sampling
 
 
 def _run(command: Callable, *arguments: object) -> Result:
@@ -40,7 +43,7 @@ def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     def started(*_: object) -> None:
         raise AssertionError("the engine would have been started")
 
-    monkeypatch.setattr("verl_medu1.evaluate.generation.generate", started)
+    monkeypatch.setattr("verl_medu1.evaluate.generation.start_engine", started)
 
 
 @pytest.fixture
@@ -59,19 +62,22 @@ def data(tmp_path: Path) -> Path:
 def test_compare_prints_both_and_the_change(tmp_path: Path, sample: Callable, write_evaluation: Callable) -> None:
     write_evaluation(tmp_path / "before", [sample(str(i), right=i < 2) for i in range(10)])
     write_evaluation(tmp_path / "after", [sample(str(i), right=i < 9) for i in range(10)])
-    result = _run(evaluate, "--compare", tmp_path / "before", tmp_path / "after")
-    assert result.exit_code == 0, result.output
-    for expected in ("calculation", "20.0 [", "90.0 [", "+70.0 [", "overall"):
-        assert expected in result.output
+    for options, group in (([], "calculation"), (["--by", "data_source"], "demo_calc")):
+        result = _run(compare, tmp_path / "before", tmp_path / "after", *options)
+        assert result.exit_code == 0, result.output
+        for expected in (group, "20.0 [", "90.0 [", "+70.0 [", "0.016", "overall"):
+            assert expected in result.output
 
 
 def test_compare_refuses_what_cannot_be_compared(tmp_path: Path, sample: Callable, write_evaluation: Callable) -> None:
     write_evaluation(tmp_path / "before", [sample("a")])
     assert "has no summary.json; make it with `medu1 eval" in _refused(
-        evaluate, "--compare", tmp_path / "before", tmp_path / "nowhere"
+        compare, tmp_path / "before", tmp_path / "nowhere"
     )
     write_evaluation(tmp_path / "after", [sample("b")])
-    assert "no question in common" in _refused(evaluate, "--compare", tmp_path / "before", tmp_path / "after")
+    assert "no question in common" in _refused(compare, tmp_path / "before", tmp_path / "after")
+    write_evaluation(tmp_path / "other", [sample("a", ground_truth="7")])
+    assert "Row 'a' has different gold answers" in _refused(compare, tmp_path / "before", tmp_path / "other")
 
 
 @pytest.mark.parametrize(
@@ -87,6 +93,11 @@ def test_compare_refuses_what_cannot_be_compared(tmp_path: Path, sample: Callabl
         (["--seed", "-1"], "--seed is -1"),
         (["--dtype", "float23"], "--dtype is 'float23'; choose one of auto, float32"),
         (["--data", "nothing.parquet"], "nothing.parquet does not exist"),
+        (["--against", "nowhere"], "nowhere has no summary.json"),
+        (["--endpoint", "127.0.0.1:8000"], "--endpoint '127.0.0.1:8000' is no address"),
+        (["--endpoint", "http://127.0.0.1:1/v1", "--api-key-env", "MEDU1_NO_KEY"], "no such variable is set"),
+        (["--formats", "--prompts", "nothing.yaml"], "--prompts nothing.yaml can't be read"),
+        (["--formats"], "The prompt of row '1' was not made of --prompts"),
     ],
 )
 def test_eval_refuses_wrong_options(data: Path, tmp_path: Path, options: list[str], message: str) -> None:
@@ -97,7 +108,8 @@ def test_eval_refuses_wrong_options(data: Path, tmp_path: Path, options: list[st
 
 def test_eval_refuses_a_folder_that_cannot_be_made(data: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    sentence = _refused(evaluate, "--model", tmp_path, "--data", data, "--out", tmp_path / "file" / "out")
+    server = ["--model", "m", "--endpoint", "http://127.0.0.1:9/v1"]
+    sentence = _refused(evaluate, *server, "--data", data, "--out", tmp_path / "file" / "out")
     assert "can't be made" in sentence
 
 
@@ -105,8 +117,14 @@ def test_eval_refuses_a_folder_that_cannot_be_made(data: Path, tmp_path: Path) -
     ("files", "message"),
     [
         ([], "has no config.json"),
-        (["config.json"], "can't be loaded; give a folder in Hugging Face's format"),
-        (None, "can't be loaded; give a folder in Hugging Face's format"),
+        (["config.json"], "can't be loaded with its tokenizer; give a folder in Hugging Face's format"),
+        (None, "can't be loaded with its tokenizer; give a folder in Hugging Face's format"),
+        (
+            ["actor/model/dist_ckpt/__0_0.distcp"],
+            "without weights in Hugging Face's format; write them with `medu1 export`",
+        ),
+        (["actor/model_world_size_2_rank_0.pt"], "write them with `medu1 export`"),
+        (["checkpoints/global_step_3/actor/x.pt"], "holds no whole checkpoint"),
     ],
 )
 def test_eval_refuses_what_is_no_model(
@@ -117,8 +135,33 @@ def test_eval_refuses_what_is_no_model(
     if files is not None:
         model.mkdir()
     for name in files or []:
+        (model / name).parent.mkdir(parents=True, exist_ok=True)
         (model / name).write_text("{}")
     assert message in _refused(evaluate, "--model", model, "--data", data, "--out", tmp_path / "out")
+
+
+def test_a_training_means_its_newest_checkpoint_and_a_checkpoint_itself(tmp_path: Path) -> None:
+    for step in (3, 6):
+        folder = tmp_path / "run" / "checkpoints" / f"global_step_{step}" / "actor" / "model" / "huggingface"
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text("{}")
+        (folder / "model.safetensors").write_text("")
+    checkpoints = tmp_path / "run" / "checkpoints"
+    (checkpoints / "latest_checkpointed_iteration.txt").write_text("3")  # 6 is half written
+    found = {3: resolve_model(str(tmp_path / "run")), 6: resolve_model(str(checkpoints / "global_step_6"))}
+    for step, folder in found.items():
+        assert folder == str(checkpoints / f"global_step_{step}" / "actor" / "model" / "huggingface")
+    assert resolve_model(found[3]) == found[3]
+    assert resolve_model("organisation/name") == "organisation/name"
+
+
+def test_other_weights_are_another_model(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+    first = fingerprint(str(tmp_path))
+    assert fingerprint(str(tmp_path)) == first
+    (tmp_path / "model.safetensors").write_bytes(b"two")
+    assert fingerprint(str(tmp_path)) != first
 
 
 def test_a_tokenizer_without_chat_template_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +210,7 @@ def test_report_writes_the_page_and_says_what_is_missing(make_run: Callable) -> 
     result = _run(report, run)
     assert result.exit_code == 0, result.output
     assert "step 2" in result.output
-    assert "missing: config.yaml" in result.output
+    assert "run: config.yaml is not there" in result.output
     assert (run / "report.html").stat().st_size > 10_000
     assert "no folder" in _refused(report, run / "nowhere")
 

@@ -1,6 +1,7 @@
 """Samples become figures, tables and files."""
 
 import io
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from verl_medu1.evaluate import storage
-from verl_medu1.evaluate.statistics import Estimate
+from verl_medu1.evaluate.budget_curve import MAX_POINTS, by_budget, is_kept
+from verl_medu1.evaluate.statistics import Difference
 from verl_medu1.evaluate.summary import accuracy_differences, figures, per_question, summarize
-from verl_medu1.evaluate.tables import comparison_table, difference_text, summary_table
+from verl_medu1.evaluate.tables import all_tables, comparison_table, difference_text
 
 
 def test_figures_of_a_small_group(sample: Callable) -> None:
@@ -85,12 +87,11 @@ def test_differences_use_common_questions_only(sample: Callable) -> None:
     ("difference", "text"),
     [
         (None, "–"),
-        (Estimate(0.1234, 0.05, 0.2), "+12.3 [+5.0, +20.0]"),
-        (Estimate(-0.5, -0.75, -0.25), "-50.0 [-75.0, -25.0]"),
-        (Estimate(0.0, float("nan"), float("nan")), "+0.0"),
+        (Difference(0.1234, 0.05, 0.2, 0.01), "+12.3 [+5.0, +20.0]"),
+        (Difference(-0.5, -0.75, -0.25, 0.01), "-50.0 [-75.0, -25.0]"),
     ],
 )
-def test_difference_in_words(difference: Estimate | None, text: str) -> None:
+def test_difference_in_words(difference: Difference | None, text: str) -> None:
     assert difference_text(difference) == text
 
 
@@ -108,10 +109,57 @@ def test_tables_fit_into_80_columns_without_losing_a_figure(sample: Callable) ->
     lines = _lines(comparison_table(old, new, accuracy_differences(before, after)))
     assert max(map(len, lines)) <= 80
     text = "\n".join(lines)
-    for expected in ("multiple_choice", "30.0 [", "90.0 [", "+60.0 [+30.0, +90.0]", "100.0", "60.0"):
+    for expected in ("multiple_choice", "30.0 [", "90.0 [", "+60.0 [", "0.031", "100.0", "60.0"):
         assert expected in text
     assert "…" not in text
-    assert "…" not in "\n".join(_lines(summary_table(new)))
+    for table in all_tables(new):
+        assert "…" not in "\n".join(_lines(table))
+
+
+def test_all_that_was_measured_is_printed(sample: Callable) -> None:
+    samples = [
+        sample(str(i), "MedQA", right=i % 4 > number, length=40 + i, budget=[30, 60][i % 2], sample=number)
+        for i in range(8)
+        for number in range(4)
+    ]
+    samples += [sample(str(i), "MedQA", right=i % 2 == 0, asked_as="short_answer") for i in range(8)]
+    tables = all_tables({"model": {"path": "m"}, **summarize(samples)})
+    lines = [line for table in tables for line in _lines(table)]
+    text = "\n".join(lines)
+    assert max(map(len, lines)) <= 80
+    assert "…" not in text
+    for expected in ("pass@1", "pass@4", "majority@4", "max 30", "max 60", "short answer", "stays", "medqa_4options"):
+        assert expected in text
+
+
+def test_budgets_are_put_together_and_none_is_lost(sample: Callable) -> None:
+    exact = [
+        sample(str(i), budget_mode="exact", budget_tokens=100 + i, budget_distance=float(i % 21)) for i in range(90)
+    ]
+    groups = by_budget([*exact, sample("max", budget=50), sample("none", budget=0)])
+    assert [label["mode"] for label, _ in groups] == ["exact"] * MAX_POINTS + ["max"]
+    found = [row["row_id"] for _, rows in groups for row in rows]
+    assert sorted(found) == sorted([str(i) for i in range(90)] + ["max"])
+    ends = [(label["fewest"], label["most"]) for label, _ in groups[:-1]]
+    assert all(low[1] < high[0] for low, high in itertools.pairwise(ends))
+    # Within 10 % of an exact budget: 10 tokens of 100, 12 of 120.
+    assert is_kept(exact[10]) and not is_kept(exact[12]) and is_kept(exact[20]) is False
+
+
+def test_the_figures_of_several_samples(sample: Callable) -> None:
+    answers = {"a": [True, True, True], "b": [True, False, False], "c": [False, False, False]}
+    group = [
+        sample(row, right=right, sample=number)
+        for row, of_row in answers.items()
+        for number, right in enumerate(of_row)
+    ]
+    found = figures(group)
+    assert found["k"] == 3
+    assert {k: round(value["value"], 3) for k, value in found["pass_at"].items()} == {
+        "1": round((1 + 1 / 3) / 3, 3), "2": round((1 + 2 / 3) / 3, 3), "3": round(2 / 3, 3)}  # fmt: skip
+    assert found["pass_at"]["1"]["value"] == pytest.approx(found["accuracy"])
+    assert found["majority"] == pytest.approx(1 / 3)
+    assert "pass_at" not in figures(group[:1])
 
 
 def test_jsonl_keeps_what_was_written(tmp_path: Path) -> None:

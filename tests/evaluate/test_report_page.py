@@ -1,5 +1,6 @@
 """The report of a generated run folder: complete, partial, strange and hostile ones."""
 
+import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -11,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verl_medu1.evaluate.curves import MAX_POINTS, binned, curves, smoothed, source_styles
-from verl_medu1.evaluate.excerpts import cut, outcomes, show, spread
-from verl_medu1.evaluate.report import model_sentence, write_report
+from verl_medu1.evaluate.excerpts import cut, explain, outcomes, show, spread
+from verl_medu1.evaluate.report import model_sentence, run_names, write_report
 from verl_medu1.evaluate.run_folder import read_run
 
 HOSTILE = '</div></style></title><script>alert("pwned")</script><img src=x onerror=alert(1)> {{ 7*7 }} $x_{$'
@@ -36,9 +37,9 @@ class _Page(HTMLParser):
 
 
 @pytest.fixture
-def page(tmp_path: Path) -> Callable[[Path], _Page]:
-    def page(run: Path) -> _Page:
-        write_report(run, tmp_path / "out" / "report.html")
+def page(tmp_path: Path) -> Callable[..., _Page]:
+    def page(*runs: Path) -> _Page:
+        write_report(runs, tmp_path / "out" / "report.html")
         return _Page(tmp_path / "out" / "report.html")
 
     return page
@@ -53,9 +54,97 @@ def test_a_whole_run_is_shown_with_nothing_missing(make_run: Callable, page: Cal
     for kind in ("calculation", "multiple_choice", "open_ended", "overall"):
         assert kind in found.text
     assert {"demo_calc", "demo_choice", "demo_open"} <= set(re.findall(r"demo_\w+", found.text))
-    # 6 components, 4 overall metrics, the time of a step, accuracy before and after.
-    assert sum(tag == "img" for tag, _ in found.tags) == 12
-    assert "Step 16" in found.text
+    # 6 components and 4 figures of the advantage hook per source, 5 overall, the time of a step, accuracy.
+    assert sum(tag == "img" for tag, _ in found.tags) == 17
+    assert "step 16" in found.text
+    assert "Read as “12.5”: right." in found.text
+
+
+def test_each_figure_is_a_png_too(tmp_path: Path, make_run: Callable, page: Callable) -> None:
+    found = page(make_run())
+    files = sorted((tmp_path / "out" / "report-figures").iterdir())
+    assert len(files) == sum(tag == "img" for tag, _ in found.tags)
+    assert all(file.suffix == ".png" and file.read_bytes().startswith(b"\x89PNG") for file in files)
+    assert {"02-accuracy-over-the-steps.png", "17-accuracy-per-answer-type-before-and-after.png"} <= {
+        f.name for f in files
+    }
+
+
+def test_several_runs_are_laid_over_each_other(make_run: Callable, page: Callable) -> None:
+    runs = [make_run(name="long", steps=6), make_run(name="short", steps=2)]
+    found = page(*runs)
+    assert "2 training runs" in found.text
+    for name, step in (("long", 6), ("short", 2)):
+        assert f"{name}: step {step}." in found.text
+        assert f"Before and after, on held-out questions: {name}" in found.text
+        assert f"Samples across steps: {name}" in found.text
+    # Per measure and source one figure with both runs, 5 overall, and per run the time of a step and the accuracy.
+    assert sum(tag == "img" for tag, _ in found.tags) == 10 * 3 + 5 + 2 * 2
+    assert {"long", "short"} <= set(found.text.split())
+
+
+def test_runs_are_named_by_what_tells_them_apart(tmp_path: Path) -> None:
+    assert run_names([tmp_path / "a" / "run", tmp_path / "b" / "run"]) == ["a/run", "b/run"]
+    assert run_names([tmp_path / "a", tmp_path / "b"]) == ["a", "b"]
+    with pytest.raises(ValueError, match="is given twice"):
+        run_names([tmp_path / "a", tmp_path / "a"])
+
+
+def test_validation_shows_the_same_question_at_each_step(make_run: Callable, page: Callable) -> None:
+    run = make_run(steps=1)
+    (run / "validation").mkdir()
+    for step in (5, 10, 15):
+        row = {"input": "Which?", "output": f"<think>x</think><answer>{step}</answer>", "gts": "15", "pred": str(step),
+               "acc": float(step == 15), "format": 1.0, "score": 0.0, "data_source": "held-out"}  # fmt: skip
+        (run / "validation" / f"{step}.jsonl").write_text("".join(
+            json.dumps(row | {"input": text}) + "\n" for text in (f"only at {step}", "Which?")))  # fmt: skip
+    found = page(run)
+    assert "the same question at each step" in found.text
+    assert "held-out questions (validation)" in found.text
+    assert "only at" not in found.text
+    assert [found.text.count(f"Read as “{step}”") for step in (5, 10, 15)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("sample", "sentence"),
+    [
+        ({"acc": 1.0, "pred": "B", "reason": "option letter"}, "Read as “B”: right (option letter)."),
+        ({"acc": 0.0, "pred": "B"}, "Read as “B”: wrong."),
+        ({"acc": 0.0, "pred": "", "reason": "no answer"}, "No answer was read: no answer."),
+        ({"acc": 0.0, "error": 1.0, "pred": "", "reason": "no gold"}, "The scorer could not judge this: no gold."),
+        (
+            {"acc": 1.0, "format": 0.0, "score": 0.0, "pred": "B", "reason": "x"},
+            "Read as “B”: right (x). The format was not kept: the reward is 0.",
+        ),
+        ({"acc": 0.0, "pred": "x" * 900, "reason": ""}, f"Read as “{'x' * 200} … (700 more characters)”: wrong."),
+    ],
+)
+def test_the_verdict_is_explained(sample: dict, sentence: str) -> None:
+    assert explain(sample) == sentence
+
+
+def test_a_hostile_response_of_a_megabyte_is_shown_as_text(make_run: Callable, page: Callable) -> None:
+    found = page(make_run(steps=2, text=HOSTILE + "<b>" * 350_000))
+    assert "<script" not in found.source
+    assert "<b>x" not in found.source
+    assert '<script>alert("pwned")</script>' in found.text
+    assert len(found.source) < 2_000_000
+
+
+def test_a_hundred_thousand_samples_give_a_page_that_opens(
+    tmp_path: Path, make_run: Callable, page: Callable, sample: Callable
+) -> None:
+    run = make_run(steps=2)
+    row = (run / "rollouts" / "1.jsonl").read_text().splitlines()[0] + "\n"
+    (run / "rollouts" / "3.jsonl").write_text(row * 100_000)
+    for name in ("before", "after"):
+        line = json.dumps(sample("ROW")) + "\n"
+        lines = [line.replace('"ROW"', f'"{number}"') for number in range(10_000)]
+        (run / "eval" / name / "samples.jsonl").write_text("".join(lines))
+    found = page(run)
+    assert "step 3" in found.text
+    assert "right → right: 10000" in found.text
+    assert len(found.source) < 1_500_000
 
 
 def test_the_page_needs_no_network_and_no_script(make_run: Callable, page: Callable) -> None:
@@ -95,7 +184,7 @@ MISSING = {
 }
 SECTIONS = {
     "tensorboard": "Curves over the training steps",
-    "rollouts": "Training samples across steps",
+    "rollouts": "Samples across steps",
     "eval": "Before and after, on held-out questions",
     "eval/both": "The same held-out question before and after",
     "config.yaml": "answers per question",
@@ -145,33 +234,32 @@ def test_a_running_job_is_shown_as_far_as_it_is(make_run: Callable, page: Callab
     (run / "progress.json").write_text('{"step": 3, "phase": "rollout", "time": 1750000000.0}')
     found = page(run)
     assert "step 3, rollout, 2025-06-15" in found.text
-    assert "Step 3" in found.text
-    assert "1 of 1 samples" in found.text
+    assert "at 3 of 3 steps" in found.text
 
 
 def test_one_step_and_not_a_number_are_drawn(make_run: Callable, page: Callable) -> None:
     found = page(make_run(steps=1, gradient_norm=float("nan")))
-    assert sum(tag == "img" for tag, _ in found.tags) == 12
+    assert sum(tag == "img" for tag, _ in found.tags) == 17
 
 
 def test_only_some_of_many_and_long_samples_are_shown(make_run: Callable, page: Callable) -> None:
     found = page(make_run(steps=20, questions=300, text="x" * 9_000))
-    assert "6 of 20 steps" in found.text
+    assert "at 4 of 20 steps" in found.text
     assert "more characters" in found.text
-    assert len(found.source) < 1_000_000
+    assert len(found.source) < 1_500_000
 
 
 @pytest.mark.parametrize("name", ["nowhere", "empty"])
 def test_a_folder_of_no_run_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=rf"RUN_DIR .*{name} .*give the run_dir of a training"):
-        write_report(tmp_path / name, tmp_path / "report.html")
+        write_report([tmp_path / name], tmp_path / "report.html")
 
 
 def test_a_page_that_cannot_be_written_is_one_sentence(make_run: Callable, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=r"--out .* can't be written"):
-        write_report(make_run(), tmp_path / "file" / "report.html")
+        write_report([make_run()], tmp_path / "file" / "report.html")
 
 
 def test_a_resumed_run_has_each_step_once(make_run: Callable) -> None:
@@ -218,7 +306,7 @@ def test_a_response_out_of_format_is_shown_whole_with_its_problem() -> None:
     assert shown.problem
     kept = show({"acc": 1.0, "length": 12.0, "reason": "same letter"}, "<think>Because.</think><answer>B</answer>")
     assert (kept.reasoning, kept.answer, kept.problem) == ("Because.", "B", "")
-    assert kept.facts == [("why", "same letter"), ("tokens", "12")]
+    assert kept.facts == [("tokens", "12")]
 
 
 @given(st.text(), st.integers(1, 50))
@@ -255,4 +343,4 @@ def test_long_runs_are_drawn_with_a_bounded_number_of_points() -> None:
     scalars = {"reward/a/b/acc/mean": {step: 0.5 for step in range(20_000)}}
     assert list(source_styles(scalars)) == ["a/b"]
     assert len(binned(scalars["reward/a/b/acc/mean"])[0]) == MAX_POINTS
-    assert len(curves(scalars)[0].uri) < 100_000
+    assert len(curves({"run": scalars})[0].uri) < 100_000

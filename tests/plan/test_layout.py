@@ -43,6 +43,7 @@ def valid(draw, least_dp=1, least_pp=1):
         tp=tp,
         pp=pp,
         cp=cp,
+        reshardable=tp <= 4 and dp * cp in (1, 2, 4, 8),
         vpp=draw(st.sampled_from([None, *divisors(model.layers // pp)])) if pp > 1 else None,
         train_batch=mini_batch * draw(st.integers(1, 4)),
         mini_batch=mini_batch,
@@ -100,6 +101,7 @@ BREAKS = {
     "variable": ("environment", lambda m, s: {**FP8, "environment": {}}),
     "gradients": ("main_grads_dtype", lambda m, s: {"main_grads_dtype": "bf16"}),
     "precision": ("precision_aware", lambda m, s: {"precision_aware": True, "distributed_optimizer": False}),
+    "shifted embedding": ("reshardable", lambda m, s: {"reshardable": True, "nodes": 3 * 7 * s.nodes}),
     "context on the CPU": ("cp", lambda m, s: {"device": "cpu", "cp": 2, "nodes": 2 * s.nodes, "fp8": None}),
 }  # fmt: skip
 NOT_POSSIBLE = {
@@ -108,6 +110,7 @@ NOT_POSSIBLE = {
     "groups": lambda m, s: m.heads % 5 == 0 and (m.groups % (5 * s.tp) == 0 or 5 * s.tp % m.groups == 0),
     "vLLM's executor": lambda m, s: s.rollout_tp == 1,
     "token limit": lambda m, s: s.longest <= s.cp,
+    "shifted embedding": lambda m, s: not m.tied or s.pp == 1 or (s.dp * s.cp) % 7 == 0,
     "mini-batch over ranks": lambda m, s: s.dp == 1,
 }
 

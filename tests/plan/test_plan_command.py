@@ -124,21 +124,22 @@ def test_a_recipe_is_composed_as_for_training(name):
         (SEVEN, 1.0),
         ([*SEVEN, "--json"], 1.0),
         (["recipe=quickstart"], 2.0),
+        (["recipe=qwen2.5-72b-8x8h100-tp8-pp4"], 2.0),
     ],
 )
 def test_a_plan_takes_no_time(arguments, most, tiny):
-    """Seconds of the processor, which other processes don't change much: Hydra takes most of a recipe's."""
+    """Seconds of the processor, the best of three: a busy machine doubles what docs/plan.md has of an idle one."""
     if "recipe=quickstart" in arguments:
         arguments = [*arguments, "--model", tiny]
+    command = [sys.executable, "-m", "verl_medu1.cli.app", "plan", *arguments]
 
     def seconds() -> float:
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return used.ru_utime + used.ru_stime
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    before = seconds()
-    command = [sys.executable, "-m", "verl_medu1.cli.app", "plan", *arguments]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
-    assert seconds() - before < most
+    assert min(seconds() for _ in range(3)) < most
 
 
 @pytest.mark.parametrize(
@@ -163,8 +164,9 @@ def test_a_plan_takes_no_time(arguments, most, tiny):
         (["recipe=quickstart", "trainer.nope=1"], "Could not override 'trainer.nope'"),
         (
             ["recipe=quickstart", "model_engine=dp", "--model", "Qwen3-8B"],
-            "strategy is 'fsdp2', and planned is megatron",
+            "strategy is 'fsdp2', and Megatron alone is planned; add model_engine=megatron",
         ),
+        (["recipe=smollm2-135m-cpu"], "strategy is 'fsdp2', and Megatron alone is planned"),
         (["recipe=quickstart", "--model", "Qwen3-8B", "--search"], "--search is for GPUs, and trainer.device is 'cpu'"),
         (
             ["--model", "Qwen2.5-72B-Instruct", "--gpus", "2", "--search"],
@@ -176,6 +178,7 @@ def test_each_mistake_has_its_sentence(run, arguments, sentence):
     done = run(*arguments)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert sentence in done.stderr and done.stderr.startswith("medu1: ")
+    assert done.stderr.count("medu1: ") == 1
 
 
 def test_without_verl_a_recipe_is_refused(monkeypatch):

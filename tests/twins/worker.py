@@ -1,7 +1,8 @@
 """One rank of a twin: what verl's Megatron engine computes at a layout.
 
 usage: worker.py RANK WORLD PORT MODEL ENGINE OUT [--load DIR] [--save DIR]; run by test_twins.py. ENGINE is JSON.
-Writes OUT/rank<RANK>.pt: log-probabilities, gradients and weights under Hugging Face's names.
+Writes OUT/rank<RANK>.pt: log-probabilities, gradients and weights under Hugging Face's names, and bytes of its
+tensors.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 import torch.distributed
 
+from tests.cpu.memory import measure
 from tests.cpu.small_engine import batch, build_engine, join, log_probs, train_step
 
 # Updates by Adam with this epsilon hardly depend on the last digits of a gradient.
@@ -70,6 +72,7 @@ def main() -> None:
         engine.save_checkpoint(a.save, global_step=1)
     train_step(engine, 1)
     result["weights_after"] = weights(engine)
+    result["memory"] = measure(engine)
     torch.save(result, a.out / f"rank{a.rank}.pt")
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()

@@ -5,8 +5,10 @@ from collections.abc import Callable
 import typer
 
 from verl_medu1.cli import (
+    compare,
     doctor,
     evaluate,
+    export,
     model,
     plan,
     prepare,
@@ -32,7 +34,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "validate": validate.validate,
     "score": score.score,
     "eval": evaluate.evaluate,
+    "compare": compare.compare,
     "report": report.report,
+    "export": export.export,
     "plan": plan.plan,
     "slurm": slurm.slurm,
     "status": status.status,

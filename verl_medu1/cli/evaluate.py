@@ -1,60 +1,75 @@
-"""`medu1 eval`: evaluate a model on prepared questions, or compare two evaluations."""
+"""`medu1 eval`: evaluate a model on prepared questions."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 
 def evaluate(
     model: Annotated[
-        str | None, typer.Option(help="Folder in Hugging Face's format, or the name of a model on the hub.")
+        str | None,
+        typer.Option(
+            help="Folder in Hugging Face's format, run_dir or checkpoint of a training, or name on the hub; "
+            "with --endpoint the name there."
+        ),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Prepared questions (parquet, from `medu1 prepare`).")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for samples.jsonl and summary.json.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for what is written; an evaluation in it that was stopped goes on.")
+    ] = None,
     samples: Annotated[int, typer.Option(help="Responses per question.")] = 1,
     temperature: Annotated[float, typer.Option(help="Sampling temperature; 0 is greedy.")] = 1.0,
     max_tokens: Annotated[int, typer.Option(help="Longest response in tokens.")] = 128,
-    seed: Annotated[int, typer.Option(help="Seed of the sampling and of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
     batch: Annotated[int, typer.Option(help="Responses that are generated at the same time.")] = 256,
     dtype: Annotated[
         str, typer.Option(help="float32, bfloat16, float16; auto is float32 on a CPU, the checkpoint's own on a GPU.")
     ] = "auto",
     tensor_parallel_size: Annotated[int, typer.Option(help="GPUs that share the model.")] = 1,
-    compare: Annotated[
-        tuple[Path, Path] | None,
-        typer.Option(metavar="BEFORE AFTER", help="Compare two evaluations (folders of --out); nothing is generated."),
+    formats: Annotated[
+        bool, typer.Option("--formats", help="Ask questions with options also for a short answer and a ranked list.")
+    ] = False,
+    prompts: Annotated[
+        Path | None, typer.Option(help="For --formats: the file that `medu1 prepare --prompts` was given.")
+    ] = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Ask an OpenAI-compatible server, such as http://127.0.0.1:8000/v1."),
+    ] = None,
+    api_key_env: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Environment variable that holds the key of --endpoint.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Compare with this evaluation (its --out) afterwards.")
     ] = None,
 ) -> None:
-    """Evaluate a model: accuracy with a 95 % interval, format, reward, length and distance from the length budget."""
+    """Evaluate a model: accuracy with a 95 % interval, pass@k, majority vote, format, length and budget."""
+    options = {"model": model, "data": data, "out": out}
+    if model is None or data is None or out is None:
+        missing = [f"--{name}" for name, value in options.items() if value is None]
+        raise ValueError(f"{', '.join(missing)} is missing; give --model, --data and --out.")
+
     from rich.console import Console
 
-    if compare is not None:
-        Console().print(_comparison(*compare))
-        return
-    if model is None or data is None or out is None:
-        missing = [f"--{name}" for name, value in {"model": model, "data": data, "out": out}.items() if value is None]
-        raise ValueError(f"{', '.join(missing)} is missing; give --model, --data and --out, or --compare.")
-
-    from verl_medu1.evaluate.evaluation import run_evaluation
-    from verl_medu1.evaluate.generation import Sampling
-    from verl_medu1.evaluate.tables import summary_table
+    from verl_medu1.cli.compare import comparison
+    from verl_medu1.evaluate.evaluation import prepare_answerer, run_evaluation
+    from verl_medu1.evaluate.questions import read_questions
+    from verl_medu1.evaluate.sampling import Sampling
+    from verl_medu1.evaluate.storage import read_evaluation
+    from verl_medu1.evaluate.tables import all_tables
 
     sampling = Sampling(samples, temperature, max_tokens, seed, batch, dtype, tensor_parallel_size)
-    Console().print(summary_table(run_evaluation(model, data, out, sampling)))
+    questions = read_questions(data)
+    if formats:
+        from verl_medu1.data.prompts import DEFAULT_FILE, load_prompts
+        from verl_medu1.evaluate.formats import in_other_formats
 
-
-def _comparison(before: Path, after: Path) -> "Table":
-    from verl_medu1.evaluate.storage import read_evaluation
-    from verl_medu1.evaluate.summary import accuracy_differences
-    from verl_medu1.evaluate.tables import comparison_table
-
-    old_summary, old_samples = read_evaluation(before)
-    new_summary, new_samples = read_evaluation(after)
-    differences = accuracy_differences(old_samples, new_samples)
-    if not differences:
-        raise ValueError(f"{before} and {after} have no question in common; evaluate both on the same --data.")
-    return comparison_table(old_summary, new_summary, differences)
+        questions = [*questions, *in_other_formats(questions, load_prompts(prompts or DEFAULT_FILE))]
+    if against is not None:
+        read_evaluation(against)  # what is wrong with it is said now, not after the evaluation
+    answerer = prepare_answerer(model, endpoint, api_key_env, questions)
+    for table in all_tables(run_evaluation(answerer, questions, out, sampling, str(data))):
+        Console().print(table)
+    if against is not None:
+        Console().print(comparison(against, out, "answer_type"))

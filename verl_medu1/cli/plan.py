@@ -91,22 +91,27 @@ def _inputs(
         from verl_medu1.plan.recipe import compose_recipe
 
         settings, path = compose_recipe(overrides)
+        _require_megatron(settings)
         architecture = find_architecture(model or path)
     elif model is None:
         raise ValueError("nothing to plan: give recipe=NAME, or --model and --gpus.")
     else:
         settings = settings_from_overrides(Settings(gpus_per_node=card.gpus_per_node), overrides)
+        _require_megatron(settings)
         architecture = find_architecture(model)
-    if settings.strategy != "megatron":
-        raise ValueError(
-            f"actor_rollout_ref.actor.strategy is {settings.strategy!r}, and planned is megatron; add "
-            "model_engine=megatron."
-        )
     if gpus is not None:
         settings = replace(settings, **_nodes(gpus, card.gpus_per_node))
     if settings.device == "cpu":
         card = processor(settings.gpus_per_node)
     return architecture, card, settings
+
+
+def _require_megatron(settings: "Settings") -> None:
+    if settings.strategy != "megatron":
+        raise ValueError(
+            f"actor_rollout_ref.actor.strategy is {settings.strategy!r}, and Megatron alone is planned; add "
+            "model_engine=megatron to see what the same run needs there."
+        )
 
 
 def _nodes(gpus: int, node: int) -> dict[str, Any]:

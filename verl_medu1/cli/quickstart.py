@@ -60,7 +60,7 @@ def _commands(
     yield "reinforcement learning", ["train", "recipe=quickstart", *keys, *layout, *overrides]
     trained = str(newest_model(out))
     yield "evaluation after", ["eval", "--model", trained, *held_out, "--out", f"{out}/eval/after"]
-    yield "before and after", ["eval", "--compare", f"{out}/eval/before", f"{out}/eval/after"]
+    yield "before and after", ["compare", f"{out}/eval/before", f"{out}/eval/after"]
     yield "report", ["report", str(out)]
 
 

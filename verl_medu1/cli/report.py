@@ -1,4 +1,4 @@
-"""`medu1 report`: one HTML page of a run."""
+"""`medu1 report`: one HTML page of one or several runs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,14 +7,19 @@ import typer
 
 
 def report(
-    run_dir: Annotated[Path, typer.Argument(help="Folder of a run, finished or still going.", show_default=False)],
-    out: Annotated[Path | None, typer.Option(help="HTML file to write.  [default: RUN_DIR/report.html]")] = None,
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Folders of runs, finished or still going.", show_default=False),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="HTML file to write.  [default: report.html in the first RUN]")
+    ] = None,
 ) -> None:
-    """Write one self-contained HTML page: curves, figures before and after, samples."""
+    """Write one self-contained HTML page: curves of all runs, figures before and after, samples; and PNGs beside it."""
     from verl_medu1.evaluate.report import write_report
 
-    page = out or run_dir / "report.html"
-    run = write_report(run_dir, page)
-    for sentence in run.missing:
-        typer.echo(f"missing: {sentence}", err=True)
-    typer.echo(f"Report of {run_dir}, step {run.steps}: {page}")
+    page = out or runs[0] / "report.html"
+    for run in write_report(runs, page):
+        for sentence in run.missing:
+            typer.echo(f"missing in {run.path}: {sentence}", err=True)
+        typer.echo(f"Report of {run.path}, step {run.steps}: {page}")

@@ -30,7 +30,17 @@ def _megatron_on_cpu(module: ModuleType) -> Iterator[None]:
     register(module)
 
 
+@contextmanager
+def _merger_on_cpu(_module: ModuleType) -> Iterator[None]:
+    """verl/model_merger/megatron_model_merger.py:169 seeds Megatron's random states, which are CUDA's."""
+    from verl_medu1.cpu.megatron import cuda
+
+    cuda.install()
+    yield
+
+
 def install() -> None:
     """Register each engine when verl imports it, so that a process pays only for the engine it uses."""
     around_import("verl.workers.engine.fsdp.transformer_impl", _fsdp_on_cpu)
     around_import("verl.workers.engine.megatron.transformer_impl", _megatron_on_cpu)
+    around_import("verl.model_merger.megatron_model_merger", _merger_on_cpu)

@@ -6,6 +6,7 @@ from verl_medu1.data.example import Example
 from verl_medu1.data.records import Record, read_records
 from verl_medu1.data.sources import READERS, Loaded, load_source
 from verl_medu1.data.storage import sha256
+from verl_medu1.extensions import SOURCES, added
 
 
 def read_benchmark(given: str) -> Loaded:
@@ -24,7 +25,7 @@ def read_benchmark(given: str) -> Loaded:
         >>> read_benchmark("data/test.parquet")  # doctest: +SKIP
     """
     name, _, where = given.partition("=")
-    if where and name in READERS:
+    if where and (name in READERS or name in added(SOURCES)):
         return load_source(name, where)
     path = Path(given)
     return Loaded(_read_prepared(path), {"file": path.name, "sha256": sha256(path)})

@@ -9,6 +9,7 @@ REASONING = {
     "calculation": "The value follows from the numbers that are given.",
     "open_ended": "The question asks for a short answer.",
 }
+OTHER_REASONING = "The question asks for an answer of this form."  # answer types of other packages
 MAX_ANSWER_WORDS = 8
 
 
@@ -28,6 +29,6 @@ def format_demonstrations(rows: Iterable[dict[str, Any]], explanations: Mapping[
     for row in rows:
         answer = row["reward_model"]["ground_truth"]
         if len(answer.split()) <= MAX_ANSWER_WORDS:
-            reasoning = explanations.get(row["extra_info"]["row_id"], REASONING[row["ability"]])
+            reasoning = explanations.get(row["extra_info"]["row_id"], REASONING.get(row["ability"], OTHER_REASONING))
             response = f"<think>{reasoning}</think><answer>{answer}</answer>"
             yield {"messages": [*row["prompt"], {"role": "assistant", "content": response}]}

@@ -12,7 +12,7 @@ class Example:
     Attributes:
         data_source: name in the registry of `reward_score`.
         row_id: unique in a data set.
-        answer_type: "multiple_choice", "calculation" or "open_ended".
+        answer_type: "multiple_choice", "calculation", "open_ended", or one that another package adds.
         question: what is asked, without options and without instructions.
         gold: the right answer; the letter for multiple choice.
         options: (letter, text) pairs in the order shown; empty unless multiple choice.

@@ -33,7 +33,7 @@ def _prompt_tokens(tokenizer: Any, messages: Sequence[dict[str, str]]) -> int:
 
 def _load(name: str, where: Path | str, seed: int) -> Loaded:
     if name != GENERATED:
-        return load_source(name, where)
+        return load_source(name, where, seed)
     if not str(where).isdecimal():
         raise ValueError(f"--source {name} is {str(where)!r}; write {name}=N with a whole number of questions.")
     examples, explanations = [], {}

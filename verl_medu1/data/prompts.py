@@ -54,6 +54,11 @@ class Prompts:
             Answer with the letter of one option. Use at most 90 tokens.
         """
         options = [self.option.format(letter=letter, text=text) for letter, text in example.options]
+        if example.answer_type not in self.instructions:
+            raise ValueError(
+                f"the prompts have no text instructions.{example.answer_type}, which {example.row_id} needs; "
+                "give a file that has it with --prompts."
+            )
         closing = f"{self.instructions[example.answer_type]} {budget_sentence(budget, self.budget)}".strip()
         return [
             {"role": "system", "content": self.system},
@@ -75,7 +80,7 @@ def load_prompts(path: Path = DEFAULT_FILE) -> Prompts:
     _check(texts, path)
     return Prompts(
         system=texts["system"],
-        instructions={kind: texts["instructions"][kind] for kind in ANSWER_TYPES},
+        instructions=texts["instructions"],
         option=texts["option"],
         budget={counts: {mode: texts[key][mode] for mode in _BUDGETS_IN_WORDS} for counts, key in _BUDGET_KEYS.items()},
     )
@@ -83,7 +88,10 @@ def load_prompts(path: Path = DEFAULT_FILE) -> Prompts:
 
 def _check(texts: Any, path: Path) -> None:
     wanted: list[tuple[str, str | None]] = [("system", None), ("option", None)]
-    wanted += [("instructions", kind) for kind in ANSWER_TYPES]
+    # Those of other packages' answer types too, where the file has them.
+    instructions = texts.get("instructions") if isinstance(texts, dict) else None
+    others = [str(kind) for kind in instructions if kind not in ANSWER_TYPES] if isinstance(instructions, dict) else []
+    wanted += [("instructions", kind) for kind in [*ANSWER_TYPES, *others]]
     wanted += [(key, mode) for key in _BUDGET_KEYS.values() for mode in _BUDGETS_IN_WORDS]
     for key, part in wanted:
         name = key if part is None else f"{key}.{part}"

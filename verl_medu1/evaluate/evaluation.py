@@ -1,52 +1,109 @@
 """The steps of `medu1 eval`, in order."""
 
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from verl_medu1.evaluate import storage
-from verl_medu1.evaluate.questions import read_questions
-from verl_medu1.evaluate.scoring import score_response
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from verl_medu1.evaluate import endpoint, generation, models, storage
+from verl_medu1.evaluate.cache import ResponseCache
+from verl_medu1.evaluate.questions import Question
+from verl_medu1.evaluate.sampling import Request, Sampling, missing_requests
+from verl_medu1.evaluate.scoring import Response, score_response
 from verl_medu1.evaluate.summary import summarize
 
 
-def run_evaluation(model: str, data: Path, out: Path, sampling: Any) -> dict[str, Any]:
-    """Generate, score, summarise and store.
+@dataclass(frozen=True)
+class Answerer:
+    """Who answers: vLLM in this process, or an endpoint if `url` is given."""
+
+    model: str
+    url: str | None = None
+    key_variable: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """What tells this answerer from others. Of an endpoint the address and the name are all that is known."""
+        return f"{self.url} {self.model}" if self.url else models.fingerprint(self.model)
+
+    def describe(self) -> dict[str, Any]:
+        """`path`, `architecture`, `parameters`; the last two are None where they are not known."""
+        if self.url:
+            return {"path": f"{self.model} at {self.url}", "architecture": None, "parameters": None}
+        return models.describe_model(self.model)
+
+    def answer(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[Request, list[Response]]]:
+        """Requests with their responses, as they come."""
+        if self.url:
+            return endpoint.ask(self.url, self.model, self.key_variable, requests, sampling)
+        return generation.generate(self.model, requests, sampling)
+
+
+def prepare_answerer(model: str, url: str | None, key_variable: str | None, questions: Sequence[Question]) -> Answerer:
+    """Check who is to answer, before anything is written or started.
+
+    Raises:
+        ValueError: there is no such model, or the endpoint can't be asked.
+    """
+    if url:
+        endpoint.check_endpoint(url, key_variable, questions)
+        return Answerer(model, url, key_variable)
+    folder = models.resolve_model(model)
+    generation.set_environment(folder)
+    generation.load_tokenizer(folder)
+    return Answerer(folder)
+
+
+def run_evaluation(
+    answerer: Answerer, questions: Sequence[Question], out: Path, sampling: Sampling, data: str
+) -> dict[str, Any]:
+    """Generate what is not there yet, score, summarise and store.
 
     Args:
-        model: folder in Hugging Face's format, or name on the hub.
-        data: prepared parquet.
-        out: folder for samples.jsonl and summary.json; an evaluation in it is replaced.
-        sampling: `verl_medu1.evaluate.generation.Sampling`.
+        answerer: of `prepare_answerer`.
+        questions: what is asked.
+        out: folder for responses.jsonl, samples.jsonl and summary.json. Responses in it that answer the same request
+            are used again, so that an evaluation that was stopped goes on.
+        sampling: how.
+        data: where the questions are from, for the summary.
 
     Returns:
         The summary.
 
     Raises:
-        ValueError: an input is wrong; no engine has been started.
+        ValueError: the folder can't be made, a prompt is too long, or the endpoint fails.
     """
-    questions = read_questions(data)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"--out {out} can't be made ({error.strerror}); choose another folder.") from None
-
-    from verl_medu1.evaluate import generation
-
-    generation.set_environment(model)
-    tokenizer = generation.load_tokenizer(model)
-    responses = generation.generate(model, tokenizer, questions, sampling)
+    cache = ResponseCache(out, answerer.identity, sampling)
+    have = [len(cache.responses(question, sampling.samples)) for question in questions]
+    requests = missing_requests(questions, have, sampling.samples)
+    with _progress() as progress:
+        bar = progress.add_task("answers", total=len(questions) * sampling.samples, completed=sum(have))
+        for request, responses in answerer.answer(requests, sampling) if requests else ():
+            cache.add(request.question, request.first, responses)
+            progress.advance(bar, len(responses))
     samples = [
         score_response(question, response, number)
-        for question, of_question in zip(questions, responses, strict=True)
-        for number, response in enumerate(of_question)
+        for question in questions
+        for number, response in enumerate(cache.responses(question, sampling.samples))
     ]
     summary = {
-        "model": generation.describe_model(model),
-        "data": str(data),
+        "model": answerer.describe(),
+        "data": data,
         "sampling": asdict(sampling),
-        **summarize(samples, sampling.seed),
+        **summarize(samples),
     }
     storage.write_jsonl(out / storage.SAMPLES, samples)
     storage.write_json(out / storage.SUMMARY, summary)
     return summary
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True))

@@ -1,5 +1,6 @@
 """Which samples a report shows, chosen by rule and never by hand, and how they are cut."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from verl_medu1.evaluate.storage import read_jsonl
 from verl_medu1.evaluate.summary import group_by, question_key
 
 MAX_CHARACTERS = 4000  # of each text shown
-MAX_STEPS = 6
+MAX_STEPS = 4  # side by side
 MAX_SOURCES = 8
 # (right before, right after)
 OUTCOME_NAMES = {
@@ -30,6 +31,7 @@ class Shown:
     answer: str  # the whole response where the format was not kept
     problem: str  # what is wrong with the format, "" if nothing
     right: bool
+    why: str  # the verdict in words
     facts: list[tuple[str, str]]
 
 
@@ -55,12 +57,23 @@ class Outcomes:
 
 
 @dataclass(frozen=True)
-class StepExcerpt:
-    """Samples of one training step."""
+class Column:
+    """One response of a row of samples, and where it is from."""
 
     step: int
-    total: int
-    samples: list[dict[str, Any]]
+    question: str
+    gold: str
+    budget: str
+    response: Shown
+
+
+@dataclass(frozen=True)
+class AcrossSteps:
+    """One sample of a data source at each of some steps; `same_question` if it is one and the same question."""
+
+    data_source: str
+    same_question: bool
+    columns: list[Column]
 
 
 def cut(text: str, limit: int = MAX_CHARACTERS) -> str:
@@ -86,17 +99,34 @@ def budget_text(sample: Mapping[str, Any]) -> str:
 def _facts(sample: Mapping[str, Any]) -> list[tuple[str, str]]:
     has_budget = sample.get("budget_mode", "none") != "none"
     values = {
-        "answer read": sample.get("pred"),
-        "why": sample.get("reason"),
         "reward": sample.get("score"),
         "tokens": sample.get("length"),
         "tokens of reasoning": sample.get("counted_tokens") if sample.get("budget_counts") == "reasoning" else None,
         "from budget": sample.get("budget_distance") if has_budget else None,
         "cut off": "by the limit of tokens" if sample.get("truncated") else None,
-        "error": "the scorer could not judge this" if sample.get("error") else None,
     }
     texts = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in values.items()}
     return [(name, cut(text, 200)) for name, text in texts.items() if values[name] not in (None, "")]
+
+
+def explain(sample: Mapping[str, Any]) -> str:
+    """The verdict in words: what was read as the answer, how it was judged, and why a right answer earned nothing.
+
+    Example:
+        >>> explain({"acc": 1.0, "format": 0.0, "score": 0.0, "pred": "B", "reason": "option letter"})
+        'Read as “B”: right (option letter). The format was not kept: the reward is 0.'
+    """
+    reason = cut(str(sample.get("reason") or ""), 200)
+    if sample.get("error"):
+        return f"The scorer could not judge this: {reason}."
+    right = float(sample.get("acc", 0)) > 0
+    if not sample.get("pred"):
+        return f"No answer was read: {reason}." if reason else "No answer was read."
+    why = f" ({reason})" if reason else ""
+    verdict = f"Read as “{cut(str(sample['pred']), 200)}”: {'right' if right else 'wrong'}{why}."
+    if right and not sample.get("format", 1.0):
+        verdict += f" The format was not kept: the reward is {sample.get('score', 0):g}."
+    return verdict
 
 
 def show(sample: Mapping[str, Any], response: str) -> Shown:
@@ -112,6 +142,7 @@ def show(sample: Mapping[str, Any], response: str) -> Shown:
         answer=cut(parsed.answer if parsed.well_formed and parsed.answer else response),
         problem=parsed.problem,
         right=float(sample.get("acc", 0)) > 0,
+        why=explain(sample),
         facts=_facts(sample),
     )
 
@@ -164,26 +195,37 @@ def spread(steps: Sequence[int], number: int = MAX_STEPS) -> list[int]:
     return [steps[round(i * (len(steps) - 1) / (number - 1))] for i in range(number)]
 
 
-def step_excerpts(rollouts: Mapping[int, Path]) -> list[StepExcerpt]:
-    """The first sample of each data source, of at most `MAX_STEPS` training steps.
+def across_steps(dumps: Mapping[int, Path]) -> list[AcrossSteps]:
+    """For each data source a sample at each of at most `MAX_STEPS` steps, side by side.
+
+    It is the question that the most of these steps have, the first in the file among equals: the same one at all steps
+    in the dumps of a validation, and in those of a training as far as it comes again.
 
     Args:
-        rollouts: verl's rollout dumps by step; only those that are shown are read.
+        dumps: verl's dumps of samples by step; only those that are shown are read.
     """
-    excerpts = []
-    for step in spread(list(rollouts)):
-        rows = read_jsonl(rollouts[step])
-        first: dict[str, dict[str, Any]] = {}
+    steps = {step: read_jsonl(dumps[step]) for step in spread(list(dumps))}
+    of_source: dict[str, dict[int, dict[str, dict[str, Any]]]] = {}
+    for step, rows in steps.items():
         for row in rows:
-            first.setdefault(str(row.get("data_source", "all sources")), row)
-        samples = [
-            {
-                "data_source": source,
-                "question": cut(row["input"]),
-                "gold": cut(str(row.get("gts")), 500),
-                "response": show(row, row["output"]),
-            }
-            for source, row in list(sorted(first.items()))[:MAX_SOURCES]
-        ]
-        excerpts.append(StepExcerpt(step, len(rows), samples))
-    return excerpts
+            by_step = of_source.setdefault(str(row.get("data_source", "all sources")), {})
+            by_step.setdefault(step, {}).setdefault(row["input"], row)
+    return [_row(source, by_step) for source, by_step in list(sorted(of_source.items()))[:MAX_SOURCES]]
+
+
+def _row(source: str, by_step: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> AcrossSteps:
+    counts = Counter(question for of_step in by_step.values() for question in of_step)
+    question, number = counts.most_common(1)[0]
+    columns = []
+    for step, of_step in by_step.items():
+        sample = of_step.get(question) or next(iter(of_step.values()))
+        columns.append(
+            Column(
+                step=step,
+                question=cut(sample["input"]),
+                gold=cut(str(sample.get("gts")), 500),
+                budget=budget_text(sample),
+                response=show(sample, sample["output"]),
+            )
+        )
+    return AcrossSteps(source, number == len(by_step) > 1, columns)

@@ -1,43 +1,19 @@
 """Responses by vLLM, in this process. The only file of the evaluation that starts an engine."""
 
-import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from verl_medu1.evaluate.models import HOW_TO_GIVE
 from verl_medu1.evaluate.questions import Question
+from verl_medu1.evaluate.sampling import Request, Sampling, seed_of
 from verl_medu1.evaluate.scoring import Response
 from verl_medu1.length import counted_tokens
 
-DTYPES = ("auto", "float32", "bfloat16", "float16")
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How responses are sampled; see the options of `medu1 eval`."""
-
-    samples: int
-    temperature: float
-    max_tokens: int
-    seed: int
-    batch: int
-    dtype: str
-    tensor_parallel_size: int
-
-    def __post_init__(self) -> None:
-        for name in ("samples", "max_tokens", "batch", "tensor_parallel_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 1.")
-        if not 0 <= self.temperature < math.inf:
-            raise ValueError(f"--temperature is {self.temperature}; it must be at least 0 (0 is greedy).")
-        if self.dtype not in DTYPES:
-            raise ValueError(f"--dtype is {self.dtype!r}; choose one of {', '.join(DTYPES)}.")
-        if self.seed < 0:
-            raise ValueError(f"--seed is {self.seed}; it must be at least 0.")
+# Requests are handed over in portions of so many batches, and what is answered is kept after each.
+BATCHES_AT_ONCE = 4
 
 
 def set_environment(model: str) -> None:
@@ -62,16 +38,13 @@ def load_tokenizer(model: str) -> Any:
     Raises:
         ValueError: there is no such model, or its tokenizer has no chat template.
     """
-    if Path(model).is_dir() and not (Path(model) / "config.json").is_file():
-        raise ValueError(f"--model {model} has no config.json; give a folder in Hugging Face's format.")
     from transformers import AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(model)
     except (OSError, ValueError):
         raise ValueError(
-            f"--model {model} can't be loaded; give a folder in Hugging Face's format with its tokenizer, "
-            "or the name of a model on the hub (not with HF_HUB_OFFLINE=1)."
+            f"--model {model} can't be loaded with its tokenizer; {HOW_TO_GIVE} (not with HF_HUB_OFFLINE=1)."
         ) from None
     if tokenizer.chat_template is None:
         raise ValueError(f"The tokenizer of --model {model} has no chat template; add its chat_template.jinja.")
@@ -105,32 +78,15 @@ def check_lengths(model: str, prompts: Sequence[Sequence[int]], max_tokens: int)
     return needed
 
 
-def generate(model: str, tokenizer: Any, questions: Sequence[Question], sampling: Sampling) -> list[list[Response]]:
-    """Sample responses to each question.
-
-    Args:
-        model: folder in Hugging Face's format, or name on the hub.
-        tokenizer: of `load_tokenizer`.
-        questions: what is asked.
-        sampling: how. Each question has a seed of its own, so that what is sampled for it does not hang on the rest.
-
-    Returns:
-        For each question its `sampling.samples` responses.
-
-    Raises:
-        ValueError: a prompt with its response is longer than the model allows.
-    """
-    prompts = render_prompts(tokenizer, questions)
-    max_model_len = check_lengths(model, prompts, sampling.max_tokens)
-
-    from vllm import LLM, SamplingParams
-    from vllm.inputs import TokensPrompt
+def start_engine(model: str, max_model_len: int, sampling: Sampling) -> Any:
+    """vLLM's engine for a model."""
+    from vllm import LLM
     from vllm.platforms import current_platform
 
     on_cpu = current_platform.is_cpu()
     # float32 is several times faster than bfloat16 on processors without units for it.
     dtype: Any = "float32" if on_cpu and sampling.dtype == "auto" else sampling.dtype
-    engine = LLM(
+    return LLM(
         model=model,
         dtype=dtype,
         max_model_len=max_model_len,
@@ -143,44 +99,52 @@ def generate(model: str, tokenizer: Any, questions: Sequence[Question], sampling
         max_num_batched_tokens=max(max_model_len, 4096) if on_cpu else None,
         seed=sampling.seed,
     )
-    seeds = np.random.default_rng(sampling.seed).integers(2**31, size=len(questions))
-    # n samples of one request use the seeds s, s + 1, ..., s + n - 1.
-    parameters = [
-        SamplingParams(
-            n=sampling.samples, temperature=sampling.temperature, max_tokens=sampling.max_tokens, seed=int(seed)
-        )
-        for seed in seeds
-    ]
-    outputs = engine.generate([TokensPrompt(prompt_token_ids=prompt) for prompt in prompts], parameters)
-    return [
-        [
-            Response(
-                text=tokenizer.decode(completion.token_ids, skip_special_tokens=True),
-                length=len(completion.token_ids),
-                counted_tokens=counted_tokens(completion.token_ids, question.budget_counts, tokenizer.decode),
-                truncated=completion.finish_reason == "length",
-            )
-            for completion in output.outputs
-        ]
-        for question, output in zip(questions, outputs, strict=True)
-    ]
 
 
-def describe_model(model: str) -> dict[str, str | int | None]:
-    """Path, architecture and number of parameters (shared ones once), the last from the weights' headers.
+def generate(model: str, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[Request, list[Response]]]:
+    """Sample responses.
 
     Args:
-        model: folder in Hugging Face's format, or name on the hub (then the parameters are None).
+        model: folder in Hugging Face's format, or name on the hub.
+        requests: what is asked, at least one.
+        sampling: how; see `seed_of` for the seeds.
 
-    Returns:
-        `path`, `architecture`, `parameters`.
+    Yields:
+        Each request with its responses, in order.
+
+    Raises:
+        ValueError: no such model, no chat template, or a prompt with its response is longer than the model allows.
     """
-    from safetensors import safe_open
-    from transformers import AutoConfig
+    tokenizer = load_tokenizer(model)
+    prompts = render_prompts(tokenizer, [request.question for request in requests])
+    engine = start_engine(model, check_lengths(model, prompts, sampling.max_tokens), sampling)
 
-    parameters = 0
-    for file in sorted(Path(model).glob("*.safetensors")) if Path(model).is_dir() else []:
-        with safe_open(file, framework="numpy") as weights:
-            parameters += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())
-    architectures = AutoConfig.from_pretrained(model).architectures or ["unknown"]
-    return {"path": model, "architecture": architectures[0], "parameters": parameters or None}
+    from vllm import SamplingParams
+    from vllm.inputs import TokensPrompt
+
+    pairs = iter(zip(requests, prompts, strict=True))
+    at_once = max(1, BATCHES_AT_ONCE * sampling.batch // sampling.samples)
+    while portion := list(islice(pairs, at_once)):
+        # n samples of one request use the seeds s, s + 1, ..., s + n - 1.
+        parameters = [
+            SamplingParams(
+                n=request.number,
+                temperature=sampling.temperature,
+                max_tokens=sampling.max_tokens,
+                seed=seed_of(request.question, sampling.seed) + request.first,
+            )
+            for request, _ in portion
+        ]
+        inputs = [TokensPrompt(prompt_token_ids=prompt) for _, prompt in portion]
+        outputs = engine.generate(inputs, parameters, use_tqdm=False)
+        for (request, _), output in zip(portion, outputs, strict=True):
+            yield request, [_response(tokenizer, completion, request.question) for completion in output.outputs]
+
+
+def _response(tokenizer: Any, completion: Any, question: Question) -> Response:
+    return Response(
+        text=tokenizer.decode(completion.token_ids, skip_special_tokens=True),
+        length=len(completion.token_ids),
+        counted_tokens=counted_tokens(completion.token_ids, question.budget_counts, tokenizer.decode),
+        truncated=completion.finish_reason == "length",
+    )

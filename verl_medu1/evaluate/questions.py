@@ -12,6 +12,7 @@ from verl_medu1.length import BUDGET_MODES, COUNTED, what_is_counted
 
 COLUMNS = ("data_source", "prompt", "reward_model", "extra_info")
 EXTRA_FIELDS = ("row_id", "budget_mode", "budget_tokens")
+AS_PREPARED = "as_prepared"
 HOW_TO_PREPARE = "prepare the file with `medu1 prepare`"
 
 
@@ -24,6 +25,7 @@ class Question:
     prompt: list[dict[str, str]]  # chat messages: role and content
     ground_truth: str
     extra_info: dict[str, Any]  # as the scorers get it: options, limits, unit
+    asked_as: str = AS_PREPARED  # or one of `verl_medu1.evaluate.formats.FORMATS`
 
     @property
     def budget_mode(self) -> str:

@@ -1,7 +1,9 @@
-"""The report of a run: one HTML page that needs no network and no JavaScript."""
+"""The report of one or several runs: one HTML page that needs no network and no JavaScript, and its figures as PNG."""
 
 import datetime
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1 import __version__
 from verl_medu1.evaluate import tables
-from verl_medu1.evaluate.curves import accuracy_plot, curves, source_styles
-from verl_medu1.evaluate.excerpts import outcomes, step_excerpts
+from verl_medu1.evaluate.accuracy_plots import accuracy_plot, budget_plots
+from verl_medu1.evaluate.curves import curves, run_styles, source_styles
+from verl_medu1.evaluate.excerpts import AcrossSteps, Outcomes, across_steps, outcomes
+from verl_medu1.evaluate.figure import Picture
+from verl_medu1.evaluate.memory_figure import MemoryFigure, memory_figure
 from verl_medu1.evaluate.run_folder import Run, read_run
 from verl_medu1.evaluate.summary import Figures, accuracy_differences
 
@@ -86,16 +91,68 @@ def _comparison(run: Run) -> list[dict[str, Any]]:
             "name": name,
             "figures": {label: group[name] for label, group in groups.items() if name in group},
             "change": tables.difference_text(differences.get(name)),
+            "p": tables.p_text(differences[name].p_value) if name in differences else "",
         }
         for name in names
         if groups
     ]
 
 
-def render(run: Run) -> str:
-    """The page of a run.
+@dataclass(frozen=True)
+class RunPart:
+    """What the page shows of one run."""
+
+    run: Run
+    name: str
+    model: str
+    settings: dict[str, str]
+    comparison: list[dict[str, Any]]
+    evaluations: list[Picture]
+    memory: MemoryFigure | None
+    outcomes: list[Outcomes]
+    rows: list[AcrossSteps]
+    rows_from: str
+
+    @classmethod
+    def of(cls, run: Run, name: str) -> "RunPart":
+        """Everything that a run has, drawn and cut."""
+        evaluations = [accuracy_plot(run.summaries), *budget_plots(run.summaries)] if run.summaries else []
+        return cls(
+            run=run,
+            name=name,
+            model=model_sentence(run.model),
+            settings=settings(run.config),
+            comparison=_comparison(run),
+            evaluations=evaluations,
+            memory=memory_figure(run),
+            outcomes=outcomes(run.before.samples, run.after.samples) if run.before and run.after else [],
+            rows=across_steps(run.validation or run.rollouts),
+            rows_from="held-out questions (validation)" if run.validation else "training samples (rollouts)",
+        )
+
+    def pictures(self) -> list[Picture]:
+        """The figures of this run alone."""
+        return [*self.evaluations, *([self.memory.picture] if self.memory else [])]
+
+
+def run_names(paths: Sequence[Path]) -> list[str]:
+    """A name for each run: its folder's, with as many of the folders above as tell them apart."""
+    parts = [path.resolve().parts for path in paths]
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(part[-depth:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    raise ValueError(f"RUN {paths[0]} is given twice; give each run once.")
+
+
+def render(parts: Sequence[RunPart], pictures: Sequence[Picture]) -> str:
+    """The page.
 
     Everything that a model or a file wrote is escaped, and the page forbids itself scripts and the network.
+
+    Args:
+        parts: the runs.
+        pictures: the curves of all runs.
     """
     environment = Environment(
         loader=PackageLoader("verl_medu1.evaluate", "templates"),
@@ -104,43 +161,45 @@ def render(run: Run) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    several = len(parts) > 1
     return environment.get_template("report.html.j2").render(
-        run=run,
-        name=run.path.resolve().name,
-        model_sentence=model_sentence(run.model),
-        settings=settings(run.config),
-        comparison=_comparison(run),
+        parts=parts,
+        legend=run_styles([part.name for part in parts]) if several else source_styles(parts[0].run.scalars),
         columns=tables.COLUMNS,
         tiles=TILES,
         percent=tables.percent,
-        accuracy_picture=accuracy_plot(run.summaries) if run.summaries else None,
-        sources=source_styles(run.scalars),
-        curves=curves(run.scalars),
-        outcomes=outcomes(run.before.samples, run.after.samples) if run.before and run.after else [],
-        steps=step_excerpts(run.rollouts),
+        curves=pictures,
         version=__version__,
         made=datetime.datetime.now().strftime("%Y-%m-%d %H:%M"),
     )
 
 
-def write_report(run_dir: Path, out: Path) -> Run:
-    """Read a run folder and write its report.
+def write_report(run_dirs: Sequence[Path], out: Path) -> list[Run]:
+    """Read run folders and write their report, and each of its figures as PNG into a folder beside it.
 
     Args:
-        run_dir: folder of a run, finished or not.
-        out: HTML file; its folder is made.
+        run_dirs: folders of runs, finished or not.
+        out: HTML file; its folder is made. The PNGs go into the folder `<name>-figures`.
 
     Returns:
         What was read; `missing` names the parts that are not there.
 
     Raises:
-        ValueError: the folder is none of a run, a file of it can't be read, or the page can't be written.
+        ValueError: a folder is none of a run, a file of it can't be read, or the page can't be written.
     """
-    run = read_run(run_dir)
-    page = render(run)
+    names = run_names(run_dirs)
+    runs = [read_run(run_dir) for run_dir in run_dirs]
+    parts = [RunPart.of(run, name) for run, name in zip(runs, names, strict=True)]
+    pictures = curves({name: run.scalars for run, name in zip(runs, names, strict=True)})
+    page = render(parts, pictures)
+    figures = [*pictures, *(picture for part in parts for picture in part.pictures())]
+    folder = out.with_name(f"{out.stem}-figures")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, picture in enumerate(figures, start=1):
+            name = re.sub(r"[^A-Za-z0-9]+", "-", picture.alt)[:80].strip("-").lower()
+            (folder / f"{number:02d}-{name}.png").write_bytes(picture.png)
         out.write_text(page, encoding="utf-8")
     except OSError as error:
         raise ValueError(f"--out {out} can't be written ({error.strerror}); choose another file.") from None
-    return run
+    return runs

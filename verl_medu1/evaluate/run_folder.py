@@ -30,6 +30,7 @@ class Run:
     path: Path
     scalars: dict[str, Series] = field(default_factory=dict)
     rollouts: dict[int, Path] = field(default_factory=dict)
+    validation: dict[int, Path] = field(default_factory=dict)
     before: Evaluation | None = None
     after: Evaluation | None = None
     config: DictConfig | None = None
@@ -78,6 +79,11 @@ def _read_evaluation(folder: Path) -> Evaluation | None:
     return Evaluation(*storage.read_evaluation(folder))
 
 
+def _dumps(folder: Path) -> dict[int, Path]:
+    """verl's dumps of samples, `<step>.jsonl`, by step."""
+    return dict(sorted((int(file.stem), file) for file in folder.glob("*.jsonl") if file.stem.isdecimal()))
+
+
 def read_progress(folder: Path) -> str | None:
     """What a run said last that it does, and when; None where it never said."""
     if not (folder / PROGRESS_FILE).is_file():
@@ -88,7 +94,8 @@ def read_progress(folder: Path) -> str | None:
 
 
 def read_run(path: Path) -> Run:
-    """Read a run folder: `tensorboard/`, `rollouts/<step>.jsonl`, `eval/before`, `eval/after`, `config.yaml`.
+    """Read a run folder: `tensorboard/`, `rollouts/<step>.jsonl`, `validation/<step>.jsonl`, `eval/before`,
+    `eval/after`, `config.yaml`.
 
     Raises:
         ValueError: the folder does not exist or has none of these; or a file of it can't be read.
@@ -98,8 +105,7 @@ def read_run(path: Path) -> Run:
     run = Run(path, progress=read_progress(path))
     if (path / "tensorboard").is_dir():
         run.scalars = read_scalars(path / "tensorboard")
-    run.rollouts = {int(file.stem): file for file in (path / "rollouts").glob("*.jsonl") if file.stem.isdecimal()}
-    run.rollouts = dict(sorted(run.rollouts.items()))
+    run.rollouts, run.validation = _dumps(path / "rollouts"), _dumps(path / "validation")
     run.before = _read_evaluation(path / "eval" / "before")
     run.after = _read_evaluation(path / "eval" / "after")
     if (path / "config.yaml").is_file():

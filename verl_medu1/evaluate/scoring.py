@@ -2,8 +2,9 @@
 
 from typing import Any, NamedTuple
 
-from reward_score import compute_score
-from verl_medu1.evaluate.questions import Question
+from reward_score import compute_score, parse_response
+from verl_medu1.evaluate.formats import judge_in_format
+from verl_medu1.evaluate.questions import AS_PREPARED, Question
 from verl_medu1.length import budget_distance
 
 Sample = dict[str, Any]
@@ -27,16 +28,22 @@ def score_response(question: Question, response: Response, number: int) -> Sampl
         number: which of the question's samples this is, from 0.
 
     Returns:
-        One row of samples.jsonl: `row_id`, `sample`, `data_source`, `prompt`, `ground_truth`, `response`, all keys of
-        `reward_score.compute_score`, `length` (tokens), `truncated` (0 or 1), `counted_tokens` (of the budget),
-        `budget_mode`, `budget_counts`, `budget_tokens` and `budget_distance` (`verl_medu1.length.budget_distance`).
+        One row of samples.jsonl: `row_id`, `sample`, `data_source`, `asked_as`, `prompt`, `ground_truth`, `response`,
+        all keys of `reward_score.compute_score`, `length` (tokens), `truncated` (0 or 1), `counted_tokens` (of the
+        budget), `budget_mode`, `budget_counts`, `budget_tokens`, `budget_distance` (`verl_medu1.length`).
     """
-    verdict = compute_score(question.data_source, response.text, question.ground_truth, question.extra_info)
+    opinion = None
+    if question.asked_as != AS_PREPARED:
+        opinion = judge_in_format(question, parse_response(response.text).answer or "")
+    verdict = compute_score(
+        question.data_source, response.text, question.ground_truth, question.extra_info, opinion=opinion
+    )
     distance = budget_distance(response.counted_tokens, question.budget_mode, question.budget_tokens)
     return {
         "row_id": question.row_id,
         "sample": number,
         "data_source": question.data_source,
+        "asked_as": question.asked_as,
         "prompt": question.prompt,
         "ground_truth": question.ground_truth,
         "response": response.text,

@@ -1,102 +1,102 @@
-"""Means over questions and their intervals. Pure functions of numbers."""
+"""Shares, their intervals and paired comparisons, over questions. Pure functions of numbers, without any chance."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import signal, stats
 
 LEVEL = 0.95
-RESAMPLES = 2000
 
 
 class Estimate(NamedTuple):
-    """A mean and its 95 % interval; both ends are NaN where the data allow none."""
+    """A value and its 95 % interval."""
 
     value: float
     low: float
     high: float
 
 
-def bootstrap_mean(values: ArrayLike, seed: int = 0) -> Estimate:
-    """Mean with the percentile interval of the bootstrap over questions (Efron & Tibshirani 1993, chapter 13).
+class Difference(NamedTuple):
+    """A mean difference, its 95 % interval, and how likely one at least as large is between two equal models."""
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+
+
+def score_interval(
+    mean: ArrayLike, variance: ArrayLike, questions: int, samples: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """The interval of a share from questions that were answered several times each.
+
+    Wilson's interval (1927, J. Am. Stat. Assoc. 22:209) for the effective number of questions:
+
+        m = p (1 - p) / (v / n),  n questions, p their mean, v the variance between their means
+        (p + t^2 / 2m ± t * sqrt(p (1 - p) / m + t^2 / 4m^2)) / (1 + t^2 / m)
+
+    v / n is the variance that the bootstrap over questions gives a mean (Efron & Tibshirani 1993, section 5.2), here
+    without its chance. Samples of one question resemble each other: m lies between n, where they are all the same, and
+    the number of samples. t is Student's quantile with n - 1 degrees of freedom, because v is an estimate (Korn &
+    Graubard 1998, Survey Methodology 24:193). With one sample per question m is n. The bootstrap's percentiles would
+    be too narrow near 0 and 1: `benchmarks/intervals.py` prints the coverage of both.
 
     Args:
-        values: one number per question (the mean over its samples), so that samples of one question, which
-            resemble each other, are never counted as independent. At least one.
-        seed: seed of the resampling; the same values and seed give the same interval.
+        mean, variance: of the questions' means; arrays of any one shape.
+        questions: how many.
+        samples: of each question.
 
     Returns:
-        The mean and the ends of its interval; the ends are NaN when all values are the same, because resampling
-        them shows no spread.
-
-    Raises:
-        ValueError: no values, or one that is not finite.
-
-    Example:
-        >>> estimate = bootstrap_mean([1.0, 2.0, 3.0, 4.0])
-        >>> estimate.value, 1.0 <= estimate.low < 2.5 < estimate.high <= 4.0
-        (2.5, True)
+        The lower and the upper ends.
     """
-    values = np.asarray(values, dtype=float)
-    if values.ndim != 1 or not values.size:
-        raise ValueError(f"A mean needs a list of at least one number; got an array of shape {values.shape}.")
-    if not np.isfinite(values).all():
-        raise ValueError("A mean needs finite numbers; got NaN or infinity.")
-    mean = float(values.mean())
-    if np.ptp(values) == 0:
-        return Estimate(mean, float("nan"), float("nan"))
-    interval = stats.bootstrap(
-        (values,),
-        np.mean,
-        n_resamples=RESAMPLES,
-        confidence_level=LEVEL,
-        method="percentile",
-        batch=max(1, 2_000_000 // values.size),  # keeps the resampled values under about 32 MB
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return Estimate(mean, float(interval.low), float(interval.high))
+    mean, variance = np.asarray(mean, dtype=float), np.asarray(variance, dtype=float)
+    spread = mean * (1 - mean)
+    # Without any spread between the questions nothing is known of it: a question counts once.
+    known = (variance > 0) & (spread > 0)
+    effective = np.where(known, questions * spread / np.where(known, variance, 1), questions)
+    effective = np.clip(effective, questions, questions * samples)
+    t = stats.t.ppf(0.5 + LEVEL / 2, questions - 1) if questions > 1 else stats.norm.ppf(0.5 + LEVEL / 2)
+    scale = 1 + t**2 / effective
+    centre = (mean + t**2 / (2 * effective)) / scale
+    half_width = t * np.sqrt(spread / effective + t**2 / (4 * effective**2)) / scale
+    # Rounding may leave a mean of 0 or 1 outside by one part in 10^16.
+    return np.minimum(mean, centre - half_width), np.maximum(mean, centre + half_width)
 
 
-def accuracy(values: ArrayLike, seed: int = 0) -> Estimate:
-    """Mean accuracy with a 95 % interval: `bootstrap_mean`, and Wilson's interval where that has no spread.
-
-    When each question has the same accuracy (all right, all wrong) the bootstrap would claim certainty. Wilson's
-    interval for n questions (Wilson 1927, J. Am. Stat. Assoc. 22:209) does not:
-
-        (p + z^2 / 2n ± z * sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
+def share(values: ArrayLike, samples: int = 1) -> Estimate:
+    """Mean of a share per question (accuracy, pass@k, majority vote) with its interval, see `score_interval`.
 
     Args:
-        values: accuracy per question, each in [0, 1].
-        seed: seed of the resampling.
+        values: one share in [0, 1] per question: the mean over its samples, so that samples of one question are never
+            counted as independent.
+        samples: how many each is the mean of.
 
     Raises:
         ValueError: no values, or one outside [0, 1].
 
     Example:
-        >>> [round(x, 2) for x in accuracy([1.0] * 20)]
-        [1.0, 0.84, 1.0]
+        >>> [round(x, 2) for x in share([1.0] * 20)]
+        [1.0, 0.82, 1.0]
     """
     values = np.asarray(values, dtype=float)
+    if values.ndim != 1 or not values.size:
+        raise ValueError(f"A share needs a list of at least one number; got an array of shape {values.shape}.")
     if not ((values >= 0) & (values <= 1)).all():
-        raise ValueError("An accuracy lies between 0 and 1; got one outside.")
-    estimate = bootstrap_mean(values, seed)
-    if not np.isnan(estimate.low):
-        return estimate
-    p, n, z = estimate.value, values.size, float(stats.norm.ppf(0.5 + LEVEL / 2))
-    centre = p + z**2 / (2 * n)
-    half_width = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    scale = 1 + z**2 / n
-    # Rounding may leave p = 0 or 1 outside by one part in 10^16.
-    return Estimate(p, min(p, float(centre - half_width) / scale), max(p, float(centre + half_width) / scale))
+        raise ValueError("A share lies between 0 and 1; got one outside.")
+    low, high = score_interval(values.mean(), values.var(), values.size, samples)
+    return Estimate(float(values.mean()), float(low), float(high))
 
 
-def paired_difference(before: ArrayLike, after: ArrayLike, seed: int = 0) -> Estimate:
-    """Mean of after - before over the same questions, with the bootstrap's interval of the differences.
+def paired_difference(before: ArrayLike, after: ArrayLike) -> Difference:
+    """Mean of after - before over the same questions.
+
+    The interval is Agresti and Min's (2005, Stat. Med. 24:729) with Student's quantile: that of the differences and of
+    half a question more in each cell of the table of right and wrong. The p-value is of `sign_flip_test`.
 
     Args:
-        before, after: one number per question, in the same order.
-        seed: seed of the resampling.
+        before, after: one share per question, in the same order.
 
     Raises:
         ValueError: lists of different lengths, or empty ones.
@@ -106,6 +106,85 @@ def paired_difference(before: ArrayLike, after: ArrayLike, seed: int = 0) -> Est
         0.6666666666666666
     """
     before, after = np.asarray(before, dtype=float), np.asarray(after, dtype=float)
-    if before.shape != after.shape:
+    if before.shape != after.shape or before.ndim != 1:
         raise ValueError(f"A paired difference needs the same questions; got {before.size} and {after.size}.")
-    return bootstrap_mean(after - before, seed)
+    if not before.size:
+        raise ValueError("A paired difference needs at least one question.")
+    differences = after - before
+    low, high = difference_interval(differences.sum(), (differences**2).sum(), differences.size)
+    return Difference(float(differences.mean()), float(low), float(high), sign_flip_test(differences))
+
+
+def difference_interval(total: ArrayLike, squares: ArrayLike, questions: int) -> tuple[np.ndarray, np.ndarray]:
+    """The interval of `paired_difference` from the sums of the differences and of their squares (arrays)."""
+    weight = questions + 2
+    mean = np.asarray(total, dtype=float) / weight
+    variance = (np.asarray(squares, dtype=float) + 1) / weight - mean**2
+    t = stats.t.ppf(0.5 + LEVEL / 2, max(1, questions - 1))
+    half_width = t * np.sqrt(variance / weight)
+    return np.maximum(mean - half_width, -1), np.minimum(mean + half_width, 1)
+
+
+def sign_flip_test(differences: ArrayLike) -> float:
+    """Two-sided p-value of paired differences, by the exact permutation test with questions as clusters.
+
+    Were the two models equal, each question's difference would have either sign with the same probability. The p-value
+    is the share of all 2^n choices of signs whose sum is at least as far from zero (Fisher 1935; Good 2005, chapter 3).
+    With one sample per question that is McNemar's exact test. No choice is drawn: questions with equal |difference|
+    add up to a binomial number, and the few sizes of |difference| are convolved.
+
+    Args:
+        differences: one per question, in [-1, 1]; differences of shares of a few samples.
+
+    Example:
+        >>> round(sign_flip_test([1, 1, 1, 1, 1, 1, -1, 0, 0]), 6)  # 2 * P(Binomial(7, 1/2) >= 6)
+        0.125
+    """
+    differences = np.asarray(differences, dtype=float)
+    steps = _common_denominator(differences)
+    sizes, counts = np.unique(np.abs(np.rint(differences * steps)).astype(int), return_counts=True)
+    density = np.ones(1)  # of the sum of size * (number of positive signs)
+    for size, count in zip(sizes, counts, strict=True):
+        if size:
+            spaced = np.zeros(size * count + 1)
+            spaced[::size] = stats.binom.pmf(np.arange(count + 1), count, 0.5)
+            density = np.maximum(signal.convolve(density, spaced), 0)
+    half = (len(density) - 1) / 2
+    observed = abs(float(np.rint(differences * steps).sum())) / 2
+    return float(min(1.0, density[np.abs(np.arange(len(density)) - half) >= observed].sum()))
+
+
+def _common_denominator(values: np.ndarray) -> int:
+    """The least number that makes all values whole; shares of n samples have at most n as denominator."""
+    for steps in range(1, 1025):
+        if np.allclose(values * steps, np.rint(values * steps), atol=1e-6 * steps, rtol=0):
+            return steps
+    return 1024
+
+
+def pass_at_k(right: ArrayLike, samples: int, k: int) -> np.ndarray:
+    """Probability that at least one of k samples is right, without bias, from the right ones among n >= k.
+
+        1 - C(n - c, k) / C(n, k)      (Chen et al. 2021, arXiv 2107.03374)
+
+    Args:
+        right: (questions,) number of right samples c.
+        samples: n, the same for all.
+        k: at most n.
+
+    Raises:
+        ValueError: k is not in 1..n, or a count is not in 0..n.
+
+    Example:
+        >>> pass_at_k([0, 1, 4], samples=4, k=2).tolist()
+        [0.0, 0.5, 1.0]
+    """
+    counts = np.asarray(right, dtype=int)
+    if not 1 <= k <= samples:
+        raise ValueError(
+            f"pass@{k} needs at least {k} samples of each question, and k at least 1; there are {samples}."
+        )
+    if ((counts < 0) | (counts > samples)).any():
+        raise ValueError(f"The right ones of {samples} samples are between 0 and {samples}.")
+    by_count = [1 - math.comb(samples - c, k) / math.comb(samples, k) for c in range(samples + 1)]
+    return np.array(by_count)[counts]

@@ -31,6 +31,12 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     _replace(path, (json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
+def append_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Append one JSON object per line, and see to it that it is written before this returns."""
+    with open(path, "a", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """Read one JSON object per line; a last line without its end, which somebody is still writing, is left out.
 

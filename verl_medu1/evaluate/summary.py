@@ -6,10 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from verl_medu1.evaluate.budget_curve import by_budget, is_kept
+from verl_medu1.evaluate.lm_eval_ids import PUBLIC
+from verl_medu1.evaluate.questions import AS_PREPARED
+from verl_medu1.evaluate.robustness import robustness
 from verl_medu1.evaluate.scoring import Sample
-from verl_medu1.evaluate.statistics import Estimate, accuracy, paired_difference
+from verl_medu1.evaluate.statistics import Difference, Estimate, paired_difference, pass_at_k, share
+from verl_medu1.evaluate.votes import majority
 
-Figures = dict[str, float | int | None]
+Figures = dict[str, Any]
 QuestionKey = tuple[str, str]
 GROUPINGS = ("answer_type", "data_source")
 
@@ -37,39 +42,47 @@ def per_question(samples: Iterable[Sample], name: str) -> dict[QuestionKey, floa
     return {key: float(np.mean(numbers)) for key, numbers in values.items()}
 
 
-def figures(samples: Sequence[Sample], seed: int = 0) -> Figures:
+def _with_interval(name: str, estimate: Estimate) -> Figures:
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+
+
+def figures(samples: Sequence[Sample]) -> Figures:
     """The figures of one group of samples.
 
     Args:
         samples: rows of samples.jsonl, at least one.
-        seed: seed of the bootstrap.
 
     Returns:
         `questions`, `samples`; `accuracy` with `accuracy_low` and `accuracy_high` (95 %, over questions);
         `format`, `truncated` and `errors` (shares of samples); `reward` (mean); `length` (mean tokens) and
-        `length_p95`; `budget_samples`, and over those `budget_distance` (mean tokens) and `over_budget` (share), both
-        None when no sample has a budget.
+        `length_p95`; `budget_samples`, and over those `budget_distance` (mean tokens), `over_budget` and `budget_kept`
+        (shares), all None when no sample has a budget. `k` is the least number of samples of a question; from two on
+        `pass_at` (k -> share with its interval) and `majority` with its interval.
 
     Example:
-        >>> sample = {"data_source": "MedQA", "row_id": "a", "acc": 1, "format": 1, "score": 1, "error": 0,
+        >>> sample = {"data_source": "MedQA", "row_id": "a", "acc": 1, "format": 1, "score": 1, "error": 0, "pred": "A",
         ...           "length": 12, "truncated": 0, "counted_tokens": 12, "budget_mode": "max",
         ...           "budget_tokens": 10, "budget_distance": 2}
         >>> figures([sample])["budget_distance"]
         2.0
     """
-    estimate = accuracy(list(per_question(samples, "acc").values()), seed)
+    by_question: dict[QuestionKey, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        by_question[question_key(sample)].append(sample)
+    k = min(map(len, by_question.values()))
     length = _column(samples, "length")
     with_budget = [sample for sample in samples if sample["budget_mode"] != "none"]
-    distance = over = None
+    distance = over = kept = None
     if with_budget:
         distance = float(_column(with_budget, "budget_distance").mean())
         over = float((_column(with_budget, "counted_tokens") > _column(with_budget, "budget_tokens")).mean())
+        kept = float(np.mean([is_kept(sample) for sample in with_budget]))
     return {
-        "questions": len({question_key(sample) for sample in samples}),
+        "questions": len(by_question),
         "samples": len(samples),
-        "accuracy": estimate.value,
-        "accuracy_low": estimate.low,
-        "accuracy_high": estimate.high,
+        "k": k,
+        **_with_interval("accuracy", share(list(per_question(samples, "acc").values()), k)),
+        **(_of_several(list(by_question.values()), k) if k > 1 else {}),
         "format": float(_column(samples, "format").mean()),
         "reward": float(_column(samples, "score").mean()),
         "length": float(length.mean()),
@@ -77,9 +90,19 @@ def figures(samples: Sequence[Sample], seed: int = 0) -> Figures:
         "budget_samples": len(with_budget),
         "budget_distance": distance,
         "over_budget": over,
+        "budget_kept": kept,
         "truncated": float(_column(samples, "truncated").mean()),
         "errors": float(_column(samples, "error").mean()),
     }
+
+
+def _of_several(by_question: Sequence[Sequence[Sample]], k: int) -> Figures:
+    """pass@1, 2, 4, ... up to k, and the majority vote over k samples."""
+    groups = [group[:k] for group in by_question]
+    right = np.array([sum(sample["acc"] > 0 for sample in group) for group in groups])
+    numbers = sorted({*(2**power for power in range(k.bit_length())), k})
+    passes = {str(number): share(pass_at_k(right, k, number), k)._asdict() for number in numbers}
+    return {"pass_at": passes, **_with_interval("majority", share([majority(group) for group in groups]))}
 
 
 def group_by(samples: Iterable[Sample], key: str) -> dict[str, list[Sample]]:
@@ -90,47 +113,74 @@ def group_by(samples: Iterable[Sample], key: str) -> dict[str, list[Sample]]:
     return dict(sorted(groups.items()))
 
 
-def summarize(samples: Sequence[Sample], seed: int = 0) -> dict[str, Any]:
+def as_prepared(samples: Iterable[Sample]) -> list[Sample]:
+    """The samples of the questions as they were prepared, without those in other formats."""
+    return [sample for sample in samples if sample["asked_as"] == AS_PREPARED]
+
+
+def summarize(samples: Sequence[Sample]) -> dict[str, Any]:
     """`figures` over all samples, per answer type and per data source.
 
     Returns:
-        `overall` (figures), `answer_type` and `data_source` (figures by name).
+        `overall` (figures), `answer_type` and `data_source` (figures by name). A data source has also `lm_eval` (its
+        task there, or None), `by_budget` (a list of `verl_medu1.evaluate.budget_curve.by_budget`'s groups with their
+        figures) and `robustness` (of `verl_medu1.evaluate.robustness`).
 
     Raises:
         ValueError: no samples.
     """
-    if not samples:
+    prepared = as_prepared(samples)
+    if not prepared:
         raise ValueError("There are no samples to summarise; the evaluation answered no question.")
-    by_group = {
-        key: {name: figures(group, seed) for name, group in group_by(samples, key).items()} for key in GROUPINGS
-    }
-    return {"overall": figures(samples, seed), **by_group}
+    by_group = {key: {name: figures(group) for name, group in group_by(prepared, key).items()} for key in GROUPINGS}
+    for name, group in group_by(samples, "data_source").items():
+        by_group["data_source"][name] |= {
+            "lm_eval": PUBLIC.get(name),
+            "by_budget": [label | figures(chosen) for label, chosen in by_budget(as_prepared(group))],
+            "robustness": robustness(group),
+        }
+    return {"overall": figures(prepared), **by_group}
 
 
-def accuracy_differences(before: Sequence[Sample], after: Sequence[Sample], seed: int = 0) -> dict[str, Estimate]:
+def accuracy_differences(
+    before: Sequence[Sample], after: Sequence[Sample], key: str = "answer_type"
+) -> dict[str, Difference]:
     """Accuracy after minus before, on the questions that both evaluations answered.
 
     Args:
         before, after: samples of two evaluations.
-        seed: seed of the bootstrap.
+        key: one of `GROUPINGS`.
 
     Returns:
-        By answer type, and "overall"; groups without a common question are left out.
+        By answer type or data source, and "overall"; groups without a common question are left out.
+
+    Raises:
+        ValueError: a question has another gold answer in the other evaluation, so that it is another question.
 
     Example:
-        >>> row = {"data_source": "MedQA", "row_id": "a", "answer_type": "multiple_choice"}
+        >>> row = {"data_source": "MedQA", "row_id": "a", "answer_type": "multiple_choice", "asked_as": "as_prepared",
+        ...        "ground_truth": "B"}
         >>> accuracy_differences([row | {"acc": 0.0}], [row | {"acc": 1.0}])["overall"].value
         1.0
     """
+    before, after = as_prepared(before), as_prepared(after)
     old, new = per_question(before, "acc"), per_question(after, "acc")
-    type_of = {question_key(sample): str(sample["answer_type"]) for sample in after}
-    common = [key for key in new if key in old]
-    keys_of = {
-        name: [key for key in common if type_of[key] == name] for name in sorted({type_of[key] for key in common})
+    gold = {question_key(sample): sample["ground_truth"] for sample in before}
+    for sample in after:
+        if gold.get(question_key(sample), sample["ground_truth"]) != sample["ground_truth"]:
+            raise ValueError(
+                f"Row {sample['row_id']!r} has different gold answers in the two evaluations; "
+                "evaluate both on the same --data."
+            )
+    group_of = {question_key(sample): str(sample[key]) for sample in after}
+    common = [question for question in new if question in old]
+    groups = {
+        name: [question for question in common if group_of[question] == name]
+        for name in sorted({group_of[question] for question in common})
     }
     if common:
-        keys_of["overall"] = common
+        groups["overall"] = common
     return {
-        name: paired_difference([old[key] for key in keys], [new[key] for key in keys], seed)
-        for name, keys in keys_of.items()
+        name: paired_difference([old[question] for question in questions], [new[question] for question in questions])
+        for name, questions in groups.items()
     }

@@ -6,7 +6,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from verl_medu1.evaluate.statistics import Estimate
+from verl_medu1.evaluate.statistics import Difference
 from verl_medu1.evaluate.summary import Figures
 
 MISSING = "–"
@@ -42,17 +42,27 @@ def accuracy_text(figures: Figures) -> str:
     return f"{percent(figures['accuracy'])} [{percent(figures['accuracy_low'])}, {percent(figures['accuracy_high'])}]"
 
 
-def difference_text(difference: Estimate | None) -> str:
-    """A difference of accuracies in percentage points with its interval, if it has one.
+def p_text(p_value: float) -> str:
+    """A p-value with three decimals.
 
     Example:
-        >>> difference_text(Estimate(0.1, 0.05, 0.15))
+        >>> p_text(0.0312), p_text(0.00001)
+        ('0.031', '< 0.001')
+    """
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
+def difference_text(difference: Difference | None) -> str:
+    """A difference of accuracies in percentage points with its interval.
+
+    Example:
+        >>> difference_text(Difference(0.1, 0.05, 0.15, 0.002))
         '+10.0 [+5.0, +15.0]'
     """
     if difference is None:
         return MISSING
-    value, low, high = (100 * part for part in difference)
-    return f"{value:+.1f}" if low != low else f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
+    value, low, high = (100 * part for part in difference[:3])
+    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 COLUMNS: dict[str, Callable[[Figures], str]] = {
@@ -64,6 +74,12 @@ COLUMNS: dict[str, Callable[[Figures], str]] = {
     "from\nbudget": lambda figures: number(figures["budget_distance"]),
     "cut\noff %": lambda figures: percent(figures["truncated"]),
 }
+
+
+def all_tables(summary: Mapping[str, Any]) -> list[Table]:
+    """What `medu1 eval` prints."""
+    makers = (summary_table, several_table, budget_table, robustness_table)
+    return [table for table in (make(summary) for make in makers) if table is not None]
 
 
 def _table(title: str, labels: Sequence[str], columns: Iterable[str], caption: str) -> Table:
@@ -83,26 +99,100 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     caption = f"{percent(summary['overall']['truncated'])} % of the responses were cut off by --max-tokens."
     if summary["overall"]["errors"]:
         caption += f" {percent(summary['overall']['errors'])} % could not be scored (error in samples.jsonl)."
+    known = [f"{name} is {group['lm_eval']}" for name, group in summary["data_source"].items() if group["lm_eval"]]
+    if known:
+        caption += f" In lm-evaluation-harness, {', '.join(known)}."
     table = _table(str(summary["model"]["path"]), ["data source"], ["n", *columns], caption)
     for name, figures in {**summary["data_source"], "overall": summary["overall"]}.items():
         table.add_row(name, str(figures["questions"]), *(column(figures) for column in columns.values()))
     return table
 
 
-def comparison_table(before: Mapping[str, Any], after: Mapping[str, Any], differences: Mapping[str, Estimate]) -> Table:
-    """Per answer type and over all: before, after, and the change of the accuracy.
+def several_table(summary: Mapping[str, Any]) -> Table | None:
+    """pass@k and the majority vote, one line per data source; None with one sample per question."""
+    groups = {**summary["data_source"], "overall": summary["overall"]}
+    numbers = list(summary["overall"].get("pass_at", ()))
+    if not numbers:
+        return None
+    k = summary["overall"]["k"]
+    table = Table(title=f"several samples, %, of {k}", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    table.add_column("data source", overflow="fold")
+    for name in [*(f"pass@{number}" for number in numbers), f"majority@{k}\n[95 %]"]:
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, figures in groups.items():
+        passes = figures.get("pass_at", {})
+        cells = [percent(passes[number]["value"]) if number in passes else MISSING for number in numbers]
+        vote = MISSING
+        if "majority" in figures:
+            low, high = percent(figures["majority_low"]), percent(figures["majority_high"])
+            vote = f"{percent(figures['majority'])} [{low}, {high}]"
+        table.add_row(name, *cells, vote)
+    return table
+
+
+def budget_table(summary: Mapping[str, Any]) -> Table | None:
+    """Accuracy and adherence by budget, one line per budget of each data source; None without budgets."""
+    rows = [(name, point) for name, group in summary["data_source"].items() for point in group["by_budget"]]
+    if not rows:
+        return None
+    caption = "Kept: at most the budget, or within 10 % of an exact one. Counted: mean of what the budget counts."
+    table = Table(title="by length budget", caption=caption, box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    table.add_column("data source", overflow="fold")
+    for name in ("budget", "n", "accuracy %\n[95 %]", "kept\n%", "tokens", "from\nbudget"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, point in rows:
+        span = f"{point['fewest']:g}" + (f"–{point['most']:g}" if point["most"] > point["fewest"] else "")
+        table.add_row(
+            name,
+            f"{point['mode']} {span}",
+            str(point["questions"]),
+            accuracy_text(point),
+            percent(point["budget_kept"]),
+            number(point["length"]),
+            number(point["budget_distance"]),
+        )
+    return table
+
+
+def robustness_table(summary: Mapping[str, Any]) -> Table | None:
+    """Other answer formats, one line per format of each data source; None where they were not asked."""
+    rows = [(name, kind, found) for name, group in summary["data_source"].items()
+            for kind, found in group["robustness"].items()]  # fmt: skip
+    if not rows:
+        return None
+    caption = "Stays right: of what is right as multiple choice, the share that is right in this format too."
+    table = Table(title="answer formats", caption=caption, box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    table.add_column("data source", overflow="fold")
+    for name in ("format", "n", "multiple\nchoice %", "accuracy %\n[95 %]", "stays\nright %"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, kind, found in rows:
+        cells = (percent(found["as_prepared"]), accuracy_text(found), percent(found["stays"]))
+        table.add_row(name, kind.replace("_", " "), str(found["questions"]), *cells)
+    return table
+
+
+def comparison_table(
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    differences: Mapping[str, Difference],
+    key: str = "answer_type",
+) -> Table:
+    """Per answer type or data source and over all: before, after, and the change of the accuracy.
 
     Args:
         before, after: summaries of two evaluations.
         differences: of `verl_medu1.evaluate.summary.accuracy_differences`.
+        key: by which they are grouped.
     """
     columns = {name: column for name, column in COLUMNS.items() if name not in ("p95", "cut\noff %")}
-    caption = "Change: on the same questions, in percentage points."
-    table = _table("before and after", ["answer type", ""], columns, caption)
-    for name in [*sorted({*before["answer_type"], *after["answer_type"]}), "overall"]:
+    caption = "Change: on the same questions, in percentage points; p: exact paired test over questions."
+    table = _table("before and after", [key.replace("_", " "), ""], columns, caption)
+    for name in [*sorted({*before[key], *after[key]}), "overall"]:
         for label, summary in (("before", before), ("after", after)):
-            figures = summary["overall"] if name == "overall" else summary["answer_type"].get(name)
+            figures = summary["overall"] if name == "overall" else summary[key].get(name)
             cells = [column(figures) if figures else MISSING for column in columns.values()]
             table.add_row(name if label == "before" else "", label, *cells)
-        table.add_row("", "change", difference_text(differences.get(name)), end_section=True)
+        change = differences.get(name)
+        table.add_row("", "change", difference_text(change))
+        table.add_row("", "p", p_text(change.p_value) if change else MISSING, end_section=True)
     return table

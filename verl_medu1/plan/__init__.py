@@ -4,7 +4,8 @@ architecture.py   a model's dimensions, from config.json or architectures.yaml
 gpus.py           what a GPU has, from gpus.yaml
 settings.py       the settings that matter here, as a plain value, from a composed configuration
 machine.py        what this machine can do: GPU, CUDA, Transformer Engine, Apex
-layout.py         what is wrong with a layout, one sentence each; batches.py, fp8.py and violation.py are its parts
+layout.py         what is wrong with a layout, one sentence each; batches.py, checkpoint.py, fp8.py and violation.py
+                  are its parts
 parameters.py     parameters of each rank, as megatron-core builds them
 activations.py    what forward keeps for backward
 memory.py         bytes of a rank in each phase of a step

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.batches import batch_violations
+from verl_medu1.plan.checkpoint import checkpoint_violations
 from verl_medu1.plan.fp8 import precision_violations
 from verl_medu1.plan.machine import Machine
 from verl_medu1.plan.parameters import stage_layers
@@ -95,6 +96,7 @@ def _trainer_violations(settings: Settings, model: Architecture) -> Iterator[Vio
     yield from stages
     if not stages:
         yield from _virtual_violations(settings, model)
+        yield from checkpoint_violations(settings, model)
 
 
 def _split(model: Architecture) -> tuple[tuple[int, str], ...]:

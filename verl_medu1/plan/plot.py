@@ -1,10 +1,14 @@
 """The memory of a plan as a picture: a bar of parts for each pipeline stage, phase by phase."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from verl_medu1.plan.gpus import GIB
 from verl_medu1.plan.memory import PHASES
 from verl_medu1.plan.verdict import Plan
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PARTS = {
     "weights": "#0072b2",
@@ -20,18 +24,13 @@ PARTS = {
 FORMATS = (".svg", ".png")
 
 
-def write_plot(plan: Plan, file: Path) -> None:
-    """Draw the memory of each rank.
+def draw(plan: Plan, used: float | None = None) -> "Figure":
+    """The memory of each rank, a panel for each phase.
 
     Args:
         plan: of a run.
-        file: to write, .svg or .png.
-
-    Raises:
-        ValueError: another ending, or the file can't be written.
+        used: bytes that the trainer's process had at its peak in a run, where that is known.
     """
-    if file.suffix not in FORMATS:
-        raise ValueError(f"--plot is {str(file)!r}; end it in {' or '.join(FORMATS)}.")
     from matplotlib.figure import Figure  # takes a second, and few ask for a picture
 
     figure = Figure(figsize=(max(8.0, 3 + len(plan.ranks)), 4.2), layout="constrained")
@@ -47,19 +46,37 @@ def write_plot(plan: Plan, file: Path) -> None:
             panel.bar(stages, heights, bottom=bottom, color=colour, label=part)
             bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
         panel.axhline(plan.gpu.memory_gib, color="black", linestyle="--", linewidth=1)
+        if used is not None and phase == PHASES[0]:
+            panel.axhline(used / GIB, color="#b00020", linewidth=1.5, label="measured, trainer alone")
         panel.set_title(phase, fontsize=9)
         panel.set_xlabel("pipeline stage", fontsize=8)
         panel.tick_params(labelsize=7)
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("GiB of a rank", fontsize=8)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(shown), fontsize=8, frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8, frameon=False)
     settings = plan.settings
     figure.suptitle(
         f"{plan.model.name}, TP {settings.tp} PP {settings.pp} CP {settings.cp} DP {settings.dp}; the line is a "
         f"{plan.gpu.name}",
         fontsize=9,
     )
+    return figure
+
+
+def write_plot(plan: Plan, file: Path) -> None:
+    """Draw the memory of each rank into a file.
+
+    Args:
+        plan: of a run.
+        file: to write, .svg or .png.
+
+    Raises:
+        ValueError: another ending, or the file can't be written.
+    """
+    if file.suffix not in FORMATS:
+        raise ValueError(f"--plot is {str(file)!r}; end it in {' or '.join(FORMATS)}.")
+    figure = draw(plan)
     try:
         figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None, dpi=150)
     except OSError as error:

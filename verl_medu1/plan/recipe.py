@@ -64,9 +64,13 @@ def compose_config(overrides: Sequence[str]) -> "DictConfig":
     from hydra import compose, initialize_config_module
     from hydra.core.global_hydra import GlobalHydra
 
-    from verl_medu1.recipe_group import register_recipes
+    from verl_medu1.plan.yaml_source import register
+    from verl_medu1.recipe_group import recipe_names, register_recipes
 
-    register_recipes()
+    # All of them only where Hydra has to list them.
+    named = {override.removeprefix("recipe=") for override in overrides} & set(recipe_names())
+    register_recipes(only=named or None)
+    scheme = register()
     GlobalHydra.instance().clear()
     with _in_a_sentence(), initialize_config_module("verl_medu1.config", version_base="1.3"):
-        return compose("medu1", overrides=[*overrides, f"hydra.searchpath=[file://{folder}]"])
+        return compose("medu1", overrides=[*overrides, f"hydra.searchpath=[{scheme}://{folder}]"])

@@ -71,6 +71,7 @@ class Settings:
     entropy_coefficient: float = _at(f"{ACTOR}.entropy_coeff", 0.0)
     kl_loss: bool = _at(f"{ACTOR}.use_kl_loss", False)
     kl_in_reward: bool = _at("algorithm.use_kl_in_reward", False)
+    reshardable: bool = _at(f"{MEGATRON}.dist_ckpt_optim_fully_reshardable", False)
     reference_offload: bool = _at("actor_rollout_ref.ref.megatron.param_offload", True)
     bypass: bool = _at("algorithm.rollout_correction.bypass_mode", False)
 

@@ -1,4 +1,4 @@
-"""The benchmarks that `medu1 prepare --source NAME=FILE` reads, one module each."""
+"""The benchmarks that `medu1 prepare --source NAME=FILE` reads, one module each, and those that other packages add."""
 
 import hashlib
 import json
@@ -22,8 +22,9 @@ from verl_medu1.data.sources import (
     mmlu_pro,
     pubmedqa,
 )
-from verl_medu1.data.sources.reader import Reader
+from verl_medu1.data.sources.reader import Generator, Reader
 from verl_medu1.data.storage import sha256
+from verl_medu1.extensions import SOURCES, added, load
 
 READERS: dict[str, Reader] = {
     "medcalc": medcalc.READER,
@@ -65,12 +66,33 @@ def read_source(name: str, where: Path | str) -> list[Example]:
     return load_source(name, where).examples
 
 
-def load_source(name: str, where: Path | str) -> Loaded:
-    """Read a source from a file or from the hub.
+def find_source(name: str) -> Reader | Generator:
+    """One of `READERS`, or what another package adds by the entry-point group `medu1.sources`.
+
+    Raises:
+        ValueError: nobody has it, or its package can't be loaded.
+    """
+    if name in READERS:
+        return READERS[name]
+    others = added(SOURCES)
+    if name not in others:
+        raise ValueError(
+            f"there is no source {name!r}; choose quickstart, synthetic-calc=N, or one of "
+            f"{', '.join([*READERS, *others])} with =FILE."
+        )
+    found = load(others[name])
+    if not isinstance(found, Reader | Generator):
+        raise ValueError(f"source {name!r} ({others[name].value}) is a {type(found).__name__}, no Reader or Generator.")
+    return found
+
+
+def load_source(name: str, where: Path | str, seed: int = 0) -> Loaded:
+    """Read a source from a file or from the hub, or compute it.
 
     Args:
-        name: a key of `READERS`.
-        where: a file (see `verl_medu1.data.records.read_records`), or "hub" or "hub:SPLIT".
+        name: a key of `READERS`, or the name of another package's source.
+        where: a file (see `verl_medu1.data.records.read_records`), or "hub" or "hub:SPLIT"; for a `Generator` a number.
+        seed: of a `Generator`.
 
     Returns:
         One example per record, and licence, release, file or hub id, and SHA-256. `row_id` is the name with the
@@ -84,12 +106,12 @@ def load_source(name: str, where: Path | str) -> Loaded:
         >>> load_source("medqa", "hub:test").provenance["licence"]  # doctest: +SKIP
         'MIT (the repository); the provenance of the examination's texts is unclear'
     """
-    if name not in READERS:
-        raise ValueError(
-            f"there is no source {name!r}; choose quickstart, synthetic-calc=N, or one of "
-            f"{', '.join(READERS)} with =FILE."
-        )
-    reader = READERS[name]
+    reader = find_source(name)
+    if isinstance(reader, Generator):
+        if not str(where).isdecimal() or not int(str(where)):
+            raise ValueError(f"--source {name} is {str(where)!r}; write {name}=N with a whole number of questions.")
+        examples = list(reader.draw(int(str(where)), seed))
+        return Loaded(examples, {"licence": reader.licence, "generated": len(examples)})
     place, _, split = str(where).partition(":")
     if place == HUB:
         placed, origin = _from_hub(name, reader, split)

@@ -1,6 +1,6 @@
-"""What a source is: the columns it is published with, and how a record becomes an example."""
+"""What a source is: the columns it is published with, and how a record becomes an example; or how one is computed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from verl_medu1.data.example import Example
@@ -79,3 +79,16 @@ class Reader:
         there = "" if self.credentialed else f" (there are {', '.join(map(str, records[0]))})"
         needed = " or ".join(f"{', '.join(shape.columns)} ({shape.release})" for shape in self.shapes)
         raise ValueError(f"the columns {missing} are missing{there}; needed are {needed}")
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A source that is computed instead of read: `--source NAME=N`.
+
+    Attributes:
+        licence: of what is generated.
+        draw: (number, seed) -> so many examples; the same seed gives the same ones.
+    """
+
+    licence: str
+    draw: Callable[[int, int], Iterable[Example]]

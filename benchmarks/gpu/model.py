@@ -1,0 +1,70 @@
+"""A model with random weights of a known model's dimensions, fewer layers, and a tokenizer of our own: no download."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from verl_medu1.data.tiny_model import train_tokenizer
+from verl_medu1.plan.architecture import Architecture
+
+
+def tokenizer_of(texts: Sequence[str], rows: int) -> Any:
+    """The quickstart's tokenizer, with as many tokens as an embedding has rows.
+
+    vLLM under verl never samples a row without a token, which the trainer counts in all the same: where weights are
+    random, and such rows as likely as others, the two would differ by that.
+
+    Args:
+        texts: what it is trained on.
+        rows: tokens that it is to have; those beyond what the texts give stand for nothing.
+    """
+    tokenizer = train_tokenizer(texts)
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    vocabulary = backend["model"]["vocab"]
+    vocabulary |= {added["content"]: added["id"] for added in backend["added_tokens"]}
+    vocabulary |= {f"<|row {number}|>": number for number in range(len(tokenizer), rows)}
+    tokenizer._tokenizer = Tokenizer.from_str(json.dumps(backend))
+    return tokenizer
+
+
+def write_random_model(model: Architecture, texts: Sequence[str], out: Path, dtype: str) -> int:
+    """Write a model as a Hugging Face folder.
+
+    Args:
+        model: dimensions.
+        texts: what the tokenizer is trained on.
+        out: folder to write.
+        dtype: of the weights in the files, such as "bfloat16".
+
+    Returns:
+        The number of parameters.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    tokenizer = tokenizer_of(texts, model.vocabulary)
+    config = AutoConfig.for_model(
+        model.model_type,
+        hidden_size=model.hidden,
+        num_hidden_layers=model.layers,
+        num_attention_heads=model.heads,
+        num_key_value_heads=model.groups,
+        head_dim=model.head_dim,
+        intermediate_size=model.ffn,
+        vocab_size=model.vocabulary,
+        max_position_embeddings=model.positions,
+        tie_word_embeddings=model.tied,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e6},
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        dtype=dtype,
+    )
+    torch.manual_seed(0)
+    made = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
+    made.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    return made.num_parameters()

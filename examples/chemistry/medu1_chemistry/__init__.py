@@ -1,0 +1,1 @@
+"""Balancing chemical equations as a domain of verl-medu1."""

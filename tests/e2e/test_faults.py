@@ -1,0 +1,166 @@
+"""Parts of a run are killed, one start after the other of the same command, and its disk is filled.
+
+The tests are a chain: each takes the run on from where the one before has left it.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.runs import command, make_inputs, processes_of, saved_step, tail, wait_for
+
+pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.timeout(900)]
+SECONDS_TO_END = 60.0
+
+
+class Run:
+    """One run, started as often as it takes; its checkpoints lie on a small disk where one can be mounted."""
+
+    def __init__(self, folder: Path, disk: Path) -> None:
+        self.run_dir, self.disk, self.checkpoints = folder / "run", disk, disk / "checkpoints"
+        # The path of a socket may have 107 characters only.
+        self.temporary = Path(tempfile.mkdtemp(dir="/tmp"))
+        self._log = folder / "log"
+        self._starts: list[psutil.Popen] = []
+        self._arguments = command(
+            make_inputs(folder),
+            self.run_dir,
+            f"trainer.default_local_dir={self.checkpoints}",
+            "trainer.total_training_steps=1000",
+        )
+
+    def start(self) -> psutil.Popen:
+        """Start the command, again, and wait until it has saved a step after those that it finds."""
+        self.stop()
+        found = saved_step(self.checkpoints)
+        self._log = self._log.with_name(f"log{len(self._starts)}")
+        with self._log.open("w") as file:
+            environment = os.environ | {"TMPDIR": str(self.temporary)}
+            driver = psutil.Popen(self._arguments, stdout=file, stderr=file, env=environment)
+        self._starts.append(driver)
+        wait_for(lambda: saved_step(self.checkpoints) > found or driver.poll() is not None, 400)
+        assert saved_step(self.checkpoints) > found, tail(self._log)
+        resumed = re.findall(r"Resuming from \S*global_step_(\d+)", self.text())
+        assert resumed == ([str(found)] if found else []), tail(self._log)
+        return driver
+
+    def stop(self) -> None:
+        """End what a test that failed may have left running."""
+        for driver in self._starts:
+            with suppress(psutil.NoSuchProcess):
+                driver.kill()
+        assert wait_for(lambda: not self.left(), SECONDS_TO_END), self.left()
+
+    def wait_for_phase(self, phase: str) -> int:
+        """Wait until the next time at which `phase` begins, and return the step."""
+        before = time.time()
+
+        def last() -> dict[str, int | str | float]:
+            return json.loads((self.run_dir / "progress.json").read_text())
+
+        assert wait_for(lambda: last()["phase"] == phase and last()["time"] > before, 120, 0.01), tail(self._log)
+        return int(last()["step"])
+
+    def text(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def told(self) -> list[str]:
+        return re.findall(r"^medu1: (.*)$", self.text(), re.M)
+
+    def check_end(self, driver: psutil.Popen, since: float, step: int, exit_code: int, sentence: str) -> None:
+        """The run ends in time, with its reason in one sentence; nothing is left behind, and `step` is not saved."""
+        assert driver.wait(SECONDS_TO_END) == exit_code, tail(self._log)
+        gone = wait_for(lambda: not self.left(), SECONDS_TO_END - (time.monotonic() - since))
+        print(f"ended after {time.monotonic() - since:.1f} s: {self.told()}")
+        assert gone, self.left()
+        assert re.fullmatch(sentence, self.told()[0]), tail(self._log)
+        assert saved_step(self.checkpoints) == step - 1
+        assert f"continues from {self.checkpoints}/global_step_{step - 1}" in self.told()[0]
+
+    def left(self) -> list[str]:
+        # torch keeps a cache beside the run's own folder, for the next one.
+        return [*processes_of(self.run_dir), *map(str, self.temporary.glob("medu1-*"))]
+
+
+def part(driver: psutil.Popen, title: str, rank: int | None = None) -> psutil.Process:
+    """The process of a run that has this title, and this rank among the workers."""
+    for process in driver.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if process.name().startswith(title) and (rank is None or process.environ().get("RANK") == str(rank)):
+                return process
+    raise AssertionError(f"no {title} among {[process.name() for process in driver.children(recursive=True)]}")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Iterator[Run]:
+    folder = tmp_path_factory.mktemp("faults")
+    disk = folder / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2g", "tmpfs", disk], check=False, capture_output=True)
+    run = Run(folder, disk)
+    yield run
+    run.stop()
+    shutil.rmtree(run.temporary, ignore_errors=True)
+    if disk.is_mount():
+        subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+@pytest.mark.parametrize(
+    ("title", "rank", "phase", "name"),
+    [
+        pytest.param("ray::RewardLoopWorker", None, "rollout", "reward worker 0", id="reward worker"),
+        pytest.param("ray::vLLMHttpServer", None, "rollout", "vLLM server [01]", id="vLLM server"),
+        pytest.param("VLLM::EngineCore", None, "rollout", "vLLM engine, VLLM::EngineCore", id="vLLM engine"),
+        pytest.param("ray::WorkerDict", 1, "update", "actor worker rank 1", id="actor worker"),
+    ],
+)
+def test_a_part_that_is_killed_ends_the_run_with_its_name(run, title, rank, phase, name):
+    driver = run.start()
+    victim = part(driver, title, rank)
+    step = run.wait_for_phase(phase)
+    victim.kill()
+    run.check_end(driver, time.monotonic(), step, 4, rf"{name} \(process {victim.pid}\b.*\) died,.*")
+
+
+def test_a_driver_that_is_killed_is_told_of_and_leaves_nothing_behind(run):
+    driver = run.start()
+    step = run.wait_for_phase("update")
+    driver.kill()
+    run.check_end(driver, time.monotonic(), step, -signal.SIGKILL, rf"driver \(process {driver.pid}\) died.*")
+
+
+def test_a_full_disk_leaves_the_checkpoint_before_and_the_run_continues_from_it(run):
+    if not run.disk.is_mount():
+        pytest.skip("a small disk needs the right to mount one")
+
+    def resize(size: int) -> None:
+        subprocess.run(["mount", "-o", f"remount,size={size}", run.disk], check=True)
+
+    driver = run.start()
+    step = run.wait_for_phase("rollout")
+    # What is there, and half of a checkpoint.
+    one = sum(
+        file.stat().st_size for file in (run.checkpoints / f"global_step_{step - 1}").rglob("*") if file.is_file()
+    )
+    resize(shutil.disk_usage(run.disk).used + one // 2)
+    since = time.monotonic()
+    run.check_end(driver, since, step, 5, r"the disk of \S+ is full \(\d+ MiB free\); make room, .*")
+    steps = {int(folder.name.removeprefix("global_step_")) for folder in run.checkpoints.glob("global_step_*")}
+    assert max(steps) == saved_step(run.checkpoints)
+
+    resize(2**31)
+    driver = run.start()
+    driver.send_signal(signal.SIGINT)
+    assert driver.wait(SECONDS_TO_END) != 0
+    assert run.left() == []

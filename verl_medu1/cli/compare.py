@@ -1,0 +1,46 @@
+"""`medu1 compare`: two evaluations on the same questions."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+class Grouping(StrEnum):
+    """What the lines of the table stand for."""
+
+    answer_type = "answer_type"
+    data_source = "data_source"
+
+
+def compare(
+    before: Annotated[Path, typer.Argument(help="An evaluation (the --out of `medu1 eval`).", show_default=False)],
+    after: Annotated[Path, typer.Argument(help="Another one.", show_default=False)],
+    by: Annotated[Grouping, typer.Option(help="A line for each of these, and one over all.")] = Grouping.answer_type,
+) -> None:
+    """Compare two evaluations on their common questions: the change with its 95 % interval and p-value."""
+    from rich.console import Console
+
+    Console().print(comparison(before, after, by.value))
+
+
+def comparison(before: Path, after: Path, key: str) -> "Table":
+    """The table of a comparison.
+
+    Raises:
+        ValueError: a folder has no evaluation, or they have no question in common.
+    """
+    from verl_medu1.evaluate.storage import read_evaluation
+    from verl_medu1.evaluate.summary import accuracy_differences
+    from verl_medu1.evaluate.tables import comparison_table
+
+    old_summary, old_samples = read_evaluation(before)
+    new_summary, new_samples = read_evaluation(after)
+    differences = accuracy_differences(old_samples, new_samples, key)
+    if not differences:
+        raise ValueError(f"{before} and {after} have no question in common; evaluate both on the same --data.")
+    return comparison_table(old_summary, new_summary, differences, key)

@@ -1,0 +1,50 @@
+"""Accuracy and adherence by length budget: the curve that length control is for."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from verl_medu1.evaluate.scoring import Sample
+
+MAX_POINTS = 8  # more budgets than these are put together, equally many samples in each
+TOLERANCE = 0.1  # an exact budget is kept within this share of it
+
+
+def is_kept(sample: Sample) -> bool:
+    """Whether a response keeps its budget: at most N tokens for "max", within 10 % of N for "exact"."""
+    slack = TOLERANCE * sample["budget_tokens"] if sample["budget_mode"] == "exact" else 0
+    return sample["budget_distance"] <= slack
+
+
+def by_budget(samples: Sequence[Sample]) -> list[tuple[dict[str, Any], list[Sample]]]:
+    """The samples that have a budget, put together by mode and tokens.
+
+    Returns:
+        For each group `mode`, `tokens` (the mean budget), `fewest` and `most` (the range of the budgets put together),
+        and its samples; from small budgets to large ones.
+    """
+    groups = []
+    for mode in ("exact", "max"):
+        of_mode = [sample for sample in samples if sample["budget_mode"] == mode]
+        budgets = np.array([sample["budget_tokens"] for sample in of_mode])
+        for chosen in _portions(budgets):
+            tokens = budgets[chosen]
+            label = {
+                "mode": mode,
+                "tokens": float(tokens.mean()),
+                "fewest": float(tokens.min()),
+                "most": float(tokens.max()),
+            }
+            groups.append((label, [of_mode[place] for place in chosen]))
+    return groups
+
+
+def _portions(budgets: np.ndarray) -> list[np.ndarray]:
+    """Places of the samples of each point; equal budgets are never in two."""
+    different = np.unique(budgets)
+    if len(different) <= MAX_POINTS:
+        return [np.flatnonzero(budgets == budget) for budget in different]
+    ends = np.quantile(budgets, np.linspace(0, 1, MAX_POINTS + 1)[1:-1])
+    point = np.searchsorted(ends, budgets)
+    return [np.flatnonzero(point == number) for number in np.unique(point)]

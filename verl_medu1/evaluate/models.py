@@ -1,0 +1,77 @@
+"""Which model `--model` means, what it is, and what tells it from another."""
+
+import hashlib
+import math
+from pathlib import Path
+from typing import Any
+
+from verl_medu1.checkpoints import newest_model
+
+HOW_TO_GIVE = "give a folder in Hugging Face's format, the run_dir of a training, or the name of a model on the hub"
+# What makes a folder answer as it does.
+CONTENT = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model", "*.txt")
+
+
+def resolve_model(model: str) -> str:
+    """The folder in Hugging Face's format, or the hub's name, that `--model` means.
+
+    A run folder means its newest whole checkpoint, a checkpoint's folder (`global_step_N`, or a folder in it) the
+    weights in Hugging Face's format that it holds.
+
+    Raises:
+        ValueError: the folder has no weights in Hugging Face's format.
+    """
+    folder = Path(model)
+    if not folder.is_dir() or (folder / "config.json").is_file():
+        return model
+    if (folder / "checkpoints").is_dir():
+        return str(newest_model(folder))
+    found = sorted(file.parent for file in folder.rglob("huggingface/config.json"))
+    whole = [place for place in found if list(place.glob("*.safetensors"))]
+    if whole:
+        return str(whole[0])
+    if found or list(folder.rglob("*.distcp")) or list(folder.rglob("model_world_size_*.pt")):
+        raise ValueError(
+            f"--model {model} is a checkpoint without weights in Hugging Face's format; write them with `medu1 export`."
+        )
+    raise ValueError(f"--model {model} has no config.json; {HOW_TO_GIVE}.")
+
+
+def fingerprint(model: str) -> str:
+    """What tells this model from another: the digest of the folder's files, or the hub's revision.
+
+    Args:
+        model: of `resolve_model`.
+    """
+    folder = Path(model)
+    if not folder.is_dir():
+        from transformers import AutoConfig
+
+        revision = getattr(AutoConfig.from_pretrained(model), "_commit_hash", None)
+        return f"{model}@{revision or 'unknown'}"
+    digest = hashlib.blake2b(digest_size=16)
+    for file in sorted({file for pattern in CONTENT for file in folder.glob(pattern)}):
+        digest.update(file.name.encode())
+        with file.open("rb") as content:
+            digest.update(hashlib.file_digest(content, "blake2b").digest())
+    return digest.hexdigest()
+
+
+def describe_model(model: str) -> dict[str, Any]:
+    """Path, architecture and number of parameters (shared ones once), the last from the weights' headers.
+
+    Args:
+        model: folder in Hugging Face's format, or name on the hub (then the parameters are None).
+
+    Returns:
+        `path`, `architecture`, `parameters`.
+    """
+    from safetensors import safe_open
+    from transformers import AutoConfig
+
+    parameters = 0
+    for file in sorted(Path(model).glob("*.safetensors")) if Path(model).is_dir() else []:
+        with safe_open(file, framework="numpy") as weights:
+            parameters += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())
+    architectures = AutoConfig.from_pretrained(model).architectures or ["unknown"]
+    return {"path": model, "architecture": architectures[0], "parameters": parameters or None}

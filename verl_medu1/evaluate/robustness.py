@@ -1,0 +1,54 @@
+"""Answer-format robustness: what is right as multiple choice, is it right as short answer and as ranked list?"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from verl_medu1.evaluate.formats import FORMATS
+from verl_medu1.evaluate.questions import AS_PREPARED
+from verl_medu1.evaluate.scoring import Sample
+from verl_medu1.evaluate.statistics import share
+
+
+def robustness(samples: Sequence[Sample]) -> dict[str, dict[str, Any]]:
+    """Per other format: accuracy over the questions asked in both, and how much of what is right stays right.
+
+        stays = sum_q p_q r_q / sum_q p_q
+
+    with p_q the share of right samples of question q as multiple choice, r_q that in the other format: the probability
+    that a right sample's question is answered right in the other format too.
+
+    Args:
+        samples: of one group, all formats.
+
+    Returns:
+        By format `questions`, `as_prepared` and `accuracy` (shares), `accuracy_low`, `accuracy_high`, and `stays` (None
+        where nothing is right as multiple choice); formats that were not asked are left out.
+    """
+    means = {name: _per_question(samples, name) for name in (AS_PREPARED, *FORMATS)}
+    found = {}
+    for name in FORMATS:
+        common = [key for key in means[name] if key in means[AS_PREPARED]]
+        if not common:
+            continue
+        prepared, other = (np.array([means[kind][key] for key in common]) for kind in (AS_PREPARED, name))
+        repeats = len([sample for sample in samples if sample["asked_as"] == name]) // len(means[name])
+        estimate = share(other, repeats)
+        found[name] = {
+            "questions": len(common),
+            "as_prepared": float(prepared.mean()),
+            "accuracy": estimate.value,
+            "accuracy_low": estimate.low,
+            "accuracy_high": estimate.high,
+            "stays": float((prepared * other).sum() / prepared.sum()) if prepared.any() else None,
+        }
+    return found
+
+
+def _per_question(samples: Sequence[Sample], asked_as: str) -> dict[tuple[str, str], float]:
+    values: dict[tuple[str, str], list[float]] = {}
+    for sample in samples:
+        if sample["asked_as"] == asked_as:
+            values.setdefault((sample["data_source"], sample["row_id"]), []).append(float(sample["acc"]))
+    return {key: float(np.mean(numbers)) for key, numbers in values.items()}

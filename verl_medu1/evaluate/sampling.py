@@ -1,0 +1,68 @@
+"""How responses are sampled, and what is asked for."""
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from verl_medu1.evaluate.questions import Question
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How responses are sampled; see the options of `medu1 eval`."""
+
+    samples: int
+    temperature: float
+    max_tokens: int
+    seed: int
+    batch: int
+    dtype: str
+    tensor_parallel_size: int
+
+    def __post_init__(self) -> None:
+        for name in ("samples", "max_tokens", "batch", "tensor_parallel_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 1.")
+        if not 0 <= self.temperature < math.inf:
+            raise ValueError(f"--temperature is {self.temperature}; it must be at least 0 (0 is greedy).")
+        if self.dtype not in DTYPES:
+            raise ValueError(f"--dtype is {self.dtype!r}; choose one of {', '.join(DTYPES)}.")
+        if self.seed < 0:
+            raise ValueError(f"--seed is {self.seed}; it must be at least 0.")
+
+
+class Request(NamedTuple):
+    """Some samples of one question: `number` of them, the first being the question's sample `first`."""
+
+    question: Question
+    first: int
+    number: int
+
+
+def seed_of(question: Question, seed: int) -> int:
+    """The seed of a question's sample 0; sample i has this plus i.
+
+    It hangs on the messages and the seed of the evaluation, and on no other question of the file.
+    """
+    content = json.dumps([seed, question.prompt], ensure_ascii=False).encode()
+    return int.from_bytes(hashlib.sha256(content).digest()[:4], "big") // 2
+
+
+def missing_requests(questions: Sequence[Question], have: Sequence[int], samples: int) -> list[Request]:
+    """What has still to be asked.
+
+    Args:
+        questions: all of them.
+        have: for each, how many samples are there, from number 0 on.
+        samples: how many each is to have.
+    """
+    return [
+        Request(question, first, samples - first)
+        for question, first in zip(questions, have, strict=True)
+        if first < samples
+    ]

@@ -1,0 +1,29 @@
+"""Several samples of a question as one answer: the majority vote."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from verl_medu1.evaluate.scoring import Sample
+
+
+def majority(samples: Sequence[Sample]) -> float:
+    """Probability that the most frequent answer of a question's samples is right (Wang et al. 2022, arXiv 2203.11171).
+
+    Answers are equal if the scorer read the same (`pred`). A sample without an answer has no vote; among answers with
+    equally many votes each wins with the same probability.
+
+    Args:
+        samples: all samples of one question.
+
+    Example:
+        >>> majority([{"pred": "A", "acc": 1.0}, {"pred": "B", "acc": 0.0}, {"pred": "", "acc": 0.0}])
+        0.5
+    """
+    votes = Counter(sample["pred"] for sample in samples if sample["pred"])
+    if not votes:
+        return 0.0
+    most = max(votes.values())
+    winners = [answer for answer, number in votes.items() if number == most]
+    return float(np.mean([np.mean([s["acc"] for s in samples if s["pred"] == winner]) for winner in winners]))

@@ -1,0 +1,144 @@
+"""The model card of an export: data, recipe, versions, evaluation, and what was checked."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from verl_medu1.export.checkpoint import Checkpoint
+from verl_medu1.export.compare import Comparison
+from verl_medu1.export.record import FILE, installed_versions
+
+TEMPLATE = Path(__file__).with_name("card.md.j2")
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+# Key of the configuration -> what the card calls it.
+SETTINGS = {
+    "algorithm.adv_estimator": "advantage estimator",
+    "scoring.scheme": "reward",
+    "algorithm.length_penalty.name": "length penalty",
+    "algorithm.length_penalty.where": "where the penalty enters",
+    "algorithm.length_penalty.weight": "its weight",
+    "data.train_batch_size": "questions of a step",
+    "actor_rollout_ref.rollout.n": "answers per question",
+    "actor_rollout_ref.rollout.temperature": "sampling temperature",
+    "data.max_response_length": "longest answer in tokens",
+    "actor_rollout_ref.actor.optim.lr": "learning rate",
+    "actor_rollout_ref.actor.use_kl_loss": "KL term",
+    "trainer.nnodes": "nodes",
+    "trainer.n_gpus_per_node": "workers of a node",
+    "actor_rollout_ref.actor.strategy": "training engine",
+    "actor_rollout_ref.actor.megatron.tensor_model_parallel_size": "tensor parallel size",
+    "actor_rollout_ref.actor.megatron.pipeline_model_parallel_size": "pipeline parallel size",
+}
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One evaluation of `medu1 eval` on this checkpoint or on its export: where it stands, and its summary."""
+
+    folder: Path
+    summary: Mapping[str, Any]
+
+
+def write_card(
+    name: str, checkpoint: Checkpoint, folder: Path, comparison: Comparison | None, evaluation: Path | None
+) -> None:
+    """Write README.md, with what the run and the checkpoint tell; what they do not tell is said to be unknown.
+
+    Args:
+        name: what the model is called where the run has no name.
+        checkpoint: what was exported.
+        folder: the exported folder.
+        comparison: its check; None where there was nothing to compare with.
+        evaluation: a folder of `medu1 eval`; None for those of the run that evaluated this checkpoint.
+
+    Raises:
+        ValueError: `evaluation` holds none.
+    """
+    import jinja2
+
+    config = _configuration(checkpoint)
+    base = _setting(config, "actor_rollout_ref.model.path") or _setting(config, "model.path")
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    text = environment.from_string(TEMPLATE.read_text()).render(
+        name=_setting(config, "trainer.experiment_name") or name,
+        # A name on the hub; a folder of somebody's disk is nobody else's base model.
+        hub_base=base if _HUB_NAME.fullmatch(str(base)) and not Path(str(base)).exists() else None,
+        method="trained by reinforcement learning with verifiable rewards"
+        if "actor_rollout_ref" in config
+        else "trained on worked answers"
+        if config
+        else "trained",
+        step=checkpoint.step,
+        weights=checkpoint.weights.value,
+        settings={title: value for key, title in SETTINGS.items() if (value := _setting(config, key)) is not None},
+        data=_data(config),
+        comparison=comparison,
+        evaluations=[_named_evaluation(evaluation)] if evaluation else _own_evaluations(checkpoint),
+        trained_with=_trained_with(checkpoint),
+        exported_with=installed_versions(),
+    )
+    (folder / "README.md").write_text(text)
+
+
+def _configuration(checkpoint: Checkpoint) -> Mapping[str, Any]:
+    """The resolved configuration of the run; empty where there is none."""
+    import yaml
+
+    file = checkpoint.run / "config.yaml" if checkpoint.run else None
+    return yaml.safe_load(file.read_text()) if file and file.is_file() else {}
+
+
+def _setting(config: Mapping[str, Any], key: str) -> Any:
+    value: Any = config
+    for part in key.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return None
+        value = value[part]
+    return value
+
+
+def _data(config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The training files, with their sources as the manifest beside them states them."""
+    files = _setting(config, "data.train_files") or []
+    found = []
+    for file in [files] if isinstance(files, str) else files:
+        path, manifest = Path(file), Path(file).parent / "manifest.json"
+        content = json.loads(manifest.read_text()) if manifest.is_file() else {}
+        one_source = {content["source"]: {"licence": content.get("licence")}} if "source" in content else {}
+        found.append(
+            {
+                "name": path.name,
+                "sha256": _setting(content.get("files", {}).get(path.name, {}), "sha256"),
+                "rows": content.get("rows", {}).get(path.stem, {}),
+                "sources": content.get("sources", one_source),
+            }
+        )
+    return found
+
+
+def _named_evaluation(folder: Path) -> Evaluated:
+    file = folder / "summary.json"
+    if not file.is_file():
+        raise ValueError(f"--evaluation {folder} has no summary.json; give a folder that `medu1 eval` wrote.")
+    return Evaluated(folder, json.loads(file.read_text()))
+
+
+def _own_evaluations(checkpoint: Checkpoint) -> list[Evaluated]:
+    """Those in the run's folder `eval` whose model stands in this checkpoint."""
+    files = sorted((checkpoint.run / "eval").glob("*/summary.json")) if checkpoint.run else []
+    found = [Evaluated(file.parent, json.loads(file.read_text())) for file in files]
+    return [one for one in found if _is_in(Path(str(one.summary["model"]["path"])), checkpoint.folder)]
+
+
+def _is_in(model: Path, folder: Path) -> bool:
+    return model.resolve().is_relative_to(folder.resolve())
+
+
+def _trained_with(checkpoint: Checkpoint) -> dict[str, str]:
+    file = checkpoint.folder / FILE
+    return json.loads(file.read_text())["versions"] if file.is_file() else {}

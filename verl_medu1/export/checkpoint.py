@@ -1,0 +1,142 @@
+"""Which checkpoint is meant, what holds its weights, and whether all of it is there."""
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from verl_medu1.checkpoints import TRACKER
+from verl_medu1.export.shards import read_metadata
+
+
+class Weights(StrEnum):
+    """What the weights of a checkpoint are stored as."""
+
+    megatron = "Megatron shards"
+    fsdp = "FSDP shards"
+    hugging_face = "a Hugging Face folder that the training wrote"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A whole checkpoint of a model.
+
+    Attributes:
+        folder: what verl's checkpoint manager wrote: `actor`, or the step's own folder in a supervised run.
+        weights: how its weights are stored.
+        shards: where they are.
+        hugging_face: the folder of its configuration and tokenizer.
+        run: the folder of the run, where it stands in one.
+        step: the step after which it was saved, where its name says it.
+    """
+
+    folder: Path
+    weights: Weights
+    shards: Path
+    hugging_face: Path
+    run: Path | None
+    step: int | None
+
+
+def find_checkpoint(given: Path) -> Checkpoint:
+    """The checkpoint that a folder is or holds, checked to be whole.
+
+    Args:
+        given: a run (its newest whole checkpoint is meant), a checkpoint of it (`global_step_N`), or `actor` in it.
+
+    Raises:
+        ValueError: the folder is none of these, or a file of the checkpoint is missing or cut off; it is named.
+
+    Example:
+        >>> find_checkpoint(Path("outputs/quickstart")).step  # doctest: +SKIP
+        32
+    """
+    if not given.is_dir():
+        raise ValueError(f"CHECKPOINT {given} is no folder; give a run, or a checkpoint of it (global_step_N).")
+    folder = _actor(_newest(given))
+    shards, weights = _weights(folder)
+    hugging_face = folder / ("model/huggingface" if (folder / "model").is_dir() else "huggingface")
+    if not (hugging_face / "config.json").is_file():
+        raise ValueError(f"{hugging_face} has no config.json; without it nobody knows what the weights are of.")
+    _check_whole(weights, shards)
+    step = next((part for part in (folder, folder.parent) if part.name.startswith("global_step_")), None)
+    in_run = step is not None and step.parent.name == "checkpoints"
+    number = step.name.removeprefix("global_step_") if step is not None else ""
+    return Checkpoint(
+        folder,
+        weights,
+        shards,
+        hugging_face,
+        run=step.parent.parent if step is not None and in_run else None,
+        step=int(number) if number.isdecimal() else None,
+    )
+
+
+def _newest(given: Path) -> Path:
+    for folder in (given, given / "checkpoints"):
+        if (folder / TRACKER).is_file():
+            number = (folder / TRACKER).read_text().strip()
+            if not number.isdecimal():
+                raise ValueError(f"{folder / TRACKER} was cut off; give one of the checkpoints (global_step_N) itself.")
+            step = folder / f"global_step_{number}"
+            if not step.is_dir():
+                raise ValueError(f"{folder / TRACKER} names {step.name}, which is not there; give another checkpoint.")
+            return step
+    if (given / "checkpoints").is_dir():
+        raise ValueError(f"{given / 'checkpoints'} holds no whole checkpoint; set trainer.save_freq and train.")
+    return given
+
+
+def _actor(step: Path) -> Path:
+    return step / "actor" if (step / "actor").is_dir() else step
+
+
+def _weights(folder: Path) -> tuple[Path, Weights]:
+    """Shards where there are any: they are the training's own; the folder that verl wrote from them otherwise."""
+    if (folder / "model" / "dist_ckpt" / "metadata.json").is_file():
+        return folder / "model" / "dist_ckpt", Weights.megatron
+    if list(folder.glob("model_world_size_*_rank_*.pt")):
+        return folder, Weights.fsdp
+    for place in (folder / "model" / "huggingface", folder / "huggingface"):
+        if list(place.glob("model*.safetensors*")):
+            return place, Weights.hugging_face
+    raise ValueError(
+        f"{folder} holds no weights of a model; give a checkpoint of `medu1 train` or `medu1 sft` "
+        "that was saved with model in checkpoint.save_contents."
+    )
+
+
+def _check_whole(weights: Weights, shards: Path) -> None:
+    needed = {
+        Weights.megatron: _megatron_files,
+        Weights.fsdp: _fsdp_files,
+        Weights.hugging_face: _hugging_face_files,
+    }[weights](shards)
+    for name, size in needed.items():
+        file = shards / name
+        if not file.is_file():
+            raise ValueError(f"{file} is missing: the checkpoint is not whole; export another one.")
+        if file.stat().st_size < size:
+            raise ValueError(f"{file} is cut off: the checkpoint is not whole; export another one.")
+
+
+def _megatron_files(shards: Path) -> dict[str, int]:
+    """Each shard, with the bytes that the checkpoint's index finds in it."""
+    sizes: dict[str, int] = {}
+    for info in read_metadata(shards).storage_data.values():
+        sizes[info.relative_path] = max(sizes.get(info.relative_path, 1), info.offset + info.length)
+    return sizes
+
+
+def _fsdp_files(shards: Path) -> dict[str, int]:
+    file = shards / "fsdp_config.json"
+    if not file.is_file():
+        raise ValueError(f"{file} is missing: the checkpoint is not whole; export another one.")
+    world = json.loads(file.read_text())["world_size"]
+    return {f"model_world_size_{world}_rank_{rank}.pt": 1 for rank in range(world)}
+
+
+def _hugging_face_files(shards: Path) -> dict[str, int]:
+    index = shards / "model.safetensors.index.json"
+    names = set(json.loads(index.read_text())["weight_map"].values()) if index.is_file() else {"model.safetensors"}
+    return dict.fromkeys(sorted(names), 1)

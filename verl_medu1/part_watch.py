@@ -1,0 +1,138 @@
+"""Which part of a run has died: an actor, on any node, by Ray's own account, or a process that is none, on this node.
+
+verl waits where a part is gone: for answers that nobody generates, or in a collective that one rank has left. Ray's
+public list of actors needs its dashboard, which a run does not start, so that the table behind it is read.
+"""
+
+import os
+import re
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+import psutil
+
+EXIT_PART_DIED = 4
+
+# Class and name of an actor, as verl 0.9.1 and TransferQueue give them -> what a reader calls it.
+_PARTS = (
+    (r"TaskRunner.*", "trainer"),
+    (r".* vllm_server_(\d+)_0", r"vLLM server \1"),
+    (r".* vllm_server_(\d+)_(\d+)", r"vLLM server \1 on its node \2"),
+    (r".* reward_loop_worker_(\d+)", r"reward worker \1"),
+    (r".* agent_loop_worker_(\d+)_\w+", r"agent loop worker \1"),
+    (r".* TransferQueueStorageUnit#(\d+)", r"TransferQueue storage unit \1"),
+    (r"TransferQueueController.*", "TransferQueue controller"),
+)
+_TRAINING_WORKER = re.compile(r".*WorkerDict_(\d+):(\d+)")  # placement group (node) and rank on it
+
+# Processes that are no actors: Ray's own, and those in which vLLM's engine runs beside its server.
+_PROCESSES = {"raylet": "Ray's raylet", "gcs_server": "Ray's GCS server"}
+_ENGINE = "VLLM::"
+
+
+def part_name(class_name: str, name: str, workers_per_node: int) -> str:
+    """What an actor is to the run.
+
+    Args:
+        class_name: the actor's class, as Ray shows it.
+        name: the name it was started with; may be empty.
+        workers_per_node: `trainer.n_gpus_per_node`, from which a worker's rank follows.
+
+    Example:
+        >>> part_name("WorkerDict", "kX3f0aWorkerDict_1:3", workers_per_node=8)
+        'actor worker rank 11'
+        >>> part_name("vLLMHttpServer", "vllm_server_0_0", workers_per_node=8)
+        'vLLM server 0'
+    """
+    if found := _TRAINING_WORKER.fullmatch(name):
+        return f"actor worker rank {int(found[1]) * workers_per_node + int(found[2])}"
+    for pattern, part in _PARTS:
+        if found := re.fullmatch(pattern, f"{class_name} {name}"):
+            return found.expand(part)
+    return f"Ray actor {name or class_name}"
+
+
+def _reason(death: Any) -> str | None:
+    """Why an actor died, of Ray's `ActorDeathCause`; None if it was ended on purpose or has told its error itself."""
+    if death.HasField("oom_context"):
+        return "ended by Ray because its node was short of memory"
+    if not death.HasField("actor_died_error_context"):
+        return None
+    context = death.actor_died_error_context
+    reasons = {
+        context.WORKER_DIED: "its process was killed or crashed",
+        context.OWNER_DIED: "its owner died",
+        context.NODE_DIED: "its node was lost",
+    }
+    return reasons.get(context.reason)
+
+
+def dead_actor(workers_per_node: int) -> str | None:
+    """The first actor of this process's Ray job that has died, with process, node and reason; None if all live."""
+    if "ray" not in sys.modules:  # seconds to import, and nothing to ask
+        return None
+    import ray
+    from ray._private.state import actors
+
+    if not ray.is_initialized():
+        return None
+    job = ray.JobID.from_hex(ray.get_runtime_context().get_job_id())
+    dead = sorted(actors(job_id=job, actor_state_name="DEAD").values(), key=lambda actor: actor["EndTime"])
+    for actor in dead:
+        if reason := _reason(actor["DeathCause"]):
+            part = part_name(actor["ActorClassName"], actor["Name"], workers_per_node)
+            node = actor["DeathCause"].actor_died_error_context.node_ip_address
+            return f"{part} (process {actor['Pid']}{' on ' * bool(node)}{node}) died, {reason}"
+    return None
+
+
+class PartWatch:
+    """Looks after the parts of a run from its driver.
+
+    Args:
+        workers_per_node: `trainer.n_gpus_per_node`.
+    """
+
+    def __init__(self, workers_per_node: int) -> None:
+        self._workers_per_node = workers_per_node
+        self._seen: dict[int, str] = {}
+        self._dead: str | None = None
+
+    def look(self) -> str | None:
+        """The first part that has died since the start, in words; None if all live."""
+        self._dead = self._dead or self._find()
+        return self._dead
+
+    def _find(self) -> str | None:
+        gone = self._gone_processes()
+        of_ray = [part for name, part in gone if name in _PROCESSES]
+        if of_ray:
+            return of_ray[0]
+        if gone:
+            time.sleep(1.0)  # an engine that ends because its server died: Ray learns of it at once
+        return dead_actor(self._workers_per_node) or next((part for _, part in gone), None)
+
+    def last_look(self, patience_s: float = 3.0) -> str | None:
+        """`look` after an error: Ray may hear of a death later than those who waited for the part."""
+        deadline = time.monotonic() + patience_s
+        while not (part := self.look()) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return part
+
+    def _gone_processes(self) -> list[tuple[str, str]]:
+        """The processes that were there at the last look and are gone: name, and a sentence's beginning."""
+        running = {}
+        for process in psutil.Process(os.getpid()).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                name = process.name()
+                if (name in _PROCESSES or name.startswith(_ENGINE)) and process.status() != psutil.STATUS_ZOMBIE:
+                    running[process.pid] = name
+        gone = [
+            (name, f"{_PROCESSES.get(name, f'vLLM engine, {name}')} (process {pid}) died")
+            for pid, name in self._seen.items()
+            if pid not in running
+        ]
+        self._seen = running
+        return gone
