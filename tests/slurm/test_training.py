@@ -39,6 +39,8 @@ def inputs(tmp_path_factory) -> list[str]:
         "data.train_batch_size=4",
         "data.max_response_length=32",
         "data.mixture.by=ability",
+        # A random model is never right: without a reward for its length nothing would change, and nothing be compared.
+        "algorithm.length_penalty.where=reward",
         "actor_rollout_ref.actor.ppo_mini_batch_size=4",
         "actor_rollout_ref.rollout.n=4",
         "actor_rollout_ref.rollout.agent.default_agent_loop=medu1_seeded",
@@ -81,9 +83,9 @@ def saved_step(run_dir: Path) -> int:
 
 
 def rollouts(run_dir: Path, number: int) -> list[dict[str, object]]:
-    """What was asked, answered and rewarded in a step, in the order of the batch."""
-    rows = (run_dir / "rollouts" / f"{number}.jsonl").read_text().splitlines()
-    return [{key: json.loads(row)[key] for key in COMPARED} for row in rows]
+    """What was asked, answered and rewarded in a step; verl writes it in the order of random names."""
+    rows = map(json.loads, (run_dir / "rollouts" / f"{number}.jsonl").read_text().splitlines())
+    return sorted(({key: row[key] for key in COMPARED} for row in rows), key=json.dumps)
 
 
 def scalars(run_dir: Path, tag: str) -> dict[int, float]:
@@ -138,7 +140,8 @@ def test_a_run_stopped_twice_and_robbed_of_a_node_does_the_same(cluster, submit,
         runs_until(lambda: len(attempts(broken)) == 4)
         assert f"lost {lost}" in str(attempts(broken)[2]["reason"])
         assert lost not in attempts(broken)[3]["nodes"] and cluster.job(number)["ExcNodeList"] == lost
-        runs_until(lambda: step(broken) > robbed_at + 1)
+        # A step's answers are written while the next one runs.
+        runs_until(lambda: step(broken) > robbed_at + 2)
     finally:
         cluster.up(lost)
     assert robbed_at - resumed_from(broken, 3) <= SAVE_FREQ
@@ -150,8 +153,11 @@ def test_a_run_stopped_twice_and_robbed_of_a_node_does_the_same(cluster, submit,
     compared = range(1, robbed_at + 2)
     for one in compared:
         assert rollouts(broken, one) == rollouts(whole, one), f"step {one}"
-    for tag in ("critic/rewards/mean", "critic/score/mean", "response_length/mean"):
+    gradients = scalars(whole, "actor/grad_norm")
+    assert any(gradients[one] > 0 for one in range(1, stopped_at + 1)), gradients
+    for tag in ("critic/score/mean", "response_length/mean", "actor/grad_norm"):
         expected, found = scalars(whole, tag), scalars(broken, tag)
         # An event file may lack the last steps before a node was lost or the job was cancelled.
         common = sorted(set(compared) & set(found))
-        assert len(common) >= stopped_at and [found[i] for i in common] == [expected[i] for i in common], tag
+        assert len(common) >= stopped_at
+        assert [found[i] for i in common] == pytest.approx([expected[i] for i in common], rel=1e-3), tag
