@@ -23,6 +23,12 @@ STARTING_S = 300  # until the first step of an attempt is done, on two slow core
 COMPARED = ("input", "output", "gts", "score", "data_source", "acc", "format", "pred", "length")
 
 
+def medu1(*arguments: object) -> str:
+    """What a command prints."""
+    command = [sys.executable, "-m", "verl_medu1.cli.app", *map(str, arguments)]
+    return subprocess.run(command, check=True, timeout=180, stdout=subprocess.PIPE, text=True).stdout
+
+
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory) -> list[str]:
     """Overrides with questions and a random model, and seeded answers."""
@@ -31,7 +37,7 @@ def inputs(tmp_path_factory) -> list[str]:
         ["prepare", "--source", "quickstart", "--train", "64", "--warmup", "256", "--out", folder / "data"],
         ["model", "tiny", "--data", folder / "data", "--out", folder / "model"],
     ):
-        subprocess.run([sys.executable, "-m", "verl_medu1.cli.app", *map(str, arguments)], check=True, timeout=120)
+        medu1(*arguments)
     return [
         f"data.train_files={folder}/data/train.parquet",
         f"data.val_files={folder}/data/test.parquet",
@@ -111,6 +117,8 @@ def test_a_run_across_two_nodes_to_its_end(cluster, submit, wait_for, inputs, ru
     saved = (run_dir / "attempts" / "000" / "cluster").read_text()
     assert "--num-gpus=1" in saved
     assert cluster.clean() == {}
+    # The command itself refuses what does not compute what the training did.
+    assert "Log-probabilities against the training engine's" in medu1("export", run_dir, "--out", runs / "exported")
 
 
 def test_a_run_stopped_twice_and_robbed_of_a_node_does_the_same(cluster, submit, wait_for, inputs, runs):
