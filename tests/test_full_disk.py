@@ -2,6 +2,7 @@
 
 import errno
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -32,3 +33,10 @@ def test_a_device_that_takes_nothing_more_is_told_with_its_folder(tmp_path):
 )
 def test_errors(tmp_path, error, full):
     assert (full_disk(error, (tmp_path,)) is not None) == full
+
+
+@pytest.mark.parametrize(("saving", "free", "full"), [(True, 2**20, True), (True, 2**30, False), (False, 2**20, False)])
+def test_a_save_that_failed_where_nothing_is_free(tmp_path, monkeypatch, saving, free, full):
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=free))
+    error = RuntimeError("CheckpointException ranks:dict_keys([])")
+    assert (full_disk(error, (tmp_path,), saving) is not None) == full

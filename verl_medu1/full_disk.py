@@ -14,14 +14,19 @@ _SIGNS = re.compile(
 )
 
 
-def full_disk(error: BaseException, folders: Iterable[Path]) -> str | None:
+# Megatron's writers keep the reason to themselves: a save that failed where less than this is free had no room.
+_FULL_BELOW = 16 * 2**20
+
+
+def full_disk(error: BaseException, folders: Iterable[Path], saving: bool = False) -> str | None:
     """The disk on which a write failed, with what is free there; None if the error is another one.
 
     Args:
         error: what ended the run; a remote error's text has the remote traceback.
         folders: where the run writes; the one with least space is named.
+        saving: whether a checkpoint was being written.
     """
-    if not _SIGNS.search(f"{error!r} {error}"):
-        return None
     free, folder = min((shutil.disk_usage(folder).free, folder) for folder in folders if folder.is_dir())
+    if not _SIGNS.search(f"{error!r} {error}") and not (saving and free < _FULL_BELOW):
+        return None
     return f"the disk of {folder} is full ({free / 2**20:.0f} MiB free)"

@@ -139,7 +139,7 @@ def supervised(config: DictConfig, interval_s: float = 1.0) -> Iterator[DictConf
             watching.join()  # it may be asking Ray, which is about to be shut down
         failed = False
     except Exception as error:
-        if full := full_disk(error, (checkpoints, run_dir)):
+        if full := full_disk(error, (checkpoints, run_dir), saving=progress.read()["phase"] == SAVE):
             fault = f"{full}; make room, and {way_on(checkpoints)}.", EXIT_DISK_FULL
         elif part := parts.last_look():
             fault = _died(part, progress, checkpoints)
