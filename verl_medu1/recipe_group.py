@@ -7,6 +7,7 @@ from importlib.resources.abc import Traversable
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+from verl_medu1 import verl_configs
 from verl_medu1.extensions import RECIPES, added, load
 
 # What a recipe's folder may hold: settings of `medu1 train`, and of the supervised stage before it.
@@ -31,11 +32,14 @@ def recipe_names(file: str = TRAIN) -> list[str]:
 
 
 def register_recipes(file: str = TRAIN, only: Collection[str] | None = None) -> None:
-    """Make recipes selectable, all or the named ones; Hydra lists the choices when a name is wrong.
+    """Make recipes selectable, all or the named ones, and verl's configuration, on which they stand, findable.
+
+    Hydra lists the choices when a name is wrong.
 
     Raises:
         ValueError: another package's recipes can't be loaded, or have a name that is taken.
     """
+    verl_configs.register()
     names = set()
     for folder in _folders(file):
         if folder.name in names:

