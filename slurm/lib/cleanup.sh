@@ -35,6 +35,8 @@ signal_processes() {
 clean_up() {
     local code=$?
     trap '' TERM INT
+    # What looks for the processes is none of them.
+    export -n MEDU1_NODE_DIR
     # The other nodes end their part, too.
     [[ $SLURM_PROCID != 0 ]] || touch "$ended_file"
     # The driver first: it closes what it has open.
