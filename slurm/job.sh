@@ -14,6 +14,8 @@ What the environment may set:
   MEDU1_CONTAINER        none, apptainer or pyxis                         (none)
   MEDU1_IMAGE            image of the container
   MEDU1_MOUNTS           folders to mount, separated by commas
+  MEDU1_FORWARD          variables that win over the image's under pyxis, separated by commas, besides those of MEDU1, Ray,
+                         Hugging Face, NCCL and gloo
   MEDU1_MODULES          environment modules to load, separated by spaces
   MEDU1_INTERFACE        network interface between the nodes              (that of the host name's address)
   MEDU1_SCRATCH          short folder on each node's own disk             (/tmp)
@@ -51,6 +53,7 @@ main() {
     (( requeue_count <= MEDU1_MAX_REQUEUES )) ||
         fail "$EXIT_GIVEN_UP" "the job was queued again $requeue_count times, MEDU1_MAX_REQUEUES is $MEDU1_MAX_REQUEUES"
     make_token
+    check_run_dir
 
     # A request that the last attempt did not live to meet.
     rm -f "$MEDU1_RUN_DIR/stop_requested"
@@ -82,8 +85,10 @@ main() {
         esac
     done
     wait "$step_pid" && code=0 || code=$?
-    # srun's own is the highest of all nodes'.
-    [[ ! -s $MEDU1_ATTEMPT_DIR/exit_code ]] || code=$(<"$MEDU1_ATTEMPT_DIR/exit_code")
+    # srun's own is the highest of all nodes'. Theirs are the first failed node's and, above that, the driver's.
+    for file in reason_code exit_code; do
+        [[ ! -s $MEDU1_ATTEMPT_DIR/$file ]] || code=$(<"$MEDU1_ATTEMPT_DIR/$file")
+    done
 
     # ---------------------------------------------------------------- queue again, or end with the driver's exit code
     [[ $code == 0 || $lost ]] || lost=$(lost_nodes)

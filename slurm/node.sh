@@ -31,6 +31,8 @@ main() {
     trap clean_up EXIT
     trap 'exit 143' TERM INT
     make_node_dir
+    "$MEDU1_PYTHON" -c "import psutil, verl_medu1" ||
+        fail "$EXIT_MISTAKE" "$host: MEDU1_PYTHON is $MEDU1_PYTHON, which can't be run there or lacks a package; see node-$host.log"
     find_network
     # Slurm may name AMD's variable beside NVIDIA's, and verl refuses both together.
     [[ -z ${CUDA_VISIBLE_DEVICES:-} ]] || unset ROCR_VISIBLE_DEVICES HIP_VISIBLE_DEVICES GPU_DEVICE_ORDINAL
@@ -66,7 +68,8 @@ main() {
     driver=(-m verl_medu1.cli.app train)
     [[ -z ${MEDU1_DRIVER:-} ]] || driver=("$MEDU1_DRIVER")
     say "driver: ${driver[*]} $* run_dir=$MEDU1_RUN_DIR"
-    RAY_ADDRESS=$ray_address "$MEDU1_PYTHON" "${driver[@]}" "$@" run_dir="$MEDU1_RUN_DIR" \
+    # Quoted for Hydra: a folder's name may have characters that mean something to it.
+    RAY_ADDRESS=$ray_address "$MEDU1_PYTHON" "${driver[@]}" "$@" "run_dir='$MEDU1_RUN_DIR'" \
         >"$MEDU1_ATTEMPT_DIR/driver.log" 2>&1 &
     driver_pid=$!
     while kill -0 "$driver_pid" 2>/dev/null; do
@@ -83,7 +86,7 @@ main() {
             pause
         done
     fi
-    echo "$code" >"$MEDU1_ATTEMPT_DIR/exit_code"
+    echo "$code" >"$MEDU1_ATTEMPT_DIR/exit_code" || true
     exit "$code"
 }
 main "$@"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from verl_medu1.checkpoints import TRACKER, newest_step, remove_half_written, way_on
+from verl_medu1.checkpoints import TRACKER, mend_tracker, newest_step, remove_half_written, way_on
 
 
 @pytest.fixture
@@ -18,7 +18,24 @@ def test_the_newest_is_the_one_that_the_tracker_names(checkpoints):
     assert way_on(checkpoints) == f"the same command continues from {checkpoints}/global_step_2"
 
 
-@pytest.mark.parametrize("text", [None, "", "4", "x"])
+@pytest.mark.parametrize("text", ["", "\0"])
+def test_a_tracker_that_was_cut_off_means_the_newest(checkpoints, text):
+    (checkpoints / TRACKER).write_text(text)
+    assert newest_step(checkpoints) == 3
+    remove_half_written(checkpoints, 3)
+    assert way_on(checkpoints) == f"the same command continues from {checkpoints}/global_step_3"
+    mend_tracker(checkpoints)
+    assert (checkpoints / TRACKER).read_text() == "3"
+
+
+def test_a_tracker_that_was_cut_off_before_any_checkpoint_is_removed(tmp_path):
+    (tmp_path / TRACKER).touch()
+    assert newest_step(tmp_path) is None
+    mend_tracker(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", [None, "4"])
 def test_none_without_a_tracker_that_names_one(checkpoints, text):
     (checkpoints / TRACKER).unlink() if text is None else (checkpoints / TRACKER).write_text(text)
     assert newest_step(checkpoints) is None

@@ -14,8 +14,23 @@ def test_a_device_that_takes_nothing_more_is_told_with_its_folder(tmp_path):
         pytest.skip("this system has no /dev/full")
     with pytest.raises(OSError) as raised, open("/dev/full", "w") as file:
         file.write("text")
+    # Which file it was the error does not say, and the folder's own disk has room.
     sentence = full_disk(raised.value, (tmp_path, tmp_path / "missing"))
-    assert sentence.startswith(f"the disk of {tmp_path} is full (") and sentence.endswith(" MiB free)")
+    assert sentence.startswith(f"a disk is full, that of {tmp_path} or another one")
+
+
+def test_the_disk_of_the_file_that_the_error_names(tmp_path, monkeypatch):
+    free = {tmp_path: 2**30, tmp_path / "small": 2**20}
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=free[folder]))
+    (tmp_path / "small").mkdir()
+    error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "small" / "missing" / "file"))
+    for one in (error, RuntimeError(f"ray::WorkerDict ...\n{error!r}\n{error}")):
+        assert full_disk(one, (tmp_path,)) == f"the disk of {tmp_path}/small is full (1 MiB free)"
+
+
+def test_a_quota_is_called_one(tmp_path):
+    error = OSError(errno.EDQUOT, os.strerror(errno.EDQUOT), str(tmp_path / "file"))
+    assert full_disk(error, (tmp_path,)) == f"your quota on the disk of {tmp_path} is used up"
 
 
 @pytest.mark.parametrize(

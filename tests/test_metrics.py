@@ -18,6 +18,17 @@ def test_components_are_averaged_per_source_and_strings_are_left_out():
     assert not any("pred" in name for name in metrics)
 
 
+def test_rows_without_a_budget_are_in_no_mean_of_budgets():
+    with_one = {"budget_mode": "max", "budget_tokens": 100.0, "over_budget": 1.0, "budget_distance": 80.0}
+    without = {"budget_mode": "none", "budget_tokens": 0.0, "over_budget": 0.0, "budget_distance": 0.0}
+    rows = [("MedQA", with_one), ("MedQA", without), ("MedIQ", without)]
+    metrics = component_metrics([{"data_source": source, "acc": 1.0, **row} for source, row in rows])
+    means = {
+        f"reward/MedQA/{name}/mean": with_one[name] for name in ("budget_tokens", "over_budget", "budget_distance")
+    }
+    assert metrics == {"reward/MedQA/acc/mean": 1.0, "reward/MedIQ/acc/mean": 1.0} | means
+
+
 def test_groups_and_moves_are_counted_per_source():
     base = torch.tensor([[1.0], [1.0], [-1.0], [-1.0], [0.0], [0.0]])
     shaped = torch.tensor([[1.5], [0.5], [-1.0], [-1.0], [0.0], [0.0]])

@@ -49,6 +49,13 @@ def test_a_reward_function_of_the_users_may_return_no_verdict():
     assert length_shaping(samples, [False] * 2, penalty(), 1000).correct.tolist() == [True, False]
 
 
+def test_a_right_answer_that_earns_nothing_is_not_moved_by_its_length():
+    """Malformed: moved up by its length, it could pass one that is right and well-formed."""
+    samples = [sample("a", 150), sample("a", 10) | {"score": 0.0, "format": 0.0}, sample("a", 10, acc=0.0)]
+    shaping = length_shaping(samples, [False] * 3, penalty("group_relative"), 1000)
+    assert shaping.correct.tolist() == [True, False, False]
+
+
 def test_a_source_may_have_its_own_weight():
     samples = [sample("a", 100), sample("b", 100, source="MedMCQA")]
     assert length_shaping(samples, [False] * 2, penalty(weight=0.5, MedMCQA=0.0), 1000).weight.tolist() == [0.5, 0.0]

@@ -36,12 +36,12 @@ PROGRAM = textwrap.dedent(
 )
 
 
-def run(tmp_path: Path, body: str, start_timeout_s: float = 50.0) -> tuple[int, str, int]:
+def run(tmp_path: Path, body: str, start_timeout_s: float = 50.0, run_dir: Path | None = None) -> tuple[int, str, int]:
     """Exit code, standard error and the orphan's number."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM.replace("BODY", body), str(tmp_path), str(start_timeout_s)],
+        [sys.executable, "-c", PROGRAM.replace("BODY", body), str(run_dir or tmp_path), str(start_timeout_s)],
         capture_output=True,  # until the last process that has the pipes is gone, and so the guard
         text=True,
         timeout=100,
@@ -98,7 +98,34 @@ def test_a_part_that_is_killed_ends_the_run_with_its_name(tmp_path):
 def test_a_full_disk_ends_the_run_with_its_folder(tmp_path):
     code, error, orphan = run(tmp_path, "raise OSError(28, os.strerror(28))")
     assert code == 5
-    assert re.search(rf"^medu1: the disk of {tmp_path} is full \(\d+ MiB free\); make room, and the same", error)
+    assert re.search(rf"^medu1: a disk is full, that of {tmp_path} or another one .*; make room, and the same", error)
+    assert not psutil.pid_exists(orphan)
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "said"),
+    [
+        ("raise OSError(28, os.strerror(28))", 5, "the disk of"),
+        ("time.sleep(100)", 3, "no progress for 1 s"),
+    ],
+)
+def test_a_run_whose_own_folder_is_full_ends(tmp_path, body, code, said):
+    """Ray's logs can't be kept there; the run ends all the same, with its exit code, and clears up."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "small", disk], capture_output=True).returncode:
+        pytest.skip("a small disk needs the right to mount one")
+    log = (
+        "from pathlib import Path; "
+        "folder = next(Path(os.environ['TMPDIR']).glob('medu1-*')) / 'session_2026' / 'logs'; "
+        "folder.mkdir(parents=True); (folder / 'large').write_bytes(bytes(2**20)); "
+    )
+    try:
+        ended, error, orphan = run(tmp_path, log + body, start_timeout_s=1.0, run_dir=disk)
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
+    assert ended == code and said in error, error
+    assert "not all logs of the run's processes could be kept" in error
     assert not psutil.pid_exists(orphan)
 
 

@@ -8,10 +8,29 @@ TRACKER = "latest_checkpointed_iteration.txt"
 
 
 def newest_step(checkpoints: Path) -> int | None:
-    """Step of the newest whole checkpoint; None if there is none or the tracker file is not readable."""
+    """Step of the newest whole checkpoint; None if there is none.
+
+    verl's tracker file names it, written after the rest of the checkpoint is whole
+    (trainer/ppo/v1/trainer_base.py:1024). Opening it for that empties it: where it names no number, it was cut off
+    there, and the newest folder is meant.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> for step in (9, 10):
+        ...     (folder / f"global_step_{step}").mkdir()
+        >>> (folder / TRACKER).touch()
+        >>> newest_step(folder)
+        10
+    """
     tracker = checkpoints / TRACKER
-    text = tracker.read_text().strip() if tracker.is_file() else ""
-    return int(text) if text.isdecimal() and (checkpoints / f"global_step_{text}").is_dir() else None
+    if not tracker.is_file():
+        return None
+    text = tracker.read_text().strip()
+    steps = [int(folder.name.removeprefix("global_step_")) for folder in checkpoints.glob("global_step_*")]
+    if text.isdecimal():
+        return int(text) if int(text) in steps else None
+    return max(steps, default=None)
 
 
 def remove_half_written(checkpoints: Path, step: int) -> None:
@@ -44,10 +63,10 @@ def newest_model(run_dir: Path) -> Path:
         PosixPath('outputs/quickstart/checkpoints/global_step_45/actor/model/huggingface')
     """
     checkpoints = run_dir / "checkpoints"
-    tracker = checkpoints / TRACKER
-    if not tracker.is_file():
+    newest = newest_step(checkpoints)
+    if newest is None:
         raise ValueError(f"{checkpoints} holds no whole checkpoint; set trainer.save_freq and train.")
-    step = checkpoints / f"global_step_{tracker.read_text().strip()}"
+    step = checkpoints / f"global_step_{newest}"
     found = sorted(
         file.parent for file in step.rglob("huggingface/config.json") if list(file.parent.glob("*.safetensors"))
     )
@@ -59,26 +78,25 @@ def newest_model(run_dir: Path) -> Path:
 def mend_tracker(checkpoints: str | Path) -> None:
     """Write a tracker again that was cut off while it was written; verl could not resume from it.
 
-    verl opens it for writing, which empties it, after the rest of the checkpoint is whole
-    (trainer/ppo/v1/trainer_base.py:1024): an empty one means the newest checkpoint.
-
     Args:
         checkpoints: folder of a run's checkpoints; need not exist.
 
     Example:
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
-        >>> for step in (9, 10):
-        ...     (folder / f"global_step_{step}").mkdir()
+        >>> (folder / "global_step_9").mkdir()
         >>> (folder / TRACKER).touch()
         >>> mend_tracker(folder)
         >>> (folder / TRACKER).read_text()
-        '10'
+        '9'
     """
     tracker = Path(checkpoints) / TRACKER
     if not tracker.is_file() or tracker.read_text().strip().isdecimal():
         return
-    steps = [int(folder.name.removeprefix("global_step_")) for folder in tracker.parent.glob("global_step_*")]
+    step = newest_step(tracker.parent)
+    if step is None:
+        tracker.unlink()
+        return
     temporary = tracker.with_suffix(".tmp")
-    temporary.write_text(str(max(steps)))
+    temporary.write_text(str(step))
     os.replace(temporary, tracker)

@@ -31,8 +31,12 @@ def clear_temporary(temporary: Path, run_dir: Path, keep_logs: bool) -> None:
     if keep_logs and (logs := next(temporary.glob("session_2*/logs"), None)):
         kept = run_dir / "ray_logs"
         shutil.rmtree(kept, ignore_errors=True)
-        shutil.copytree(logs, kept, ignore=lambda folder, names: [n for n in names if Path(folder, n).is_socket()])
-        print(f"medu1: the logs of the run's processes are in {kept}", file=sys.stderr)
+        try:
+            shutil.copytree(logs, kept, ignore=lambda folder, names: [n for n in names if Path(folder, n).is_socket()])
+        except OSError as error:  # a run that ends because its disk is full
+            print(f"medu1: not all logs of the run's processes could be kept in {kept}: {error}", file=sys.stderr)
+        else:
+            print(f"medu1: the logs of the run's processes are in {kept}", file=sys.stderr)
     shutil.rmtree(temporary, ignore_errors=True)
 
 

@@ -9,6 +9,8 @@ import torch
 
 # verl's timer (`timing_s/...`) of all that we add to a step.
 ADDED_TIME = "medu1"
+# Components that mean nothing without a budget.
+OF_BUDGET = ("budget_tokens", "over_budget", "budget_distance")
 
 
 def component_metrics(samples: Sequence[dict[str, Any]]) -> dict[str, float]:
@@ -16,7 +18,7 @@ def component_metrics(samples: Sequence[dict[str, Any]]) -> dict[str, float]:
 
     Args:
         samples: one dict per response: `data_source`, and the components of the reward manager. Strings are
-            left out.
+            left out, and what concerns a budget where there is none.
 
     Returns:
         `reward/<data_source>/<component>/mean`, and `/p50` and `/p95` of `length`.
@@ -28,7 +30,7 @@ def component_metrics(samples: Sequence[dict[str, Any]]) -> dict[str, float]:
     by_source: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for sample in samples:
         for name, value in sample.items():
-            if not isinstance(value, str):
+            if not isinstance(value, str) and not (name in OF_BUDGET and sample["budget_mode"] == "none"):
                 by_source[sample["data_source"]][name].append(float(value))
     metrics = {}
     for source, components in by_source.items():

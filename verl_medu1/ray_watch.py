@@ -22,14 +22,14 @@ def absent(nodes: Iterable[Mapping[str, Any]], hosts: Iterable[str]) -> list[str
     """The hosts that have no living node of Ray.
 
     Args:
-        nodes: what `ray.nodes()` returns.
+        nodes: what `ray.nodes()` returns; each was started under its name in Slurm.
         hosts: names of hosts, with their domain or without.
 
     Example:
-        >>> absent([{"Alive": True, "NodeManagerHostname": "a.cluster"}], ["a", "b"])
+        >>> absent([{"Alive": True, "NodeName": "a.cluster"}], ["a", "b"])
         ['b']
     """
-    alive = {short(node["NodeManagerHostname"]) for node in nodes if node["Alive"]}
+    alive = {short(node["NodeName"]) for node in nodes if node["Alive"]}
     return [host for host in hosts if short(host) not in alive]
 
 

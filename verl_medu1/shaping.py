@@ -20,7 +20,8 @@ class LengthShaping:
 
     Attributes:
         group: (B,) integer label of the question.
-        correct: (B,) bool; padding is never right.
+        correct: (B,) bool: right and rewarded. One that earns nothing, because it is malformed, gains nothing by its
+            length either; padding is never right.
         values: (B,) what the penalty gives, higher is better.
         weight: (B,) its weight, by data source.
     """
@@ -48,7 +49,7 @@ def length_shaping(
     uids, label = np.unique([sample["uid"] for sample in samples], return_inverse=True)
     real = ~np.asarray(is_padding, dtype=bool)
     # A reward function of the user's may return no `acc`.
-    verdicts = [sample["acc"] if "acc" in sample else sample["score"] for sample in samples]
+    verdicts = [min(sample["acc"], sample["score"]) if "acc" in sample else sample["score"] for sample in samples]
     correct = np.array([verdict > 0 for verdict in verdicts], dtype=bool) & real
     lengths = np.array([sample["counted_tokens"] for sample in samples], dtype=float)
     values = np.zeros(len(samples))

@@ -48,18 +48,32 @@ def end_descendants(patience_s: float = 10.0) -> int:
     return len(descendants)
 
 
-def _stall(progress: Progress, timeout_s: float, start_timeout_s: float) -> str | None:
-    """One sentence if the last sign of life is too old."""
-    last = progress.read()
-    limit, key = timeout_s, "watchdog.timeout_s"
-    if last["phase"] in START_PHASES:
-        limit, key = start_timeout_s, "watchdog.start_timeout_s"
-    if time.time() - float(last["time"]) <= limit:
-        return None
-    return (
-        f"no progress for {limit:.0f} s in phase '{last['phase']}' of step {last['step']}, the run is ended; "
-        f"raise {key} if this phase may take longer."
-    )
+class StallWatch:
+    """Tells a run whose report of progress has not changed for too long.
+
+    Counted is the time that this process has seen pass: the reports are another machine's, whose clock may differ, and
+    a laptop may have slept.
+    """
+
+    def __init__(self, progress: Progress, timeout_s: float, start_timeout_s: float) -> None:
+        self._progress, self._timeout_s, self._start_timeout_s = progress, timeout_s, start_timeout_s
+        self._last: dict[str, int | str | float] = {}
+        self._since = time.monotonic()
+
+    def look(self) -> str | None:
+        """One sentence if the last sign of life is too old."""
+        last = self._progress.read()
+        if last != self._last:
+            self._last, self._since = last, time.monotonic()
+        limit, key = self._timeout_s, "watchdog.timeout_s"
+        if last["phase"] in START_PHASES:
+            limit, key = self._start_timeout_s, "watchdog.start_timeout_s"
+        if time.monotonic() - self._since <= limit:
+            return None
+        return (
+            f"no progress for {limit:.0f} s in phase '{last['phase']}' of step {last['step']}, the run is ended; "
+            f"raise {key} if this phase may take longer."
+        )
 
 
 def _died(part: str, progress: Progress, checkpoints: Path) -> tuple[str, int]:
@@ -113,17 +127,29 @@ def supervised(config: DictConfig, interval_s: float = 1.0) -> Iterator[DictConf
 
     ending = threading.Lock()  # the watching thread and this one may both find that the run is over
     finished = threading.Event()
+    stalls = StallWatch(progress, config.watchdog.timeout_s, config.watchdog.start_timeout_s)
+
+    def find_fault() -> tuple[str, int] | None:
+        if part := parts.look():
+            return _died(part, progress, checkpoints)
+        stall = stalls.look()
+        return (stall, EXIT_STALLED) if stall else None
 
     def watch() -> None:
+        blind = ""
         while not finished.wait(interval_s):
-            stall = _stall(progress, config.watchdog.timeout_s, config.watchdog.start_timeout_s)
-            fault = (stall, EXIT_STALLED) if stall else None
-            if part := parts.look():
-                fault = _died(part, progress, checkpoints)
+            try:
+                fault = find_fault()
+            except Exception as error:  # a shared disk or Ray that does not answer now may do so at the next look
+                if blind != (blind := repr(error)):
+                    print(f"medu1: the watch over the run can't see: {error!r}", file=sys.stderr)
+                continue
             if fault and ending.acquire(blocking=False):
                 print(f"medu1: {fault[0]}", file=sys.stderr)
-                clean_up(failed=True)
-                os._exit(fault[1])  # the main thread waits in Ray for an answer that will not come
+                try:
+                    clean_up(failed=True)
+                finally:
+                    os._exit(fault[1])  # the main thread waits in Ray for an answer that will not come
 
     # Slurm and `kill` end a run with SIGTERM: leave by the same way as Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

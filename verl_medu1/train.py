@@ -25,7 +25,10 @@ def _main(config: DictConfig) -> None:
     from verl_medu1.stop_request import EXIT_STOPPED, StopRequest
     from verl_medu1.supervise import supervised
 
-    StopRequest(config.run_dir).make_on_signal()
+    stop_request = StopRequest(config.run_dir)
+    if "MEDU1_ATTEMPT_DIR" not in os.environ:  # a job's attempt has done so before it could be asked (slurm/job.sh)
+        stop_request.take()  # which the run did not live to meet
+    stop_request.make_on_signal()
     with supervised(config) as ray_config:
         from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
 

@@ -2,7 +2,8 @@
 # job.sh: the record of one attempt, its end, and how the job is queued again.
 
 begin_attempt() {
-    mkdir -p "$MEDU1_ATTEMPT_DIR"
+    mkdir -p "$(dirname "$MEDU1_ATTEMPT_DIR")"
+    mkdir "$MEDU1_ATTEMPT_DIR"
     started=$(date --iso-8601=seconds)
     reason="running"
     write_record null null
@@ -13,7 +14,7 @@ begin_attempt() {
 quoted() {
     local text=${1//\\/\\\\}
     text=${text//\"/\\\"}
-    printf '"%s"' "${text//[$'\n\t']/ }"
+    printf '"%s"' "${text//[[:cntrl:]]/ }"
 }
 
 write_record() {
@@ -30,10 +31,13 @@ write_record() {
 # Run on every way out of job.sh.
 end_attempt() {
     local code=$?
+    # On a full disk, too, the rest of it is done.
+    set +eu
     [[ $reason != running ]] || reason=$(first_reason "$code")
     write_record "$(quoted "$(date --iso-8601=seconds)")" "$code"
     rm -f "$RAY_AUTH_TOKEN_PATH"
     say "attempt $requeue_count ended with exit code $code: $reason"
+    exit "$code"
 }
 
 first_reason() {
@@ -52,6 +56,16 @@ show_end_of_driver_log() {
     [[ -s $MEDU1_ATTEMPT_DIR/driver.log ]] || return 0
     say "the end of $MEDU1_ATTEMPT_DIR/driver.log:"
     tail -n 30 "$MEDU1_ATTEMPT_DIR/driver.log"
+}
+
+# End the job where a node doesn't see the run's folder, before anything waits for what that node writes there.
+check_run_dir() {
+    (( SLURM_JOB_NUM_NODES > 1 )) || return 0
+    local blind
+    blind=$(srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --mpi=none \
+        --export=ALL bash "$MEDU1_SLURM_DIR/lib/sees.sh" "$MEDU1_ATTEMPT_DIR/attempt.json" | sort | paste -sd ,) || true
+    [[ ! $blind ]] ||
+        fail "$EXIT_MISTAKE" "run_dir is $MEDU1_RUN_DIR, and ${blind//,/ and } can't see what ${MEDU1_HOSTS%% *} writes there; choose a folder on a disk that all nodes share"
 }
 
 # Nodes that were not heard of at the end, separated by commas; none where not even the first was, for then it is no

@@ -2,10 +2,10 @@
 # node.sh: the node's own folder, and what is done on every way out.
 
 make_node_dir() {
-    # Left by an attempt that was killed before it could clean up.
-    rm -rf "$MEDU1_NODE_DIR_PREFIX"*
     # Ray opens its own folder to all users: it lies in one that is not open.
     ray_dir=$node_dir/r
+    # Left by an attempt that was killed before it could clean up; what is another user's stays, and is told of below.
+    rm -rf "$MEDU1_NODE_DIR_PREFIX"* || true
     (( ${#ray_dir} <= 42 )) ||
         fail "$EXIT_MISTAKE" "MEDU1_SCRATCH is $MEDU1_SCRATCH, and $ray_dir is longer than the 42 characters that Ray's sockets leave; give a shorter folder"
     (umask 077 && mkdir "$node_dir" && mkdir "$node_dir/tmp") ||
@@ -35,6 +35,8 @@ signal_processes() {
 clean_up() {
     local code=$?
     trap '' TERM INT
+    # On a full disk, too, the rest of it is done.
+    set +eu
     # What looks for the processes is none of them.
     export -n MEDU1_NODE_DIR
     # The other nodes end their part, too.
@@ -58,7 +60,7 @@ clean_up() {
     keep_logs "$code"
     rm -rf "$node_dir"
     say "$host is clean, exit code $code"
-    touch "$MEDU1_ATTEMPT_DIR/left-$host" || true
+    touch "$MEDU1_ATTEMPT_DIR/left-$host"
     exit "$code"
 }
 
@@ -67,5 +69,5 @@ keep_logs() {
     local logs=$ray_dir/session_latest/logs
     [[ $1 != 0 && $1 != "$EXIT_STOPPED" && -d $logs/ ]] || return 0
     mkdir -p "$MEDU1_ATTEMPT_DIR/ray-logs-$host"
-    find "$logs/" -maxdepth 1 -type f -size +0 -exec cp {} "$MEDU1_ATTEMPT_DIR/ray-logs-$host" \; || true
+    find "$logs/" -maxdepth 1 -type f -size +0 -exec cp {} "$MEDU1_ATTEMPT_DIR/ray-logs-$host" \;
 }

@@ -6,16 +6,13 @@ readonly EXIT_STOPPED=85 EXIT_MISTAKE=2 EXIT_LOST=70 EXIT_GIVEN_UP=71
 
 say() { echo "[$(date +%H:%M:%S)] $*"; }
 
-# The first reason that anybody gives is the attempt's: what breaks afterwards broke because of it.
-give_reason() {
-    say "$*"
-    (set -o noclobber && echo "$*" >"$MEDU1_ATTEMPT_DIR/reason") 2>/dev/null || true
-}
-
+# The first reason that anybody gives is the attempt's, with its exit code: what breaks afterwards broke because of it.
 fail() {
     local code=$1
     shift
-    give_reason "$*"
+    say "$*"
+    (set -o noclobber && echo "$*" >"$MEDU1_ATTEMPT_DIR/reason" && echo "$code" >"$MEDU1_ATTEMPT_DIR/reason_code") \
+        2>/dev/null || true
     exit "$code"
 }
 

@@ -17,9 +17,13 @@ in_container() {
         line+=(apptainer exec --nv --bind "$mounts" --pwd "$PWD" "$MEDU1_IMAGE" "$@")
         ;;
     pyxis) # hands on what the image does not set itself; --container-env names what the job sets all the same
-        local each pairs="" names
-        names=$(compgen -e | grep -E '^(MEDU1|RAY|HF|NCCL|GLOO|TRANSFORMERS)_' | paste -sd ,)
-        for each in ${mounts//,/ }; do
+        local each each_mount pairs="" names
+        names=$({
+            compgen -e | grep -E '^(MEDU1|RAY|HF|NCCL|GLOO|TRANSFORMERS)_'
+            [[ -z ${MEDU1_FORWARD:-} ]] || echo "${MEDU1_FORWARD//,/$'\n'}"
+        } | sort -u | paste -sd ,)
+        IFS=, read -ra each_mount <<<"$mounts"
+        for each in "${each_mount[@]}"; do
             [[ $each == *:* ]] || each=$each:$each
             pairs+=${pairs:+,}$each
         done

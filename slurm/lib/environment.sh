@@ -2,12 +2,18 @@
 # job.sh: the settings with their defaults, exported once; srun hands them to the nodes, Ray to its workers.
 
 set_defaults() {
-    local argument here attempts
+    local argument here folder last=-1
     here=$(dirname "$MEDU1_SLURM_DIR")
     MEDU1_RUN_DIR=${MEDU1_RUN_DIR:-outputs/$SLURM_JOB_NAME-$SLURM_JOB_ID}
     for argument in "$@"; do
         [[ $argument != run_dir=* ]] || MEDU1_RUN_DIR=${argument#run_dir=}
     done
+    # As Hydra reads it.
+    [[ ! $MEDU1_RUN_DIR =~ ^(\'(.*)\'|\"(.*)\")$ ]] || MEDU1_RUN_DIR=${BASH_REMATCH[2]}${BASH_REMATCH[3]}
+    [[ $MEDU1_RUN_DIR != *[\'\"\\]* ]] || {
+        say "run_dir is $MEDU1_RUN_DIR, which has a quote or a backslash; choose another folder"
+        exit "$EXIT_MISTAKE"
+    }
     [[ $MEDU1_RUN_DIR == /* ]] || MEDU1_RUN_DIR=$SLURM_SUBMIT_DIR/$MEDU1_RUN_DIR
     MEDU1_CONTAINER=${MEDU1_CONTAINER:-none}
     if [[ -z ${MEDU1_PYTHON:-} ]]; then
@@ -18,9 +24,12 @@ set_defaults() {
     MEDU1_SCRATCH=${MEDU1_SCRATCH:-/tmp}
     MEDU1_MAX_REQUEUES=${MEDU1_MAX_REQUEUES:-20}
     MEDU1_NODE_TIMEOUT_S=${MEDU1_NODE_TIMEOUT_S:-600}
-    # Numbered on over all jobs of the run: a run that ended may be submitted again.
-    mapfile -t attempts < <(compgen -G "$MEDU1_RUN_DIR/attempts/*/")
-    MEDU1_ATTEMPT_DIR=$MEDU1_RUN_DIR/attempts/$(printf %03d "${#attempts[@]}")
+    # Numbered on over all jobs of the run, which may be submitted again, and behind folders that are gone.
+    for folder in "$MEDU1_RUN_DIR"/attempts/[0-9][0-9][0-9]*/; do
+        folder=$(basename "$folder")
+        [[ $folder == *[^0-9]* ]] || last=$((10#$folder > last ? 10#$folder : last))
+    done
+    MEDU1_ATTEMPT_DIR=$MEDU1_RUN_DIR/attempts/$(printf %03d $((last + 1)))
     # One block of ports per job, below the kernel's own range, and the same on each node. Two jobs have the same one
     # if their numbers differ by a multiple of 1000.
     MEDU1_PORT_BASE=$((10000 + SLURM_JOB_ID % 1000 * 10))

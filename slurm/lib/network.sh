@@ -4,7 +4,9 @@
 find_network() {
     if [[ -z ${MEDU1_INTERFACE:-} ]]; then
         # The interface that has the address of the host's name; on one node alone, any address will do.
-        node_ip=$(getent ahostsv4 "$(hostname)" | awk '$1 !~ /^127\./ {print $1; exit}')
+        node_ip=$(getent ahostsv4 "$(hostname)" | awk '$1 !~ /^127\./ {print $1; exit}') || true
+        [[ $node_ip || $MEDU1_HOSTS != *" "* ]] ||
+            fail "$EXIT_MISTAKE" "$host: its name $(hostname) has no address on a network that others are on; set MEDU1_INTERFACE, of $(interfaces | paste -sd ' ')"
         MEDU1_INTERFACE=$(interfaces | awk -v ip="${node_ip:-127.0.0.1}" '$2 == ip {print $1; exit}')
         MEDU1_INTERFACE=${MEDU1_INTERFACE:-lo}
     fi

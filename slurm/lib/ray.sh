@@ -19,15 +19,22 @@ who_is_missing() {
     local name missing=""
     ls "$preflight_dir" >/dev/null 2>&1
     for name in $MEDU1_HOSTS; do
-        compgen -G "$preflight_dir/$name.json" >/dev/null || compgen -G "$preflight_dir/$name.*.json" >/dev/null ||
-            missing+=${missing:+, }$name
+        any_there "$preflight_dir/$name.json" "$preflight_dir/$name".*.json || missing+=${missing:+, }$name
     done
     echo "$missing"
 }
 
+any_there() {
+    local file
+    for file in "$@"; do
+        [[ ! -e $file ]] || return 0
+    done
+    return 1
+}
+
 ray_start() {
     # Ports of workers are the kernel's choice, so that those of two jobs do not meet.
-    "$MEDU1_PYTHON" -m ray.scripts.scripts start --block --disable-usage-stats --node-ip-address "$node_ip" \
+    "$MEDU1_PYTHON" -m ray.scripts.scripts start --block --disable-usage-stats --node-ip-address "$node_ip" --node-name "$host" \
         --temp-dir "$ray_dir" --min-worker-port 0 --max-worker-port 0 \
         --node-manager-port $((MEDU1_PORT_BASE + 1)) --object-manager-port $((MEDU1_PORT_BASE + 2)) \
         --dashboard-agent-listen-port $((MEDU1_PORT_BASE + 3)) --dashboard-agent-grpc-port $((MEDU1_PORT_BASE + 4)) \

@@ -56,7 +56,7 @@ def run_dir(tmp_path) -> Path:
         value = Summary.Value(tag="critic/score/mean", simple_value=reward)
         writer.add_event(Event(step=step, wall_time=step, summary=Summary(value=[value])))
     writer.close()
-    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "global_step_2").mkdir(parents=True)
     (folder / "checkpoints" / "latest_checkpointed_iteration.txt").write_text("2")
     Progress(folder).report(4, "rollout")
     return folder
@@ -99,6 +99,13 @@ def test_of_a_job_that_has_only_been_submitted(run, tmp_path):
     (folder / "jobs.jsonl").write_text(json.dumps({"job": "18", "submitted": 0, "recipe": "quickstart"}) + "\n")
     code, out, _ = run("18")
     assert code == 0 and "Job: 18, not in the queue" in out and "Steps: none is done" in out
+
+
+def test_the_newest_job_of_a_run_is_the_one_that_is_told_of(run, run_dir):
+    """One that was submitted by hand is known by its attempts only, one that waits by its submission only."""
+    (run_dir / "jobs.jsonl").write_text('{"job": "9"}\n{"job": "20"}\n')
+    code, out, _ = run(str(run_dir))
+    assert code == 0 and "Job: 20, not in the queue" in out
 
 
 @pytest.mark.parametrize(

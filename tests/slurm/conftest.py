@@ -53,7 +53,7 @@ def submit(cluster) -> Iterator[Callable[..., str]]:
         number = cluster.run(
             *("sbatch", "--parsable", "--nodes=2", "--cpus-per-task=2", "--mem=12000", "--time=60"),
             *(f"--output={run_dir}.out", *options, str(ROOT / "slurm" / "train.sbatch")),
-            *(*TWO_NODES, f"run_dir={run_dir}", *overrides),
+            *(*TWO_NODES, f"run_dir='{run_dir}'", *overrides),
             **(settings | environment),
         )
         numbers.append(number)

@@ -10,7 +10,7 @@ import ray
 
 from verl_medu1.stop_request import EXIT_STOPPED, StopRequest
 
-run_dir = Path(sys.argv[-1].removeprefix("run_dir="))
+run_dir = Path(sys.argv[-1].removeprefix("run_dir=").strip("'"))
 ray.init(logging_level="ERROR")
 nodes = sorted(node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"])
 

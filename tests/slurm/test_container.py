@@ -45,14 +45,17 @@ def test_apptainer_sees_the_folders_and_hands_the_environment_on_by_itself():
 
 
 def test_pyxis_is_told_the_folders_and_which_variables_win_over_the_images():
-    code, words = line(MEDU1_CONTAINER="pyxis", MEDU1_IMAGE="a.sqsh", MEDU1_MOUNTS="/x:/y")
+    settings = {"MEDU1_IMAGE": "a.sqsh", "MEDU1_MOUNTS": "/x:/y,/a folder", "MEDU1_FORWARD": "HF_HOME,UCX_TLS"}
+    code, words = line(MEDU1_CONTAINER="pyxis", **settings)
     options = dict(word.partition("=")[::2] for word in words[2 : -len(COMMAND)])
     assert code == 0 and words[-len(COMMAND) :] == COMMAND and words[0] == "srun"
     assert options["--container-image"] == "a.sqsh" and "--no-container-mount-home" in options
-    mounts = ["/shared/run:/shared/run", "/local:/local", "/home/me:/home/me", "/x:/y"]
+    mounts = ["/shared/run:/shared/run", "/local:/local", "/home/me:/home/me", "/x:/y", "/a folder:/a folder"]
     assert options["--container-mounts"].split(",")[1:] == mounts
     named = options["--container-env"].split(",")
-    assert {"HF_HOME", "MEDU1_RUN_DIR"} <= set(named) and "PATH" not in named and len(named) == len(set(named))
+    assert (
+        {"HF_HOME", "MEDU1_RUN_DIR", "UCX_TLS"} <= set(named) and "PATH" not in named and len(named) == len(set(named))
+    )
 
 
 @pytest.mark.parametrize(

@@ -101,9 +101,35 @@ def test_a_node_that_fails_the_preflight_is_named(cluster, submit, wait_for, tmp
         number = submit(run_dir, MEDU1_DRIVER=LOOK)
         assert wait_for(lambda: cluster.state(number) == "FAILED", 90), everything(run_dir)
         assert "node2" in str(attempt(run_dir)["reason"]) and "node1" not in str(attempt(run_dir)["reason"])
+        assert cluster.job(number)["ExitCode"] == "2:0"
         assert cluster.clean() == {}
     finally:
         cluster.on("node2", "umount", str(cluster.scratch))
+
+
+def test_a_folder_that_a_node_does_not_see_is_told(cluster, submit, wait_for, tmp_path):
+    run_dir = tmp_path / "run"
+    cluster.on("node2", "mount", "-t", "tmpfs", "another", str(tmp_path))
+    try:
+        number = submit(run_dir, MEDU1_DRIVER=LOOK)
+        assert wait_for(lambda: cluster.state(number) == "FAILED", 90), everything(run_dir)
+        assert cluster.job(number)["ExitCode"] == "2:0"
+        assert "and node2 can't see what node1 writes there" in str(attempt(run_dir)["reason"])
+    finally:
+        cluster.on("node2", "umount", str(tmp_path))
+
+
+def test_one_node_alone_has_no_such_interface(cluster, submit, wait_for, tmp_path):
+    run_dir = tmp_path / "run"
+    cluster.on("node1", "ip", "link", "add", "ib7", "type", "veth", "peer", "name", "ib8")
+    try:
+        cluster.on("node1", "ip", "addr", "add", "10.99.0.1/24", "dev", "ib7")
+        number = submit(run_dir, MEDU1_DRIVER=LOOK, MEDU1_INTERFACE="ib7")
+        assert wait_for(lambda: cluster.state(number) == "FAILED", 90), everything(run_dir)
+        assert cluster.job(number)["ExitCode"] == "2:0", everything(run_dir)
+        assert str(attempt(run_dir)["reason"]).startswith("MEDU1_INTERFACE is ib7, and node2 has no IPv4 address there")
+    finally:
+        cluster.on("node1", "ip", "link", "delete", "ib7")
 
 
 def test_a_node_that_is_not_heard_of_is_left_out(cluster, submit, wait_for, tmp_path):
@@ -129,7 +155,8 @@ def test_a_node_that_is_not_heard_of_is_left_out(cluster, submit, wait_for, tmp_
         ({"MEDU1_MODULES": "no-such-module"}, (), "MEDU1_MODULES is 'no-such-module'"),
         ({"MEDU1_INTERFACE": "ib7"}, (), "MEDU1_INTERFACE is ib7"),
         ({"MEDU1_SCRATCH": "/tmp/a-folder-with-a-name-that-is-much-too-long"}, (), "give a shorter folder"),
-        ({}, ("trainer.nnodes=3",), "3"),
+        ({}, ("trainer.nnodes=3",), "trainer.nnodes is 3, and the job has 2 nodes"),
+        ({"MEDU1_PYTHON": "/no/python"}, (), "MEDU1_PYTHON is /no/python, which can't be run there or lacks a package"),
     ],
 )
 def test_a_mistake_is_said_in_one_sentence(cluster, submit, wait_for, tmp_path, environment, overrides, said):

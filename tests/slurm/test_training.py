@@ -19,6 +19,7 @@ from verl_medu1.progress import STOPPED, Progress
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1500)]
 STEPS, SAVE_FREQ = 16, 3
+WHOLE = "whole é (1)"  # characters that mean something to bash and Hydra
 STARTING_S = 300  # until the first step of an attempt is done, on two slow cores
 COMPARED = ("input", "output", "gts", "score", "data_source", "acc", "format", "pred", "length")
 
@@ -107,7 +108,7 @@ def logs(run_dir: Path) -> str:
 
 
 def test_a_run_across_two_nodes_to_its_end(cluster, submit, wait_for, inputs, runs):
-    run_dir = runs / "whole"
+    run_dir = runs / WHOLE
     number = submit(run_dir, *inputs)
     assert wait_for(lambda: cluster.state(number) not in ("PENDING", "RUNNING", "COMPLETING"), 600), logs(run_dir)
     assert (cluster.state(number), step(run_dir)) == ("COMPLETED", STEPS), logs(run_dir)
@@ -122,7 +123,7 @@ def test_a_run_across_two_nodes_to_its_end(cluster, submit, wait_for, inputs, ru
 
 
 def test_a_run_stopped_twice_and_robbed_of_a_node_does_the_same(cluster, submit, wait_for, inputs, runs):
-    whole, broken = runs / "whole", runs / "broken"
+    whole, broken = runs / WHOLE, runs / "broken"
     assert (whole / "rollouts").exists(), "compared with the run of the test before"
     number = submit(broken, *inputs)
 

@@ -16,12 +16,15 @@ def status(
     from rich.console import Console
 
     from verl_medu1.cluster.attempts import attempts_table, read_attempts
-    from verl_medu1.cluster.submission import state_of, submitted
+    from verl_medu1.cluster.submission import jobs_of, state_of
 
     run_dir = _run_dir(job, runs)
     attempts = read_attempts(run_dir)
-    numbers = [*submitted(run_dir), *(attempt.job_id for attempt in attempts)]
+    numbers = jobs_of(run_dir)
     if not numbers:
+        if job.isdecimal() and (state := state_of(job)):
+            typer.echo(f"Job: {job}, {state}; nothing of its run is in {run_dir} yet.")
+            return
         raise ValueError(f"RUN_DIR {run_dir} has neither attempts/ nor a submitted job; give the run_dir of a job.")
     number = job if job.isdecimal() else numbers[-1]
     state = state_of(number)
@@ -55,7 +58,7 @@ def _run_dir(job: str, runs: Path) -> Path:
 
 def _progress(run_dir: Path) -> list[str]:
     """Sentences about steps, reward, checkpoint and what it does now, as far as files tell."""
-    from verl_medu1.checkpoints import TRACKER
+    from verl_medu1.checkpoints import newest_step
     from verl_medu1.evaluate.run_folder import read_progress, read_scalars
 
     scalars = read_scalars(run_dir / "tensorboard") if (run_dir / "tensorboard").is_dir() else {}
@@ -68,8 +71,8 @@ def _progress(run_dir: Path) -> list[str]:
         )
     else:
         lines.append("Steps: none is done")
-    tracker = run_dir / "checkpoints" / TRACKER
-    lines.append(f"Newest checkpoint: {f'step {tracker.read_text().strip()}' if tracker.is_file() else 'none'}")
+    newest = newest_step(run_dir / "checkpoints")
+    lines.append(f"Newest checkpoint: {'none' if newest is None else f'step {newest}'}")
     if progress := read_progress(run_dir):
         lines.append(f"Last sign of life: {progress}")
     return lines

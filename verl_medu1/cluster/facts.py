@@ -192,7 +192,8 @@ def _transformer_engine() -> str | None:
         done = subprocess.run(command, capture_output=True, text=True, timeout=IMPORT_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         return f"not imported in {IMPORT_TIMEOUT_S} s"
-    return done.stderr.strip().splitlines()[-1] if done.returncode else ""
+    said = done.stderr.strip().splitlines() or [f"importing it ends with exit code {done.returncode}"]
+    return said[-1] if done.returncode else ""
 
 
 def _addresses() -> dict[str, str]:

@@ -88,6 +88,8 @@ class Job:
         if site.container != "none":
             variables["MEDU1_IMAGE"] = str(site.image)
             variables["MEDU1_MOUNTS"] = ",".join(site.mounts)
+        if site.container == "pyxis" and site.environment:
+            variables["MEDU1_FORWARD"] = ",".join(site.environment)
         if site.modules:
             variables["MEDU1_MODULES"] = " ".join(site.modules)
         if site.interface:

@@ -23,6 +23,7 @@ TAKEN = {
     "partition": "partition",
     "qos": "qos",
     "time": "time",
+    "array": "one job per run",
     "nodes": "trainer.nnodes",
     "ntasks": "trainer.nnodes",
     "ntasks-per-node": "trainer.nnodes",

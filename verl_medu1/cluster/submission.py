@@ -1,6 +1,7 @@
 """sbatch, squeue and scontrol, each as a list of arguments."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verl_medu1.checks import check_submission
+from verl_medu1.cluster.attempts import read_attempts
 from verl_medu1.cluster.job import JOB_FILE, Job, render
 from verl_medu1.cluster.site import Site
 from verl_medu1.plan.architecture import find_architecture
@@ -75,7 +77,8 @@ def offline_violation(model: str, site: Site) -> str | None:
 
     What a container shows under another path can't be seen from here, and is taken as there.
     """
-    home = Path(site.environment.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    named = site.environment.get("HF_HOME") or os.environ.get("HF_HOME")  # a job has the environment of who submits it
+    home = Path(named or "~/.cache/huggingface").expanduser()
     if Path(model).expanduser().is_dir() or (site.container != "none" and not home.is_dir()):
         return None
     snapshots = home / "hub" / f"models--{model.replace('/', '--')}" / "snapshots"
@@ -101,7 +104,7 @@ def submit(job: Job) -> str:
     Raises:
         ValueError: a job of this run waits or runs already, or sbatch refuses.
     """
-    if active := [number for number in submitted(job.run_dir) if state_of(number) is not None]:
+    if active := [number for number in jobs_of(job.run_dir) if state_of(number) is not None]:
         raise ValueError(
             f"run_dir is {str(job.run_dir)!r}, and job {active[0]} works there already; `scancel {active[0]}`, or "
             "choose another run_dir."
@@ -119,6 +122,16 @@ def submitted(run_dir: Path) -> list[str]:
     """Numbers of the jobs that were submitted for a run, the oldest first."""
     file = run_dir / SUBMITTED
     return [json.loads(line)["job"] for line in file.read_text().splitlines()] if file.is_file() else []
+
+
+def jobs_of(run_dir: Path) -> list[str]:
+    """Numbers of a run's jobs, submitted by us or by hand, the oldest first.
+
+    Example:
+        >>> jobs_of(Path("nowhere"))
+        []
+    """
+    return sorted({*submitted(run_dir), *(attempt.job_id for attempt in read_attempts(run_dir))}, key=int)
 
 
 def state_of(job: str) -> str | None:
