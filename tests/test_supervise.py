@@ -84,6 +84,18 @@ def test_a_driver_that_is_killed_leaves_no_process_and_no_folder_and_is_told_of(
     assert not psutil.pid_exists(orphan)
 
 
+def test_a_run_that_is_told_to_end_twice_clears_up_once(tmp_path):
+    """As a job's nodes do on `scancel`: Slurm tells each process, and the node's script tells the driver again."""
+    body = (
+        "import signal, verl_medu1.supervise as s; clear = s.clear_temporary; "
+        "s.clear_temporary = lambda *a, **k: (os.kill(os.getpid(), signal.SIGTERM), time.sleep(0.1), clear(*a, **k)); "
+        "os.kill(os.getpid(), signal.SIGTERM); time.sleep(100)"
+    )
+    code, _, orphan = run(tmp_path, body)
+    assert code == 143
+    assert not psutil.pid_exists(orphan)
+
+
 def test_a_part_that_is_killed_ends_the_run_with_its_name(tmp_path):
     raylet = shutil.copy(shutil.which("sleep"), tmp_path / "raylet")
     body = f"part = subprocess.Popen([{str(raylet)!r}, '100']); time.sleep(5); part.kill(); time.sleep(100)"

@@ -151,8 +151,12 @@ def supervised(config: DictConfig, interval_s: float = 1.0) -> Iterator[DictConf
                 finally:
                     os._exit(fault[1])  # the main thread waits in Ray for an answer that will not come
 
+    def leave(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would cut the clean-up short
+        sys.exit(128 + signal.SIGTERM)
+
     # Slurm and `kill` end a run with SIGTERM: leave by the same way as Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, leave)
     watching = threading.Thread(target=watch, daemon=True)
     watching.start()
     failed = True

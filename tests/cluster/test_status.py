@@ -101,6 +101,17 @@ def test_of_a_job_that_has_only_been_submitted(run, tmp_path):
     assert code == 0 and "Job: 18, not in the queue" in out and "Steps: none is done" in out
 
 
+def test_a_slurm_that_does_not_answer_hides_nothing(run, run_dir, tmp_path):
+    for name in ("sbatch", "squeue"):
+        (tmp_path / name).write_text(
+            "#!/bin/sh\necho 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1"
+        )
+        (tmp_path / name).chmod(0o755)
+    code, out, _ = run(str(run_dir))
+    assert code == 0 and "Job: 17, unknown: squeue refuses: slurm_load_jobs error" in out
+    assert "Newest checkpoint: step 2" in out
+
+
 def test_the_newest_job_of_a_run_is_the_one_that_is_told_of(run, run_dir):
     """One that was submitted by hand is known by its attempts only, one that waits by its submission only."""
     (run_dir / "jobs.jsonl").write_text('{"job": "9"}\n{"job": "20"}\n')

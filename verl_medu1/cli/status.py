@@ -27,7 +27,10 @@ def status(
             return
         raise ValueError(f"RUN_DIR {run_dir} has neither attempts/ nor a submitted job; give the run_dir of a job.")
     number = job if job.isdecimal() else numbers[-1]
-    state = state_of(number)
+    try:
+        state = state_of(number)
+    except ValueError as error:  # what the files tell is shown all the same
+        state = f"unknown: {error}"
     console = Console(highlight=False, soft_wrap=True)
     console.width = max(console.width, 140)
     console.print(f"Run: {run_dir}")

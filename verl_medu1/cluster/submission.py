@@ -135,11 +135,17 @@ def jobs_of(run_dir: Path) -> list[str]:
 
 
 def state_of(job: str) -> str | None:
-    """State of a job that waits or runs, such as PENDING; None where Slurm has forgotten it or is not here."""
+    """State of a job that waits or runs, such as PENDING; None where Slurm has forgotten it or is not here.
+
+    Raises:
+        ValueError: Slurm does not answer.
+    """
     if not has_slurm():
         return None
     done = subprocess.run(["squeue", "--noheader", "--job", job, "--format=%T (%r)"], capture_output=True, text=True)
-    return done.stdout.strip() or None if done.returncode == 0 else None
+    if done.returncode and "Invalid job id" not in done.stderr:
+        raise ValueError(f"squeue refuses: {' '.join(done.stderr.split())}")
+    return done.stdout.strip() or None
 
 
 def run_dir_of(job: str) -> Path | None:
