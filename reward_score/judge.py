@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reward_score.loopback import client_options
 from reward_score.response import parse_response
 from reward_score.score import compute_score, count_error
 from reward_score.verdict import Score, right
@@ -69,7 +70,7 @@ class Judge:
     """
 
     def __init__(self, settings: JudgeSettings) -> None:
-        from openai import AsyncOpenAI
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
         self._settings = settings
         self._client = AsyncOpenAI(
@@ -78,6 +79,7 @@ class Judge:
             api_key=os.environ[settings.api_key_env] if settings.api_key_env else "none",
             timeout=settings.timeout_s,
             max_retries=settings.retries,
+            http_client=DefaultAsyncHttpxClient(**client_options(settings.base_url)),
         )
         self._places = asyncio.Semaphore(settings.concurrency)
         # A task, not its result: the eight answers of a group ask at the same time.

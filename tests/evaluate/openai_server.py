@@ -2,7 +2,7 @@
 
 It answers multiple choice with B, a ranked list with B first, anything else with "12.5". FOLDER/log.jsonl has what it
 was asked. FOLDER/mode changes what it does: "fail N" answers N requests and then 400, "key" wants the key "secret",
-"split" gives the reasoning apart, "strange" replies with something else.
+"split" gives the reasoning apart, "strange" replies with something else, "elsewhere" sends on to another path.
 """
 
 import json
@@ -23,13 +23,15 @@ class Handler(BaseHTTPRequestHandler):
         mode = (FOLDER / "mode").read_text() if (FOLDER / "mode").exists() else ""
         with LOCK:
             with open(FOLDER / "log.jsonl", "a") as log:
-                log.write(json.dumps(asked | {"key": self.headers["Authorization"]}) + "\n")
+                log.write(json.dumps(asked | {"key": self.headers["Authorization"], "path": self.path}) + "\n")
             answered += 1
             number = answered
         if mode.startswith("fail") and number > int(mode.split()[1]):
             return self.reply(400, {"error": {"message": "no: " + asked["messages"][-1]["content"]}})
         if mode == "key" and self.headers["Authorization"] != "Bearer secret":
             return self.reply(401, {"error": {"message": "wrong key"}})
+        if mode == "elsewhere" and self.path != "/elsewhere":
+            return self.reply(307, {})
         if mode == "strange":
             return self.reply(200, {"object": "list", "data": []})
         question = asked["messages"][-1]["content"]
@@ -47,6 +49,8 @@ class Handler(BaseHTTPRequestHandler):
         body = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
+        if status == 307:
+            self.send_header("Location", "/elsewhere")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

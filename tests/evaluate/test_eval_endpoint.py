@@ -194,6 +194,22 @@ def test_what_cannot_or_must_not_be_asked_is_one_sentence(
     assert "Traceback" not in done.stderr
 
 
+def test_a_server_on_this_machine_is_asked_directly(tmp_path: Path, server: Server, evaluate: Callable) -> None:
+    write_data(tmp_path / "data.parquet", source="EHRNoteQA")
+    proxies = {name: "http://127.0.0.1:9" for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")}
+    done = evaluate(**proxies, NO_PROXY="", no_proxy="")
+    assert done.returncode == 0, done.stderr
+    assert len(server.asked()) == QUESTIONS_ASKED
+
+
+def test_a_server_on_this_machine_sends_the_questions_nowhere_else(server: Server, evaluate: Callable) -> None:
+    (server.folder / "mode").write_text("elsewhere")
+    done = evaluate("--batch", "1")
+    assert done.returncode == 2
+    assert "APIStatusError 307" in done.stderr
+    assert {row["path"] for row in server.asked()} == {"/v1/chat/completions"}
+
+
 def test_a_server_that_speaks_otherwise_is_one_sentence(server: Server, evaluate: Callable) -> None:
     (server.folder / "mode").write_text("strange")
     done = evaluate()

@@ -126,6 +126,16 @@ def test_the_judges_yes_is_worth_as_much_under_each_scheme(endpoint):
     assert [asyncio.run(ask(scheme)) for scheme in ("gated_binary", "gated_similarity", "accuracy")] == [1.0] * 3
 
 
+def test_a_judge_on_this_machine_is_asked_past_the_proxy(endpoint, monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "")
+    endpoint.reply = lambda case: "yes"
+    [judged] = scores(endpoint, (SOURCE, wrapped("Heart attack"), REFERENCE))
+    assert (judged["score"], judged["error"]) == (1.0, 0.0)
+
+
 def test_equal_answers_are_asked_once(endpoint):
     endpoint.reply = lambda case: "yes"
     judged = scores(endpoint, *[(SOURCE, wrapped("Heart attack"), REFERENCE)] * 8)

@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 from urllib.parse import urlsplit
 
+from reward_score.loopback import client_options, is_loopback
 from reward_score.response import THINK_CLOSE, THINK_OPEN
 from verl_medu1.evaluate.questions import Question
 from verl_medu1.evaluate.sampling import Request, Sampling, seed_of
 from verl_medu1.evaluate.scoring import Response
 
 RETRIES = 4  # of a request that failed, with the client's growing pauses
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # Under a data use agreement: their patients' notes leave this machine for no endpoint.
 CREDENTIALED = {"EHRNoteQA"}
 
@@ -29,7 +29,7 @@ def check_endpoint(url: str, key_variable: str | None, questions: Sequence[Quest
     if key_variable and not os.environ.get(key_variable):
         raise ValueError(f"--api-key-env {key_variable}: no such variable is set; export it.")
     found = sorted({question.data_source for question in questions} & CREDENTIALED)
-    if found and urlsplit(url).hostname not in LOOPBACK:
+    if found and not is_loopback(url):
         raise ValueError(
             f"--data has rows of {', '.join(found)}, which may not leave this machine; serve the model on 127.0.0.1."
         )
@@ -53,11 +53,12 @@ def ask(
     Raises:
         ValueError: the endpoint fails; answers that came before have been yielded.
     """
-    from openai import OpenAI, OpenAIError
+    from openai import DefaultHttpxClient, OpenAI, OpenAIError
 
     # The client wants a key; a server that asks for none ignores it.
     key = os.environ[key_variable] if key_variable else "none"
-    client = OpenAI(base_url=url, api_key=key, max_retries=RETRIES)
+    http_client = DefaultHttpxClient(**client_options(url))
+    client = OpenAI(base_url=url, api_key=key, max_retries=RETRIES, http_client=http_client)
     single = [
         Request(request.question, number, 1)
         for request in requests

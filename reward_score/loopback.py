@@ -1,0 +1,28 @@
+"""Servers on this machine: what is sent to them goes nowhere else."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address is on this machine.
+
+    Example:
+        >>> is_loopback("http://127.0.0.1:8000/v1"), is_loopback("http://127.0.0.1.example.org/v1")
+        (True, False)
+    """
+    return urlsplit(url).hostname in LOOPBACK
+
+
+def client_options(url: str) -> dict[str, Any]:
+    """Options of the HTTP client that asks `url`: a server here is asked directly, by no proxy and no redirect.
+
+    The proxies of the environment hold for all addresses that `NO_PROXY` does not list, this machine's own included.
+
+    Example:
+        >>> client_options("https://example.org/v1")
+        {}
+    """
+    return {"trust_env": False, "follow_redirects": False} if is_loopback(url) else {}
