@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 
 from verl_medu1.cli.score import score
 from verl_medu1.cli.validate import validate
+from verl_medu1.evaluate.questions import AS_PREPARED, Question
+from verl_medu1.evaluate.scoring import Response, score_response
 
 WELL_FORMED = "<think>a</think><answer>{}</answer>"
 
@@ -66,6 +68,62 @@ def test_score_as_json_from_a_file_standard_input_and_parquet(
     assert from_file.output == from_stdin.output == from_parquet.output
     scored = [json.loads(line) for line in from_file.output.splitlines()]
     assert [(row["row"], row["score"], row["acc"]) for row in scored] == [("0", 1, 1), ("1", 0, 1), ("dose-7", 1, 1)]
+
+
+def sample(question: Question, text: str, tokens: int = 30) -> dict[str, Any]:
+    """A row of samples.jsonl."""
+    return score_response(question, Response(text, tokens, counted_tokens=tokens, truncated=False), 0)
+
+
+def question(source: str, gold: str, asked_as: str = AS_PREPARED, **info: Any) -> Question:
+    extra_info = prepared_row("1", source, gold, budget_mode="none", budget_tokens=0, **info)["extra_info"]
+    return Question("1", source, [], gold, extra_info, asked_as)
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer", "acc"),
+    [
+        (question("MedQA", "B", options=options("heparin", "aspirin")), "aspirin", 1.0),
+        (question("MedQA", "B", options=options("heparin", "aspirin")), "heparin", 0.0),
+        (question("MedCalc-Bench", "0.5", unit="g"), "500 mg", 1.0),
+        (question("MedCalc-Bench", "100", lower_limit=80.0, upper_limit=120.0), "82", 1.0),
+        (question("MedQA", "B", "short_answer", options=options("heparin", "aspirin")), "aspirin", 1.0),
+        (question("MedQA", "B", "short_answer", options=options("heparin", "aspirin")), "B", 0.0),
+        (question("MedQA", "B", "ranked_list", options=options("heparin", "aspirin")), "B > A", 1.0),
+    ],
+)
+def test_samples_of_an_evaluation_are_scored_as_the_evaluation_did(
+    app: typer.Typer, tmp_path: Path, asked: Question, answer: str, acc: float
+) -> None:
+    row = sample(asked, WELL_FORMED.format(answer))
+    (tmp_path / "samples.jsonl").write_text(json.dumps(row))
+    result = CliRunner().invoke(app, ["score", str(tmp_path / "samples.jsonl"), "--json"])
+    scored = json.loads(result.output)
+    assert (row["acc"], scored.pop("row")) == (acc, "1")
+    assert scored == {name: row[name] for name in scored}
+
+
+def test_the_release_scheme_takes_the_tokens_of_a_sample(app: typer.Typer, tmp_path: Path) -> None:
+    asked = question("MedQA", "B", options=options("heparin", "aspirin"))
+    asked.extra_info.update(budget_mode="max", budget_tokens=280)
+    row = sample(asked, WELL_FORMED.format("B"))
+    file = tmp_path / "samples.jsonl"
+    file.write_text(json.dumps(row))
+    scored = json.loads(CliRunner().invoke(app, ["score", str(file), "--json", "--scheme", "release"]).output)
+    assert (scored["score"], scored["error"]) == (2.5, 0.0)
+
+    file.write_text(json.dumps({name: value for name, value in row.items() if name != "counted_tokens"}))
+    result = CliRunner().invoke(app, ["score", str(file), "--scheme", "release"])
+    assert isinstance(result.exception, ValueError)
+    assert "row 0 has a budget" in str(result.exception) and "'counted_tokens'" in str(result.exception)
+
+
+def test_a_sample_in_another_format_needs_its_options(app: typer.Typer, tmp_path: Path) -> None:
+    row = {"data_source": "MedQA", "asked_as": "ranked_list", "ground_truth": "B", "response": "B > A"}
+    (tmp_path / "samples.jsonl").write_text(json.dumps(row))
+    result = CliRunner().invoke(app, ["score", str(tmp_path / "samples.jsonl")])
+    assert isinstance(result.exception, ValueError)
+    assert "'ranked_list' and has no extra_info.options" in str(result.exception)
 
 
 @pytest.mark.parametrize("row", ["dose-7", "2"])

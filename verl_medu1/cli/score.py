@@ -4,9 +4,12 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from reward_score.verdict import Verdict
 
 COMPONENTS = ("score", "acc", "format", "similarity", "error")
 
@@ -15,7 +18,8 @@ def score(
     file: Annotated[
         str,
         typer.Argument(
-            help="JSONL or parquet with data_source, response, ground_truth [, extra_info]; - is JSONL on stdin."
+            help="JSONL or parquet with data_source, response, ground_truth [, extra_info, counted_tokens], such as "
+            "the samples.jsonl of `medu1 eval`; - is JSONL on stdin."
         ),
     ],
     as_json: Annotated[
@@ -38,7 +42,7 @@ def score(
         for index, row in rows:
             print(json.dumps({"row": row_id(index, row), **_score_row(index, row, scheme)}))
     else:
-        _print_table([_score_row(index, row, scheme) | {"source": str(row["data_source"])} for index, row in rows])
+        _print_table([_score_row(index, row, scheme) | {"source": _group(row)} for index, row in rows])
 
 
 def read_rows(file: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -118,9 +122,42 @@ def _read_jsonl(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, dict[s
 
 def _score_row(index: int, row: Mapping[str, Any], scheme: str) -> dict[str, Any]:
     from reward_score import compute_score
+    from verl_medu1.evaluate.questions import AS_PREPARED
 
     source, response = row_column(index, row, "data_source"), row_column(index, row, "response")
-    return {**compute_score(source, response, row_gold(index, row), row.get("extra_info"), scheme=scheme)}
+    gold, info = row_gold(index, row), row.get("extra_info")
+    num_tokens = row.get("counted_tokens")
+    mode = info.get("budget_mode") if isinstance(info, Mapping) else None
+    if scheme == "release" and mode in ("exact", "max") and num_tokens is None:
+        raise ValueError(
+            f"row {index} has a budget (extra_info.budget_mode is {mode!r}) and no column 'counted_tokens', its "
+            "tokens, which --scheme release needs: add it, or choose another scheme"
+        )
+    opinion = _opinion(index, row, gold) if row.get("asked_as", AS_PREPARED) != AS_PREPARED else None
+    return {**compute_score(source, response, gold, info, scheme=scheme, num_tokens=num_tokens, opinion=opinion)}
+
+
+def _opinion(index: int, row: Mapping[str, Any], gold: Any) -> "Verdict | None":
+    """The verdict on a sample of `medu1 eval --formats` in another format, which no scorer of a data source knows."""
+    from reward_score.multiple_choice import read_options
+    from verl_medu1.evaluate.questions import Question
+    from verl_medu1.evaluate.scoring import opinion_on
+
+    asked_as, info = row["asked_as"], row.get("extra_info")
+    if not isinstance(info, Mapping) or str(gold) not in read_options(info.get("options")):
+        raise ValueError(
+            f"row {index} was asked as {asked_as!r} and has no extra_info.options with its gold answer: run "
+            "`medu1 eval` again, which writes them and asks nothing twice"
+        )
+    return opinion_on(Question("", row["data_source"], [], gold, dict(info), asked_as), str(row["response"]))
+
+
+def _group(row: Mapping[str, Any]) -> str:
+    """The line of the table that a row counts in: its data source, and another format than the prepared one apart."""
+    from verl_medu1.evaluate.questions import AS_PREPARED
+
+    asked_as = row.get("asked_as", AS_PREPARED)
+    return str(row["data_source"]) + ("" if asked_as == AS_PREPARED else f" as {asked_as}")
 
 
 def _find_row(rows: Iterable[tuple[int, dict[str, Any]]], wanted: str, file: str) -> tuple[int, dict[str, Any]]:

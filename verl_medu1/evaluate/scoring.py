@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from reward_score import compute_score, parse_response
+from reward_score.verdict import Verdict
 from verl_medu1.evaluate.formats import judge_in_format
 from verl_medu1.evaluate.questions import AS_PREPARED, Question
 from verl_medu1.length import budget_distance
@@ -19,6 +20,13 @@ class Response(NamedTuple):
     truncated: bool  # ended by the limit of tokens, not by the model
 
 
+def opinion_on(question: Question, text: str) -> Verdict | None:
+    """The verdict on a response to a question in another format; None where the scorer of its data source decides."""
+    if question.asked_as == AS_PREPARED:
+        return None
+    return judge_in_format(question, parse_response(text).answer or "")
+
+
 def score_response(question: Question, response: Response, number: int) -> Sample:
     """Score one response.
 
@@ -28,13 +36,12 @@ def score_response(question: Question, response: Response, number: int) -> Sampl
         number: which of the question's samples this is, from 0.
 
     Returns:
-        One row of samples.jsonl: `row_id`, `sample`, `data_source`, `asked_as`, `prompt`, `ground_truth`, `response`,
-        all keys of `reward_score.compute_score`, `length` (tokens), `truncated` (0 or 1), `counted_tokens` (of the
-        budget), `budget_mode`, `budget_counts`, `budget_tokens`, `budget_distance` (`verl_medu1.length`).
+        One row of samples.jsonl: `row_id`, `sample`, `data_source`, `asked_as`, `prompt`, `ground_truth`, `extra_info`
+        (with which `medu1 score` gives the same verdict), `response`, all keys of `reward_score.compute_score`,
+        `length` (tokens), `truncated` (0 or 1), `counted_tokens` (of the budget), `budget_mode`, `budget_counts`,
+        `budget_tokens`, `budget_distance` (`verl_medu1.length`).
     """
-    opinion = None
-    if question.asked_as != AS_PREPARED:
-        opinion = judge_in_format(question, parse_response(response.text).answer or "")
+    opinion = opinion_on(question, response.text)
     verdict = compute_score(
         question.data_source, response.text, question.ground_truth, question.extra_info, opinion=opinion
     )
@@ -46,6 +53,7 @@ def score_response(question: Question, response: Response, number: int) -> Sampl
         "asked_as": question.asked_as,
         "prompt": question.prompt,
         "ground_truth": question.ground_truth,
+        "extra_info": question.extra_info,
         "response": response.text,
         **verdict,
         "length": response.length,
