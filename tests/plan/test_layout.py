@@ -1,6 +1,6 @@
 """The rules of a layout: random valid settings pass, random invalid ones are refused with the right key."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from verl_medu1.plan.architecture import find_architecture, listed_models
 from verl_medu1.plan.fp8 import BLOCK_SCALES, RECIPES, _sizes
-from verl_medu1.plan.layout import POSITIVE, find_violations
+from verl_medu1.plan.layout import CHOICES, POSITIVE, find_violations
 from verl_medu1.plan.machine import Machine
 from verl_medu1.plan.settings import KEYS, Settings
 from verl_medu1.plan.violation import divisors, tensor_sizes
@@ -71,6 +71,31 @@ def test_valid_settings_are_accepted(case):
 def test_sizes_that_are_no_sizes(case, name, value):
     model, sizes = case
     found = find_violations(replace(sizes, **{name: value}), model, GOOD_MACHINE)
+    assert [violation.key for violation in found] == [KEYS[name]]
+
+
+@MANY
+@given(valid(), st.sampled_from([field for field in fields(Settings) if field.default is not None]))
+def test_values_that_may_not_be_null(case, field):
+    model, sizes = case
+    found = find_violations(replace(sizes, **{field.name: None}), model, GOOD_MACHINE)
+    assert [violation.key for violation in found] == [KEYS[field.name]]
+
+
+@pytest.mark.parametrize("name", sorted(CHOICES))
+@pytest.mark.parametrize("value", ["fp32x", "ful", "", 4, False])
+def test_a_value_that_is_none_of_a_few(name, value):
+    found = find_violations(Settings(**{name: value}), find_architecture("Qwen3-8B"), GOOD_MACHINE)
+    assert [violation.key for violation in found] == [KEYS[name]]
+    assert repr(value) in found[0].sentence and ", ".join(CHOICES[name]) in found[0].sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("dynamic", "yes"), ("utilization", "half"), ("kv_dtype", 8), ("recompute_modules", "mlp"), ("environment", 5)],
+)
+def test_a_value_of_another_kind(name, value):
+    found = find_violations(Settings(**{name: value}), find_architecture("Qwen3-8B"), GOOD_MACHINE)
     assert [violation.key for violation in found] == [KEYS[name]]
 
 

@@ -13,6 +13,7 @@ from hydra.core.global_hydra import GlobalHydra
 from verl_medu1 import verl_configs
 from verl_medu1.cli.app import main
 from verl_medu1.plan.recipe import compose_recipe, settings_in
+from verl_medu1.plan.settings import OPTIMIZER
 from verl_medu1.recipe_group import recipe_names, register_recipes
 
 TINY = {
@@ -160,6 +161,17 @@ def test_a_plan_takes_no_time(arguments, most, tiny):
         ([*SEVEN, "--tp", "0"], "tensor_model_parallel_size is 0; give a whole number of at least 1."),
         ([*SEVEN, "data.max_respons_length=1"], "is no key that a plan looks at; near it are data.max_response_length"),
         ([*SEVEN, "batch"], "'batch' is no key=value."),
+        ([*SEVEN, "data.max_response_length="], "data.max_response_length is null; give a whole number of at least 1."),
+        ([*SEVEN, "data.max_response_length=", "--search"], "data.max_response_length is null; give a whole number"),
+        ([*SEVEN, "data.max_response_length=[1"], "data.max_response_length is '[1', which is no value in YAML"),
+        (
+            ["--model", "Qwen3-8B", "trainer.device=cpu", "trainer.n_gpus_per_node=0"],
+            "n_gpus_per_node is 0; give a whole",
+        ),
+        (
+            [*SEVEN, f"{OPTIMIZER}.use_precision_aware_optimizer=true", f"{OPTIMIZER}.exp_avg_dtype=fp8"],
+            "exp_avg_dtype is 'fp8'; choose one of fp32, bf16, float32, bfloat16.",
+        ),
         ([*SEVEN, "--plot", "memory.pdf"], "--plot is 'memory.pdf'; end it in .svg or .png."),
         (["recipe=nope"], "Could not find 'recipe/nope'"),
         (["recipe=quickstart", "trainer.nope=1"], "Could not override 'trainer.nope'"),
@@ -180,6 +192,21 @@ def test_each_mistake_has_its_sentence(run, arguments, sentence):
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert sentence in done.stderr and done.stderr.startswith("medu1: ")
     assert done.stderr.count("medu1: ") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ([], "has a config.json that is no object with keys; write it again."),
+        (TINY | {"hidden_size": "128"}, "has hidden_size '128' in its config.json; it must be at least 1."),
+        (TINY | {"num_attention_heads": 0}, "has num_attention_heads 0 in its config.json; it must be at least 1."),
+        ({"model_type": "qwen2"}, "lacks 'num_attention_heads' in its config.json"),
+    ],
+)
+def test_a_config_that_has_no_dimensions_is_one_sentence(run, tmp_path, content, sentence):
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    done = run("--model", str(tmp_path), "--gpus", "8")
+    assert done.returncode == 2 and sentence in done.stderr and "Traceback" not in done.stderr
 
 
 def test_without_verl_a_recipe_is_refused(monkeypatch):

@@ -35,7 +35,6 @@ def plan(
 ) -> None:
     """Plan memory and parallelism of a recipe, or of a model on GPUs: will it fit, and what would."""
     import json as json_format
-    from dataclasses import replace
 
     from rich.console import Console
 
@@ -43,9 +42,8 @@ def plan(
     from verl_medu1.plan.search import search as search_layouts
     from verl_medu1.plan.verdict import plan_of, verdict_of
 
-    architecture, card, settings = _inputs(overrides or [], model, gpu, gpus)
-    sizes: dict[str, Any] = {"tp": tp, "pp": pp, "cp": cp, "rollout_tp": rollout_tp}
-    settings = replace(settings, **{name: size for name, size in sizes.items() if size is not None})
+    sizes = {"tp": tp, "pp": pp, "cp": cp, "rollout_tp": rollout_tp}
+    architecture, card, settings = _inputs(overrides or [], model, gpu, gpus, sizes)
     console = Console(highlight=False, soft_wrap=True)
     # A table that a narrow terminal cuts off says nothing.
     console.width = max(console.width, WIDTH)
@@ -77,14 +75,16 @@ def plan(
 
 
 def _inputs(
-    overrides: list[str], model: str | None, gpu: str, gpus: int | None
+    overrides: list[str], model: str | None, gpu: str, gpus: int | None, sizes: dict[str, int | None]
 ) -> tuple["Architecture", "GPU", "Settings"]:
-    """Model, kind of GPU and settings, of a recipe or of the options."""
+    """Model, kind of GPU and settings, of a recipe or of the options, each setting a value that its key takes."""
     from dataclasses import replace
 
     from verl_medu1.plan.architecture import find_architecture
     from verl_medu1.plan.gpus import find_gpu, processor
+    from verl_medu1.plan.layout import value_violations
     from verl_medu1.plan.settings import Settings, settings_from_overrides
+    from verl_medu1.plan.violation import raise_all
 
     card = find_gpu(gpu)
     if any(override.startswith("recipe=") for override in overrides):
@@ -101,6 +101,9 @@ def _inputs(
         architecture = find_architecture(model)
     if gpus is not None:
         settings = replace(settings, **_nodes(gpus, card.gpus_per_node))
+    changes: dict[str, Any] = {name: size for name, size in sizes.items() if size is not None}
+    settings = replace(settings, **changes)
+    raise_all(value_violations(settings))
     if settings.device == "cpu":
         card = processor(settings.gpus_per_node)
     return architecture, card, settings

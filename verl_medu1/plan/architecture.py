@@ -53,7 +53,7 @@ def architecture_of(name: str, config: Mapping[str, Any]) -> Architecture:
     """The dimensions in a config.json.
 
     Raises:
-        ValueError: a key is missing.
+        ValueError: a key is missing, or is no size.
 
     Example:
         >>> config = {"model_type": "qwen2", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -61,29 +61,32 @@ def architecture_of(name: str, config: Mapping[str, Any]) -> Architecture:
         >>> architecture_of("tiny", config).head_dim
         16
     """
-    kind = config.get("model_type", "")
-    try:
-        heads = config["num_attention_heads"]
-        return Architecture(
-            name=name,
-            model_type=kind,
-            hidden=config["hidden_size"],
-            layers=config["num_hidden_layers"],
-            heads=heads,
-            groups=config.get("num_key_value_heads") or heads,
-            head_dim=config.get("head_dim") or config["hidden_size"] // heads,
-            ffn=config["intermediate_size"],
-            vocabulary=config["vocab_size"],
-            positions=config["max_position_embeddings"],
-            tied=config.get("tie_word_embeddings", False),
-            # Qwen2 has the bias without saying so; Llama and Qwen3 say so.
-            qkv_bias=kind == "qwen2" or config.get("attention_bias", False),
-            qk_norm=kind == "qwen3",
-        )
-    except KeyError as error:
-        raise ValueError(
-            f"model {name!r} lacks {error.args[0]!r} in its config.json; it is needed for a plan."
-        ) from None
+
+    def size(key: str) -> int:
+        if key not in config:
+            raise ValueError(f"model {name!r} lacks {key!r} in its config.json; it is needed for a plan.")
+        value = config[key]
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"model {name!r} has {key} {value!r} in its config.json; it must be at least 1.")
+        return value
+
+    kind, heads, hidden = config.get("model_type", ""), size("num_attention_heads"), size("hidden_size")
+    return Architecture(
+        name=name,
+        model_type=kind,
+        hidden=hidden,
+        layers=size("num_hidden_layers"),
+        heads=heads,
+        groups=size("num_key_value_heads") if config.get("num_key_value_heads") else heads,
+        head_dim=size("head_dim") if config.get("head_dim") else hidden // heads,
+        ffn=size("intermediate_size"),
+        vocabulary=size("vocab_size"),
+        positions=size("max_position_embeddings"),
+        tied=config.get("tie_word_embeddings", False),
+        # Qwen2 has the bias without saying so; Llama and Qwen3 say so.
+        qkv_bias=kind == "qwen2" or config.get("attention_bias", False),
+        qk_norm=kind == "qwen3",
+    )
 
 
 @cache
@@ -114,9 +117,12 @@ def find_architecture(name: str) -> Architecture:
     file = Path(name).expanduser() / "config.json"
     if file.is_file():
         try:
-            return architecture_of(name, json.loads(file.read_text()))
+            config = json.loads(file.read_text())
         except json.JSONDecodeError as error:
             raise ValueError(f"model {name!r} has a config.json that is no JSON ({error}); write it again.") from None
+        if not isinstance(config, dict):
+            raise ValueError(f"model {name!r} has a config.json that is no object with keys; write it again.")
+        return architecture_of(name, config)
     # The name alone will do: Qwen3-8B for Qwen/Qwen3-8B.
     for listed, config in _listed().items():
         if name in (listed, listed.rpartition("/")[2]):

@@ -3,7 +3,9 @@
 Pure functions over plain settings; `checks.check` asks them before Ray starts, and so does `medu1 plan`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
 
 from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.batches import batch_violations
@@ -17,9 +19,28 @@ from verl_medu1.plan.violation import Violation, divisors, nearest, tensor_sizes
 WORKERS = f"{KEYS['nodes']} x {KEYS['gpus_per_node']}"
 POSITIVE = (
     "nodes", "gpus_per_node", "tp", "pp", "cp", "vpp", "first_layers", "last_layers", "ulysses", "train_batch",
-    "mini_batch", "micro_batch", "n", "prompt", "response", "token_limit", "rollout_tp", "max_num_seqs",
-    "max_num_batched_tokens", "bucket_mib",
+    "mini_batch", "micro_batch", "n", "prompt", "response", "token_limit", "recompute_layers", "rollout_tp",
+    "max_num_seqs", "max_num_batched_tokens", "bucket_mib",
 )  # fmt: skip
+# verl/workers/config/optimizer.py, engine.py (float32 is the CPU's); megatron/core/transformer/transformer_config.py.
+OPTIMIZER_DTYPES = ("fp32", "bf16", "float32", "bfloat16")
+CHOICES = {
+    "dtype": ("bfloat16", "float16", "float32"),
+    "main_grads_dtype": OPTIMIZER_DTYPES,
+    "exp_avg_dtype": OPTIMIZER_DTYPES,
+    "exp_avg_sq_dtype": OPTIMIZER_DTYPES,
+    "recompute": ("full", "selective"),
+    "recompute_method": ("uniform", "block"),
+}
+# Type of a field -> what its values are, and in words.
+KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
+    bool: ((int,), "true or false"),
+    float: ((int, float), "a number"),
+    str: ((str,), "a name"),
+    str | None: ((str,), "a name"),
+    Sequence[str]: ((list, tuple), "a list"),
+    Mapping[str, str]: ((Mapping,), "names with their values"),
+}
 
 
 def find_violations(settings: Settings, model: Architecture | None, machine: Machine | None = None) -> list[Violation]:
@@ -37,8 +58,8 @@ def find_violations(settings: Settings, model: Architecture | None, machine: Mac
         actor_rollout_ref.actor.megatron.tensor_model_parallel_size is 8, which does not divide the model's 28 \
 attention heads; near it are 1, 2, 4.
     """
-    # Everything else divides by these.
-    if found := list(_positive_violations(settings)):
+    # Everything else reckons with these.
+    if found := list(value_violations(settings)):
         return found
     found += _worker_violations(settings)
     if model:
@@ -52,11 +73,29 @@ attention heads; near it are 1, 2, 4.
     return found
 
 
-def _positive_violations(settings: Settings) -> Iterator[Violation]:
-    for name in POSITIVE:
-        value = getattr(settings, name)
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-            yield Violation(KEYS[name], f"{KEYS[name]} is {value!r}; give a whole number of at least 1.")
+def value_violations(settings: Settings) -> Iterator[Violation]:
+    """Values that their key does not take, whatever the others are.
+
+    Example:
+        >>> [found.sentence for found in value_violations(Settings(exp_avg_dtype="fp8"))]
+        ["actor_rollout_ref.actor.optim.exp_avg_dtype is 'fp8'; choose one of fp32, bf16, float32, bfloat16."]
+    """
+    for field in fields(Settings):
+        key, value = KEYS[field.name], getattr(settings, field.name)
+        if value is None and field.default is None:
+            continue
+        if field.name in POSITIVE:
+            is_valid = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+            way_out = "give a whole number of at least 1"
+        elif field.name in CHOICES:
+            is_valid = value in CHOICES[field.name]
+            way_out = f"choose one of {', '.join(CHOICES[field.name])}"
+        else:
+            kinds, words = KINDS[field.type]
+            is_valid, way_out = isinstance(value, kinds), f"give {words}"
+        if not is_valid:
+            said = "null" if value is None else repr(value)
+            yield Violation(key, f"{key} is {said}; {way_out}{', or null' if field.default is None else ''}.")
 
 
 def _worker_violations(settings: Settings) -> Iterator[Violation]:

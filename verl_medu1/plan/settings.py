@@ -162,7 +162,7 @@ def settings_from_overrides(settings: Settings, overrides: Sequence[str]) -> Set
     """Settings changed by key=value of the configuration, where there is no recipe to compose.
 
     Raises:
-        ValueError: an override is no key=value, or its key is none that a plan looks at.
+        ValueError: an override is no key=value, its key is none that a plan looks at, or its value no YAML.
 
     Example:
         >>> settings_from_overrides(Settings(), ["data.max_response_length=8192"]).response
@@ -177,5 +177,10 @@ def settings_from_overrides(settings: Settings, overrides: Sequence[str]) -> Set
         if key not in names:
             near = difflib.get_close_matches(key, names, n=3, cutoff=0.0)
             raise ValueError(f"{key} is no key that a plan looks at; near it are {', '.join(near)}.")
-        changes[names[key]] = yaml.safe_load(value)
+        try:
+            changes[names[key]] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ValueError(
+                f"{key} is {value!r}, which is no value in YAML; write one such as 1, true or [mlp]."
+            ) from None
     return replace(settings, **changes)

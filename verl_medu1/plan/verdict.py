@@ -11,6 +11,7 @@ from verl_medu1.plan.machine import Machine
 from verl_medu1.plan.memory import PHASES, RankMemory, peak_of, ranks_of
 from verl_medu1.plan.rollout import Rollout, rollout_of
 from verl_medu1.plan.settings import KEYS, Settings
+from verl_medu1.plan.violation import raise_all
 
 ROUND = 1024  # tokens of a micro-batch are proposed in multiples of this
 
@@ -75,9 +76,7 @@ def plan_of(model: Architecture, gpu: GPU, settings: Settings) -> Plan:
         raise ValueError(
             f"model {model.name!r} has model_type {model.model_type!r}; planned are {', '.join(MODEL_TYPES)}."
         )
-    found = find_violations(settings, model, Machine(capability=gpu.capability))
-    if found:
-        raise ValueError("\nmedu1: ".join(violation.sentence for violation in found))
+    raise_all(find_violations(settings, model, Machine(capability=gpu.capability)))
     return build(model, gpu, settings)
 
 
