@@ -246,6 +246,13 @@ def test_a_mistake_is_one_sentence(tmp_path, arguments, sentence):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("source", ["quickstart", "synthetic-calc=20"])
+def test_a_file_is_no_folder_to_write(tmp_path, source):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(ValueError, match=r"--out .*out can't be written \(File exists\); give a folder"):
+        prepare([source], tmp_path / "out", train=20, warmup=None if source != "quickstart" else 1)
+
+
 @pytest.mark.parametrize(
     ("sources", "options", "sentence"),
     [

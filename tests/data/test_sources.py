@@ -179,7 +179,7 @@ def test_mmlu_pro_is_its_health_questions(tmp_path):
 
 @pytest.mark.parametrize(("numbers", "golds"), [((0, 2, 3), "ACD"), ((1, 2, 4), "ABD"), (("0", "3.0"), "AD")])
 def test_medmcqa_counts_from_what_its_file_shows(tmp_path, numbers, golds):
-    records = [{**MEDMCQA, "cop": number} for number in numbers]
+    records = [{**MEDMCQA, "id": f"m{place}", "cop": number} for place, number in enumerate(numbers)]
     assert "".join(row.gold for row in read_source("medmcqa", write(tmp_path / "a.jsonl", records))) == golds
 
 
@@ -238,6 +238,21 @@ def test_a_broken_record_is_named_by_place_and_field(tmp_path, name, good, wrong
     with pytest.raises(ValueError, match=rf"a\.json, record 1: {message}"):
         read_source(name, path)
     with pytest.raises(ValueError, match="record 1"):
+        prepare([f"{name}={path}"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "record", "field"),
+    [
+        ("mediq", FORMS[3][1], "id"),
+        ("medcalc", OFFICIAL_CALCULATION, "Row Number"),
+        ("mmlu-pro", MMLU_PRO, "question_id"),
+    ],
+)
+def test_two_records_of_one_id_are_refused(tmp_path, name, record, field):
+    path = write(tmp_path / "a.json", [{**record, field: 1}, {**record, field: 2}, {**record, field: 1}])
+    with pytest.raises(ValueError, match=rf"a\.json, record 2: field {field} is that of record 0 too; give each"):
         prepare([f"{name}={path}"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -234,7 +234,7 @@ def prepare_mixture(
         if len(demonstrations) < num_warmup:
             raise ValueError(f"--warmup is {num_warmup}; {len(demonstrations)} training rows have a short gold answer.")
         tables["warmup.parquet"] = (DEMONSTRATIONS, demonstrations)
-    else:
+    elif out.is_dir():
         # One of an earlier preparation may hold what is a test row now.
         (out / "warmup.parquet").unlink(missing_ok=True)
     write_data_set(out, tables, manifest)

@@ -100,7 +100,7 @@ def load_source(name: str, where: Path | str, seed: int = 0) -> Loaded:
 
     Raises:
         ValueError: an unknown name, something that can't be read, other columns, a broken record (named by its place
-            and field).
+            and field), two records with one id.
 
     Example:
         >>> load_source("medqa", "hub:test").provenance["licence"]  # doctest: +SKIP
@@ -126,14 +126,23 @@ def load_source(name: str, where: Path | str, seed: int = 0) -> Loaded:
     except ValueError as error:
         raise ValueError(f"{name}={where}: {error}.") from None
     examples = []
+    places: dict[str, str] = {}
     for number, (spot, record) in enumerate(placed):
         if not reader.keep(record):
             continue
         own_id = record.get(shape.record_id) if shape.record_id else None
+        row_id = f"{name}/{number if own_id is None else own_id}"
         try:
-            examples.append(shape.read(record, f"{name}/{number if own_id is None else own_id}"))
+            examples.append(shape.read(record, row_id))
         except ValueError as error:
             raise ValueError(f"{name}={where}, {spot}: {error}.") from None
+        if row_id in places:
+            # Not the id itself: no message repeats what stands in a record.
+            raise ValueError(
+                f"{name}={where}, {spot}: field {shape.record_id} is that of {places[row_id]} too; give each record "
+                "an id of its own, or leave one out."
+            )
+        places[row_id] = spot
     return Loaded(examples, {"licence": reader.licence, "release": shape.release, **origin})
 
 
