@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 from pathlib import Path
 
 import pytest
@@ -130,8 +131,26 @@ def test_the_card_states_data_recipe_versions_and_evaluation(run, model, tmp_pat
         "| MedQA | 0.500 | 0.250 to 0.750 | 1.000 |", "| torch | ", "over 15 tokens (bfloat16)",
     ):  # fmt: skip
         assert part in card, (part, card)
+
+
+def test_a_wrong_evaluation_is_refused_before_anything_is_merged(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("verl_medu1.export.merge.merge", lambda *_: pytest.fail("merged"))
     with pytest.raises(ValueError, match=r"--evaluation .* has no summary\.json"):
-        export(run, tmp_path / "again", tmp_path / "data")
+        export(run, tmp_path / "out", tmp_path)
+    (tmp_path / "summary.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"summary\.json is no JSON object"):
+        export(run, tmp_path / "out", tmp_path)
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_a_folder_in_an_export_can_be_entered(model, tmp_path):
+    actor = tmp_path / "global_step_1" / "actor"
+    shutil.copytree(model, actor / "huggingface")
+    (actor / "huggingface" / "more").mkdir()
+    (actor / "huggingface" / "more" / "file.json").write_text("{}")
+    export(actor, tmp_path / "out")
+    assert (tmp_path / "out" / "more").stat().st_mode & 0o700 == 0o700
+    assert (tmp_path / "out" / "more" / "file.json").read_text() == "{}"
 
 
 def test_whole_tensors_of_a_distributed_checkpoint(megatron):

@@ -2,11 +2,12 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from verl_medu1.evaluate.storage import SUMMARY, read_json
 from verl_medu1.export.checkpoint import Checkpoint
 from verl_medu1.export.compare import Comparison
 from verl_medu1.export.record import FILE, installed_versions
@@ -43,7 +44,7 @@ class Evaluated:
 
 
 def write_card(
-    name: str, checkpoint: Checkpoint, folder: Path, comparison: Comparison | None, evaluation: Path | None
+    name: str, checkpoint: Checkpoint, folder: Path, comparison: Comparison | None, evaluations: Sequence[Evaluated]
 ) -> None:
     """Write README.md, with what the run and the checkpoint tell; what they do not tell is said to be unknown.
 
@@ -52,10 +53,7 @@ def write_card(
         checkpoint: what was exported.
         folder: the exported folder.
         comparison: its check; None where there was nothing to compare with.
-        evaluation: a folder of `medu1 eval`; None for those of the run that evaluated this checkpoint.
-
-    Raises:
-        ValueError: `evaluation` holds none.
+        evaluations: of `find_evaluations`.
     """
     import jinja2
 
@@ -78,7 +76,7 @@ def write_card(
         settings={title: value for key, title in SETTINGS.items() if (value := _setting(config, key)) is not None},
         data=_data(config),
         comparison=comparison,
-        evaluations=[_named_evaluation(evaluation)] if evaluation else _own_evaluations(checkpoint),
+        evaluations=evaluations,
         trained_with=_trained_with(checkpoint),
         exported_with=installed_versions(),
     )
@@ -121,17 +119,22 @@ def _data(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def _named_evaluation(folder: Path) -> Evaluated:
-    file = folder / "summary.json"
-    if not file.is_file():
-        raise ValueError(f"--evaluation {folder} has no summary.json; give a folder that `medu1 eval` wrote.")
-    return Evaluated(folder, json.loads(file.read_text()))
+def find_evaluations(checkpoint: Checkpoint, given: Path | None) -> list[Evaluated]:
+    """What the card says of evaluations: a given one, or those of the run whose model stands in this checkpoint.
 
+    Args:
+        checkpoint: what is exported.
+        given: a folder of `medu1 eval`; None for those in the run's folder `eval`.
 
-def _own_evaluations(checkpoint: Checkpoint) -> list[Evaluated]:
-    """Those in the run's folder `eval` whose model stands in this checkpoint."""
-    files = sorted((checkpoint.run / "eval").glob("*/summary.json")) if checkpoint.run else []
-    found = [Evaluated(file.parent, json.loads(file.read_text())) for file in files]
+    Raises:
+        ValueError: `given` has no summary, or one can't be read.
+    """
+    if given:
+        if not (given / SUMMARY).is_file():
+            raise ValueError(f"--evaluation {given} has no {SUMMARY}; give a folder that `medu1 eval` wrote.")
+        return [Evaluated(given, read_json(given / SUMMARY))]
+    files = sorted((checkpoint.run / "eval").glob(f"*/{SUMMARY}")) if checkpoint.run else []
+    found = [Evaluated(file.parent, read_json(file)) for file in files]
     return [one for one in found if _is_in(Path(str(one.summary["model"]["path"])), checkpoint.folder)]
 
 

@@ -19,18 +19,21 @@ def export(given: Path, out: Path, evaluation: Path | None = None) -> tuple[Chec
         What was exported, and how far it is from what the training engine computed; None without its record.
 
     Raises:
-        ValueError: there is no such checkpoint, it is not whole, `out` exists, or the exported model is another one.
+        ValueError: there is no such checkpoint, it is not whole, `out` exists, `evaluation` holds none, or the exported
+            model is another one.
     """
     checkpoint = find_checkpoint(given)
     if out.exists():
         raise ValueError(f"--out {out} exists; give a folder that does not, or remove it.")
+
+    from verl_medu1.export.card import find_evaluations, write_card
+    from verl_medu1.export.merge import merge
+
+    # What is wrong with one is said now, not after merging and comparing.
+    evaluations = find_evaluations(checkpoint, evaluation)
     partial = out.with_name(f"{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.parent.mkdir(parents=True, exist_ok=True)
-
-    from verl_medu1.export.card import write_card
-    from verl_medu1.export.merge import merge
-
     try:
         merge(checkpoint, partial)
         comparison = compare(partial, checkpoint.folder)
@@ -39,10 +42,11 @@ def export(given: Path, out: Path, evaluation: Path | None = None) -> tuple[Chec
                 f"{checkpoint.folder} exported is not the model that was trained: log-probabilities differ by "
                 f"{comparison}; nothing was written."
             )
-        write_card(out.name, checkpoint, partial, comparison, evaluation)
-        for file in partial.iterdir():
+        write_card(out.name, checkpoint, partial, comparison, evaluations)
+        for file in partial.rglob("*"):
             # safetensors makes files that nobody else may read.
-            file.chmod((partial / "config.json").stat().st_mode)
+            if file.is_file():
+                file.chmod((partial / "config.json").stat().st_mode)
         partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
