@@ -90,6 +90,7 @@ def test_compare_refuses_what_cannot_be_compared(tmp_path: Path, sample: Callabl
         (["--batch", "0"], "--batch is 0"),
         (["--temperature", "-0.5"], "--temperature is -0.5"),
         (["--temperature", "nan"], "--temperature is nan"),
+        (["--temperature", "0", "--samples", "4"], "--samples is 4 with --temperature 0"),
         (["--seed", "-1"], "--seed is -1"),
         (["--dtype", "float23"], "--dtype is 'float23'; choose one of auto, float32"),
         (["--data", "nothing.parquet"], "nothing.parquet does not exist"),

@@ -30,6 +30,11 @@ class Sampling:
                 raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 1.")
         if not 0 <= self.temperature < math.inf:
             raise ValueError(f"--temperature is {self.temperature}; it must be at least 0 (0 is greedy).")
+        if self.temperature == 0 and self.samples > 1:
+            raise ValueError(
+                f"--samples is {self.samples} with --temperature 0, which gives one answer; raise the temperature, or "
+                "ask for one sample."
+            )
         if self.dtype not in DTYPES:
             raise ValueError(f"--dtype is {self.dtype!r}; choose one of {', '.join(DTYPES)}.")
         if self.seed < 0:
