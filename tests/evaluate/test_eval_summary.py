@@ -16,7 +16,7 @@ from verl_medu1.evaluate import storage
 from verl_medu1.evaluate.budget_curve import MAX_POINTS, by_budget, is_kept
 from verl_medu1.evaluate.statistics import Difference
 from verl_medu1.evaluate.summary import accuracy_differences, figures, per_question, summarize
-from verl_medu1.evaluate.tables import all_tables, comparison_table, difference_text
+from verl_medu1.evaluate.tables import all_tables, budget_table, comparison_table, difference_text
 
 
 def test_figures_of_a_small_group(sample: Callable) -> None:
@@ -37,6 +37,14 @@ def test_figures_of_a_small_group(sample: Callable) -> None:
     assert found["budget_samples"] == 2
     assert found["budget_distance"] == 15
     assert found["over_budget"] == 0.5
+
+
+def test_the_table_of_budgets_says_what_they_count(sample: Callable) -> None:
+    samples = [sample(str(number), length=90, counted_tokens=40 + number, budget=50) for number in range(3)]
+    table = budget_table(summarize(samples))
+    assert table is not None
+    [row] = [line for line in _lines(table) if "max 50" in line]
+    assert row.split()[-3:] == ["90.0", "41.0", "40.0"]
 
 
 def test_without_budgets_there_is_no_distance(sample: Callable) -> None:

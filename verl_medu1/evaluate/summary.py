@@ -55,9 +55,10 @@ def figures(samples: Sequence[Sample]) -> Figures:
     Returns:
         `questions`, `samples`; `accuracy` with `accuracy_low` and `accuracy_high` (95 %, over questions);
         `format`, `truncated` and `errors` (shares of samples); `reward` (mean); `length` (mean tokens) and
-        `length_p95`; `budget_samples`, and over those `budget_distance` (mean tokens), `over_budget` and `budget_kept`
-        (shares), all None when no sample has a budget. `k` is the least number of samples of a question; from two on
-        `pass_at` (k -> share with its interval) and `majority` with its interval.
+        `length_p95`; `budget_samples`, and over those `counted_tokens` (mean tokens that the budget counts),
+        `budget_distance` (mean tokens), `over_budget` and `budget_kept` (shares), all None when no sample has a budget.
+        `k` is the least number of samples of a question; from two on `pass_at` (k -> share with its interval) and
+        `majority` with its interval.
 
     Example:
         >>> sample = {"data_source": "MedQA", "row_id": "a", "acc": 1, "format": 1, "score": 1, "error": 0, "pred": "A",
@@ -72,8 +73,9 @@ def figures(samples: Sequence[Sample]) -> Figures:
     k = min(map(len, by_question.values()))
     length = _column(samples, "length")
     with_budget = [sample for sample in samples if sample["budget_mode"] != "none"]
-    distance = over = kept = None
+    counted = distance = over = kept = None
     if with_budget:
+        counted = float(_column(with_budget, "counted_tokens").mean())
         distance = float(_column(with_budget, "budget_distance").mean())
         over = float((_column(with_budget, "counted_tokens") > _column(with_budget, "budget_tokens")).mean())
         kept = float(np.mean([is_kept(sample) for sample in with_budget]))
@@ -88,6 +90,7 @@ def figures(samples: Sequence[Sample]) -> Figures:
         "length": float(length.mean()),
         "length_p95": float(np.percentile(length, 95)),
         "budget_samples": len(with_budget),
+        "counted_tokens": counted,
         "budget_distance": distance,
         "over_budget": over,
         "budget_kept": kept,

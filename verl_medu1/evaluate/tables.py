@@ -138,7 +138,7 @@ def budget_table(summary: Mapping[str, Any]) -> Table | None:
     caption = "Kept: at most the budget, or within 10 % of an exact one. Counted: mean of what the budget counts."
     table = Table(title="by length budget", caption=caption, box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     table.add_column("data source", overflow="fold")
-    for name in ("budget", "n", "accuracy %\n[95 %]", "kept\n%", "tokens", "from\nbudget"):
+    for name in ("budget", "n", "accuracy %\n[95 %]", "kept\n%", "tokens", "counted", "from\nbudget"):
         table.add_column(name, justify="right", no_wrap=True)
     for name, point in rows:
         span = f"{point['fewest']:g}" + (f"–{point['most']:g}" if point["most"] > point["fewest"] else "")
@@ -149,6 +149,7 @@ def budget_table(summary: Mapping[str, Any]) -> Table | None:
             accuracy_text(point),
             percent(point["budget_kept"]),
             number(point["length"]),
+            number(point["counted_tokens"]),
             number(point["budget_distance"]),
         )
     return table
