@@ -151,6 +151,17 @@ def test_communication_by_hand():
     assert found.weight_sync == 2 * 7_615_616_512
 
 
+def test_gradients_are_exchanged_in_their_own_format():
+    def data(**changes):
+        return communication_of(SEVEN, Settings(train_batch=64, mini_batch=64, **changes), Parts(800, 0, 0, 0), 28).data
+
+    low = {"precision_aware": True, "main_grads_dtype": "bf16"}
+    assert data() == 800 * (4 + 2) * 7 / 8
+    assert data(**low) == 800 * (2 + 2) * 7 / 8
+    assert data(main_grads_dtype="bf16") == data()  # without the precision-aware optimizer the key does nothing
+    assert data(distributed_optimizer=False) == 800 * 8 * 7 / 8
+
+
 def test_the_verdict_says_what_to_change():
     fits = plan_of(SEVEN, H100, Settings(tp=4, **FULL))
     assert verdict_of(fits).word == "fits" and not verdict_of(fits).changes

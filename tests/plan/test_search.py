@@ -73,3 +73,10 @@ def test_an_estimate_grows_with_work_and_falls_with_gpus():
     assert seconds(nodes=2) < seconds() < seconds(train_batch=1024)
     assert seconds() < seconds(recompute="full")
     assert seconds(fp8="hybrid") < seconds()
+
+
+def test_a_tied_output_layer_takes_as_long_as_one_of_its_own():
+    tied, gpu = find_architecture("Qwen2.5-3B-Instruct"), find_gpu("h100-80")
+    plans = [build(model, gpu, SETTINGS) for model in (tied, replace(tied, tied=False))]
+    exchanged = [replace(plan, communication=plans[0].communication) for plan in plans]
+    assert step_seconds(exchanged[0]) == step_seconds(exchanged[1])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from verl_medu1.plan.activations import rank_groups
 from verl_medu1.plan.architecture import Architecture
-from verl_medu1.plan.memory import BYTES
+from verl_medu1.plan.memory import BYTES, gradient_width
 from verl_medu1.plan.parameters import Parts, total_parameters
 from verl_medu1.plan.settings import Settings
 
@@ -46,18 +46,19 @@ def forward_passes(settings: Settings) -> int:
 def communication_of(model: Architecture, settings: Settings, parts: Parts, layers: int) -> Communication:
     """What a rank of a stage sends and receives in a step.
 
-    Of T tokens, t, p, c, d the sizes, b bytes an element, P parameters of the rank, u updates in a step:
+    Of T tokens, t, p, c, d the sizes, b bytes an element, a of the gradients (memory.gradient_width), P parameters of
+    the rank, u updates in a step:
 
     | for | bytes | source |
     |---|---|---|
     | tensor | T layers h b (t - 1) / t (4 forward + 6 backward), 4 more to recompute | arXiv 2205.05198, section 4.2 |
     | pipeline | 2 T h b / t forward and backward, of each boundary | arXiv 2104.04473, section 3.1 |
     | context | T layers 2 g d b (c - 1), twice that backward | arXiv 2310.01889 |
-    | data | u P (4 + b) (D - 1) / D, D = c d | arXiv 1910.02054, section 7 |
+    | data | u P (a + b) (D - 1) / D, D = c d | arXiv 1910.02054, section 7 |
     | weight sync | b x parameters of the model, to every rank | derived, as in memory.gather_bytes |
 
     The 6 of backward are the 4 of forward and the inputs of qkv and fc1, gathered again. Without the distributed
-    optimizer the gradients are summed on every rank: 2 x 4 bytes.
+    optimizer the gradients are summed on every rank: 2 a.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -71,7 +72,7 @@ def communication_of(model: Architecture, settings: Settings, parts: Parts, laye
     collectives = 4 * (1 + extra) + 6 + 4 * again
     boundaries = 0 if settings.pp == 1 else 2  # a middle stage receives and sends
     ranks = settings.dp * c
-    reduced = 4 if settings.distributed_optimizer else 8
+    reduced = gradient_width(settings) * (1 if settings.distributed_optimizer else 2)
     gathered = width if settings.distributed_optimizer else 0
     updates = max(1, settings.train_batch // settings.mini_batch)
     return Communication(

@@ -49,16 +49,23 @@ def weight_bytes(parts: Parts, settings: Settings) -> float:
     return BYTES[settings.dtype] * parts.total + (2 * parts.linear if settings.fp8 else 0)
 
 
-def gradient_bytes(parameters: int, settings: Settings) -> float:
-    """Bytes of a rank's gradient buffer, which is not split: 4 a parameter, or 2 by main_grads_dtype=bf16.
+def gradient_width(settings: Settings) -> int:
+    """Bytes of an element of the gradients, in which they are exchanged too: 4, or 2 by main_grads_dtype=bf16.
 
-    Source: verl/utils/megatron_utils.py (grad_reduce_in_fp32), transformer_impl.py.
+    Source: verl/workers/engine/megatron/transformer_impl.py (grad_reduce_in_fp32) and
+    megatron/core/distributed/distributed_data_parallel.py (grad_dtype).
+    """
+    return BYTES[settings.main_grads_dtype] if settings.precision_aware else 4
+
+
+def gradient_bytes(parameters: int, settings: Settings) -> float:
+    """Bytes of a rank's gradient buffer, which is not split.
 
     Example:
         >>> gradient_bytes(1000, Settings(precision_aware=True, main_grads_dtype="bf16"))
         2000
     """
-    return (BYTES[settings.main_grads_dtype] if settings.precision_aware else 4) * parameters
+    return gradient_width(settings) * parameters
 
 
 def optimizer_bytes(parameters: int, settings: Settings) -> float:

@@ -9,6 +9,7 @@ from verl_medu1.plan.communication import forward_passes, rank_tokens
 from verl_medu1.plan.gpus import GPU
 from verl_medu1.plan.layout import find_violations
 from verl_medu1.plan.machine import Machine
+from verl_medu1.plan.memory import RankMemory
 from verl_medu1.plan.parameters import stage_layers
 from verl_medu1.plan.rollout import rollout_of
 from verl_medu1.plan.settings import Settings
@@ -160,7 +161,7 @@ def step_seconds(plan: Plan) -> float:
     passes = 3 + forward_passes(settings) + again
     tokens = rank_tokens(settings)
     peak = gpu.tflops_fp8 if settings.fp8 and gpu.tflops_fp8 else gpu.tflops_bf16
-    weights = max(rank.parameters.linear + rank.parameters.output for rank in plan.ranks)
+    weights = max(rank.parameters.linear + _output_weights(plan, rank) for rank in plan.ranks)
     work = 2 * weights * tokens * passes / (peak * 1e12 * assumed.model_flops_utilization)
     updates = max(1, settings.train_batch // settings.mini_batch)
     micro_batches = max(1.0, tokens / updates / settings.micro_batch_tokens)
@@ -178,6 +179,12 @@ def step_seconds(plan: Plan) -> float:
     )
     launches = assumed.micro_batch_seconds * micro_batches * updates * (plan.model.layers / settings.pp) * passes
     return work * (1 + bubble) + links + launches
+
+
+def _output_weights(plan: Plan, rank: RankMemory) -> int:
+    """Weights of the output layer's matrix on a rank; on a single stage a tied one is the embedding."""
+    is_embedding = plan.model.tied and plan.settings.pp == 1
+    return rank.parameters.embedding if is_embedding else rank.parameters.output
 
 
 def _reasons(plan: Plan) -> tuple[str, ...]:
