@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
@@ -15,6 +16,9 @@ from verl_medu1.data.budget import Budget
 from verl_medu1.data.example import Example
 from verl_medu1.data.prompts import load_prompts
 from verl_medu1.data.schema import QUESTIONS, question_row
+from verl_medu1.evaluate.endpoint import read_completion
+from verl_medu1.evaluate.questions import Question
+from verl_medu1.evaluate.storage import append_jsonl, read_jsonl
 
 pytest.importorskip("openai", reason="the package openai is not installed")
 QUESTIONS_ASKED = 6
@@ -216,6 +220,17 @@ def test_a_server_that_speaks_otherwise_is_one_sentence(server: Server, evaluate
     assert done.returncode == 2
     assert "is not OpenAI-compatible" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_half_a_character_can_be_written(tmp_path: Path) -> None:
+    message = SimpleNamespace(content="<answer>\ud83d\u00e9</answer>", reasoning="\udc00")
+    completion = SimpleNamespace(
+        choices=[SimpleNamespace(message=message, finish_reason="stop")], usage=SimpleNamespace(completion_tokens=3)
+    )
+    info = {"budget_mode": "none", "budget_tokens": 0}
+    response = read_completion(completion, Question("1", "MedQA", [], "B", info))
+    append_jsonl(tmp_path / "rows.jsonl", [response._asdict()])
+    assert read_jsonl(tmp_path / "rows.jsonl")[0]["text"] == "<think>?</think><answer>?\u00e9</answer>"
 
 
 def test_without_the_package_it_is_one_sentence(evaluate: Callable, tmp_path: Path) -> None:

@@ -107,6 +107,7 @@ def read_completion(completion: Any, question: Question) -> Response:
     reasoning = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
     if reasoning:
         text = f"{THINK_OPEN}{reasoning}{THINK_CLOSE}{text}"
+    text = text.encode(errors="replace").decode()  # half a character (a lone surrogate), which no file can hold
     length = counted = int(usage.completion_tokens)
     if question.budget_counts == "reasoning" and THINK_CLOSE in text:
         stated = getattr(getattr(usage, "completion_tokens_details", None), "reasoning_tokens", None)
