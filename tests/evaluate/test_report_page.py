@@ -61,8 +61,13 @@ def test_a_whole_run_is_shown_with_nothing_missing(make_run: Callable, page: Cal
 
 
 def test_each_figure_is_a_png_too(tmp_path: Path, make_run: Callable, page: Callable) -> None:
+    folder = tmp_path / "out" / "report-figures"
+    folder.mkdir(parents=True)
+    for name in ("03-of-an-earlier-report.png", "103-of-a-long-one.png", "mine.txt"):
+        (folder / name).write_text("")
     found = page(make_run())
-    files = sorted((tmp_path / "out" / "report-figures").iterdir())
+    assert (folder / "mine.txt").is_file()
+    files = sorted(folder.glob("*.png"))
     assert len(files) == sum(tag == "img" for tag, _ in found.tags)
     assert all(file.suffix == ".png" and file.read_bytes().startswith(b"\x89PNG") for file in files)
     assert {"02-accuracy-over-the-steps.png", "17-accuracy-per-answer-type-before-and-after.png"} <= {

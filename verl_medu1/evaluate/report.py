@@ -179,7 +179,8 @@ def write_report(run_dirs: Sequence[Path], out: Path) -> list[Run]:
 
     Args:
         run_dirs: folders of runs, finished or not.
-        out: HTML file; its folder is made. The PNGs go into the folder `<name>-figures`.
+        out: HTML file; its folder is made. The PNGs go into the folder `<name>-figures`, in place of
+            those of an earlier report.
 
     Returns:
         What was read; `missing` names the parts that are not there.
@@ -196,6 +197,8 @@ def write_report(run_dirs: Sequence[Path], out: Path) -> list[Run]:
     folder = out.with_name(f"{out.stem}-figures")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for earlier in folder.glob("[0-9][0-9]*-*.png"):
+            earlier.unlink()
         for number, picture in enumerate(figures, start=1):
             name = re.sub(r"[^A-Za-z0-9]+", "-", picture.alt)[:80].strip("-").lower()
             (folder / f"{number:02d}-{name}.png").write_bytes(picture.png)
