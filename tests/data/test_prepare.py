@@ -233,6 +233,7 @@ def test_overrides_correct_and_exclude_leave_a_note_and_are_listed(tmp_path, cap
         (["--source", "mediq"], "write NAME=VALUE"),
         (["--source", "mediq=missing.json"], "can't be read"),
         (["--source", "mediq=x.json", "--max-prompt-tokens", "5"], "belong together"),
+        (["--source", "mediq=x.json", "--tokenizer", "x", "--max-prompt-tokens", "0"], "--max-prompt-tokens is 0"),
     ],
 )
 def test_a_mistake_is_one_sentence(tmp_path, arguments, sentence):

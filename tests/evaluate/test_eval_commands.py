@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import json
 import pkgutil
 from collections.abc import Callable
 from pathlib import Path
@@ -78,6 +79,10 @@ def test_compare_refuses_what_cannot_be_compared(tmp_path: Path, sample: Callabl
     assert "no question in common" in _refused(compare, tmp_path / "before", tmp_path / "after")
     write_evaluation(tmp_path / "other", [sample("a", ground_truth="7")])
     assert "Row 'a' has different gold answers" in _refused(compare, tmp_path / "before", tmp_path / "other")
+    row = {name: value for name, value in sample("a").items() if name not in ("asked_as", "acc")}
+    (tmp_path / "other" / "samples.jsonl").write_text(json.dumps(row) + "\n")
+    refusal = _refused(compare, tmp_path / "before", tmp_path / "other")
+    assert "Line 1 of" in refusal and "samples.jsonl has no asked_as, acc; make it with `medu1 eval" in refusal
 
 
 @pytest.mark.parametrize(
@@ -97,6 +102,8 @@ def test_compare_refuses_what_cannot_be_compared(tmp_path: Path, sample: Callabl
         (["--against", "nowhere"], "nowhere has no summary.json"),
         (["--endpoint", "127.0.0.1:8000"], "--endpoint '127.0.0.1:8000' is no address"),
         (["--endpoint", "http://127.0.0.1:1/v1", "--api-key-env", "MEDU1_NO_KEY"], "no such variable is set"),
+        (["--api-key-env", "MEDU1_NO_KEY"], "--api-key-env MEDU1_NO_KEY is for --endpoint"),
+        (["--prompts", "nothing.yaml"], "--prompts nothing.yaml is for --formats"),
         (["--formats", "--prompts", "nothing.yaml"], "--prompts nothing.yaml can't be read"),
         (["--formats"], "The prompt of row '1' was not made of --prompts"),
     ],

@@ -49,6 +49,10 @@ def evaluate(
     if model is None or data is None or out is None:
         missing = [f"--{name}" for name, value in options.items() if value is None]
         raise ValueError(f"{', '.join(missing)} is missing; give --model, --data and --out.")
+    if prompts is not None and not formats:
+        raise ValueError(f"--prompts {prompts} is for --formats; add that, or leave it out.")
+    if api_key_env is not None and endpoint is None:
+        raise ValueError(f"--api-key-env {api_key_env} is for --endpoint; add that, or leave it out.")
 
     from rich.console import Console
 

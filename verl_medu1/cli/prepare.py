@@ -108,6 +108,8 @@ def prepare(
 
     if (tokenizer is None) != (max_prompt_tokens is None):
         raise ValueError("--tokenizer and --max-prompt-tokens belong together; give both or neither.")
+    if max_prompt_tokens is not None and max_prompt_tokens < 1:
+        raise ValueError(f"--max-prompt-tokens is {max_prompt_tokens}; it must be at least 1.")
     rules = [parse_budget_rule(text, budget_counts) for text in budget or ["none"]]
     if budget_counts != "response" and all(rule.mode == "none" for rule in rules):
         raise ValueError(f"--budget-counts is {budget_counts}, and there is no --budget for it; give one.")

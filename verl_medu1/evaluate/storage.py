@@ -8,6 +8,8 @@ from typing import Any
 
 SAMPLES = "samples.jsonl"
 SUMMARY = "summary.json"
+# What two evaluations are compared by.
+NEEDED = ("row_id", "data_source", "asked_as", "ground_truth", "answer_type", "acc")
 
 
 def _replace(path: Path, lines: Iterable[str]) -> None:
@@ -87,4 +89,11 @@ def read_evaluation(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]
     for name in (SUMMARY, SAMPLES):
         if not (folder / name).is_file():
             raise ValueError(f"{folder} has no {name}; make it with `medu1 eval --out {folder}`.")
-    return read_json(folder / SUMMARY), read_jsonl(folder / SAMPLES)
+    samples = read_jsonl(folder / SAMPLES)
+    for number, sample in enumerate(samples, start=1):
+        if missing := [name for name in NEEDED if name not in sample]:
+            raise ValueError(
+                f"Line {number} of {folder / SAMPLES} has no {', '.join(missing)}; make it with "
+                f"`medu1 eval --out {folder}`."
+            )
+    return read_json(folder / SUMMARY), samples
