@@ -81,6 +81,10 @@ _STOP_WORDS = _folded(
     diagnosis patient patients condition case based given final indicates suggests called known termed"""
 )
 _WITHOUT_CONTENT = _STOP_WORDS | _CLAUSE_END
+# The words of a text with their case, and the punctuation that a letter's meaning depends on.
+_PIECE = re.compile(rf"[{_CJK}]|(?:(?![{_CJK}])\w)+(?:'\w*)?|[.:;!?,()\[\]]")
+# A letter or Roman numeral that tells one type, group or vitamin from another.
+_LETTER = re.compile(r"[a-z]|(?=..)x{0,2}(?:ix|iv|v?i{0,3})")
 _OPPOSITES = (
     "left right", "increase decrease", "increases decreases", "increased decreased", "increasing decreasing",
     "high low", "higher lower", "elevated reduced", "positive negative", "benign malignant", "acute chronic",
@@ -140,7 +144,9 @@ def judge_open_ended(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict
     count: copying the question is worth nothing. Nor is its beginning worth anything, where the question shows the
     answer (as an option).
     Long references pass if F1 and recall reach `threshold`. Short ones (at most `SHORT_WORDS` content words) pass at
-    `short_threshold` if recall is at least `SHORT_RECALL`, the numbers are the same, and both or neither negate.
+    `short_threshold` if recall is at least `SHORT_RECALL`, the numbers are the same, and both or neither negate. The
+    single letters and Roman numerals of a short reference (vitamin A, type II) must be the answer's too, and if it has
+    any, the answer has no others.
     A contradiction is wrong and has similarity 0: a shared word negated in one text only, or a word whose opposite
     the reference has (left/right, hypo-/hyper-, ...). References of signs only must be met exactly.
 
@@ -179,7 +185,7 @@ def judge_open_ended(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict
     threshold = spec.get("short_threshold", SHORT_THRESHOLD) if is_short else spec.get("threshold", THRESHOLD)
     if f1 < threshold or recall < threshold:
         return Verdict(False, f1, answer, f"F1 {f1:.2f}, recall {recall:.2f}, threshold {threshold:.2f}")
-    refusal = _short_refusal(words, reference, recall) if is_short else ""
+    refusal = _short_refusal(words, reference, recall) or _letter_refusal(answer, gold) if is_short else ""
     if isinstance(question, str) and _is_copied_beginning(answer, question, gold):
         refusal = "the beginning of the question"
     return Verdict(not refusal, f1, answer, refusal or f"F1 {f1:.2f}, recall {recall:.2f}, threshold {threshold:.2f}")
@@ -291,6 +297,43 @@ def _short_refusal(words: Words, reference: Words, recall: float) -> str:
     if words.has_negation != reference.has_negation:
         return "a negation in one of the two only"
     return ""
+
+
+def _letter_refusal(answer: str, gold: str) -> str:
+    (stated, maybe_stated), (wanted, maybe_wanted) = _letters(answer), _letters(gold)
+    if wanted and (wanted - maybe_stated or stated - maybe_wanted):
+        return "another letter or Roman numeral than in the short reference"
+    return ""
+
+
+def _letters(text: str) -> tuple[set[str], set[str]]:
+    """The single letters and Roman numerals that surely tell a type, and those that at least may.
+
+    "a" and "i" behind anything but a content word are the article and the pronoun. Small `a i s t` may be function
+    words anywhere, IV may mean intravenous, and a letter before a point or colon or behind a bracket may be an
+    abbreviation ("S. aureus") or an option's label ("(B) one").
+
+    Example:
+        >>> sorted(_letters("A vitamin A deficiency")[0])
+        ['a']
+    """
+    sure: set[str] = set()
+    possible: set[str] = set()
+    pieces = _PIECE.findall(unicode_plain(text))
+    neighbours = zip(["", *pieces], pieces, [*pieces[1:], ""], [*pieces[2:], "", ""], strict=False)
+    for before, piece, after, then in neighbours:
+        letter = piece.casefold()
+        if not _LETTER.fullmatch(letter):
+            continue
+        follows_content = before[-1:].isalnum() and _fold(before.casefold()) not in _STOP_WORDS
+        is_listed = piece.isupper() and before in ("and", "or")
+        if letter in "ai" and not follows_content and not is_listed:
+            continue
+        possible.add(letter)
+        is_label_like = before in (".", "(") or (after in (".", ":") and then)
+        if letter != "iv" and not is_label_like and (piece.isupper() or letter not in _STOP_WORDS):
+            sure.add(letter)
+    return sure, possible
 
 
 def _is_copied_beginning(answer: str, question: str, gold: str) -> bool:
