@@ -26,7 +26,7 @@ _DATE = re.compile(
 _NOT = re.compile(r"\b(?:not|or|before|after|between)\b", re.IGNORECASE)
 
 _WEEKS_DAYS = re.compile(
-    r"(?<![\w.+-])(\d{1,4})\s*(?:weeks?|wks?|w)(?![a-z])\s*(?:and\s*)?(?:(\d{1,4})\s*(?:days?|d)(?![a-z]))?"
+    r"(?<![\w.+-])(\d{1,4})\s*(?:weeks?|wks?|w)(?![a-z])\s*(?:(?:and|[+&])\s*)?(?:(\d{1,4})\s*(?:days?|d)(?![a-z]))?"
     r"|(?<![\w.+-])(\d{1,4})\s*(?:days?|d)(?![a-z])",
     re.IGNORECASE,
 )
@@ -62,8 +62,8 @@ def read_date(text: str) -> date | str:
 def read_duration(text: str) -> tuple[int, int] | str:
     """Reads the one duration in a text as (weeks, days), or says why there is none.
 
-    Read: `17 weeks 6 days`, `('17 weeks', '6 days')`, `17w6d`, `17 weeks`, `6 days`, and, where it is all the text,
-    `17+6`, `17 6/7 weeks` and `(17, 6)`. As in MedCalc-Bench, 125 days are not 17 weeks and 6 days.
+    Read: `17 weeks 6 days`, `17 weeks + 6 days`, `('17 weeks', '6 days')`, `17w6d`, `17 weeks`, `6 days`, and, where it
+    is all the text, `17+6`, `17 6/7 weeks` and `(17, 6)`. As in MedCalc-Bench, 125 days are not 17 weeks and 6 days.
 
     Example:
         >>> read_duration("('17 weeks', '6 days')")

@@ -9,7 +9,7 @@ from reward_score.text import plain
 
 _NUMBER = re.compile(
     r"""
-    (?<![\w.^]) (?<!\d,) (?<![A-Za-z][-+])  # not inside a list or a name: CHA2DS2, m2, CURB-65
+    (?<![\w.^]) (?<!\d,) (?<![A-Za-z^][-+])  # not inside a list, a name or a power: CHA2DS2, m2, CURB-65, m^-2
     (?P<sign>[-+]\s*)?
     (?: (?P<dotted>[1-9]\d{0,2}(?:\.\d{3})+,\d+)                    # 1.200,5
       | (?P<grouped>[1-9]\d{0,2}(?:(?:,\d{3})+|(?:[ ']\d{3})+)(?:\.\d+)?)  # 1,200  1 200.5
@@ -27,19 +27,26 @@ _OUT_OF = re.compile(r"(?:points?\s+)?\bout\s+of\s+(?:a\s+(?:possible\s+)?)?\d+"
 _FRACTION = re.compile(
     r"(?<![\d./,^])(?:(\d{1,15})\s+)?(\d{1,15}(?:\.\d{1,15})?)\s*/\s*(\d{1,15}(?:\.\d{1,15})?)(?![\d./,])"
 )
-_PER_BODY_SURFACE = re.compile(r"(?:/|\bper\b)\s*\(?\s*1\.73(?:\s*m\s*\^?\s*2)?\)?", re.IGNORECASE)
+_PER_BODY_SURFACE = re.compile(
+    r"(?:/|\bper\b)\s*\(?\s*1\.73(?:\s*m\s*\^?\s*2)?\)?"
+    r"|\s?[\u00b7*]?\s?(?:\b1\.73\s*m\s*\^?\s*-2|\(1\.73\s*m\s*\^?\s*2\)\s*\^?\s*-1)\b",
+    re.IGNORECASE,
+)
 _NEGATIVE = re.compile(r"\b(?:minus|negative)\s+(?=[\d.])", re.IGNORECASE)
 _PERCENT = re.compile(r"\s*\b(?:percent|per\s+cent)\b", re.IGNORECASE)
 # A bound or a denial is not a value.
 _NOT_A_VALUE = re.compile(
-    r"[<>\u2264\u2265\u2260\u00b1]|\b(?:not|less|more|greater|fewer|least|most|below|above|under|over|between)\b",
+    r"[<>\u2264\u2265\u2260\u00b1]|\b(?:not|less|more|greater|fewer|below|above|under|over|between)\b"
+    r"|\bat\s+(?:the\s+)?(?:very\s+)?(?:least|most)\b",
     re.IGNORECASE,
 )
 _UNIT_END = re.compile(
     r"[,;:()\"']|[.?!](?:\s|$)|\s-+\s|\b(?:for|in|at|on|as|is|was|based|using|which|and|or|this|that|the|of|with|so)\b",
     re.IGNORECASE,
 )
-_COMPOUND_UNIT = re.compile(r"[A-Za-z\u00b0]{1,12}(?:/[A-Za-z]{1,12}){1,3}")
+_COMPOUND_UNIT = re.compile(r"[A-Za-z\u00b0]{1,12}(?:/[A-Za-z]{1,12}(?:\^?\d)?){1,3}")
+# A number that is part of what a value is called: "10-year risk: ", "eGFR (CKD-EPI 2021): ".
+_LABEL_NUMBER = re.compile(r"\b\d+-(?=[A-Za-z])|\([^()]*(?<![\w^.-])\d[^()]*\)")
 _ASIDE = re.compile(r"\s*[(\[,]\s*([A-Za-z\u00b0%]{1,24})\b")
 _SCALE = {"hundred": 1e2, "thousand": 1e3, "k": 1e3, "million": 1e6, "billion": 1e9}
 
@@ -61,7 +68,8 @@ def read_quantity(text: str) -> Quantity | str:
     """Reads the one quantity that a text states, or says why there is none.
 
     Read: `1,200`, `1 200`, `1.200,5`, `25,2`, `-3`, `2.5e3`, `2.5 x 10^3`, `126/5`, `1 1/2`, `25%`, `3 out of 5`,
-    `approximately 25 mL/min`, `BMI = 81 / 1.8^2 = 25` (what follows the last equals sign), `1.2 million`.
+    `approximately 25 mL/min`, `25 kg·m⁻²`, `BMI = 81 / 1.8^2 = 25` (what follows the last equals sign),
+    `10-year risk: 5.3%`, `1.2 million`.
     A comma before exactly three digits separates thousands, and any other comma inside a number is a decimal comma.
     Refused, because they are ambiguous: several different numbers, ranges, bounds (`< 5`), denials, infinity.
 
@@ -73,7 +81,7 @@ def read_quantity(text: str) -> Quantity | str:
         return Quantity(float(text), "")
     text = normalise_unit(text).replace("<=", "\u2264").replace(">=", "\u2265").replace("!=", "\u2260")
     text = _NEGATIVE.sub("-", _OUT_OF.sub(" ", text))
-    text = _last_side(text)
+    text = _without_label_numbers(_last_side(text))
     if _NOT_A_VALUE.search(text):
         return "a bound or a denial, not a value"
     fractions = [_from_fraction(text, match) for match in islice(_FRACTION.finditer(text), MAX_MENTIONS)]
@@ -110,6 +118,12 @@ def _last_side(text: str) -> str:
         if _NUMBER.search(side):
             return side
     return text
+
+
+def _without_label_numbers(text: str) -> str:
+    """The text with no number in its label, as far as such a number can't be the value; its units stay."""
+    label, colon, value = text.partition(": ")
+    return _LABEL_NUMBER.sub("", label) + colon + value if _NUMBER.search(value) else text
 
 
 def _from_number(text: str, match: re.Match[str]) -> Quantity | None:

@@ -11,6 +11,7 @@ _TYPOGRAPHY = str.maketrans(
     | dict.fromkeys("\u2018\u2019\u02bc\u2032\u00b4", "'")
     | dict.fromkeys("\u201c\u201d\u201e\u2033", '"')
     | {"\u2044": "/", "\u00b5": "u", "\u03bc": "u", "\u2264": "\u2264", "\u2a7d": "\u2264", "\u2a7e": "\u2265"}
+    | {"\u22c5": "\u00b7"}
 )
 _LATEX_FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _LATEX_COMMAND = re.compile(r"\\([A-Za-z]+|.)\*?", re.DOTALL)

@@ -89,7 +89,7 @@ def _conversion(unit: str, expected: str) -> tuple[float, float] | None:
 
 def _expression(unit: str) -> str | None:
     """Rewrites a unit for pint; None if it is anything but factors with small powers, so pint gets no arithmetic."""
-    top, *below = _PER.split(unit.strip().replace("mm Hg", "mmHg"))
+    top, *below = _PER.split(unit.strip().replace("mm Hg", "mmHg").replace(" ^", "^"))
     parts: list[str] = []
     for group in (top, *below):
         factors = group.replace("\u00b7", " ").replace("*", " ").split()

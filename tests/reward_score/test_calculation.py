@@ -16,6 +16,8 @@ DECIMALS = [
         "The answer is 25.2.", "25.2 (25.2)",
         "Creatinine clearance: 25.2 mL/min (Cockcroft-Gault)", "25\u00a0mL/min", "\u200e25.2\u200f",
         "23.9761", "26.4999",
+        "The most likely value is 25", "10-year risk: 25.2", "**24-hour urine (2021 rule):** 25.2 mL",
+        "eGFR (CKD-EPI 2021): 25.2 mL/min/1.73 m²", "25.2 mL·min⁻¹", r"25.2\ \text{mL}\cdot\text{min}^{-1}",
         "FIB-4 index is 25.2", "CHA2DS2-VASc 25", "25.2 mL/min/1.73 m²", "0.0252 thousand",
     )),
     *((text, False) for text in (
@@ -23,7 +25,9 @@ DECIMALS = [
         "25,238", "25.2%", "5%",
         "nan", "inf", "-inf", "NaN", "1e309", "9" * 400, "25.2 or 26", "24, 25, 26", "24-26", "24 to 26",
         "< 25", "≥ 25",
-        "at least 25", "between 24 and 26", "not 25", "25.2 ± 1", "25/0", "2^25", "x25", "25.2.1", "1,2,25",
+        "at least 25", "at most 25", "25 at the very most", "25:30", "1: 25", "25 or more",
+        "30 mL/min (normal: 25)", "30 mL/min, normal: 25", "26 points: 25 for age", "10-year risk: 25 to 26",
+        "2^-25", "between 24 and 26", "not 25", "25.2 ± 1", "25/0", "2^25", "x25", "25.2.1", "1,2,25",
         "25 million",
         "25 kg (55 lb)", "9/25/2014", "25.2 " * 500, "\ud800",
     )),
@@ -84,10 +88,12 @@ def test_dates(answer: str, correct: bool) -> None:
     [*((text, True) for text in (
         "('17 weeks', '6 days')", "('17 weeks','6 days')", '("17 weeks", "6 days")', "(17 weeks, 6 days)",
         "17 weeks 6 days",
-        "17 weeks and 6 days", "17 weeks, 6 days.", "17w6d", "17 wks 6 d", "17+6", "17 6/7 weeks", "(17, 6)",
+        "17 weeks and 6 days", "17 weeks + 6 days", "17 weeks & 6 days", "17w+6d", "17 weeks, 6 days.",
+        "17w6d", "17 wks 6 d", "17+6", "17 6/7 weeks", "(17, 6)",
         r"\boxed{17 \text{ weeks } 6 \text{ days}}", "The gestational age is 17 weeks and 6 days.")),
      *((text, False) for text in (
         "17 weeks", "6 days", "17 weeks 5 days", "6 weeks 17 days", "125 days", "17.9 weeks", "17-18 weeks", "17", "",
+        "17 weeks - 6 days", "17 weeks + 6 days + 1 day",
         "17 weeks 6 days or 18 weeks 0 days", "-17 weeks 6 days"))],
 )  # fmt: skip
 def test_durations(answer: str, correct: bool) -> None:
@@ -124,6 +130,18 @@ def test_a_missing_part_of_a_duration_is_zero() -> None:
         ("25.2 mL/min/1.73m2", "25.2", "mL/min per 1.73 m²", True),
         ("25.2 mL/min", "25.2", "mL/min/1.73 m²", False),
         ("22.5 kg/m2", "22.5", "kg/m²", True),
+        ("BMI (kg/m²): 22.5", "22.5", "kg/m²", True),
+        # exponents instead of a fraction bar
+        ("25 kg·m⁻²", "25.2", "kg/m²", True),
+        ("25 kg⋅m⁻²", "25.2", "kg/m²", True),
+        ("25 kg m^-2", "25.2", "kg/m²", True),
+        (r"$25\ \mathrm{kg}\cdot\mathrm{m}^{-2}$", "25.2", "kg/m²", True),
+        ("25 g·m⁻²", "25.2", "kg/m²", False),
+        ("140 mEq·L⁻¹", "140.5", "mEq/L", True),
+        ("70 mL min⁻¹", "70.2", "mL/min", True),
+        ("75 mL·min⁻¹·1.73 m⁻²", "75.2", "mL/min/1.73 m²", True),
+        ("75 mL min⁻¹ (1.73 m²)⁻¹", "75.2", "mL/min/1.73 m²", True),
+        ("75 mL min⁻¹", "75.2", "mL/min/1.73 m²", False),
         ("420 msec", "420.5", "ms", True),
         ("0.42 s", "420.5", "msec", True),
         ("93.3 mm Hg", "93.3", "mmHg", True),
