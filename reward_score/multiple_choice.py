@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 from reward_score.text import plain
@@ -30,8 +31,8 @@ _WORD = re.compile(r"[^\W_]+")
 def judge_multiple_choice(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict:
     r"""Judges the choice of an option.
 
-    Read as B: `b`, `B.`, `(B)`, `**B**`, `Option B`, `The answer is B`, `\boxed{B}`, `B: text`, full-width and
-    look-alike letters, and, where the options are known, the text of option B. Wrong on purpose, because they are
+    Read as B: `b`, `B.`, `(B)`, `**B**`, `Option B`, `The answer is B`, `\boxed{B}`, `B: text`, `B-text`, full-width
+    and look-alike letters, and, where the options are known, the text of option B. Wrong on purpose, because they are
     ambiguous: two different letters, a list of letters, a negation, a letter before a text that has no word in
     common with that option or is another option's, and text that two options share.
 
@@ -128,6 +129,9 @@ def _read_choice(answer: str, options: Mapping[str, str]) -> tuple[str | None, s
         return None, f"no option {letter}"
     delimiter = _DELIMITER.match(rest)
     stated = rest[delimiter.end() :].strip() if delimiter else rest.strip()
+    # "B-Aspirin" states option B; "B-cell lymphoma" chooses nothing, and in "B -5 mg" the sign may be the text's.
+    if letter in _options_with_text(stated.removeprefix("-"), options) and not _options_with_text(stated, options):
+        return letter, "option letter and its text"
     return _confirm(letter, stated, bracketed=match[0] != match[1], delimited=delimiter is not None, options=options)
 
 
@@ -143,7 +147,8 @@ def _confirm(
         return letter, "option letter and its text"
     if same_text:
         return None, f"letter {letter} with the text of {same_text[0]}"
-    if any(other.upper() != letter for other in _LONE_LETTER.findall(stated)):
+    others = {other.upper() for other in _LONE_LETTER.findall(_without_own_letters(stated, options.get(letter, "")))}
+    if (others & options.keys() if options else others) - {letter}:
         return None, "several letters"
     if not (delimited or bracketed):
         return None, "no option letter"
@@ -152,6 +157,14 @@ def _confirm(
     if options and not set(words) & {word.casefold() for word in _WORD.findall(plain(options[letter]))}:
         return None, f"letter {letter} with a text that is not its option's"
     return letter, "option letter with text"
+
+
+def _without_own_letters(stated: str, option: str) -> str:
+    """Drops an option's single letters where they stand beside the same word as in its text: the C of "protein C"."""
+    for one, other in pairwise(_WORD.findall(plain(option).translate(_LOOK_ALIKES))):
+        if len(one) == 1 or len(other) == 1:
+            stated = re.sub(rf"\b{one}[\s-]+{other}\b", " ", stated, flags=re.IGNORECASE)
+    return stated
 
 
 def _options_with_text(text: str, options: Mapping[str, str]) -> list[str]:

@@ -66,6 +66,50 @@ def test_signs_and_names_in_option_texts(answer: str, letter: str) -> None:
     assert judge_multiple_choice(answer, letter, {"options": OPTIONS}).pred == letter
 
 
+LETTERED = {
+    "A": "Hepatitis B virus",
+    "B": "Aspirin",
+    "C": "Vitamin K",
+    "D": "Protein C deficiency",
+    "E": "Hepatitis A virus",
+}
+
+
+@pytest.mark.parametrize(
+    ("answer", "letter"),
+    [
+        ("C. Vitamin K, an antidote", "C"),
+        ("D) protein c deficiency (most common)", "D"),
+        ("D. It is a Protein-C deficiency", "D"),
+        ("E: Hepatitis A", "E"),
+        ("B. Aspirin, as in plan X", "B"),
+        ("B—Aspirin", "B"),
+        ("B–Aspirin", "B"),
+        ("B-Aspirin", "B"),
+        ("**B**-aspirin.", "B"),
+        # another option is named, or none
+        ("D) protein C deficiency or C", ""),
+        ("D. C", ""),
+        ("D) or C", ""),
+        ("D. Protein, C", ""),
+        ("E: Hepatitis A or hepatitis B", ""),
+        ("C. Vitamin K, or B", ""),
+        ("B-Vitamin K", ""),
+        ("B-Aspirin or C", ""),
+        ("B-cell lymphoma", ""),
+        ("A-Aspirin", ""),
+    ],
+)
+def test_letters_and_dashes_in_option_texts(answer: str, letter: str) -> None:
+    assert judge_multiple_choice(answer, "A", {"options": LETTERED}).pred == letter
+
+
+def test_a_sign_is_no_dash() -> None:
+    options = {"A": "5 mg", "B": "-5 mg", "C": "10 mg"}
+    assert judge_multiple_choice("A -5 mg", "A", {"options": options}).pred == ""
+    assert judge_multiple_choice("B -5 mg", "B", {"options": options}).pred == "B"
+
+
 @pytest.mark.parametrize("letter", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 def test_any_letter_is_possible(letter: str) -> None:
     # D18: the release knew only A to N
