@@ -5,10 +5,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from reward_score.open_ended import judge_open_ended
 from verl_medu1.data.budget import Budget
 from verl_medu1.data.example import ANSWER_TYPES, Example
 from verl_medu1.data.generated.prepare import PROMPTS_FILE
 from verl_medu1.data.prompts import DEFAULT_FILE, load_prompts
+
+CHEMISTRY_FILE = Path(__file__).resolve().parents[2] / "examples" / "chemistry" / "prompts.yaml"
 
 
 def example(answer_type: str) -> Example:
@@ -30,6 +33,14 @@ def test_messages_hold_question_options_instruction_and_budget(path, answer_type
     assert thinking.endswith("Think for about 90 tokens.")
     without = prompts.messages(example(answer_type), Budget())[1]["content"].splitlines()[-1]
     assert without == prompts.instructions[answer_type]
+
+
+@pytest.mark.parametrize("path", [DEFAULT_FILE, CHEMISTRY_FILE], ids=["default", "chemistry"])
+def test_the_open_ended_instruction_asks_for_what_the_scorer_passes(path):
+    gold = "Pulmonary embolism"
+    explained = "The most likely diagnosis is pulmonary embolism, given the sudden dyspnea after a long flight."
+    assert judge_open_ended(gold, gold, {}).correct and not judge_open_ended(explained, gold, {}).correct
+    assert "answer with it alone" in load_prompts(path).instructions["open_ended"]
 
 
 def without(texts: dict, *keys: str) -> dict:
