@@ -154,9 +154,11 @@ async def compute_judged_score(
         The keys of `compute_score`.
     """
     by_rules = compute_score(data_source, solution_str, ground_truth, extra_info, **kwargs)
-    if not _is_asked_about(by_rules, str(ground_truth)):
+    if not _is_refused_open_ended(by_rules):
         return by_rules
     answer = parse_response(solution_str).answer or ""
+    if len(answer) > MAX_CHARACTERS + MAX_RATIO * len(str(ground_truth)):
+        return by_rules
     question = str((extra_info or {}).get("question") or "")
     try:
         agrees = await judge.agrees(question, str(ground_truth).strip(), answer)
@@ -165,11 +167,10 @@ async def compute_judged_score(
         return {**by_rules, "error": 1.0, "reason": str(error)[:300]}
     if not agrees:
         return by_rules
-    opinion = right(answer, "the judge agrees")
+    opinion = right(by_rules["pred"], "the judge agrees")
     return compute_score(data_source, solution_str, ground_truth, extra_info, opinion=opinion, **kwargs)
 
 
-def _is_asked_about(score: Score, reference: str) -> bool:
+def _is_refused_open_ended(score: Score) -> bool:
     is_refused = not score["error"] and score["format"] == 1.0 and score["acc"] == 0.0
-    is_short = len(score["pred"]) <= MAX_CHARACTERS + MAX_RATIO * len(reference)
-    return score["answer_type"] == "open_ended" and is_refused and is_short
+    return score["answer_type"] == "open_ended" and is_refused

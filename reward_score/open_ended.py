@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from reward_score.text import unicode_plain
-from reward_score.verdict import Verdict, wrong
+from reward_score.verdict import Verdict, right, wrong
 
 # References with at most this many content words are short, verifiable answers.
 SHORT_WORDS = 10
@@ -81,6 +81,8 @@ _STOP_WORDS = _folded(
     diagnosis patient patients condition case based given final indicates suggests called known termed"""
 )
 _WITHOUT_CONTENT = _STOP_WORDS | _CLAUSE_END
+# Left out of an answer's canonical form, which keeps the letter of "vitamin A".
+_UNSAID = _WITHOUT_CONTENT - set("aist")
 # The words of a text with their case, and the punctuation that a letter's meaning depends on.
 _PIECE = re.compile(rf"[{_CJK}]|(?:(?![{_CJK}])\w)+(?:'\w*)?|[.:;!?,()\[\]]")
 # A letter or Roman numeral that tells one type, group or vitamin from another.
@@ -116,12 +118,14 @@ class Words:
         total: How many there are.
         negated: Those that stand only in reach of a negation.
         affirmed: Those that never do.
+        said: The text in one canonical form, so that texts that differ in dress alone are equal.
     """
 
     counts: Counter[str]
     total: int
     negated: frozenset[str]
     affirmed: frozenset[str]
+    said: str
 
     @property
     def numbers(self) -> frozenset[str]:
@@ -173,7 +177,7 @@ def judge_open_ended(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict
     words = read_words(answer)
     contradiction = _contradiction(words, reference)
     if contradiction:
-        return wrong(answer, contradiction)
+        return wrong(words.said, contradiction)
 
     precision, recall = _overlap(words.counts, reference.counts)
     question = spec.get("question")
@@ -184,11 +188,12 @@ def judge_open_ended(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict
     is_short = reference.total <= SHORT_WORDS
     threshold = spec.get("short_threshold", SHORT_THRESHOLD) if is_short else spec.get("threshold", THRESHOLD)
     if f1 < threshold or recall < threshold:
-        return Verdict(False, f1, answer, f"F1 {f1:.2f}, recall {recall:.2f}, threshold {threshold:.2f}")
+        return Verdict(False, f1, words.said, f"F1 {f1:.2f}, recall {recall:.2f}, threshold {threshold:.2f}")
     refusal = _short_refusal(words, reference, recall) or _letter_refusal(answer, gold) if is_short else ""
     if isinstance(question, str) and _is_copied_beginning(answer, question, gold):
         refusal = "the beginning of the question"
-    return Verdict(not refusal, f1, answer, refusal or f"F1 {f1:.2f}, recall {recall:.2f}, threshold {threshold:.2f}")
+    reason = refusal or f"F1 {f1:.2f}, recall {recall:.2f}, threshold {threshold:.2f}"
+    return Verdict(not refusal, f1, words.said, reason)
 
 
 def _overlap(words: Mapping[str, int], reference: Mapping[str, int]) -> tuple[float, float]:
@@ -225,7 +230,8 @@ def read_words(text: str) -> Words:
         content = [token for token in tokens if token not in _CLAUSE_END]
     counts = Counter(content)
     negated, affirmed = _split_by_negation(tokens, counts)
-    return Words(counts=counts, total=len(content), negated=negated, affirmed=affirmed)
+    said = " ".join([token for token in tokens if token not in _UNSAID] or content)
+    return Words(counts=counts, total=len(content), negated=negated, affirmed=affirmed, said=said)
 
 
 def _split_by_negation(tokens: list[str], counts: Counter[str]) -> tuple[frozenset[str], frozenset[str]]:
@@ -361,5 +367,7 @@ def _judge_signs(answer: str, gold: str) -> Verdict:
     wanted = "".join(unicode_plain(gold).split())
     if not wanted:
         raise ValueError("ground_truth is empty")
-    same = len(answer) <= 2 * len(gold) + 1000 and "".join(unicode_plain(answer).split()) == wanted
-    return Verdict(same, float(same), answer, "equal" if same else "not equal")
+    if len(answer) > 2 * len(gold) + 1000:
+        return wrong(answer, "far longer than the reference")
+    said = "".join(unicode_plain(answer).split())
+    return right(said, "equal") if said == wanted else wrong(said, "not equal")

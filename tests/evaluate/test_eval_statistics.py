@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from reward_score.open_ended import judge_open_ended
 from verl_medu1.evaluate.statistics import (
     difference_interval,
     paired_difference,
@@ -170,6 +171,11 @@ def test_what_has_no_pass_at_k_is_refused(right: list[int], samples: int, k: int
 )
 def test_the_majority_votes(votes: list[str], right: str, expected: float) -> None:
     assert majority([{"pred": vote, "acc": float(vote == right)} for vote in votes]) == pytest.approx(expected)
+
+
+def test_equal_open_ended_answers_vote_together() -> None:
+    verdicts = [judge_open_ended(answer, "sepsis", {}) for answer in ("Sepsis.", "sepsis", "Gout", "Gout")]
+    assert majority([{"pred": verdict.pred, "acc": float(verdict.correct)} for verdict in verdicts]) == 0.5
 
 
 @pytest.mark.parametrize("values", [[], [[0.5]]])

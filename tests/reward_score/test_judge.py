@@ -92,6 +92,7 @@ def test_a_synonym_is_right_by_the_judge_alone(endpoint):
     )
     by_rules = compute_score(SOURCE, wrapped("Heart attack"), REFERENCE)
     assert by_rules["score"] == 0.0 and synonym["score"] == synonym["acc"] == 1.0 and synonym["error"] == 0.0
+    assert synonym["pred"] == by_rules["pred"] == "heart attack"
     assert other["score"] == 0.0 and other["error"] == 0.0
     assert set(synonym) == set(other) == set(by_rules)
     assert {"question": "What is the diagnosis?", "reference": REFERENCE, "answer": "Migraine"} in endpoint.cases
@@ -103,6 +104,7 @@ def test_a_synonym_is_right_by_the_judge_alone(endpoint):
         pytest.param(SOURCE, wrapped(REFERENCE), REFERENCE, id="right-by-the-rules"),
         pytest.param(SOURCE, "<answer>Heart attack</answer>", REFERENCE, id="not-well-formed"),
         pytest.param(SOURCE, wrapped("x " * 1000), REFERENCE, id="far-too-long"),
+        pytest.param(SOURCE, wrapped("the " * 200 + "x"), REFERENCE, id="far-too-long-with-few-words-that-count"),
         pytest.param("MedQA", wrapped("C"), "B", id="multiple-choice"),
         pytest.param("EHRNoteQA", wrapped("C"), "B", id="credentialed-data"),
         pytest.param("nobody's", wrapped("C"), "B", id="unknown-source"),

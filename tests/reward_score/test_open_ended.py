@@ -130,6 +130,26 @@ def test_similarity_orders_answers() -> None:
     assert similarities[-1] == 1.0
 
 
+@pytest.mark.parametrize(
+    ("answers", "pred"),
+    [
+        (["sepsis", "Sepsis.", " SEPSIS ", "**Sepsis**", "The most likely diagnosis is sepsis."], "sepsis"),
+        (["Vitamin A deficiency", "vitamin a deficiency."], "vitamin a deficiency"),
+        (["1,200 mL", "1200.0 ml"], "1200 ml"),
+        (["Not benign.", "It is not benign"], "not benign"),
+        (["The", "the."], "the"),
+        (["?"], ""),
+    ],
+)
+@pytest.mark.parametrize("gold", ["Sepsis", LONG])
+def test_answers_that_differ_in_dress_alone_are_read_alike(answers: list[str], pred: str, gold: str) -> None:
+    assert {judge_open_ended(answer, gold, {}).pred for answer in answers} == {pred}
+
+
+def test_signs_are_read_alike_whatever_the_spaces() -> None:
+    assert {judge_open_ended(answer, "[ [ ] ]", {}).pred for answer in ("[[]]", "[ [ ] ]")} == {"[[]]"}
+
+
 def test_threshold_is_the_rows_own() -> None:
     half = " ".join(LONG.split()[:30])
     assert judge_open_ended(half, LONG, {"threshold": 0.4}).correct
