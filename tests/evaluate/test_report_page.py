@@ -305,6 +305,13 @@ def test_outcomes_count_questions_and_show_the_first_of_each_kind(sample: Callab
     assert kind.first["wrong → right"].after.right
 
 
+def test_outcomes_leave_other_answer_formats_out(sample: Callable) -> None:
+    before = [sample("a", right=False), sample("a", right=True, asked_as="ranked_list")]
+    after = [sample("a", right=True), sample("a", right=False, asked_as="ranked_list")]
+    (kind,) = outcomes(before, after)
+    assert kind.counts == {"wrong → right": 1, "right → wrong": 0, "right → right": 0, "wrong → wrong": 0}
+
+
 def test_a_response_out_of_format_is_shown_whole_with_its_problem() -> None:
     shown = show({"acc": 0.0}, "I think <answer>B")
     assert shown.answer == "I think <answer>B"

@@ -9,7 +9,7 @@ from typing import Any
 from reward_score import parse_response
 from verl_medu1.evaluate.scoring import Sample
 from verl_medu1.evaluate.storage import read_jsonl
-from verl_medu1.evaluate.summary import group_by, question_key
+from verl_medu1.evaluate.summary import as_prepared, group_by, question_key
 
 MAX_CHARACTERS = 4000  # of each text shown
 MAX_STEPS = 4  # side by side
@@ -154,10 +154,11 @@ def _question_text(prompt: Sequence[Mapping[str, str]]) -> str:
 def outcomes(before: Sequence[Sample], after: Sequence[Sample]) -> list[Outcomes]:
     """Per answer type: how questions moved between right and wrong, with the first question of each kind.
 
-    Of each question the first sample counts. Questions that only one evaluation answered are left out.
+    Of each question, as it was prepared, the first sample counts. Questions that only one evaluation answered are
+    left out.
     """
-    old = {question_key(sample): sample for sample in before if sample["sample"] == 0}
-    new = [sample for sample in after if sample["sample"] == 0 and question_key(sample) in old]
+    old = {question_key(sample): sample for sample in as_prepared(before) if sample["sample"] == 0}
+    new = [sample for sample in as_prepared(after) if sample["sample"] == 0 and question_key(sample) in old]
     found = []
     for answer_type, samples in group_by(new, "answer_type").items():
         moves: dict[str, list[Pair]] = {name: [] for name in OUTCOME_NAMES.values()}
