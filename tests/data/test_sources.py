@@ -183,6 +183,12 @@ def test_medmcqa_counts_from_what_its_file_shows(tmp_path, numbers, golds):
     assert "".join(row.gold for row in read_source("medmcqa", write(tmp_path / "a.jsonl", records))) == golds
 
 
+def test_an_option_that_is_missing_moves_no_answer(tmp_path):
+    records = [{**MEDMCQA, "id": "a", "cop": 0}, {**MEDMCQA, "id": "b", "opb": None, "cop": 2}]
+    row = read_source("medmcqa", write(tmp_path / "a.jsonl", records))[1]
+    assert dict(row.options)[row.gold] == MEDMCQA["opc"]
+
+
 @pytest.mark.parametrize("numbers", [(1, 2, 3), (0, 4), (-1, -1)])
 def test_medmcqa_that_does_not_show_it_is_refused(tmp_path, numbers):
     records = [{**MEDMCQA, "cop": number} for number in numbers]
@@ -210,9 +216,10 @@ MMLU_PRO = {"question_id": 1, "question": STEM, "options": ["a", "b"], "answer_i
         ("medqa", MEDQA, {"options": {"A": "x", "B": None}}, "field options has 1 options"),
         ("medqa", MEDQA, {"options": {"A": "x", "C": " "}}, "field options has no text for option C"),
         ("medqa", MEDQA, {"options": {"A": "x", "B": "y", "C": " x"}}, "field options has the same text for .*A and C"),
-        ("mmlu-pro", MMLU_PRO, {"answer_index": 2}, "field answer_index is 2; the options are numbered 0 to 1"),
+        ("mmlu-pro", MMLU_PRO, {"answer_index": 2}, "field answer_index is 2; the options are numbered 0, 1"),
         ("mmlu-pro", MMLU_PRO, {"answer_index": "B"}, "field answer_index holds 'B'; it must be a whole number"),
-        ("medmcqa", {**MEDMCQA, "cop": 0}, {"cop": -1}, "field cop is -1; the options are numbered 0 to 3"),
+        ("mmlu-pro", MMLU_PRO, {"options": ["a", None, "c"]}, "field answer_index is 1; the options are numbered 0, 2"),
+        ("medmcqa", {**MEDMCQA, "cop": 0}, {"cop": -1}, "field cop is -1; the options are numbered 0, 1, 2, 3"),
         ("medcalc", OFFICIAL_CALCULATION, {"Ground Truth Answer": ""}, "field Ground Truth Answer is empty"),
         (
             "medcalc", OFFICIAL_CALCULATION, {"Lower Limit": "25"},

@@ -140,10 +140,12 @@ def letter_at(record: Record, field: str, among: Options, first: int = 0) -> str
         'B'
     """
     number = whole(record, field)
-    if not first <= number < first + len(among):
-        last = first + len(among) - 1
-        raise ValueError(f"field {field} is {number}; the options are numbered {first} to {last}")
-    return among[number - first][0]
+    letters = [letter for letter, _ in among]
+    # A letter without an option keeps its number.
+    numbered = {place: letter for place, letter in enumerate(_LETTERS, start=first) if letter in letters}
+    if number not in numbered:
+        raise ValueError(f"field {field} is {number}; the options are numbered {', '.join(map(str, numbered))}")
+    return numbered[number]
 
 
 def whole(record: Record, field: str) -> int:
