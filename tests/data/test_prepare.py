@@ -251,7 +251,7 @@ def test_a_mistake_is_one_sentence(tmp_path, arguments, sentence):
 def test_a_file_is_no_folder_to_write(tmp_path, source):
     (tmp_path / "out").write_text("")
     with pytest.raises(ValueError, match=r"--out .*out can't be written \(File exists\); give a folder"):
-        prepare([source], tmp_path / "out", train=20, warmup=None if source != "quickstart" else 1)
+        prepare([source], tmp_path / "out", warmup=1)
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,10 @@ def test_a_file_is_no_folder_to_write(tmp_path, source):
         (["mediq=x.json"], {"cap": ["medcalc=3"]}, "no --source reads"),
         (["mediq=x.json"], {"cap": ["mediq=0"]}, "at least 1"),
         (["mediq=x.json"], {"cap": ["mediq=few"]}, "whole number"),
+        (["mediq=x.json"], {"cap": ["mediq=3", "mediq=4"]}, "give each source one cap"),
+        (["mediq=x.json"], {"train": 3}, "--train is 3, and is for --source quickstart alone"),
         (["mediq=x.json"], {"test_share": 1.0}, "--test-share is 1"),
+        (["quickstart"], {"test_share": 0.1}, "--test-share can't be set for --source quickstart"),
         (["mediq=x.json"], {"budget": ["exact:uniform:9:3"]}, "smallest and the largest"),
         (["mediq=x.json"], {"budget": ["max:fixed:9"], "budget_counts": "words"}, "--budget-counts is 'words'"),
         (["mediq=x.json"], {"budget_counts": "reasoning"}, "no --budget for it"),

@@ -41,7 +41,7 @@ def prepare(
     ],
     out: Annotated[Path, typer.Option(help="Folder to write.", show_default=False)],
     seed: Annotated[int, typer.Option(help="Seed of questions, order, split and budgets.")] = 0,
-    train: Annotated[int, typer.Option(help="Training rows of the quickstart.")] = 2000,
+    train: Annotated[int | None, typer.Option(min=1, help="Training rows of the quickstart; default 2000.")] = None,
     warmup: Annotated[
         int | None,
         typer.Option(
@@ -51,7 +51,9 @@ def prepare(
         ),
     ] = None,
     cap: Annotated[list[str] | None, typer.Option(help="At most so many rows of a source: NAME=N.")] = None,
-    test_share: Annotated[float, typer.Option(help="Share of each source's rows that is held out.")] = 0.1,
+    test_share: Annotated[
+        float | None, typer.Option(help="Share of each source's rows that is held out; default 0.1.")
+    ] = None,
     budget: Annotated[
         list[str] | None, typer.Option(help="Length budgets, such as max:uniform:100:2000; default: none.")
     ] = None,
@@ -84,6 +86,7 @@ def prepare(
     if source == ["quickstart"]:
         fixed = {
             "--cap": cap,
+            "--test-share": test_share is not None,
             "--tokenizer": tokenizer,
             "--max-prompt-tokens": max_prompt_tokens,
             "--overrides": overrides,
@@ -94,18 +97,26 @@ def prepare(
         }
         if given := [name for name, value in fixed.items() if value]:
             raise ValueError(f"{', '.join(given)} can't be set for --source quickstart; leave it out.")
-        from verl_medu1.data.generated.prepare import PROMPTS_FILE, QUICKSTART_DEMONSTRATIONS, prepare_quickstart
+        from verl_medu1.data.generated.prepare import (
+            PROMPTS_FILE,
+            QUICKSTART_DEMONSTRATIONS,
+            QUICKSTART_TRAIN,
+            prepare_quickstart,
+        )
 
         number = QUICKSTART_DEMONSTRATIONS if warmup is None else warmup
+        rows = QUICKSTART_TRAIN if train is None else train
         mode = _quickstart_mode(budget)
-        manifest = prepare_quickstart(out, load_prompts(prompts or PROMPTS_FILE), train, number, seed, mode)
+        manifest = prepare_quickstart(out, load_prompts(prompts or PROMPTS_FILE), rows, number, seed, mode)
         typer.echo(f"{out}: {manifest['rows']}, {number} demonstrations")
         return
     if "quickstart" in source:
         raise ValueError("--source quickstart stands alone; its files have a tokenizer and a warm-up of their own.")
     from verl_medu1.data.duplicates import THRESHOLD
-    from verl_medu1.data.mixture import prepare_mixture
+    from verl_medu1.data.mixture import TEST_SHARE, prepare_mixture
 
+    if train is not None:
+        raise ValueError(f"--train is {train}, and is for --source quickstart alone; give --cap NAME=N instead.")
     if (tokenizer is None) != (max_prompt_tokens is None):
         raise ValueError("--tokenizer and --max-prompt-tokens belong together; give both or neither.")
     if max_prompt_tokens is not None and max_prompt_tokens < 1:
@@ -114,16 +125,19 @@ def prepare(
     if budget_counts != "response" and all(rule.mode == "none" for rule in rules):
         raise ValueError(f"--budget-counts is {budget_counts}, and there is no --budget for it; give one.")
     try:
-        caps = {name: int(number) for name, number in _pairs("--cap", cap or [])}
+        numbers = [(name, int(number)) for name, number in _pairs("--cap", cap or [])]
     except ValueError:
         raise ValueError(f"--cap is {cap}; write NAME=N with a whole number.") from None
+    caps = dict(numbers)
+    if len(caps) < len(numbers):
+        raise ValueError(f"--cap is {cap}; give each source one cap.")
     counts = prepare_mixture(
         out,
         _pairs("--source", source),
         load_prompts(prompts or DEFAULT_FILE),
         rules,
         caps,
-        test_share,
+        TEST_SHARE if test_share is None else test_share,
         seed,
         _load_tokenizer(tokenizer),
         max_prompt_tokens,

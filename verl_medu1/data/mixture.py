@@ -26,6 +26,8 @@ from verl_medu1.data.sources import Loaded, load_source
 from verl_medu1.data.storage import write_data_set
 from verl_medu1.data.tracking import tracked
 
+TEST_SHARE = 0.1  # where no other is asked for
+
 
 def _prompt_tokens(tokenizer: Any, messages: Sequence[dict[str, str]]) -> int:
     return len(tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True)["input_ids"])

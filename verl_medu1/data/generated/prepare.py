@@ -19,7 +19,7 @@ PROMPTS_FILE = Path(__file__).with_name("prompts.yaml")
 # Tokens of a whole response: the typical lengths of the three styles of reasoning in the quickstart's tokenizer.
 BUDGETS = (12, 22, 40)
 
-QUICKSTART_DEMONSTRATIONS = 6000
+QUICKSTART_TRAIN, QUICKSTART_DEMONSTRATIONS = 2000, 6000
 
 # Held-out questions of each answer type, or as many as there are.
 TEST_QUESTIONS = 30
