@@ -235,6 +235,18 @@ def test_calculations_stand_beside_a_file(mixture):
         assert (mixture / "once" / name).read_bytes() == (mixture / "again" / name).read_bytes()
 
 
+def test_calculations_of_a_benchmark_with_the_same_seed_are_left_out(tmp_path):
+    prepare(["synthetic-calc=20"], tmp_path / "held-out", test_share=0.0)
+    benchmark = [str(tmp_path / "held-out" / "train.parquet")]
+    held_out = {row["extra_info"]["row_id"] for row in rows_of(tmp_path / "held-out" / "train.parquet")}
+    for keep, left in ((False, 40), (True, 60)):
+        prepare(["synthetic-calc=60"], tmp_path / "out", test_share=0.0, benchmark=benchmark, keep_contaminated=keep)
+        rows = {row["extra_info"]["row_id"] for row in rows_of(tmp_path / "out" / "train.parquet")}
+        assert len(rows) == left and bool(rows & held_out) == keep
+        manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+        assert manifest["sources"]["synthetic-calc"]["contaminated"] == 20
+
+
 def test_demonstrations_of_calculations_are_worked_and_right(mixture):
     rows = {row["prompt"][1]["content"]: row for row in rows_of(mixture / "once" / "train.parquet")}
     worked = {one.example.row_id: one.explanation for one in generate(500, 4)}

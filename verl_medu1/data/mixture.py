@@ -186,13 +186,18 @@ def prepare_mixture(
     checked = [read_benchmark(given) for given in benchmarks]
     known = finder.sketch([example for benchmark in checked for example in benchmark.examples])
     contamination = Contamination(finder, keep_contaminated)
-    # Generated questions stand in no benchmark, and each is drawn anew.
+    # Each generated question is drawn anew, and stands in no benchmark but one that was generated with the same seed.
+    generated = {row.question for benchmark in checked for row in benchmark.examples if row.data_source == GENERATED}
     from_files = {name: examples for name, examples in sources.items() if name != GENERATED}
     screened = drop_duplicates(from_files, counts, finder)
     training: dict[str, list[Candidate]] = {}
     test: list[Candidate] = []
     for name, examples in sources.items():
         count = counts[name]
+        if name == GENERATED:
+            new = [example for example in examples if example.question not in generated]
+            count.contaminated = len(examples) - len(new)
+            examples = examples if keep_contaminated else new
         sketched: list[Sketched | None] = [None] * len(examples)
         if name in screened:
             clean = list(compress(screened[name], contamination.may_train(screened[name], known, count)))
