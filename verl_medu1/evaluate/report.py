@@ -142,7 +142,8 @@ def run_names(paths: Sequence[Path]) -> list[str]:
         names = ["/".join(part[-depth:]) for part in parts]
         if len(set(names)) == len(names):
             return names
-    raise ValueError(f"RUN {paths[0]} is given twice; give each run once.")
+    repeated = next(path for place, path in enumerate(paths) if parts[place] in parts[:place])
+    raise ValueError(f"RUN {repeated} is given twice; give each run once.")
 
 
 def render(parts: Sequence[RunPart], pictures: Sequence[Picture]) -> str:
