@@ -95,6 +95,11 @@ def test_runs_are_named_by_what_tells_them_apart(tmp_path: Path) -> None:
         run_names([tmp_path / "a", tmp_path / "b", tmp_path / "b"])
 
 
+@pytest.mark.parametrize(("steps", "says"), [(1, False), (2, True)])
+def test_one_step_is_compared_with_no_other(make_run: Callable, page: Callable, steps: int, says: bool) -> None:
+    assert ("not the same question at each step" in page(make_run(steps=steps)).text) == says
+
+
 def test_validation_shows_the_same_question_at_each_step(make_run: Callable, page: Callable) -> None:
     run = make_run(steps=1)
     (run / "validation").mkdir()
