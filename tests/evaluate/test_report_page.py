@@ -91,7 +91,7 @@ def test_several_runs_are_laid_over_each_other(make_run: Callable, page: Callabl
 def test_runs_are_named_by_what_tells_them_apart(tmp_path: Path) -> None:
     assert run_names([tmp_path / "a" / "run", tmp_path / "b" / "run"]) == ["a/run", "b/run"]
     assert run_names([tmp_path / "a", tmp_path / "b"]) == ["a", "b"]
-    with pytest.raises(ValueError, match="RUN .*/b is given twice"):
+    with pytest.raises(ValueError, match=r"RUN .*/b is given twice"):
         run_names([tmp_path / "a", tmp_path / "b", tmp_path / "b"])
 
 
