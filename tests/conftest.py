@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,38 @@ from hypothesis import settings
 # How long an example takes says something about the machine and what else it does, and nothing about the code.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--third",
+        type=int,
+        choices=(0, 1, 2),
+        help="run every third of the chosen tests, beginning with this one (CI takes turns with the long ones)",
+    )
+
+
+@pytest.hookimpl(trylast=True)  # after -m and -k have chosen
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    third = config.getoption("--third")
+    if third is not None:
+        chosen = items[third::3]
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = chosen
+
+
+@pytest.fixture(scope="session", autouse=True)
+def empty_working_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests run in an empty folder and with no Hugging Face cache, so that none reads what a user's commands left.
+
+    None may leave anything there either.
+    """
+    folder = tmp_path_factory.mktemp("working-folder")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("HF_HOME", str(tmp_path_factory.mktemp("huggingface")))
+        yield
+    assert not list(folder.iterdir()), "a test left these in the current folder"
 
 
 @pytest.fixture(scope="session")
