@@ -64,14 +64,15 @@ def _raise_all(violations: Iterable[str]) -> None:
         raise ValueError("\nmedu1: ".join(found))
 
 
-def _as_list(value: Any) -> list[str]:
+def as_list(value: Any) -> list[str]:
+    """The files that a key of verl's names: one, several or none."""
     if value is None:
         return []
     return [value] if isinstance(value, str) else list(value)
 
 
 def _file_violations(key: str, value: Any, columns: Sequence[str]) -> Iterator[str]:
-    for name in _as_list(value):
+    for name in as_list(value):
         path = Path(name).expanduser()
         if not path.is_file():
             yield f"{key} is {name!r}, and there is no such file; `medu1 prepare` writes one."
@@ -118,7 +119,7 @@ def _data_violations(config: DictConfig) -> Iterator[str]:
         if violations:
             continue
         rows = 0
-        for name in _as_list(value):
+        for name in as_list(value):
             table = pq.read_table(Path(name).expanduser(), columns=["data_source", "extra_info"])
             rows += table.num_rows
             unknown = sorted(set(table["data_source"].to_pylist()) - set(known_sources()))
@@ -139,7 +140,7 @@ def _data_violations(config: DictConfig) -> Iterator[str]:
                 f"lower it to at most {rows}."
             )
         if key == "data.train_files":
-            yield from mixture_violations(config, _as_list(value))
+            yield from mixture_violations(config, as_list(value))
     penalty = config.algorithm.length_penalty
     known = PENALTIES.get(penalty.name)
     if known and penalty.where != "off" and is_on(penalty) and found_modes and not known.modes & found_modes:

@@ -62,6 +62,7 @@ class MedU1Trainer(PPOTrainer):
     @override
     def _init_dataloader(self) -> None:
         super()._init_dataloader()
+        self._progress.steps = self.total_training_steps
         data, built = self.config.data, self.train_dataloader
         if data.mixture.by is None:
             return

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,6 +14,10 @@ from verl_medu1.evaluate.questions import Question
 from verl_medu1.evaluate.sampling import Request, Sampling, missing_requests
 from verl_medu1.evaluate.scoring import Response, score_response
 from verl_medu1.evaluate.summary import summarize
+from verl_medu1.run.foreign_output import foreign_output_to
+
+# What vLLM prints, in the folder of an evaluation.
+LOG = "engine.log"
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,8 @@ def run_evaluation(
     Args:
         answerer: of `prepare_answerer`.
         questions: what is asked.
-        out: folder for responses.jsonl, samples.jsonl and summary.json. Responses in it that answer the same request
-            are used again, so that an evaluation that was stopped goes on.
+        out: folder for responses.jsonl, samples.jsonl, summary.json and engine.log. Responses in it that answer the
+            same request are used again, so that an evaluation that was stopped goes on.
         sampling: how.
         data: where the questions are from, for the summary.
 
@@ -83,7 +87,7 @@ def run_evaluation(
     cache = ResponseCache(out, answerer.identity, sampling)
     have = [len(cache.responses(question, sampling.samples)) for question in questions]
     requests = missing_requests(questions, have, sampling.samples)
-    with _progress() as progress:
+    with foreign_output_to(out / LOG) as own, _progress(own) as progress:
         bar = progress.add_task("answers", total=len(questions) * sampling.samples, completed=sum(have))
         for request, responses in answerer.answer(requests, sampling) if requests else ():
             cache.add(request.question, request.first, responses)
@@ -104,6 +108,6 @@ def run_evaluation(
     return summary
 
 
-def _progress() -> Progress:
+def _progress(stream: TextIO) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True))
+    return Progress(*columns, console=Console(file=stream))
