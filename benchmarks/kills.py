@@ -1,9 +1,9 @@
 """Kill a random part of a run at a random moment, again and again: is anything left, and does the next start go on?
 
-Each start of one small run continues from where the last one was killed, so that a kill costs one start. A part is drawn
-(driver, keeper, Ray's processes, workers, servers, engines), then the moment, from the first second to some steps later.
-After each kill, within 20 seconds, no process, listening port, temporary folder or shared memory of the run may be left;
-and the next start must continue from the newest whole checkpoint. Prints a row for each kill, and the number that held.
+Each start of one small run continues from where the last one was killed, so that a kill costs one start. A part is
+drawn (driver, keeper, Ray's processes, workers, servers, engines), then the moment, from the first second to some steps
+later. After each kill, within 20 seconds, no process, listening port, temporary folder or shared memory of the run may
+be left; and the next start must continue from the newest whole checkpoint. Prints a row for each kill.
 """
 
 import os
