@@ -34,11 +34,19 @@ class AnswerType:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A data source: the answer type its rows have, and what their `extra_info` need not repeat."""
+    """A data source: the answer type its rows have, and what their `extra_info` need not repeat.
+
+    Attributes:
+        name: The `data_source` of its rows.
+        answer_type: A name of `ANSWER_TYPES`, or of another package's.
+        spec: What a row's `extra_info` need not repeat.
+        credentialed: Its rows are under a data use agreement: nothing sends a text of theirs to another machine.
+    """
 
     name: str
     answer_type: str
     spec: Mapping[str, Any] = field(default_factory=dict)
+    credentialed: bool = False
 
 
 ANSWER_TYPES = {
@@ -58,7 +66,7 @@ SOURCES = {
     for item in (
         Source("MedXpertQA", "multiple_choice"),
         Source("MedIQ", "multiple_choice"),
-        Source("EHRNoteQA", "multiple_choice"),
+        Source("EHRNoteQA", "multiple_choice", credentialed=True),
         Source("MMLU-Pro", "multiple_choice"),
         Source("MedQA", "multiple_choice"),
         Source("MedMCQA", "multiple_choice"),
@@ -97,6 +105,19 @@ def find_source(data_source: str) -> tuple[Source, AnswerType]:
         known = ", ".join(sorted({*SOURCES, *plugins().sources}))
         raise ValueError(f"data_source {data_source[:80]!r} is unknown: use one of {known}{failures}")
     return source, ANSWER_TYPES.get(source.answer_type) or plugins().answer_types[source.answer_type]
+
+
+def credentialed_sources(data_sources: Iterable[str]) -> list[str]:
+    """Those of the data sources whose rows may not leave this machine, sorted.
+
+    Raises:
+        ValueError: Nobody registers one of them, so that it can't be known.
+
+    Example:
+        >>> credentialed_sources(["MedQA", "EHRNoteQA"])
+        ['EHRNoteQA']
+    """
+    return sorted(name for name in set(data_sources) if find_source(name)[0].credentialed)
 
 
 def known_sources() -> list[str]:

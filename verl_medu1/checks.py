@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
+from verl_medu1.credentialed import credentialed_violations
 from verl_medu1.length import COUNTED, what_is_counted
 from verl_medu1.mixture_checks import mixture_violations
 from verl_medu1.penalties import PENALTIES
@@ -151,6 +152,10 @@ def _data_violations(config: DictConfig) -> Iterator[str]:
         )
 
 
+def _credentialed_violations(config: DictConfig) -> Iterator[str]:
+    yield from credentialed_violations(config, [*as_list(config.data.train_files), *as_list(config.data.val_files)])
+
+
 def _model_violations(config: DictConfig, node: str = "actor_rollout_ref.model") -> Iterator[str]:
     name = str(OmegaConf.select(config, node).path)
     is_local = name.startswith((".", "/", "~")) or name.count("/") != 1 or Path(name).exists()
@@ -238,6 +243,7 @@ def check(config: DictConfig) -> None:
         for part in (
             _key_violations,
             _data_violations,
+            _credentialed_violations,
             trainer_violations,
             penalty_violations,
             estimator_violations,
@@ -265,6 +271,7 @@ def check_submission(config: DictConfig, machine: Machine) -> None:
         violation
         for part in (
             _data_violations,
+            _credentialed_violations,
             trainer_violations,
             penalty_violations,
             scoring_violations,

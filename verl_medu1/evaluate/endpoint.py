@@ -7,14 +7,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from reward_score.loopback import client_options, is_loopback
+from reward_score.registry import credentialed_sources
 from reward_score.response import THINK_CLOSE, THINK_OPEN
 from verl_medu1.evaluate.questions import Question
 from verl_medu1.evaluate.sampling import Request, Sampling, seed_of
 from verl_medu1.evaluate.scoring import Response
 
 RETRIES = 4  # of a request that failed, with the client's growing pauses
-# Under a data use agreement: their patients' notes leave this machine for no endpoint.
-CREDENTIALED = {"EHRNoteQA"}
 
 
 def check_endpoint(url: str, key_variable: str | None, questions: Sequence[Question]) -> None:
@@ -28,8 +27,8 @@ def check_endpoint(url: str, key_variable: str | None, questions: Sequence[Quest
         raise ValueError(f"--endpoint {url!r} is no address; give one such as http://127.0.0.1:8000/v1.")
     if key_variable and not os.environ.get(key_variable):
         raise ValueError(f"--api-key-env {key_variable}: no such variable is set; export it.")
-    found = sorted({question.data_source for question in questions} & CREDENTIALED)
-    if found and not is_loopback(url):
+    found = [] if is_loopback(url) else credentialed_sources(question.data_source for question in questions)
+    if found:
         raise ValueError(
             f"--data has rows of {', '.join(found)}, which may not leave this machine; serve the model on 127.0.0.1."
         )
