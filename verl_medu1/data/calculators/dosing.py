@@ -73,7 +73,8 @@ _STEROIDS = tuple(EQUIVALENT_DOSES)
 CALCULATORS = (
     Calculator(
         "steroid_conversion",
-        "equivalent daily dose of the planned steroid (glucocorticoid potency; dexamethasone 0.75 mg = prednisone 5 mg)",
+        "equivalent daily dose of the planned steroid (by glucocorticoid potency; "
+        "dexamethasone 0.75 mg = prednisone 5 mg)",
         (Choice("steroid", _STEROIDS), Number("dose", "mg", 4, 40), Choice("planned_steroid", _STEROIDS)),
         equivalent_dose,
         _equivalent_working,
