@@ -46,6 +46,7 @@ def verdict(first: Example, second: Example) -> str:
 
 SHUFFLED = (("A", "Biopsy"), ("B", "Stool culture"), ("C", "Sputum smear"))
 TRUE = "Which of these is true?"
+TEN = tuple((letter, f"Tablets of the kind {letter} from the shelf {letter} on the left") for letter in "ABCDEFGHIJ")
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,11 @@ TRUE = "Which of these is true?"
         # A short question is its options.
         (choice(TRUE), choice(TRUE, "A", (("A", "Ice is warm"), ("B", "Fire is cold"))), "none"),
         (choice(TRUE), choice(TRUE, "C", SHUFFLED), "exact"),
+        # Another number in a short question asks for something else, whatever the options.
+        (choice("Which vitamin 1?", "A", TEN), choice("Which vitamin 2?", "A", TEN), "none"),
+        (choice("Which vitamin 1?", "A", TEN), choice("Which vitamin, 1?", "A", TEN), "near"),
+        (choice("Which of them?", "A", TEN), choice("Which of these?", "A", TEN), "near"),
+        (choice(CASE.replace("54", "53")), choice(CASE), "near"),
         # What differs is the symbols alone.
         (free("Complete: < [ ( ( ["), free("Complete: < [ [ ( ("), "none"),
         (calculation(f"{NOTE}. What is his BMI?"), calculation(f"{NOTE}. What is his body mass index?"), "near"),
