@@ -347,7 +347,7 @@ def test_of_a_patient_only_the_prompt_is_written(tmp_path, capfd):
         {**EHRNOTEQA, "patient_id": 1000 + number, "note_1": f"{SECRET} has thumb {number}.", "answer": answer}
         for number, answer in enumerate("ABCDE")
     ]
-    prepare([f"ehrnoteqa={write(tmp_path / 'a.json', records)}"], tmp_path / "out", test_share=0.4)
+    prepare([f"ehrnoteqa={write(tmp_path / 'a.json', records)}"], tmp_path / "out", test_share=0.4, keep_test_rows=True)
     rows = [
         row for split in ("train", "test") for row in pq.read_table(tmp_path / "out" / f"{split}.parquet").to_pylist()
     ]

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM
 from tests.cpu.small_engine import token_rows
 from tests.twins.twin import Twin, write_model
 from verl_medu1.checkpoints import TRACKER
+from verl_medu1.cli.prepare import prepare
 from verl_medu1.export.checkpoint import Weights, find_checkpoint
 from verl_medu1.export.export import export
 from verl_medu1.export.record import write
@@ -131,6 +132,22 @@ def test_the_card_states_data_recipe_versions_and_evaluation(run, model, tmp_pat
         "| MedQA | 0.500 | 0.250 to 0.750 | 1.000 |", "| torch | ", "over 15 tokens (bfloat16)",
     ):  # fmt: skip
         assert part in card, (part, card)
+
+
+def test_the_card_says_that_a_test_set_was_trained_on(run, tmp_path):
+    records = [
+        {"id": str(number), "question": f"{number}?", "options": {"A": "x", "B": "y"}, "label": "A"}
+        for number in range(20)
+    ]
+    (tmp_path / "medxpertqa.json").write_text(json.dumps(records))
+    (run / "config.yaml").write_text(f"data: {{train_files: {tmp_path}/data/train.parquet}}")
+    for keep, said in ((True, 2), (False, 0)):
+        synthetic = ["synthetic-calc=5", f"medxpertqa={tmp_path}/medxpertqa.json"]
+        prepare(synthetic, tmp_path / "data", keep_test_rows=keep)
+        export(run, tmp_path / f"out-{keep}")
+        card = (tmp_path / f"out-{keep}" / "README.md").read_text()
+        assert card.count("of MedXpertQA, which publishes no rows to train on") == said
+        assert ("18 training rows are of MedXpertQA" in card) == keep
 
 
 def test_a_wrong_evaluation_is_refused_before_anything_is_merged(run, tmp_path, monkeypatch):

@@ -21,6 +21,8 @@ TITLES = {
     "over_cap": "over cap",
     "train": "train",
     "test": "test",
+    "official_test": "test: of a benchmark's test set",
+    "official_train": "train: of a benchmark's test set",
 }
 
 
@@ -52,7 +54,11 @@ def prepare(
     ] = None,
     cap: Annotated[list[str] | None, typer.Option(help="At most so many rows of a source: NAME=N.")] = None,
     test_share: Annotated[
-        float | None, typer.Option(help="Share of each source's rows that is held out; default 0.1.")
+        float | None,
+        typer.Option(
+            help="Share of each source's rows that is held out; default 0.1. A source with its benchmark's test set "
+            "holds out that alone."
+        ),
     ] = None,
     budget: Annotated[
         list[str] | None, typer.Option(help="Length budgets, such as max:uniform:100:2000; default: none.")
@@ -74,6 +80,9 @@ def prepare(
     keep_contaminated: Annotated[
         bool, typer.Option("--keep-contaminated", help="Count such rows, and keep them.")
     ] = False,
+    keep_test_rows: Annotated[
+        bool, typer.Option("--keep-test-rows", help="Train on rows of a benchmark's test set too; the card says so.")
+    ] = False,
     duplicate_threshold: Annotated[
         float | None, typer.Option(help="Least Jaccard similarity of near duplicates, 0.5 to 1; default 0.8.")
     ] = None,
@@ -93,6 +102,7 @@ def prepare(
             "--budget-counts": budget_counts != "response",
             "--benchmark": benchmark,
             "--keep-contaminated": keep_contaminated,
+            "--keep-test-rows": keep_test_rows,
             "--duplicate-threshold": duplicate_threshold is not None,
         }
         if given := [name for name, value in fixed.items() if value]:
@@ -146,8 +156,10 @@ def prepare(
         benchmark or (),
         keep_contaminated,
         THRESHOLD if duplicate_threshold is None else duplicate_threshold,
+        keep_test_rows,
     )
     _show(counts)
+    _tell_test_sets(counts, out)
 
 
 def _quickstart_mode(budgets: list[str] | None) -> str:
@@ -187,3 +199,15 @@ def _show(counts: "dict[str, Counts]") -> None:
             typer.echo(f"gold corrected: {line}", err=True)
         for line in [*count.excluded, *count.unscorable]:
             typer.echo(f"left out: {line}", err=True)
+
+
+def _tell_test_sets(counts: "dict[str, Counts]", out: Path) -> None:
+    for name, count in counts.items():
+        if count.official_train:
+            what = f"{count.official_train} training rows are of {count.test_set}; report no accuracy there."
+            typer.echo(f"{name}: {what}", err=True)
+        elif count.official_test:
+            what = f"{count.official_test} rows are of {count.test_set}, and stand in test.parquet alone"
+            typer.echo(f"{name}: {what} (--keep-test-rows trains on them).", err=True)
+    if any(count.test for count in counts.values()) and not any(count.train for count in counts.values()):
+        typer.echo(f"There is no row to train on: {out} has a test.parquet and no train.parquet.", err=True)

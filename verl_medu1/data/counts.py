@@ -20,6 +20,9 @@ class Counts:
         over_cap: rows beyond the cap.
         train: rows written for training.
         test: rows held out.
+        test_set: the test set of a benchmark that some of the rows are of, in words; "" where none is known to be.
+        official_test: those of `test` that are of it.
+        official_train: those of `train` that are, by --keep-test-rows.
     """
 
     read: int = 0
@@ -33,3 +36,6 @@ class Counts:
     over_cap: int = 0
     train: int = 0
     test: int = 0
+    test_set: str = ""
+    official_test: int = 0
+    official_train: int = 0

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from itertools import compress, islice
 from pathlib import Path
@@ -19,6 +19,7 @@ from verl_medu1.data.counts import Counts
 from verl_medu1.data.demonstrations import format_demonstrations
 from verl_medu1.data.duplicates import THRESHOLD, DuplicateFinder, Sketched
 from verl_medu1.data.example import Example
+from verl_medu1.data.folds import set_apart
 from verl_medu1.data.prompts import Prompts
 from verl_medu1.data.schema import DEMONSTRATIONS, QUESTIONS, question_row
 from verl_medu1.data.screening import Contamination, drop_duplicates
@@ -102,8 +103,17 @@ def _candidates(
     return candidates
 
 
-def _split(candidates: Sequence[Candidate], test_share: float) -> tuple[list[Candidate], list[Candidate]]:
-    """Training and test rows: whole groups go to the test rows until they are `test_share` of all, or just over."""
+def _split(
+    candidates: Sequence[Candidate], test_share: float, held: Set[str]
+) -> tuple[list[Candidate], list[Candidate]]:
+    """Training and test rows: whole groups go to the test rows until they are `test_share` of all, or just over.
+
+    Where rows are held anyway (by their `row_id`), because their benchmark tests with them, these are the test rows.
+    """
+    if held:
+        chosen = [candidate.example.row_id in held for candidate in candidates]
+        rest = [candidate for candidate, is_held in zip(candidates, chosen, strict=True) if not is_held]
+        return rest, list(compress(candidates, chosen))
     wanted = round(test_share * len(candidates))
     groups: dict[str, list[Candidate]] = {}
     for candidate in candidates:
@@ -142,8 +152,12 @@ def prepare_mixture(
     benchmarks: Sequence[str] = (),
     keep_contaminated: bool = False,
     duplicate_threshold: float = THRESHOLD,
+    keep_test_rows: bool = False,
 ) -> dict[str, Counts]:
     """Read sources and write train.parquet, test.parquet, manifest.json and, where asked for, warmup.parquet.
+
+    Rows of a benchmark's test set are written to test.parquet alone, whole but for what can't be scored, is too long or
+    over the cap, and what is like them is not trained on. Where there is no row to train on, there is no train.parquet.
 
     Args:
         out: folder to write.
@@ -152,7 +166,8 @@ def prepare_mixture(
         prompts: texts of the prompts.
         rules: how length budgets are drawn.
         caps: at most so many rows of a source.
-        test_share: share of each source's rows that is held out; rows about one patient note stay together.
+        test_share: share of each source's rows that is held out; rows about one patient note stay together. A source
+            that brings its benchmark's test set holds out that alone.
         seed: of order, split and budgets; the same inputs and seed give the same bytes.
         tokenizer: with `max_prompt_tokens`, rows whose rendered prompt is longer are counted and left out.
         num_warmup: so many training rows as demonstrations: generated calculations worked, others of the format.
@@ -160,6 +175,7 @@ def prepare_mixture(
         benchmarks: what no training row may stand in, each as `verl_medu1.data.benchmark.read_benchmark` takes it.
         keep_contaminated: training rows that stand in a benchmark or among the test rows are counted and kept.
         duplicate_threshold: least Jaccard similarity of near duplicates.
+        keep_test_rows: rows of a benchmark's test set are rows like others; the manifest says how many are trained on.
 
     Returns:
         For each source what became of its records.
@@ -173,16 +189,20 @@ def prepare_mixture(
     counts: dict[str, Counts] = {}
     provenance: dict[str, dict[str, Any]] = {}
     sources: dict[str, list[Example]] = {}
+    held: dict[str, list[Example]] = {}
+    official: frozenset[str] = frozenset()
     explanations: dict[str, str] = {}
     for name, where in files:
         loaded = _load(name, where, seed)
         provenance[name] = loaded.provenance
         explanations |= loaded.explanations
-        counts[name] = Counts(read=len(loaded.examples))
+        counts[name] = Counts(read=len(loaded.examples), test_set=loaded.test_set)
         corrected = apply_overrides(
             loaded.examples, counts[name], shipped_overrides() if overrides is None else overrides
         )
-        sources[name] = _scorable(corrected, counts[name])
+        scorable = _scorable(corrected, counts[name])
+        sources[name], held[name] = set_apart(scorable, loaded.official, keep_test_rows)
+        official |= loaded.official
     checked = [read_benchmark(given) for given in benchmarks]
     known = finder.sketch([example for benchmark in checked for example in benchmark.examples])
     contamination = Contamination(finder, keep_contaminated)
@@ -202,11 +222,13 @@ def prepare_mixture(
         if name in screened:
             clean = list(compress(screened[name], contamination.may_train(screened[name], known, count)))
             examples, sketched = [row.example for row in clean], list(clean)
+        examples, sketched = [*examples, *held[name]], [*sketched, *finder.sketch(held[name])]
         found = _candidates(examples, sketched, count, prompts, rules, rng, tokenizer, max_prompt_tokens)
         rng.shuffle(found)
         kept = found[: caps.get(name, len(found))]
-        training[name], held_out = _split(kept, test_share)
+        training[name], held_out = _split(kept, test_share, {row.row_id for row in held[name]})
         count.over_cap, count.test = len(found) - len(kept), len(held_out)
+        count.official_test = sum(candidate.example.row_id in official for candidate in held_out)
         test += held_out
     splits: dict[str, list[dict[str, Any]]] = {"train": [], "test": [candidate.row for candidate in test]}
     test_rows = [candidate.sketched for candidate in test if candidate.sketched]
@@ -216,6 +238,7 @@ def prepare_mixture(
             rows = [candidate.sketched for candidate in candidates if candidate.sketched]
             candidates = list(compress(candidates, contamination.may_train(rows, test_rows, counts[name])))
         counts[name].train = len(candidates)
+        counts[name].official_train = sum(candidate.example.row_id in official for candidate in candidates)
         splits["train"] += [candidate.row for candidate in candidates]
     for split, split_rows in splits.items():
         rng.shuffle(split_rows)
@@ -229,20 +252,22 @@ def prepare_mixture(
         "budgets": [asdict(rule) for rule in rules],
         "duplicate_threshold": duplicate_threshold,
         "keep_contaminated": keep_contaminated,
+        "keep_test_rows": keep_test_rows,
         "benchmarks": [benchmark.provenance | {"read": len(benchmark.examples)} for benchmark in checked],
         "sources": {name: provenance[name] | asdict(count) for name, count in counts.items()},
         "rows": {
             split: dict(sorted(Counter(r["data_source"] for r in rows).items())) for split, rows in splits.items()
         },
     }
-    tables = {f"{split}.parquet": (QUESTIONS, rows) for split, rows in splits.items()}
+    tables = {f"{split}.parquet": (QUESTIONS, rows) for split, rows in splits.items() if rows or not test}
     if num_warmup:
         demonstrations = list(islice(format_demonstrations(splits["train"], explanations), num_warmup))
         if len(demonstrations) < num_warmup:
             raise ValueError(f"--warmup is {num_warmup}; {len(demonstrations)} training rows have a short gold answer.")
         tables["warmup.parquet"] = (DEMONSTRATIONS, demonstrations)
-    elif out.is_dir():
-        # One of an earlier preparation may hold what is a test row now.
-        (out / "warmup.parquet").unlink(missing_ok=True)
+    # One of an earlier preparation may hold what is a test row now.
+    for name in {"train.parquet", "warmup.parquet"} - tables.keys():
+        if out.is_dir():
+            (out / name).unlink(missing_ok=True)
     write_data_set(out, tables, manifest)
     return counts

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from verl_medu1.data.example import Example
+from verl_medu1.data.folds import TEST, asked_fold, official_rows
 from verl_medu1.data.records import Placed, read_hub, read_records
 from verl_medu1.data.sources import (
     ehrnoteqa,
@@ -50,11 +51,15 @@ class Loaded:
         examples: in the order of the source.
         provenance: where they are from: what a manifest says of them.
         explanations: row_id -> worked answer, where the source has one.
+        official: row_id of the rows that are of a benchmark's test set.
+        test_set: that test set in words; "" where there are none of it.
     """
 
     examples: list[Example]
     provenance: dict[str, Any]
     explanations: dict[str, str] = field(default_factory=dict)
+    official: frozenset[str] = frozenset()
+    test_set: str = ""
 
 
 def read_source(name: str, where: Path | str) -> list[Example]:
@@ -91,7 +96,8 @@ def load_source(name: str, where: Path | str, seed: int = 0) -> Loaded:
 
     Args:
         name: a key of `READERS`, or the name of another package's source.
-        where: a file (see `verl_medu1.data.records.read_records`), or "hub" or "hub:SPLIT"; for a `Generator` a number.
+        where: a file (see `verl_medu1.data.records.read_records`), or "hub" or "hub:SPLIT", where a source that the hub
+            has as one split may be asked for its official folds; for a `Generator` a number.
         seed: of a `Generator`.
 
     Returns:
@@ -113,8 +119,9 @@ def load_source(name: str, where: Path | str, seed: int = 0) -> Loaded:
         examples = list(reader.draw(int(str(where)), seed))
         return Loaded(examples, {"licence": reader.licence, "generated": len(examples)})
     place, _, split = str(where).partition(":")
+    fold = asked_fold(name, reader.official_test, split) if place == HUB else None
     if place == HUB:
-        placed, origin = _from_hub(name, reader, split)
+        placed, origin = _from_hub(name, reader, "" if fold else split)
     else:
         path = Path(where)
         placed = read_records(path)
@@ -143,7 +150,14 @@ def load_source(name: str, where: Path | str, seed: int = 0) -> Loaded:
                 "an id of its own, or leave one out."
             )
         places[row_id] = spot
-    return Loaded(examples, {"licence": reader.licence, "release": shape.release, **origin})
+    official = official_rows(reader.official_test, examples, origin.get("split"))
+    if fold:
+        examples = [row for row in examples if (row.row_id in official) == (fold == TEST)]
+        official &= {row.row_id for row in examples}
+        origin["fold"] = fold
+    provenance = {"licence": reader.licence, "release": shape.release, **origin}
+    test_set = reader.official_test.title if reader.official_test and official else ""
+    return Loaded(examples, provenance, official=official, test_set=test_set)
 
 
 def _from_hub(name: str, reader: Reader, split: str) -> tuple[list[Placed], dict[str, Any]]:

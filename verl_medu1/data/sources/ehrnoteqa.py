@@ -6,6 +6,7 @@ questions can only be guessed. What stands in a record, its patient's number inc
 """
 
 from verl_medu1.data.example import Example
+from verl_medu1.data.folds import OfficialTest
 from verl_medu1.data.records import Record
 from verl_medu1.data.sources.fields import letter, options, text
 from verl_medu1.data.sources.reader import Reader, Shape
@@ -31,4 +32,5 @@ READER = Reader(
     "PhysioNet Credentialed Health Data License 1.5.0: never stored, logged or shipped",
     (Shape("its own preprocessing", ("patient_id", "question", *_CHOICES.values(), "answer", "note_1"), _read),),
     credentialed=True,
+    official_test=OfficialTest("EHRNoteQA, which publishes no rows to train on", every_row=True),
 )

@@ -10,6 +10,7 @@ import re
 
 from reward_score.calendar_time import read_date
 from verl_medu1.data.example import Example
+from verl_medu1.data.folds import OfficialTest
 from verl_medu1.data.records import Record
 from verl_medu1.data.sources.fields import text, untagged, untagged_text
 from verl_medu1.data.sources.reader import Hub, Reader, Shape
@@ -86,4 +87,9 @@ SHAPES = (
     Shape("official", ("Patient Note", "Question", "Ground Truth Answer", LOWER, UPPER), _read_official, "Row Number"),
     Shape("Med-U1's release", ("problem", "answer", LOWER, UPPER), _read_release, "id"),
 )
-READER = Reader("CC-BY-SA-4.0", SHAPES, Hub("ncbi/MedCalc-Bench-v1.2", "train"))
+READER = Reader(
+    "CC-BY-SA-4.0",
+    SHAPES,
+    Hub("ncbi/MedCalc-Bench-v1.2", "train"),
+    official_test=OfficialTest("the test split of MedCalc-Bench", splits=("test",)),
+)

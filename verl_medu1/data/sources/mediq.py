@@ -5,6 +5,7 @@ release: id, problem (case and question in tags), options, answer.
 """
 
 from verl_medu1.data.example import Example
+from verl_medu1.data.folds import OfficialTest
 from verl_medu1.data.records import Record
 from verl_medu1.data.sources.fields import letter, options, passages, text, untagged_text
 from verl_medu1.data.sources.reader import Hub, Reader, Shape
@@ -31,4 +32,6 @@ READER = Reader(
         Shape("Med-U1's release", ("problem", "options", "answer"), _read_release, "id"),
     ),
     Hub("stellalisy/mediQ", "validation"),
+    # Its own script runs on the validation split. A file of this form may hold training questions of MedQA.
+    official_test=OfficialTest("the validation and test splits of MediQ", splits=("validation", "test")),
 )

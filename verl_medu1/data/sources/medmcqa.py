@@ -8,6 +8,7 @@ the next option. The test split has no answers.
 from collections.abc import Callable, Sequence
 
 from verl_medu1.data.example import Example
+from verl_medu1.data.folds import OfficialTest
 from verl_medu1.data.records import Record
 from verl_medu1.data.sources.fields import letter_at, options, text
 from verl_medu1.data.sources.reader import Hub, Read, Reader, Shape
@@ -42,4 +43,6 @@ READER = Reader(
         Shape("the authors, cop from 1", _COLUMNS, _reader(1), "id", _counts_from(1)),
     ),
     Hub("openlifescienceai/medmcqa", "train"),
+    # Its test split has no answers, so that results are those of the validation split.
+    official_test=OfficialTest("the validation split of MedMCQA", splits=("validation", "test")),
 )

@@ -6,6 +6,7 @@ Columns as published: id, question, options (letter to text), label. Med-U1's re
 import re
 
 from verl_medu1.data.example import Example
+from verl_medu1.data.folds import OfficialTest
 from verl_medu1.data.records import Record
 from verl_medu1.data.sources.fields import letter, options, untagged_text
 from verl_medu1.data.sources.reader import Hub, Read, Reader, Shape
@@ -31,4 +32,5 @@ READER = Reader(
         Shape("Med-U1's release", ("problem", "choices", "answer"), _reader("problem", "choices", "answer"), "id"),
     ),
     Hub("TsinghuaC3I/MedXpertQA", "test", "Text"),
+    official_test=OfficialTest("MedXpertQA, which publishes no rows to train on", every_row=True),
 )

@@ -4,6 +4,7 @@ Columns: question_id, question, options (a list), answer_index, category. Record
 """
 
 from verl_medu1.data.example import Example
+from verl_medu1.data.folds import OfficialTest
 from verl_medu1.data.records import Record
 from verl_medu1.data.sources.fields import letter_at, options, text
 from verl_medu1.data.sources.reader import Hub, Reader, Shape
@@ -24,4 +25,5 @@ READER = Reader(
     (Shape("official", ("question", "options", "answer_index", "category"), _read, "question_id"),),
     Hub("TIGER-Lab/MMLU-Pro", "test"),
     keep=_is_health,
+    official_test=OfficialTest("MMLU-Pro, which publishes no rows to train on", every_row=True),
 )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from verl_medu1.data.example import Example
+from verl_medu1.data.folds import OfficialTest
 from verl_medu1.data.records import Record
 
 # (record, row_id) -> example. Raises ValueError naming the field at fault, never what stands in it.
@@ -56,6 +57,7 @@ class Reader:
         hub: where it is on the hub; None where it may not be there.
         keep: which records belong to it, where its files hold others too.
         credentialed: its files are under a data use agreement: not even their column names are printed.
+        official_test: which of its rows are a benchmark's test set; None where nothing is known of one.
     """
 
     licence: str
@@ -63,6 +65,7 @@ class Reader:
     hub: Hub | None = None
     keep: Callable[[Record], bool] = _every
     credentialed: bool = False
+    official_test: OfficialTest | None = None
 
     def shape_of(self, records: Sequence[Record]) -> Shape:
         """The form that the records have, by the columns of the first.

@@ -1,0 +1,180 @@
+"""Official folds: which rows are a benchmark's test set, and that nobody trains on them unasked.
+
+All rows but PubMedQA's own are invented.
+"""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.real_data import real_file
+from verl_medu1.cli.prepare import prepare
+from verl_medu1.data.sources import READERS, load_source
+from verl_medu1.data.sources.pubmedqa import official_pmids
+
+OPTIONS = {"A": "Aspirin", "B": "Heparin", "C": "Rest", "D": "Surgery"}
+OF_THE_TEST, OF_NO_TEST = min(official_pmids()), "1"
+# Sources without a test set: they are published to train on.
+WITHOUT = {"medical-o1", "medical-o1-verifiable"}
+
+
+def medqa(number: int) -> dict:
+    return {"question": f"Patient {number} has a sore thumb. What helps?", "options": OPTIONS, "answer_idx": "C"}
+
+
+def medxpertqa(number: int) -> dict:
+    return {"id": f"Text-{number}", "question": f"Patient {number}: which drug?", "options": OPTIONS, "label": "B"}
+
+
+def pubmedqa(pmid: object) -> dict:
+    context = {"contexts": [f"Sailors rested at place {pmid}."]}
+    return {"pubid": pmid, "question": f"Does rest help at {pmid}?", "context": context, "final_decision": "yes"}
+
+
+def write(path: Path, records: list[dict]) -> Path:
+    path.write_text(json.dumps(records))
+    return path
+
+
+def rows(out: Path, split: str) -> set[str]:
+    return {row["extra_info"]["row_id"] for row in pq.read_table(out / f"{split}.parquet").to_pylist()}
+
+
+def facts(out: Path, name: str) -> dict:
+    return json.loads((out / "manifest.json").read_text())["sources"][name]
+
+
+@pytest.mark.parametrize(
+    ("name", "own_id", "split", "expected"),
+    [
+        ("medqa", 0, "train", False),
+        ("medqa", 0, "test", True),
+        ("medqa", 0, None, False),
+        # Parts and several splits, as the package datasets takes them.
+        ("medqa", 0, "test[:10%]", True),
+        ("medqa", 0, "train[:10%]", False),
+        ("medqa", 0, "train + test", True),
+        ("medqa", 0, "all", True),
+        ("medmcqa", "x", "train", False),
+        ("medmcqa", "x", "validation", True),
+        ("medmcqa", "x", None, False),
+        ("mediq", 1, "validation", True),
+        ("mediq", 1, "test", True),
+        ("mediq", 1, None, False),
+        ("medcalc", 1, "train", False),
+        ("medcalc", 1, "test", True),
+        ("medcalc", 1, None, False),
+        ("medcalc-verified", 1, "test", True),
+        ("medcalc-verified", 1, "one_shot", False),
+        # Nothing is published to train on, so that a file of any name holds test rows.
+        ("medxpertqa", "Text-0", "test", True),
+        ("medxpertqa", "Text-0", None, True),
+        ("mmlu-pro", 70, "test", True),
+        ("mmlu-pro", 70, None, True),
+        ("ehrnoteqa", 0, None, True),
+        ("pubmedqa", OF_THE_TEST, "train", True),
+        ("pubmedqa", int(OF_THE_TEST), None, True),
+        ("pubmedqa", float(OF_THE_TEST), None, True),
+        ("pubmedqa", OF_NO_TEST, "train", False),
+        ("pubmedqa", OF_NO_TEST, None, False),
+    ],
+)  # fmt: skip
+def test_each_source_states_which_rows_are_a_test_set(name, own_id, split, expected):
+    assert READERS[name].official_test.holds(own_id, split) is expected
+
+
+def test_every_source_but_those_published_for_training_states_it():
+    assert {name for name, reader in READERS.items() if reader.official_test is None} == WITHOUT
+
+
+def test_the_folds_of_pubmedqa_are_asked_for_by_name(monkeypatch):
+    asked = []
+
+    def read_hub(repository, config, split):
+        asked.append(split)
+        return [("row 0", pubmedqa(int(OF_THE_TEST))), ("row 1", pubmedqa(int(OF_NO_TEST)))]
+
+    monkeypatch.setattr("verl_medu1.data.sources.read_hub", read_hub)
+    loaded = {where: load_source("pubmedqa", where) for where in ("hub", "hub:train", "hub:test")}
+    assert {where: [row.row_id for row in one.examples] for where, one in loaded.items()} == {
+        "hub": [f"pubmedqa/{OF_NO_TEST}"],
+        "hub:train": [f"pubmedqa/{OF_NO_TEST}"],
+        "hub:test": [f"pubmedqa/{OF_THE_TEST}"],
+    }
+    assert asked == ["train"] * 3
+    assert [loaded[where].provenance["fold"] for where in ("hub", "hub:test")] == ["train", "test"]
+    assert loaded["hub:test"].official and not loaded["hub"].official
+    with pytest.raises(ValueError, match=r"pubmedqa=hub:dev names no fold; choose hub:train \(.*\) or hub:test"):
+        load_source("pubmedqa", "hub:dev")
+
+
+def test_test_rows_are_held_out_and_kept_only_where_that_is_asked_for(tmp_path, capsys):
+    pmids = sorted(official_pmids())[:10]
+    path = write(tmp_path / "a.json", [pubmedqa(int(pmid)) for pmid in [*pmids, *map(str, range(1, 31))]])
+    prepare([f"pubmedqa={path}"], tmp_path / "out", test_share=0.5)
+    assert rows(tmp_path / "out", "test") == {f"pubmedqa/{pmid}" for pmid in pmids}
+    assert rows(tmp_path / "out", "train") == {f"pubmedqa/{number}" for number in range(1, 31)}
+    assert facts(tmp_path / "out", "pubmedqa")["official_train"] == 0
+    assert "10 rows are of the 500 test questions of PubMedQA, and stand in test.parquet" in capsys.readouterr().err
+
+    prepare([f"pubmedqa={path}"], tmp_path / "out", test_share=0.5, keep_test_rows=True)
+    trained = rows(tmp_path / "out", "train") & {f"pubmedqa/{pmid}" for pmid in pmids}
+    found = facts(tmp_path / "out", "pubmedqa")
+    assert trained and found["official_train"] == len(trained) == 10 - found["official_test"]
+    assert found["test_set"] == "the 500 test questions of PubMedQA"
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["keep_test_rows"] is True
+    assert f"{len(trained)} training rows are of the 500 test questions" in capsys.readouterr().err
+
+
+def test_a_benchmark_without_training_rows_makes_a_test_file_alone(tmp_path, capsys):
+    path = write(tmp_path / "a.json", [medxpertqa(number) for number in range(6)])
+    out = tmp_path / "out"
+    prepare(["synthetic-calc=20", f"medxpertqa={path}"], out, cap=["medxpertqa=4"])
+    assert len(rows(out, "test")) == 4 + 2 and len(rows(out, "train")) == 18
+    capsys.readouterr()
+    # A file of an earlier preparation may hold what is a test row now.
+    prepare([f"medxpertqa={path}"], out)
+    assert sorted(file.name for file in out.iterdir()) == ["manifest.json", "test.parquet"]
+    assert len(rows(out, "test")) == 6 and "There is no row to train on" in capsys.readouterr().err
+
+
+def test_a_test_set_stays_whole_and_what_is_like_it_is_not_trained_on(tmp_path):
+    # A pair of the test set that is alike, another question with the same text, and one of no test set.
+    twins = [medxpertqa(1), {**medxpertqa(1), "id": "Text-2"}]
+    copy = {"question": twins[0]["question"], "options": OPTIONS, "answer_idx": "B"}
+    test, train = write(tmp_path / "test.json", twins), write(tmp_path / "train.json", [copy, medqa(7)])
+    for sources in ([f"medqa={train}", f"medxpertqa={test}"], [f"medxpertqa={test}", f"medqa={train}"]):
+        prepare(sources, tmp_path / "out", test_share=0.0)
+        assert rows(tmp_path / "out", "test") == {"medxpertqa/Text-1", "medxpertqa/Text-2"}
+        assert rows(tmp_path / "out", "train") == {"medqa/1"}
+        assert facts(tmp_path / "out", "medqa")["contaminated"] == 1
+    # A benchmark is held against what is trained on, never against itself.
+    prepare([f"medxpertqa={test}"], tmp_path / "out", benchmark=[f"medxpertqa={test}"])
+    assert len(rows(tmp_path / "out", "test")) == 2
+
+
+def test_pubmedqa_without_its_ids_is_refused(tmp_path):
+    record = pubmedqa(1)
+    del record["pubid"]
+    with pytest.raises(ValueError, match="the columns pubid are missing"):
+        prepare([f"pubmedqa={write(tmp_path / 'a.json', [record])}"], tmp_path / "out")
+
+
+def test_the_published_questions_of_pubmedqa_split_in_halves(tmp_path):
+    published = json.loads(real_file("pubmedqa_ori_pqal.json").read_text())
+    assert official_pmids() == set(json.loads(real_file("pubmedqa_test_ids.json").read_text()))
+    records = [
+        {
+            "pubid": int(pmid),
+            "question": record["QUESTION"],
+            "context": {"contexts": record["CONTEXTS"]},
+            "final_decision": record["final_decision"],
+        }
+        for pmid, record in published.items()
+    ]
+    prepare([f"pubmedqa={write(tmp_path / 'a.json', records)}"], tmp_path / "out")
+    train, test = rows(tmp_path / "out", "train"), rows(tmp_path / "out", "test")
+    assert len(train) == len(test) == 500 and not train & test
+    assert test == {f"pubmedqa/{pmid}" for pmid in official_pmids()}
