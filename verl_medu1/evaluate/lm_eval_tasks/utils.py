@@ -17,6 +17,8 @@ from verl_medu1.data.sources import READERS
 def prepare(source: str, records: Any) -> Any:
     """The records of a source (a `datasets.Dataset`) as questions: `question`, `gold`, `data_source`, `extra_info`.
 
+    Where ids tell the test set from the other records of the split, it is taken alone.
+
     Raises:
         ValueError: other columns than the published ones, or a broken record.
     """
@@ -25,6 +27,8 @@ def prepare(source: str, records: Any) -> Any:
     reader = READERS[source]
     kept = [record for record in records if reader.keep(record)]
     shape = reader.shape_of(kept)
+    if reader.official_test and reader.official_test.ids:
+        kept = [record for record in kept if reader.official_test.holds(record[shape.record_id])]
     rows = [_question(shape.read(record, f"{source}/{number}")) for number, record in enumerate(kept)]
     return Dataset.from_list(rows)
 
