@@ -11,7 +11,8 @@ import pytest
 
 from tests.real_data import real_file
 from verl_medu1.cli.prepare import prepare
-from verl_medu1.data.sources import READERS, load_source
+from verl_medu1.data.benchmark import read_benchmark
+from verl_medu1.data.sources import READERS, load_source, read_source
 from verl_medu1.data.sources.pubmedqa import official_pmids
 
 OPTIONS = {"A": "Aspirin", "B": "Heparin", "C": "Rest", "D": "Surgery"}
@@ -159,7 +160,20 @@ def test_pubmedqa_without_its_ids_is_refused(tmp_path):
     record = pubmedqa(1)
     del record["pubid"]
     with pytest.raises(ValueError, match="the columns pubid are missing"):
-        prepare([f"pubmedqa={write(tmp_path / 'a.json', [record])}"], tmp_path / "out")
+        read_source("pubmedqa", write(tmp_path / "a.json", [record]))
+    with pytest.raises(ValueError, match="record 1: field pubid is empty"):
+        read_source("pubmedqa", write(tmp_path / "a.json", [pubmedqa(1), {**record, "pubid": None}]))
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [("medqa", "test"), ("medmcqa", "validation"), ("pubmedqa", "test"), ("medcalc", "test")],
+)
+def test_a_benchmark_of_the_hub_is_never_its_training_rows(name, split):
+    with pytest.raises(
+        ValueError, match=f"--benchmark {name}=hub reads rows to train on; write {name}=hub:{split} for"
+    ):
+        read_benchmark(f"{name}=hub")
 
 
 def test_the_published_questions_of_pubmedqa_split_in_halves(tmp_path):

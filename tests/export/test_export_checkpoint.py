@@ -140,14 +140,14 @@ def test_the_card_says_that_a_test_set_was_trained_on(run, tmp_path):
         for number in range(20)
     ]
     (tmp_path / "medxpertqa.json").write_text(json.dumps(records))
-    (run / "config.yaml").write_text(f"data: {{train_files: {tmp_path}/data/train.parquet}}")
-    for keep, said in ((True, 2), (False, 0)):
-        synthetic = ["synthetic-calc=5", f"medxpertqa={tmp_path}/medxpertqa.json"]
-        prepare(synthetic, tmp_path / "data", keep_test_rows=keep)
-        export(run, tmp_path / f"out-{keep}")
-        card = (tmp_path / f"out-{keep}" / "README.md").read_text()
-        assert card.count("of MedXpertQA, which publishes no rows to train on") == said
-        assert ("18 training rows are of MedXpertQA" in card) == keep
+    sources = ["synthetic-calc=20", f"medxpertqa={tmp_path}/medxpertqa.json"]
+    for place, (keep, file, rows) in enumerate([(True, "train", 18), (False, "train", 0), (False, "test", 20)]):
+        prepare(sources, tmp_path / "data", keep_test_rows=keep)
+        (run / "config.yaml").write_text(f"data: {{train_files: {tmp_path}/data/{file}.parquet}}")
+        export(run, tmp_path / f"out-{place}")
+        card = (tmp_path / f"out-{place}" / "README.md").read_text()
+        assert (f"**{rows} of the rows are of MedXpertQA" in card) == bool(rows)
+        assert ("**The model was trained on rows of MedXpertQA" in card) == bool(rows)
 
 
 def test_a_wrong_evaluation_is_refused_before_anything_is_merged(run, tmp_path, monkeypatch):

@@ -75,7 +75,7 @@ def prepare(
     ] = None,
     benchmark: Annotated[
         list[str] | None,
-        typer.Option(help="Prepared file, NAME=FILE or NAME=hub: training rows that stand there are left out."),
+        typer.Option(help="Prepared file, NAME=FILE or NAME=hub:SPLIT: training rows that stand there are left out."),
     ] = None,
     keep_contaminated: Annotated[
         bool, typer.Option("--keep-contaminated", help="Count such rows, and keep them.")

@@ -23,7 +23,7 @@ class OfficialTest:
 
     Attributes:
         title: which rows they are, in words.
-        splits: splits of the hub that hold nothing else.
+        splits: splits of the hub that hold nothing else; the first is the one that results are mostly reported on.
         ids: reads the own ids of these rows, which tell them in any file. They cut the hub's one split into the folds
             "train" and "test".
         every_row: the benchmark publishes nothing to train on.

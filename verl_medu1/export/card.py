@@ -108,12 +108,15 @@ def _data(config: Mapping[str, Any]) -> list[dict[str, Any]]:
         path, manifest = Path(file), Path(file).parent / "manifest.json"
         content = json.loads(manifest.read_text()) if manifest.is_file() else {}
         one_source = {content["source"]: {"licence": content.get("licence")}} if "source" in content else {}
+        # Warm-up rows are taken from the training rows.
+        official = "official_test" if path.stem == "test" else "official_train"
+        sources = content.get("sources", one_source)
         found.append(
             {
                 "name": path.name,
                 "sha256": _setting(content.get("files", {}).get(path.name, {}), "sha256"),
                 "rows": content.get("rows", {}).get(path.stem, {}),
-                "sources": content.get("sources", one_source),
+                "sources": {name: facts | {"official": facts.get(official, 0)} for name, facts in sources.items()},
             }
         )
     return found

@@ -33,5 +33,5 @@ READER = Reader(
     ),
     Hub("stellalisy/mediQ", "validation"),
     # Its own script runs on the validation split. A file of this form may hold training questions of MedQA.
-    official_test=OfficialTest("the validation and test splits of MediQ", splits=("validation", "test")),
+    official_test=OfficialTest("the test and validation splits of MediQ", splits=("test", "validation")),
 )

@@ -17,5 +17,5 @@ READER = Reader(
     "MIT (the repository); the provenance of the examination's texts is unclear",
     (Shape("official", ("question", "options", "answer_idx"), _read),),
     Hub("GBaker/MedQA-USMLE-4-options", "train"),
-    official_test=OfficialTest("the validation and test splits of MedQA", splits=("validation", "test")),
+    official_test=OfficialTest("the test and validation splits of MedQA", splits=("test", "validation")),
 )

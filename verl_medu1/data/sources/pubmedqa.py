@@ -31,6 +31,7 @@ def _read(record: Record, row_id: str) -> Example:
     decision = text(record, "final_decision").lower()
     if decision not in _DECISIONS:
         raise ValueError(f"field final_decision is none of {', '.join(_DECISIONS)}")
+    text(record, "pubid")  # Without it nothing would tell a row of the test set.
     question = "\n".join([*abstract, text(record, "question")])
     choices = tuple((letter, word) for word, letter in _DECISIONS.items())
     return Example("PubMedQA", row_id, "multiple_choice", question, _DECISIONS[decision], choices)
