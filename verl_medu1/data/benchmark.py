@@ -21,7 +21,7 @@ def read_benchmark(given: str) -> Loaded:
         Its questions, and where they are from.
 
     Raises:
-        ValueError: the file can't be read, is empty or has other columns; NAME=hub reads another split than the test set.
+        ValueError: the file can't be read, is empty or has other columns; NAME=hub reads rows to train on.
 
     Example:
         >>> read_benchmark("data/test.parquet")  # doctest: +SKIP
