@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
+from verl_medu1.data.folds import official_violations
 from verl_medu1.length import COUNTED, what_is_counted
 from verl_medu1.mixture_checks import mixture_violations
 from verl_medu1.penalties import PENALTIES
@@ -140,6 +141,7 @@ def _data_violations(config: DictConfig) -> Iterator[str]:
             )
         if key == "data.train_files":
             yield from mixture_violations(config, _as_list(value))
+            yield from official_violations(_as_list(value))
     penalty = config.algorithm.length_penalty
     known = PENALTIES.get(penalty.name)
     if known and penalty.where != "off" and is_on(penalty) and found_modes and not known.modes & found_modes:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.real_data import real_file
 from verl_medu1.cli.prepare import prepare
@@ -40,7 +42,8 @@ def write(path: Path, records: list[dict]) -> Path:
 
 
 def rows(out: Path, split: str) -> set[str]:
-    return {row["extra_info"]["row_id"] for row in pq.read_table(out / f"{split}.parquet").to_pylist()}
+    file = out / f"{split}.parquet"
+    return {row["extra_info"]["row_id"] for row in pq.read_table(file).to_pylist()} if file.exists() else set()
 
 
 def facts(out: Path, name: str) -> dict:
@@ -127,6 +130,28 @@ def test_test_rows_are_held_out_and_kept_only_where_that_is_asked_for(tmp_path, 
     assert found["test_set"] == "the 500 test questions of PubMedQA"
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["keep_test_rows"] is True
     assert f"{len(trained)} training rows are of the 500 test questions" in capsys.readouterr().err
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    places=st.sets(st.integers(0, 40), min_size=2, max_size=12),
+    others=st.integers(1, 12),
+    share=st.sampled_from([0.0, 0.3, 0.9]),
+    cap=st.integers(1, 30),
+    seed=st.integers(0, 1000),
+)
+def test_whatever_is_asked_for_no_test_row_is_trained_on(tmp_path_factory, places, others, share, cap, seed):
+    pmids = [sorted(official_pmids())[place] for place in places]
+    out = tmp_path_factory.mktemp("any")
+    records = [pubmedqa(int(pmid)) for pmid in [*pmids, *map(str, range(1, others + 1))]]
+    path = write(out / "a.json", records[::-1] if seed % 2 else records)
+    sources = [f"pubmedqa={path}", "synthetic-calc=5"]
+    prepare(sources, out / "data", test_share=share, cap=[f"pubmedqa={cap}"], seed=seed)
+    of_the_test = {f"pubmedqa/{pmid}" for pmid in pmids}
+    train, test = rows(out / "data", "train"), rows(out / "data", "test")
+    assert not train & of_the_test and not train & test
+    assert {row for row in test if row.startswith("pubmedqa")} <= of_the_test
+    assert len([row for row in train | test if row.startswith("pubmedqa")]) == min(cap, len(records))
 
 
 def test_a_benchmark_without_training_rows_makes_a_test_file_alone(tmp_path, capsys):

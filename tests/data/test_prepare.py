@@ -173,6 +173,16 @@ def test_rows_about_one_patient_note_stay_together_and_capped_rows_are_counted(t
     assert entry["over_cap"] == 10 and entry["train"] + entry["test"] == 50
 
 
+def test_a_dash_in_place_of_an_answer_is_counted_and_left_out(tmp_path, capsys):
+    question, answer = "Open-ended Verifiable Question", "Ground-True Answer"
+    records = [{question: f"What is number {place}?", answer: gold} for place, gold in enumerate(["-", "One", "Two"])]
+    (tmp_path / "a.json").write_text(json.dumps(records))
+    prepare([f"medical-o1-verifiable={tmp_path / 'a.json'}"], tmp_path / "out", test_share=0.0)
+    assert len(rows_of(tmp_path / "out" / "train.parquet")) == 2
+    told = "left out: medical-o1-verifiable/0: ground_truth '-' is punctuation alone, and no answer"
+    assert told in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("question", "unit"),
     [
@@ -268,6 +278,7 @@ def test_a_file_is_no_folder_to_write(tmp_path, source):
         (["quickstart"], {"budget_counts": "reasoning"}, "can't be set for --source quickstart"),
         (["quickstart"], {"cap": ["mediq=3"]}, "can't be set for --source quickstart"),
         (["quickstart"], {"benchmark": ["x.parquet"]}, "can't be set for --source quickstart"),
+        (["quickstart"], {"keep_test_rows": True}, "--keep-test-rows can't be set for --source quickstart"),
         (["mediq=x.json"], {"duplicate_threshold": 0.2}, "--duplicate-threshold is 0.2"),
         (["ehrnoteqa=hub"], {}, "ehrnoteqa is on no hub"),
         (["quickstart"], {"budget": ["none"]}, "give exact:fixed:12,22,40 or max:fixed:12,22,40"),

@@ -3,11 +3,14 @@
 They are held out: nobody trains on them who has not asked for it (`medu1 prepare --keep-test-rows`).
 """
 
+import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from verl_medu1.data.example import Example
+from verl_medu1.data.storage import MANIFEST
 
 TRAIN, TEST = "train", "test"
 # The package datasets takes every split by this name, several as "train+test", and a part as "test[:10%]".
@@ -91,3 +94,37 @@ def set_apart(examples: Sequence[Example], official: frozenset[str], keep: bool)
     """
     held = set() if keep else official
     return [row for row in examples if row.row_id not in held], [row for row in examples if row.row_id in held]
+
+
+def official_rows_in(file: Path) -> dict[str, int]:
+    """Test set -> how many of its rows a prepared file holds, by the manifest beside it; empty where it says nothing.
+
+    Raises:
+        ValueError: the manifest is no JSON.
+
+    Example:
+        >>> official_rows_in(Path("no such folder/train.parquet"))
+        {}
+    """
+    path = file.parent / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise ValueError(f"{path} is cut off or no JSON ({error}); prepare the data again.") from None
+    sources = manifest.get("sources") if isinstance(manifest, dict) else None
+    if not isinstance(sources, dict):
+        return {}
+    # Warm-up rows are taken from the training rows.
+    key = "official_test" if file.stem == TEST else "official_train"
+    return {counts["test_set"]: counts[key] for counts in sources.values() if counts.get(key)}
+
+
+def official_violations(files: Iterable[str]) -> Iterator[str]:
+    """Sentences on files that are to be trained on, and hold a benchmark's test set to test with."""
+    for name in files:
+        path = Path(name).expanduser()
+        for title, rows in official_rows_in(path).items() if path.stem == TEST else ():
+            yield (
+                f"data.train_files is {name!r}, which holds {rows} rows of {title}; take the train.parquet beside it, "
+                "or prepare the data with --keep-test-rows."
+            )

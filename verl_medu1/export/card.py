@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from verl_medu1.data.folds import official_rows_in
 from verl_medu1.evaluate.storage import SUMMARY, read_json
 from verl_medu1.export.checkpoint import Checkpoint
 from verl_medu1.export.compare import Comparison
@@ -108,15 +109,13 @@ def _data(config: Mapping[str, Any]) -> list[dict[str, Any]]:
         path, manifest = Path(file), Path(file).parent / "manifest.json"
         content = json.loads(manifest.read_text()) if manifest.is_file() else {}
         one_source = {content["source"]: {"licence": content.get("licence")}} if "source" in content else {}
-        # Warm-up rows are taken from the training rows.
-        official = "official_test" if path.stem == "test" else "official_train"
-        sources = content.get("sources", one_source)
         found.append(
             {
                 "name": path.name,
                 "sha256": _setting(content.get("files", {}).get(path.name, {}), "sha256"),
                 "rows": content.get("rows", {}).get(path.stem, {}),
-                "sources": {name: facts | {"official": facts.get(official, 0)} for name, facts in sources.items()},
+                "sources": content.get("sources", one_source),
+                "official": official_rows_in(path),
             }
         )
     return found
