@@ -5,15 +5,17 @@ from pathlib import Path
 from verl_medu1.data.example import Example
 from verl_medu1.data.records import Record, read_records
 from verl_medu1.data.sources import READERS, Loaded, load_source
+from verl_medu1.data.sources.usable import MAX_UNUSABLE
 from verl_medu1.data.storage import sha256
 from verl_medu1.extensions import SOURCES, added
 
 
-def read_benchmark(given: str) -> Loaded:
+def read_benchmark(given: str, max_unusable: float = MAX_UNUSABLE) -> Loaded:
     """Read a benchmark.
 
     Args:
         given: a file that `medu1 prepare` has written, or NAME=FILE (or NAME=hub) for a source.
+        max_unusable: the largest share of a source's records that may be unusable.
 
     Returns:
         Its questions, and where they are from.
@@ -26,7 +28,7 @@ def read_benchmark(given: str) -> Loaded:
     """
     name, _, where = given.partition("=")
     if where and (name in READERS or name in added(SOURCES)):
-        return load_source(name, where)
+        return load_source(name, where, max_unusable=max_unusable)
     path = Path(given)
     return Loaded(_read_prepared(path), {"file": path.name, "sha256": sha256(path)})
 
