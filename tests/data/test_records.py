@@ -43,6 +43,7 @@ def as_lines(rows: list[dict]) -> str:
         ("a.tsv", as_csv(ROWS, "\t"), ["line 2", "line 4"]),
         ("a.csv", "\ufeffsep=;\r\n" + as_csv(ROWS, ";"), ["line 3", "line 5"]),
         ("a.csv", "sep=|\n" + as_csv(ROWS, "|"), ["line 3", "line 5"]),
+        ("a.csv", as_csv(ROWS, ";") + ";\n\n;;;\n", ["line 2", "line 4"]),
     ],
 )
 def test_each_text_format_gives_the_same_records(tmp_path, name, text, places):

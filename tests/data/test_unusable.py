@@ -281,7 +281,7 @@ def test_a_data_set_is_replaced_knowingly_and_nothing_else_is(tmp_path, capsys):
     (out / "mine.txt").write_text("mine")
     prepare(source, out, seed=1, test_share=0.0)
     assert (
-        f"{out}: an earlier data set is replaced (train.parquet, test.parquet, warmup.parquet)"
+        f"{out}: an earlier data set was replaced (train.parquet, test.parquet, warmup.parquet)"
         in capsys.readouterr().err
     )
     assert sorted(path.name for path in out.iterdir()) == ["manifest.json", "mine.txt", "train.parquet"]

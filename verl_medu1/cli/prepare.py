@@ -73,6 +73,7 @@ def prepare(
     from reward_score.label_overrides import read_overrides
     from verl_medu1.data.budget import parse_budget_rule
     from verl_medu1.data.prompts import DEFAULT_FILE, load_prompts
+    from verl_medu1.data.storage import earlier_files
 
     if source == ["quickstart"]:
         fixed = {
@@ -99,9 +100,10 @@ def prepare(
         number = QUICKSTART_DEMONSTRATIONS if warmup is None else warmup
         rows = QUICKSTART_TRAIN if train is None else train
         mode = _quickstart_mode(budget)
-        _tell_what_is_replaced(out)
+        earlier = earlier_files(out)
         manifest = prepare_quickstart(out, load_prompts(prompts or PROMPTS_FILE), rows, number, seed, mode)
         typer.echo(f"{out}: {manifest['rows']}, {number} demonstrations")
+        _tell_what_was_replaced(out, earlier)
         return
     if "quickstart" in source:
         raise ValueError("--source quickstart stands alone; its files have a tokenizer and a warm-up of their own.")
@@ -142,15 +144,14 @@ def prepare(
         max_unusable=MAX_UNUSABLE if max_unusable is None else max_unusable,
     )
     mixture.check()
-    _tell_what_is_replaced(out)
+    earlier = earlier_files(out)
     _show(prepare_mixture(out, mixture))
+    _tell_what_was_replaced(out, earlier)
 
 
-def _tell_what_is_replaced(out: Path) -> None:
-    from verl_medu1.data.storage import earlier_files
-
-    if files := earlier_files(out):
-        typer.echo(f"{out}: an earlier data set is replaced ({', '.join(files)})", err=True)
+def _tell_what_was_replaced(out: Path, files: list[str]) -> None:
+    if files:
+        typer.echo(f"{out}: an earlier data set was replaced ({', '.join(files)})", err=True)
 
 
 def _quickstart_mode(budgets: list[str] | None) -> str:

@@ -150,16 +150,17 @@ def _csv(path: Path) -> Iterator[tuple[str, Any]]:
     try:
         for row in rows:
             place, first_line = f"line {first_line}", rows.line_num + 1
-            if stated and rows.line_num == 1:
+            # Spreadsheets write rows of blank cells below a table.
+            if (stated and rows.line_num == 1) or not any(row):
                 continue
             if not header:
                 header = _checked_header(row, path, place)
-            elif row and len(row) != len(header):
+            elif len(row) != len(header):
                 raise ValueError(
                     f"{path}, {place}: it has {len(row)} fields and the header {len(header)} (separated by "
                     f"{_DELIMITERS[delimiter]}); the file is cut off or its quotes are broken, download it again."
                 )
-            elif row:
+            else:
                 yield place, dict(zip(header, row, strict=True))
     except csv.Error as error:
         raise ValueError(
