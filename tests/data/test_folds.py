@@ -19,8 +19,8 @@ from verl_medu1.data.sources.pubmedqa import official_pmids
 
 OPTIONS = {"A": "Aspirin", "B": "Heparin", "C": "Rest", "D": "Surgery"}
 OF_THE_TEST, OF_NO_TEST = min(official_pmids()), "1"
-# Sources without a test set: they are published to train on.
-WITHOUT = {"medical-o1", "medical-o1-verifiable"}
+# Sources without a test set: they are published to train on, or are one's own.
+WITHOUT = {"medical-o1", "medical-o1-verifiable", "own"}
 
 
 def medqa(number: int) -> dict:
@@ -202,18 +202,8 @@ def test_a_benchmark_of_the_hub_is_never_its_training_rows(name, split):
 
 
 def test_the_published_questions_of_pubmedqa_split_in_halves(tmp_path):
-    published = json.loads(real_file("pubmedqa_ori_pqal.json").read_text())
     assert official_pmids() == set(json.loads(real_file("pubmedqa_test_ids.json").read_text()))
-    records = [
-        {
-            "pubid": int(pmid),
-            "question": record["QUESTION"],
-            "context": {"contexts": record["CONTEXTS"]},
-            "final_decision": record["final_decision"],
-        }
-        for pmid, record in published.items()
-    ]
-    prepare([f"pubmedqa={write(tmp_path / 'a.json', records)}"], tmp_path / "out")
+    prepare([f"pubmedqa={real_file('pubmedqa_ori_pqal.json')}"], tmp_path / "out")
     train, test = rows(tmp_path / "out", "train"), rows(tmp_path / "out", "test")
     assert len(train) == len(test) == 500 and not train & test
     assert test == {f"pubmedqa/{pmid}" for pmid in official_pmids()}

@@ -91,6 +91,21 @@ def test_the_task_of_pubmedqa_is_its_test_set(utils: ModuleType) -> None:
     ]
 
 
+def test_a_record_that_cannot_be_used_is_left_out_and_told_and_many_are_refused(
+    utils: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("datasets", reason="the package datasets is not installed")
+    broken = {**MEDQA[0], "answer_idx": None}
+    docs = utils.medqa([*MEDQA * 10, broken])
+    assert len(docs) == 20
+    told = "left out: medqa, row 20: field answer_idx is empty; it must hold text\n"
+    assert capsys.readouterr().err == told
+    with pytest.raises(
+        ValueError, match=r"medqa, row 2: field answer_idx is empty; it must hold text \(1 of 3 records"
+    ):
+        utils.medqa([*MEDQA, broken])
+
+
 def test_lm_eval_loads_and_runs_a_task(tmp_path: Path) -> None:
     lm_eval = pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed")
     import json

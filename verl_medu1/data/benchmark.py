@@ -7,15 +7,17 @@ from verl_medu1.data.folds import TEST
 from verl_medu1.data.records import Record, read_records
 from verl_medu1.data.sources import HUB, READERS, Loaded, find_source, load_source
 from verl_medu1.data.sources.reader import Reader
+from verl_medu1.data.sources.usable import MAX_UNUSABLE
 from verl_medu1.data.storage import sha256
 from verl_medu1.extensions import SOURCES, added
 
 
-def read_benchmark(given: str) -> Loaded:
+def read_benchmark(given: str, max_unusable: float = MAX_UNUSABLE) -> Loaded:
     """Read a benchmark.
 
     Args:
         given: a file that `medu1 prepare` has written, or NAME=FILE (or NAME=hub:SPLIT) for a source.
+        max_unusable: the largest share of a source's records that may be unusable.
 
     Returns:
         Its questions, and where they are from.
@@ -29,7 +31,7 @@ def read_benchmark(given: str) -> Loaded:
     name, _, where = given.partition("=")
     if where and (name in READERS or name in added(SOURCES)):
         _check_split(name, where)
-        return load_source(name, where)
+        return load_source(name, where, max_unusable=max_unusable)
     path = Path(given)
     return Loaded(_read_prepared(path), {"file": path.name, "sha256": sha256(path)})
 

@@ -8,7 +8,7 @@ questions can only be guessed. What stands in a record, its patient's number inc
 from verl_medu1.data.example import Example
 from verl_medu1.data.folds import OfficialTest
 from verl_medu1.data.records import Record
-from verl_medu1.data.sources.fields import letter, options, text
+from verl_medu1.data.sources.fields import is_empty, letter, options, text
 from verl_medu1.data.sources.reader import Reader, Shape
 
 _CHOICES = {letter: f"choice_{letter}" for letter in "ABCDE"}
@@ -16,7 +16,8 @@ _CHOICES = {letter: f"choice_{letter}" for letter in "ABCDE"}
 
 def _read(record: Record, row_id: str) -> Example:
     choices = options({letter: record.get(column) for letter, column in _CHOICES.items()}, "choice_A to choice_E")
-    notes = [text(record, "note_1"), *(text(record, name) for name in ("note_2", "note_3") if record.get(name))]
+    others = [name for name in ("note_2", "note_3") if not is_empty(record.get(name))]
+    notes = [text(record, name) for name in ("note_1", *others)]
     return Example(
         "EHRNoteQA",
         row_id,
