@@ -35,6 +35,8 @@ _TOKEN = re.compile(
 )
 _COMBINING = re.compile("[\u0300-\u036f]")
 _CLAUSE_END = frozenset(".;:!?,\u3001\u3002") | {"but"}
+# A reference of these alone stands where an answer is missing.
+_PLACEHOLDER = "-.,;:!?*_~'\""
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 
 _GREEK = str.maketrans({"\u03b1": "alpha", "\u03b2": "beta", "\u03b3": "gamma", "\u03b4": "delta", "\u03ba": "kappa"})
@@ -163,7 +165,7 @@ def judge_open_ended(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict
         spec: All optional: `question` (text), `threshold` and `short_threshold` in (0, 1].
 
     Raises:
-        ValueError: The reference is empty.
+        ValueError: The reference is empty, or punctuation alone, as a dash or dots in place of an answer.
 
     Example:
         >>> judge_open_ended("It is benign.", "It is not benign.", {}).correct
@@ -367,6 +369,8 @@ def _judge_signs(answer: str, gold: str) -> Verdict:
     wanted = "".join(unicode_plain(gold).split())
     if not wanted:
         raise ValueError("ground_truth is empty")
+    if not wanted.strip(_PLACEHOLDER):
+        raise ValueError(f"ground_truth {wanted[:80]!r} is punctuation alone, and no answer")
     if len(answer) > 2 * len(gold) + 1000:
         return wrong(answer, "far longer than the reference")
     said = "".join(unicode_plain(answer).split())

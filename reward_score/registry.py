@@ -78,6 +78,9 @@ SOURCES = {
         Source("quickstart-calc", "calculation"),
         Source("quickstart-open", "open_ended", _FREE_TEXT),
         Source("synthetic-calc", "calculation"),
+        Source("own-multiple_choice", "multiple_choice"),
+        Source("own-calculation", "calculation"),
+        Source("own-open_ended", "open_ended", _FREE_TEXT),
     )
 }
 

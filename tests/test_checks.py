@@ -1,5 +1,7 @@
 """Wrong inputs of a training run: one clear sentence each, before anything is started."""
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -237,6 +239,27 @@ def test_a_file_without_our_columns(configure, tmp_path):
     (tmp_path / "text.parquet").write_text("no parquet")
     with pytest.raises(ValueError, match="which is not a parquet file"):
         check(configure(f"data.train_files={tmp_path}/text.parquet"))
+
+
+def test_a_file_with_a_test_set_is_not_trained_on(configure, inputs, tmp_path):
+    for name in ("train", "test"):
+        shutil.copy(inputs / "data" / "train.parquet", tmp_path / f"{name}.parquet")
+    counts = {"test_set": "the test split of MedQA", "official_train": 0, "official_test": 7}
+    (tmp_path / "manifest.json").write_text(json.dumps({"sources": {"medqa": counts, "mediq": {}}}))
+    check(configure(f"data.train_files={tmp_path}/train.parquet"))
+    with pytest.raises(
+        ValueError, match=r"test\.parquet', which holds 7 rows of the test split of MedQA; take the train"
+    ):
+        check(configure(f"data.train_files={tmp_path}/test.parquet"))
+    # It was asked for: --keep-test-rows.
+    counts["official_train"] = 5
+    (tmp_path / "manifest.json").write_text(json.dumps({"sources": {"medqa": counts}}))
+    check(configure(f"data.train_files={tmp_path}/train.parquet"))
+    (tmp_path / "manifest.json").write_text("[]")
+    check(configure(f"data.train_files={tmp_path}/test.parquet"))
+    (tmp_path / "manifest.json").write_text('{"sources":')
+    with pytest.raises(ValueError, match=r"manifest\.json is cut off or no JSON"):
+        check(configure(f"data.train_files={tmp_path}/test.parquet"))
 
 
 def test_a_mixture_of_a_column_that_is_not_there(configure, inputs, tmp_path):

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1.credentialed import credentialed_violations
+from verl_medu1.data.folds import official_violations
 from verl_medu1.length import COUNTED, what_is_counted
 from verl_medu1.mixture_checks import mixture_violations
 from verl_medu1.penalties import PENALTIES
@@ -135,13 +136,16 @@ def _data_violations(config: DictConfig) -> Iterator[str]:
             counted = {what_is_counted(info) for info in infos}
             if wrong := sorted(counted - set(COUNTED)):
                 yield f"{key} is {name!r} with budget_counts {wrong[0]!r}; known are {', '.join(COUNTED)}."
-        if key == "data.train_files" and rows < config.data.train_batch_size:
+        if not rows:
+            yield f"{key} is {value}, and has no rows; prepare it with more questions, or with a larger --test-share."
+        elif key == "data.train_files" and rows < config.data.train_batch_size:
             yield (
                 f"data.train_batch_size is {config.data.train_batch_size}, and the training files have {rows} rows; "
                 f"lower it to at most {rows}."
             )
         if key == "data.train_files":
             yield from mixture_violations(config, as_list(value))
+            yield from official_violations(as_list(value))
     penalty = config.algorithm.length_penalty
     known = PENALTIES.get(penalty.name)
     if known and penalty.where != "off" and is_on(penalty) and found_modes and not known.modes & found_modes:

@@ -197,3 +197,14 @@ def test_an_empty_reference_is_an_error(gold: str) -> None:
 def test_words_of_a_text() -> None:
     assert sorted(read_words("The dose is < 1,200.50 mg").counts) == ["1200.5", "<", "dose", "mg"]
     assert read_words("糖尿病").total == 3
+
+
+@pytest.mark.parametrize("gold", ["-", "\u2014", "...", "\u2026", "?", "--", ". ."])
+def test_punctuation_in_place_of_an_answer_is_no_reference(gold: str) -> None:
+    with pytest.raises(ValueError, match="is punctuation alone, and no answer"):
+        judge_open_ended(gold, gold, {})
+
+
+@pytest.mark.parametrize("gold", ["+", "<", "[]", "-5", "+/-"])
+def test_signs_that_say_something_are_a_reference(gold: str) -> None:
+    assert judge_open_ended(gold, gold, {}).correct

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from reward_score import check_gold, compute_score
+from tests.real_data import real_file
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT / ".." / "shared" / "data"
+NAMES = ["medcalc", "mediq", "medxpertqa", "medical_o1"]
 
 
 def wrap(answer: str) -> str:
@@ -17,10 +18,7 @@ def wrap(answer: str) -> str:
 
 
 def real_rows(name: str) -> list[tuple[str, str, dict[str, Any]]]:
-    path = DATA / f"{name}.json"
-    if not path.exists():
-        pytest.skip(f"{path.name} is not in ../shared/data")
-    rows = json.loads(path.read_text(encoding="utf-8"))
+    rows = json.loads(real_file(f"{name}.json").read_text(encoding="utf-8"))
     if name == "medcalc":
         limits = [{"lower_limit": row["Lower Limit"], "upper_limit": row["Upper Limit"]} for row in rows]
         return [("MedCalc-Bench", row["answer"], info) for row, info in zip(rows, limits, strict=True)]
@@ -34,7 +32,7 @@ def real_rows(name: str) -> list[tuple[str, str, dict[str, Any]]]:
     return [(source, row["answer"], {"options": row.get("options") or row["choices"]}) for row in rows]
 
 
-@pytest.mark.parametrize("name", ["medcalc", "mediq", "medxpertqa", "medical_o1"])
+@pytest.mark.parametrize("name", NAMES)
 def test_every_gold_answer_of_the_real_data_is_right(name: str) -> None:
     rows = real_rows(name)
     failed = [(gold, check_gold(source, gold, info)) for source, gold, info in rows if check_gold(source, gold, info)]
@@ -59,9 +57,8 @@ def test_each_option_of_the_real_data_in_many_dresses(name: str) -> None:
 @pytest.fixture(scope="module")
 def measured() -> dict[str, Any]:
     """What benchmarks/scorers.py prints."""
-    if not DATA.is_dir():
-        pytest.skip("the benchmarks' files are not in ../shared/data")
-    command = [sys.executable, str(ROOT / "benchmarks" / "scorers.py"), str(DATA), "--json"]
+    [folder] = {str(real_file(f"{name}.json").parent) for name in NAMES}
+    command = [sys.executable, str(ROOT / "benchmarks" / "scorers.py"), folder, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from verl_medu1.data.folds import official_rows_in
 from verl_medu1.evaluate.storage import SUMMARY, read_json
 from verl_medu1.export.checkpoint import Checkpoint
 from verl_medu1.export.compare import Comparison
@@ -114,6 +115,7 @@ def _data(config: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "sha256": _setting(content.get("files", {}).get(path.name, {}), "sha256"),
                 "rows": content.get("rows", {}).get(path.stem, {}),
                 "sources": content.get("sources", one_source),
+                "official": official_rows_in(path),
             }
         )
     return found
