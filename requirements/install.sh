@@ -40,7 +40,7 @@ say "torch"
 # shellcheck disable=SC2086  # several arguments
 install torch==2.13.0 ${TORCH_PIP_ARGS:-}
 "$venv/bin/python" -W ignore -c 'import torch, sys; sys.exit(torch.version.cuda is not None)' ||
-  echo "install: this is a CUDA build of torch: it works, and a CPU build is smaller (see README, Install)." >&2
+  echo "install: this is a CUDA build of torch: it works, and a CPU build is smaller (see README, Try it)." >&2
 say "verl, Ray, transformers, megatron-core and what they need"
 install --no-deps -r "$root/requirements/cpu.txt" -r "$root/requirements/dev.txt"
 say "vLLM for the CPU"
