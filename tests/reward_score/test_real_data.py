@@ -78,6 +78,12 @@ def test_hacks_earn_nothing_on_the_real_references(measured: dict[str, Any]) -> 
     assert all(share <= 0.1 for share in passes.values()), passes
 
 
+def test_the_published_rule_passes_constants_and_refuses_copies(measured: dict[str, Any]) -> None:
+    passes = measured["hacks, published"]
+    assert passes["is"] == pytest.approx(80.0) and passes["of"] == pytest.approx(71.1)
+    assert passes["exact copy"] == pytest.approx(30.2)
+
+
 def test_a_calculation_may_be_spelled_as_people_do(measured: dict[str, Any]) -> None:
     assert len(measured["spellings"]) == 21
     for name, (rows, share) in measured["spellings"].items():
