@@ -28,7 +28,7 @@ PUBLISHED = [
 IDS = {"id", "Row Number", "pubid", "question_id"}
 # No brace, bracket or quotation mark: what stands in a prompt of these is Python's.
 TEXT = st.text(st.sampled_from("abcABC 012.,/éß\n"), max_size=8)
-SCALAR = st.none() | st.booleans() | st.integers() | st.floats() | TEXT | st.sampled_from("ABCD")
+SCALAR = st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | TEXT | st.sampled_from("ABCD")
 FIELDS = ("key", "value", "letter", "content", "text", "option", "contexts", "A", "B", "C", "D")
 ANYTHING = st.recursive(
     SCALAR,

@@ -77,8 +77,8 @@ def plain(value: Any, field: str) -> str:
         >>> plain(25.5, "answer")
         '25.5'
     """
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not is_number and not isinstance(value, str):
+    is_number = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    if isinstance(value, bool) or not (is_number or isinstance(value, str)):
         raise FieldError(field, f"holds {shown(value)}", "it must hold text")
     return _encodable(str(value).strip(), field)
 
