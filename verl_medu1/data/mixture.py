@@ -11,6 +11,7 @@ from typing import Any
 import reward_score
 from reward_score.label_overrides import Overrides, find_override, shipped_overrides
 from verl_medu1 import __version__
+from verl_medu1.chat_template import render_tokens
 from verl_medu1.data.benchmark import read_benchmark
 from verl_medu1.data.budget import Budget, BudgetRule, draw_budget
 from verl_medu1.data.calculators.generate import DATA_SOURCE as GENERATED
@@ -27,10 +28,6 @@ from verl_medu1.data.storage import write_data_set
 from verl_medu1.data.tracking import tracked
 
 TEST_SHARE = 0.1  # where no other is asked for
-
-
-def _prompt_tokens(tokenizer: Any, messages: Sequence[dict[str, str]]) -> int:
-    return len(tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True)["input_ids"])
 
 
 def _load(name: str, where: Path | str, seed: int) -> Loaded:
@@ -89,13 +86,15 @@ def _scorable(examples: Sequence[Example], counts: Counts) -> list[Example]:
 def _candidates(
     examples: Sequence[Example], sketched: Sequence[Sketched | None], counts: Counts, prompts: Prompts,
     rules: Sequence[BudgetRule], rng: random.Random, tokenizer: Any, max_prompt_tokens: int | None,
+    template_arguments: Mapping[str, Any],
 ) -> list[Candidate]:  # fmt: skip
     candidates = []
     both = zip(examples, sketched, strict=True)
     for example, sketch in tracked(both, "writing prompts", len(examples)):
         budget = draw_budget(rules, rng)
         messages = prompts.messages(example, budget)
-        if tokenizer is not None and max_prompt_tokens and _prompt_tokens(tokenizer, messages) > max_prompt_tokens:
+        tokens = len(render_tokens(tokenizer, messages, template_arguments)) if tokenizer is not None else 0
+        if max_prompt_tokens and tokens > max_prompt_tokens:
             counts.too_long += 1
         else:
             candidates.append(Candidate(question_row(example, messages, budget, "", 0), example, sketch))
@@ -142,6 +141,7 @@ def prepare_mixture(
     benchmarks: Sequence[str] = (),
     keep_contaminated: bool = False,
     duplicate_threshold: float = THRESHOLD,
+    template_arguments: Mapping[str, Any] | None = None,
 ) -> dict[str, Counts]:
     """Read sources and write train.parquet, test.parquet, manifest.json and, where asked for, warmup.parquet.
 
@@ -160,6 +160,7 @@ def prepare_mixture(
         benchmarks: what no training row may stand in, each as `verl_medu1.data.benchmark.read_benchmark` takes it.
         keep_contaminated: training rows that stand in a benchmark or among the test rows are counted and kept.
         duplicate_threshold: least Jaccard similarity of near duplicates.
+        template_arguments: of the chat template, for counting.
 
     Returns:
         For each source what became of its records.
@@ -202,7 +203,9 @@ def prepare_mixture(
         if name in screened:
             clean = list(compress(screened[name], contamination.may_train(screened[name], known, count)))
             examples, sketched = [row.example for row in clean], list(clean)
-        found = _candidates(examples, sketched, count, prompts, rules, rng, tokenizer, max_prompt_tokens)
+        found = _candidates(
+            examples, sketched, count, prompts, rules, rng, tokenizer, max_prompt_tokens, template_arguments or {}
+        )
         rng.shuffle(found)
         kept = found[: caps.get(name, len(found))]
         training[name], held_out = _split(kept, test_share)
@@ -226,6 +229,7 @@ def prepare_mixture(
         "seed": seed,
         "test_share": test_share,
         "max_prompt_tokens": max_prompt_tokens,
+        "template_arguments": dict(template_arguments or {}),
         "budgets": [asdict(rule) for rule in rules],
         "duplicate_threshold": duplicate_threshold,
         "keep_contaminated": keep_contaminated,
