@@ -2,24 +2,23 @@
 
 import os
 import sys
+from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from verl_medu1.checks import check, check_overrides, require_verl
 from verl_medu1.errors import in_one_sentence
 from verl_medu1.recipe_group import register_recipes
+from verl_medu1.run_claim import begin_or_resume, claim
 
 
 @hydra.main(config_path="config", config_name="medu1", version_base="1.3")
 def _main(config: DictConfig) -> None:
     with in_one_sentence():
         check(config)
-        try:
-            os.makedirs(config.run_dir, exist_ok=True)
-            OmegaConf.save(config, os.path.join(config.run_dir, "config.yaml"), resolve=True)
-        except OSError as error:
-            raise ValueError(f"run_dir={config.run_dir} can't be written to: {error.strerror}.") from error
+        claimed = claim(Path(config.run_dir))
+        begin_or_resume(config)
 
     from verl_medu1.progress import STOPPED, Progress
     from verl_medu1.stop_request import EXIT_STOPPED, StopRequest
@@ -36,6 +35,7 @@ def _main(config: DictConfig) -> None:
     if Progress(config.run_dir).read()["phase"] == STOPPED:
         print("medu1: stopped on request after a checkpoint; the same command resumes.", file=sys.stderr)
         sys.exit(EXIT_STOPPED)
+    claimed.release()
 
 
 def main() -> None:
