@@ -62,3 +62,49 @@ def with_chemistry(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         check=True,
     )
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(target), os.environ.get("PYTHONPATH", "")]))}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The quickstart's data and model, both small."""
+    from verl_medu1.cli.prepare import prepare
+    from verl_medu1.data.tiny_model import read_warmup_texts, write_tiny_model
+
+    out = tmp_path_factory.mktemp("inputs")
+    prepare(["quickstart"], out / "data", train=64, warmup=50)
+    write_tiny_model(read_warmup_texts(out / "data"), out / "model")
+    return out
+
+
+@pytest.fixture(scope="module")
+def configure(inputs: Path):
+    """Composes the quickstart's configuration with overrides."""
+    from hydra import compose, initialize_config_module
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from omegaconf import DictConfig, OmegaConf
+
+    from verl_medu1.recipe_group import register_recipes
+
+    register_recipes()
+    GlobalHydra.instance().clear()
+    fixed = [
+        "recipe=quickstart",
+        f"data.train_files={inputs}/data/train.parquet",
+        f"data.val_files={inputs}/data/test.parquet",
+        f"actor_rollout_ref.model.path={inputs}/model",
+        f"run_dir={inputs}/run",
+    ]
+    with initialize_config_module("verl_medu1.config", version_base="1.3"):
+        quickstart = compose("medu1", overrides=fixed)
+
+        def get(*overrides: str) -> DictConfig:
+            if any("." not in override.partition("=")[0] or override[0] == "+" for override in overrides):
+                return compose("medu1", overrides=[*fixed, *overrides])
+            # Values alone: Hydra takes a second to compose all of it again.
+            config = quickstart.copy()
+            for override in OverridesParser.create().parse_overrides(list(overrides)):
+                OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
+            return config
+
+        yield get

@@ -4,58 +4,15 @@ import json
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hydra import compose, initialize_config_module
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1 import checks
 from verl_medu1.checks import check, require_verl
-from verl_medu1.cli.prepare import prepare
-from verl_medu1.recipe_group import SFT, recipe_names, register_recipes
-
-
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory) -> Path:
-    from verl_medu1.data.tiny_model import read_warmup_texts, write_tiny_model
-
-    out = tmp_path_factory.mktemp("inputs")
-    prepare(["quickstart"], out / "data", train=64, warmup=50)
-    write_tiny_model(read_warmup_texts(out / "data"), out / "model")
-    return out
-
-
-@pytest.fixture(scope="module")
-def configure(inputs):
-    """Composes the quickstart's configuration with overrides."""
-    register_recipes()
-    GlobalHydra.instance().clear()
-    fixed = [
-        "recipe=quickstart",
-        f"data.train_files={inputs}/data/train.parquet",
-        f"data.val_files={inputs}/data/test.parquet",
-        f"actor_rollout_ref.model.path={inputs}/model",
-        f"run_dir={inputs}/run",
-    ]
-    with initialize_config_module("verl_medu1.config", version_base="1.3"):
-        quickstart = compose("medu1", overrides=fixed)
-
-        def get(*overrides: str) -> DictConfig:
-            if any("." not in override.partition("=")[0] or override[0] == "+" for override in overrides):
-                return compose("medu1", overrides=[*fixed, *overrides])
-            # Values alone: Hydra takes a second to compose all of it again.
-            config = quickstart.copy()
-            for override in OverridesParser.create().parse_overrides(list(overrides)):
-                OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
-            return config
-
-        yield get
+from verl_medu1.recipe_group import SFT, recipe_names
 
 
 @pytest.mark.parametrize("engine", ["megatron", "dp"])

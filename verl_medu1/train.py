@@ -5,26 +5,25 @@ This module is started twice: by the user, and by the keeper of that process as 
 
 import os
 import sys
+from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from verl_medu1.checks import check, check_overrides, require_verl
 from verl_medu1.errors import in_one_sentence
 from verl_medu1.recipe_group import register_recipes
 from verl_medu1.run.channel import connect, say
 from verl_medu1.run.start import start
+from verl_medu1.run_claim import begin_or_resume, claim
 
 
 @hydra.main(config_path="config", config_name="medu1", version_base="1.3")
 def _main(config: DictConfig) -> None:
     with in_one_sentence():
         check(config)
-        try:
-            os.makedirs(config.run_dir, exist_ok=True)
-            OmegaConf.save(config, os.path.join(config.run_dir, "config.yaml"), resolve=True)
-        except OSError as error:
-            raise ValueError(f"run_dir={config.run_dir} can't be written to: {error.strerror}.") from error
+        claimed = claim(Path(config.run_dir))
+        begin_or_resume(config)
 
     channel = connect()
     assert channel, "training has a keeper (verl_medu1/run/start.py)"
@@ -43,6 +42,7 @@ def _main(config: DictConfig) -> None:
     if Progress(config.run_dir).read()["phase"] == STOPPED:
         say("medu1: stopped on request after a checkpoint; the same command resumes.")
         sys.exit(EXIT_STOPPED)
+    claimed.release()
 
 
 def drive() -> None:

@@ -1,7 +1,7 @@
 """`medu1 prepare`: questions of one or several sources as parquet."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -55,6 +55,13 @@ def prepare(
     prompts: Annotated[Path | None, typer.Option(help="YAML file with the texts of the prompts.")] = None,
     tokenizer: Annotated[str | None, typer.Option(help="Model folder or name whose tokenizer counts.")] = None,
     max_prompt_tokens: Annotated[int | None, typer.Option(help="Longer prompts are counted and left out.")] = None,
+    template_argument: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Of the tokenizer's chat template, such as enable_thinking=false; as data.apply_chat_template_kwargs.",
+        ),
+    ] = None,
     overrides: Annotated[
         Path | None,
         typer.Option(help="CSV file with corrections of gold answers; default: those of reward_score."),
@@ -78,6 +85,7 @@ def prepare(
 ) -> None:
     """Prepare questions for training and evaluation: chat messages, gold answers, options, limits and budgets."""
     from reward_score.label_overrides import read_overrides
+    from verl_medu1.chat_template import parse_arguments
     from verl_medu1.data.budget import parse_budget_rule
     from verl_medu1.data.prompts import DEFAULT_FILE, load_prompts
     from verl_medu1.data.storage import earlier_files
@@ -88,6 +96,7 @@ def prepare(
             "--test-share": test_share is not None,
             "--tokenizer": tokenizer,
             "--max-prompt-tokens": max_prompt_tokens,
+            "--template-argument": template_argument,
             "--overrides": overrides,
             "--budget-counts": budget_counts != "response",
             "--benchmark": benchmark,
@@ -125,6 +134,9 @@ def prepare(
         raise ValueError("--tokenizer and --max-prompt-tokens belong together; give both or neither.")
     if max_prompt_tokens is not None and max_prompt_tokens < 1:
         raise ValueError(f"--max-prompt-tokens is {max_prompt_tokens}; it must be at least 1.")
+    if template_argument and tokenizer is None:
+        raise ValueError("--template-argument is for --tokenizer; give that, or leave it out.")
+    arguments = parse_arguments(template_argument or [])
     rules = [parse_budget_rule(text, budget_counts) for text in budget or ["none"]]
     if budget_counts != "response" and all(rule.mode == "none" for rule in rules):
         raise ValueError(f"--budget-counts is {budget_counts}, and there is no --budget for it; give one.")
@@ -142,7 +154,8 @@ def prepare(
         caps=caps,
         test_share=TEST_SHARE if test_share is None else test_share,
         seed=seed,
-        tokenizer=_load_tokenizer(tokenizer),
+        tokenizer=_load_tokenizer(tokenizer, arguments, bool(warmup)),
+        template_arguments=arguments,
         max_prompt_tokens=max_prompt_tokens,
         num_warmup=warmup or 0,
         overrides=read_overrides(overrides) if overrides else None,
@@ -177,15 +190,24 @@ def _quickstart_mode(budgets: list[str] | None) -> str:
     return rules[budgets[0]]
 
 
-def _load_tokenizer(name: str | None) -> object:
+def _load_tokenizer(name: str | None, arguments: dict[str, Any], with_demonstrations: bool) -> object:
+    """The tokenizer that counts, once a right answer to a prompt of ours can be scored with it."""
     if name is None:
         return None
     from transformers import AutoTokenizer
 
+    from verl_medu1.chat_template import DEMONSTRATION, demonstration_fault, prompt_fault
+
     try:
-        return AutoTokenizer.from_pretrained(name)
+        tokenizer = AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError) as error:
         raise ValueError(f"--tokenizer {name!r} can't be loaded ({str(error).splitlines()[0]}).") from None
+    fault = prompt_fault(tokenizer, arguments)
+    if fault is None and with_demonstrations:
+        fault = demonstration_fault(tokenizer, arguments, DEMONSTRATION)
+    if fault:
+        raise ValueError(f"--tokenizer {name}: {fault}")
+    return tokenizer
 
 
 def _show(counts: "dict[str, Counts]") -> None:

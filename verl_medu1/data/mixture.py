@@ -11,6 +11,7 @@ from typing import Any
 import reward_score
 from reward_score.label_overrides import Overrides, find_override, shipped_overrides
 from verl_medu1 import __version__
+from verl_medu1.chat_template import render_tokens
 from verl_medu1.data.benchmark import read_benchmark
 from verl_medu1.data.budget import Budget, BudgetRule, draw_budget
 from verl_medu1.data.calculators.generate import DATA_SOURCE as GENERATED
@@ -45,6 +46,7 @@ class Mixture:
             that brings its benchmark's test set holds out that alone.
         seed: of order, split and budgets; the same inputs and seed give the same bytes.
         tokenizer: with `max_prompt_tokens`, rows whose rendered prompt is longer are counted and left out.
+        template_arguments: of the tokenizer's chat template, for counting.
         max_prompt_tokens: tokens of the longest prompt.
         num_warmup: so many training rows as demonstrations: generated calculations worked, others of the format.
         overrides: corrections of gold answers, in place of those that come with `reward_score`.
@@ -62,6 +64,7 @@ class Mixture:
     test_share: float = TEST_SHARE
     seed: int = 0
     tokenizer: Any = None
+    template_arguments: Mapping[str, Any] = field(default_factory=dict)
     max_prompt_tokens: int | None = None
     num_warmup: int = 0
     overrides: Overrides | None = None
@@ -272,15 +275,12 @@ def _candidates(
     for example, sketch in tracked(both, "writing prompts", len(examples)):
         budget = draw_budget(mixture.rules, rng)
         messages = mixture.prompts.messages(example, budget)
-        if tokenizer is not None and longest and _prompt_tokens(tokenizer, messages) > longest:
+        tokens = len(render_tokens(tokenizer, messages, mixture.template_arguments)) if tokenizer is not None else 0
+        if longest and tokens > longest:
             counts.too_long += 1
         else:
             candidates.append(Candidate(question_row(example, messages, budget, "", 0), example, sketch))
     return candidates
-
-
-def _prompt_tokens(tokenizer: Any, messages: Sequence[dict[str, str]]) -> int:
-    return len(tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True)["input_ids"])
 
 
 def _split(
@@ -339,6 +339,7 @@ def _manifest(
         "seed": mixture.seed,
         "test_share": mixture.test_share,
         "max_prompt_tokens": mixture.max_prompt_tokens,
+        "template_arguments": dict(mixture.template_arguments),
         "max_unusable": mixture.max_unusable,
         "budgets": [asdict(rule) for rule in mixture.rules],
         "duplicate_threshold": mixture.duplicate_threshold,

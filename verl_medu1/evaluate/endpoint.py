@@ -1,7 +1,7 @@
 """Responses by an OpenAI-compatible endpoint: `vllm serve`, a gateway, a vendor."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,11 +39,17 @@ def check_endpoint(url: str, key_variable: str | None, questions: Sequence[Quest
 
 
 def ask(
-    url: str, model: str, key_variable: str | None, requests: Sequence[Request], sampling: Sampling
+    url: str,
+    model: str,
+    key_variable: str | None,
+    requests: Sequence[Request],
+    sampling: Sampling,
+    template_arguments: Mapping[str, Any],
 ) -> Iterator[tuple[Request, list[Response]]]:
     """Sample responses, `sampling.batch` at the same time.
 
-    The chat template is the server's. One request is sent per sample, because not every server gives several. Tokens
+    The chat template is the server's; its arguments are sent as vLLM takes them (`chat_template_kwargs`), where there
+    are any. One request is sent per sample, because not every server gives several. Tokens
     are those that the server counts.
 
     Yields:
@@ -64,7 +70,9 @@ def ask(
         for number in range(request.first, request.first + request.number)
     ]
     with client, ThreadPoolExecutor(sampling.batch) as pool:
-        futures = {pool.submit(_ask_one, client, model, request, sampling): request for request in single}
+        futures = {
+            pool.submit(_ask_one, client, model, request, sampling, template_arguments): request for request in single
+        }
         try:
             for future in as_completed(futures):
                 yield futures[future], [future.result()]
@@ -79,13 +87,16 @@ def ask(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _ask_one(client: Any, model: str, request: Request, sampling: Sampling) -> Response:
+def _ask_one(
+    client: Any, model: str, request: Request, sampling: Sampling, template_arguments: Mapping[str, Any]
+) -> Response:
     completion = client.chat.completions.create(
         model=model,
         messages=request.question.prompt,
         temperature=sampling.temperature,
         max_tokens=sampling.max_tokens,
         seed=seed_of(request.question, sampling.seed) + request.first,
+        extra_body={"chat_template_kwargs": dict(template_arguments)} if template_arguments else None,
     )
     return read_completion(completion, request.question)
 

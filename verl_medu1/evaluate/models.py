@@ -5,6 +5,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from verl_medu1.checkpoints import newest_model
 
 HOW_TO_GIVE = "give a folder in Hugging Face's format, the run_dir of a training, or the name of a model on the hub"
@@ -35,6 +37,23 @@ def resolve_model(model: str) -> str:
             f"--model {model} is a checkpoint without weights in Hugging Face's format; write them with `medu1 export`."
         )
     raise ValueError(f"--model {model} has no config.json; {HOW_TO_GIVE}.")
+
+
+def arguments_of_the_run(model: str) -> dict[str, Any]:
+    """The template arguments with which a checkpoint's run rendered its prompts, from the config.yaml of the run.
+
+    Args:
+        model: of `resolve_model`.
+
+    Returns:
+        `data.apply_chat_template_kwargs`; empty for a model that stands in no run.
+    """
+    for folder in Path(model).resolve().parents:
+        file = folder.parent / "config.yaml"
+        if folder.name == "checkpoints" and file.is_file():
+            config = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+            return dict((config.get("data") or {}).get("apply_chat_template_kwargs") or {})
+    return {}
 
 
 def fingerprint(model: str) -> str:

@@ -26,6 +26,7 @@ SETTINGS = {
     "actor_rollout_ref.rollout.n": "answers per question",
     "actor_rollout_ref.rollout.temperature": "sampling temperature",
     "data.max_response_length": "longest answer in tokens",
+    "data.apply_chat_template_kwargs": "arguments of the chat template",
     "actor_rollout_ref.actor.optim.lr": "learning rate",
     "actor_rollout_ref.actor.use_kl_loss": "KL term",
     "trainer.nnodes": "nodes",
@@ -74,7 +75,9 @@ def write_card(
         else "trained",
         step=checkpoint.step,
         weights=checkpoint.weights.value,
-        settings={title: value for key, title in SETTINGS.items() if (value := _setting(config, key)) is not None},
+        settings={
+            title: value for key, title in SETTINGS.items() if (value := _setting(config, key)) not in (None, {})
+        },
         data=_data(config),
         comparison=comparison,
         evaluations=evaluations,
