@@ -8,7 +8,6 @@ be left; and the next start must continue from the newest whole checkpoint. Prin
 
 import os
 import random
-import re
 import shutil
 import signal
 import subprocess
@@ -18,14 +17,13 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import psutil
 import typer
 
 from verl_medu1.checkpoints import newest_step
 from verl_medu1.progress import FILE_NAME, Progress
-from verl_medu1.run.channel import LOG
 
 MEDU1 = [sys.executable, "-m", "verl_medu1.cli.app"]
 # What is killed -> how its process is told from the others: by name, or for the first two by its place.
@@ -54,19 +52,20 @@ class Kill:
         part: what was killed; with the moment's phase and step.
         seconds: until nothing was left; None if something was after `SECONDS`.
         left: what that was.
-        resumed: the step that the start began with, and `expected`, that of the checkpoint that was there.
+        resumed: the step that the start went on from; None if it was killed before its first rollout.
+        expected: that of the checkpoint that was there.
     """
 
     part: str
     phase: str
     seconds: float | None
     left: list[str]
-    resumed: int
+    resumed: int | None
     expected: int
 
     @property
     def held(self) -> bool:
-        return self.seconds is not None and self.resumed == self.expected
+        return self.seconds is not None and self.resumed in (None, self.expected)
 
 
 class Run:
@@ -75,6 +74,7 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.run_dir, self.temporary = folder / "run", folder / "t"
         self.temporary.mkdir()
+        self._started = 0.0
         self._command = [
             *(*MEDU1, "train", "recipe=quickstart", f"run_dir={self.run_dir}"),
             f"data.train_files={folder}/data/train.parquet",
@@ -91,6 +91,7 @@ class Run:
             subprocess.run([*MEDU1, *map(str, arguments)], check=True, capture_output=True)
 
     def start(self) -> psutil.Popen:
+        self._started = time.time()
         with (self.run_dir.parent / "output").open("a") as file:
             environment = os.environ | {"TMPDIR": str(self.temporary), "MEDU1_KILLS": str(self.run_dir)}
             return psutil.Popen(self._command, stdout=file, stderr=file, env=environment)
@@ -100,10 +101,15 @@ class Run:
         return newest_step(self.run_dir / "checkpoints") or 0
 
     def phase(self) -> str:
+        last = self.last()
+        return f"{last['phase']} of step {last['step']}" if last else "before"
+
+    def last(self) -> dict[str, Any]:
+        """The last report of this start; empty before its first, when that of the start before is still there."""
         if not (self.run_dir / FILE_NAME).exists():
-            return "before"
+            return {}
         last = Progress(self.run_dir).read()
-        return f"{last['phase']} of step {last['step']}"
+        return last if last["time"] > self._started else {}
 
     def processes(self) -> list[psutil.Process]:
         found = []
@@ -117,12 +123,24 @@ class Run:
         """Processes (and with them their ports), temporary folders, and files of shared memory that were not there."""
         processes = [f"process {process.pid} {' '.join(process.cmdline())[:120]}" for process in self.processes()]
         folders = [str(path) for path in self.temporary.glob("medu1-*")]
-        return [*processes, *folders, *sorted(shared() - shared_before)]
+        return [*processes, *folders, *sorted(unused(shared() - shared_before))]
 
 
 def shared() -> set[str]:
     """Files of shared memory."""
     return {str(path) for path in Path("/dev/shm").iterdir()}
+
+
+def unused(files: set[str]) -> set[str]:
+    """Of files of shared memory, those that no process has mapped or open: others may work on this machine, too."""
+    if not files:
+        return files
+    used = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            used |= {line.split(maxsplit=5)[-1] for line in (process / "maps").read_text().splitlines()}
+            used |= {os.readlink(descriptor) for descriptor in (process / "fd").iterdir()}
+    return files - used
 
 
 def find(part: str, keeper: psutil.Popen, rng: random.Random) -> psutil.Process | None:
@@ -136,25 +154,22 @@ def find(part: str, keeper: psutil.Popen, rng: random.Random) -> psutil.Process 
     return None
 
 
-def resumed_from(log: Path, offset: int) -> int:
-    """The step that verl says it resumes from, in what was logged since `offset`; 0 for none."""
-    found = re.findall(r"Resuming from \S*global_step_(\d+)", log.read_bytes()[offset:].decode(errors="replace"))
-    return int(found[-1]) if found else 0
-
-
 def kill_once(run: Run, rng: random.Random, longest_s: float) -> Kill:
     """Start the run, wait for a random moment, kill a random part and look at what is left."""
     part, delay = rng.choice(list(PARTS)), rng.uniform(0.0, longest_s)
-    log, shared_before = run.run_dir / LOG, shared()
-    offset, expected = (log.stat().st_size if log.exists() else 0), run.saved
+    shared_before, expected, resumed = shared(), run.saved, None
     keeper = run.start()
     due, deadline = time.monotonic() + delay, time.monotonic() + LONGEST_START
-    while time.monotonic() < due:
-        time.sleep(0.01)
-    while not (victim := find(part, keeper, rng)) and keeper.poll() is None and time.monotonic() < deadline:
+    victim = None
+    while keeper.poll() is None and time.monotonic() < deadline:
+        last = run.last()
+        if resumed is None and last.get("phase") == "rollout":
+            resumed = int(last["step"]) - 1
+        if time.monotonic() >= due and (victim := find(part, keeper, rng)):
+            break
         time.sleep(0.01)
     if victim is None:
-        raise SystemExit(f"{part} never started; see {log}.")
+        raise SystemExit(f"{part} never started, see {run.run_dir.parent}.")
     phase = run.phase()
     with suppress(psutil.NoSuchProcess):
         victim.send_signal(signal.SIGKILL)
@@ -169,10 +184,7 @@ def kill_once(run: Run, rng: random.Random, longest_s: float) -> Kill:
         with suppress(psutil.NoSuchProcess):
             process.kill()
     keeper.wait()
-    said = resumed_from(log, offset) if log.exists() else 0
-    # A start that was killed before it could load a checkpoint says nothing of it.
-    loaded = phase != "before" and not phase.startswith("start ")
-    return Kill(part, phase, seconds, left, said if loaded else expected, expected)
+    return Kill(part, phase, seconds, left, resumed, expected)
 
 
 def main(
@@ -191,13 +203,15 @@ def main(
         held += kill.held
         times += [kill.seconds] if kill.seconds is not None else []
         shown = "more than 20" if kill.seconds is None else f"{kill.seconds:.1f}"
-        began = f"{kill.resumed} of {kill.expected}"
+        began = "not yet" if kill.resumed is None else f"{kill.resumed + 1} after {kill.expected}"
         print(
             f"| {turn} | {kill.part} | {kill.phase} | {shown} | {began} | {'yes' if kill.held else 'NO'} |", flush=True
         )
         for line in kill.left:
             print(f"left: {line}", flush=True)
-    print(f"{held} of {number} held; seconds: median {sorted(times)[len(times) // 2]:.1f}, longest {max(times):.1f}")
+    if times:
+        print(f"seconds: median {sorted(times)[len(times) // 2]:.1f}, longest {max(times):.1f}")
+    print(f"{held} of {number} held")
     if held < number:
         raise SystemExit(1)
     shutil.rmtree(folder)

@@ -11,12 +11,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from verl_medu1.checkpoints import remove_half_written, way_on
+from verl_medu1.checkpoints import way_on
 from verl_medu1.full_disk import EXIT_DISK_FULL, full_disk
 from verl_medu1.part_watch import EXIT_PART_DIED, PartWatch
 from verl_medu1.progress import SAVE, Progress
 from verl_medu1.run.channel import METRICS, Channel, Run
-from verl_medu1.run.tidy import clear_temporary, end_descendants
 
 # What ray.init takes only where it starts a cluster: one that is there has been told by whoever started it.
 CLUSTER_KEYS = ("num_cpus", "num_gpus", "object_store_memory", "include_dashboard", "_system_config", "_temp_dir")
@@ -113,7 +112,7 @@ def supervised(config: DictConfig, channel: Channel, interval_s: float = 1.0) ->
                 continue
             if fault and ending.acquire(blocking=False):
                 channel.say(f"medu1: {fault[0]}")
-                _tidy_without_keeper(channel, progress, checkpoints)
+                channel.tidy_without_keeper()
                 os._exit(fault[1])  # the main thread waits in Ray for an answer that will not come
 
     def leave(number: int, _: object) -> None:
@@ -145,15 +144,4 @@ def supervised(config: DictConfig, channel: Channel, interval_s: float = 1.0) ->
         import ray
 
         ray.shutdown()
-        _tidy_without_keeper(channel, progress, checkpoints)
-
-
-def _tidy_without_keeper(channel: Channel, progress: Progress, checkpoints: Path) -> None:
-    """What the keeper does after the driver's end, where the keeper itself was killed."""
-    if not channel.keeper_is_gone():
-        return
-    end_descendants()
-    last = progress.read()
-    if last["phase"] == SAVE:
-        remove_half_written(checkpoints, int(last["step"]))
-    clear_temporary(channel.temporary, progress.path.parent, channel.say)
+        channel.tidy_without_keeper()

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from verl_medu1.run.channel import LOG, METRICS
+from verl_medu1.run.start import start as begin
 
 KEEPER = "import sys; from verl_medu1.run.keeper import keep; sys.exit(keep([sys.executable, '-c', *sys.argv[1:]]))"
 # A driver that starts processes of every kind that is hard to find again, each with $MARK in its environment, says that
@@ -159,6 +160,102 @@ def test_steps_are_shown_as_they_come(folder):
     code, out, err = end(start(folder, body), folder)
     assert (code, err) == (0, "")
     assert [line.partition("  ")[0] for line in out.splitlines()[1:]] == ["step 1/3", "step 2/3", "step 3/3"]
+
+
+def test_a_line_that_cannot_be_shown_is_told_and_does_not_end_the_run(folder):
+    """As one that was cut off, on a disk that was full for a moment."""
+    good = json.dumps({"step": 3, "data": {"train/loss": 0.5}})
+    body = (
+        f"metrics = Path(folder, {str(METRICS)!r}); metrics.write_text('{{\\n'); time.sleep(1.5); "
+        f"metrics.open('a').write({good!r} + '\\n'); time.sleep(1.5)"
+    )
+    code, out, err = end(start(folder, body), folder)
+    assert code == 0
+    assert err.count("medu1: the progress of the run can't be shown") == 1
+    assert out.splitlines()[-1].startswith("step 3/3")
+
+
+def test_a_run_whose_folder_is_removed_ends_with_its_code(folder):
+    body = "import shutil; shutil.rmtree(folder / 'logs'); sys.exit(7)"
+    code, _, err = end(start(folder, body), folder)
+    assert code == 7
+    assert "the end of the run can't be explained" in err and "Traceback" not in err
+
+
+def test_the_output_may_be_a_pipe_that_is_closed(folder):
+    line = json.dumps({"step": 1, "data": {"train/loss": 0.5}})
+    body = f"Path(folder, {str(METRICS)!r}).write_text({line + chr(10)!r}); say('a sentence'); time.sleep(1)"
+    keeper = start(folder, body)
+    keeper.stdout.close()
+    keeper.stderr.close()
+    assert keeper.wait(60) == 0
+    assert wait(lambda: not left(folder)), left(folder)
+
+
+def test_the_output_may_be_closed_from_the_start(folder):
+    """The numbers of its descriptors are free then, and the driver's own must not take them."""
+    program = DRIVER.replace("BODY", "say('a sentence'); sys.exit(7)")
+    (folder / "tmp").mkdir()
+    shell = 'exec "$@" <&- >&- 2>&-'
+    done = subprocess.run(
+        ["bash", "-c", shell, "bash", sys.executable, "-c", KEEPER, program, str(folder)],
+        timeout=60,
+        env=os.environ | {"TMPDIR": str(folder / "tmp"), "MARK": str(folder)},
+    )
+    assert done.returncode == 7
+    assert wait(lambda: not left(folder)), left(folder)
+
+
+def test_output_that_the_terminal_has_no_characters_for_is_shown_all_the_same(folder, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    loud = KEEPER.replace("*sys.argv[1:]])", "*sys.argv[1:]], verbose=True)")
+    body = "sys.stdout.buffer.write('\\u2588 done\\n'.encode()); sys.stdout.flush(); time.sleep(1)"
+    code, out, _ = end(start(folder, body, loud), folder)
+    assert code == 0 and "\\u2588 done" in out
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_nothing_is_left_when_the_keeper_is_killed_before_the_run_has_begun(folder, connected):
+    before, after = ("connect(); ", "") if connected else ("", "; connect()")
+    program = (
+        "import subprocess, sys, time; from pathlib import Path; from verl_medu1.run.channel import connect; "
+        f"{before}subprocess.Popen(['sleep', '100'], start_new_session=True) if {connected} else None; "
+        f"Path(sys.argv[1], 'ready').touch(); time.sleep({100 if connected else 2}){after}"
+    )
+    (folder / "tmp").mkdir()
+    keeper = subprocess.Popen(
+        [sys.executable, "-c", KEEPER, program, str(folder)],
+        env=os.environ | {"TMPDIR": str(folder / "tmp"), "MARK": str(folder)},
+    )
+    assert wait(lambda: (folder / "ready").exists())
+    keeper.kill()
+    keeper.wait()
+    assert wait(lambda: not left(folder)), left(folder)
+
+
+def test_a_request_to_stop_that_comes_before_the_run_has_begun_reaches_it(folder):
+    (folder / "tmp").mkdir()
+    program = (
+        "import signal, sys, time; from pathlib import Path; from verl_medu1.run.channel import Run, connect; "
+        "folder = Path(sys.argv[1]); channel = connect(); (folder / 'ready').touch(); time.sleep(1); "
+        "signal.signal(signal.SIGUSR1, lambda *_: sys.exit(85)); "
+        "channel.announce(Run(str(folder), str(folder), has_progress=False)); time.sleep(100)"
+    )
+    keeper = subprocess.Popen(
+        [sys.executable, "-c", KEEPER, program, str(folder)],
+        env=os.environ | {"TMPDIR": str(folder / "tmp"), "MARK": str(folder)},
+    )
+    assert wait(lambda: (folder / "ready").exists())
+    keeper.send_signal(signal.SIGUSR1)
+    assert keeper.wait(60) == 85
+    assert wait(lambda: not left(folder)), left(folder)
+
+
+def test_training_has_a_keeper_whatever_rank_the_machine_has_set(monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setattr("verl_medu1.run.start.keep", lambda command, verbose: 42)
+    with pytest.raises(SystemExit, match="42"):
+        begin("verl_medu1.train", ["recipe=no-such-recipe"])
 
 
 def test_a_mistake_before_the_run_is_its_sentence_alone(folder):

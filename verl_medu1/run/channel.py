@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from verl_medu1.run.tidy import adopt_orphans
+from verl_medu1.checkpoints import remove_half_written
+from verl_medu1.progress import SAVE, Progress
+from verl_medu1.run.tidy import adopt_orphans, clear_temporary, end_descendants
 
 # Names the keeper's process, the descriptor to write to and the run's temporary folder to the driver, as JSON.
 VARIABLE = "MEDU1_KEEPER"
@@ -43,10 +45,30 @@ class Channel:
     def __init__(self, keeper: int, descriptor: int, temporary: str) -> None:
         self.temporary = Path(temporary)
         self._keeper, self._descriptor = keeper, descriptor
+        self._run: Run | None = None
 
     def keeper_is_gone(self) -> bool:
         """Whether the keeper was killed, so that the driver has to tidy up by itself."""
         return os.getppid() != self._keeper
+
+    def tidy_without_keeper(self) -> None:
+        """Do what the keeper does after the driver's end, where the keeper itself was killed."""
+        if not self.keeper_is_gone():
+            return
+        end_descendants()
+        if self._run and self._run.has_progress:
+            with suppress(OSError, ValueError):  # the folder is gone: nothing in it is half written
+                last = Progress(self._run.run_dir).read()
+                if last["phase"] == SAVE:
+                    remove_half_written(Path(self._run.checkpoints), int(last["step"]))
+        clear_temporary(self.temporary, Path(self._run.run_dir) if self._run else None, self.say)
+
+    def leave_without_keeper(self, number: int, _: object) -> None:
+        """The handler of SIGTERM until the run has its own: as by default, but for a keeper that was killed."""
+        signal.signal(number, signal.SIG_IGN)
+        self.tidy_without_keeper()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
 
     def say(self, text: str) -> None:
         """Show the user a line."""
@@ -68,6 +90,7 @@ class Channel:
             file.flush()
             for descriptor in (1, 2):
                 os.dup2(file.fileno(), descriptor)
+        self._run = run
         self._send({"run": asdict(run)})
 
     def _send(self, message: dict[str, object]) -> None:
@@ -95,8 +118,10 @@ def connect() -> Channel | None:
         _channel = Channel(**json.loads(told))
         os.set_inheritable(_channel._descriptor, False)
         adopt_orphans()
+        signal.signal(signal.SIGTERM, _channel.leave_without_keeper)
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
         if _channel.keeper_is_gone():  # before that call
+            _channel.tidy_without_keeper()
             os._exit(128 + signal.SIGTERM)
     return _channel
 

@@ -1,9 +1,11 @@
 """What the user sees while a run goes on: a live line on a terminal, else a short line a step."""
 
+import io
 import statistics
 import sys
 import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console as Terminal
@@ -45,6 +47,8 @@ class Console:
 
     def __init__(self, verbose: bool) -> None:
         self._verbose = verbose
+        if isinstance(sys.stdout, io.TextIOWrapper):  # stderr is so by itself
+            sys.stdout.reconfigure(errors="backslashreplace")
         self._terminal = Terminal(highlight=False)
         self._live: Live | None = None
         self._run: Run | None = None
@@ -116,5 +120,6 @@ class Console:
         """Leave the last state of the live line on the terminal."""
         if self._live:
             live, self._live = self._live, None
-            live.stop()
+            with suppress(OSError):  # as in _write
+                live.stop()
             self._write(self._shown)

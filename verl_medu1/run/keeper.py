@@ -47,6 +47,11 @@ def keep(command: Sequence[str], verbose: bool = False) -> int:
     Returns:
         Its exit code; that of a part that died if it was killed.
     """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # closed, as some services start their programs; else the pipe below would take its number
+            os.open(os.devnull, os.O_RDWR)
     return _Keeper(command, verbose).run()
 
 
@@ -63,6 +68,12 @@ class _Keeper:
         self._temporary = temporary_folder()
         self._run: Run | None = None
         self._told_to_end: float | None = None
+        self._stop_asked = False
+        self._blind = ""
+        self._driver: subprocess.Popen[bytes] | None = None
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup sets SIGHUP
+                signal.signal(number, self._pass_on)
         self._messages, descriptor = os.pipe()
         self._partial = b""
         told = {"keeper": os.getpid(), "descriptor": descriptor, "temporary": str(self._temporary)}
@@ -79,21 +90,23 @@ class _Keeper:
                 start_new_session=True,
             )
         os.close(descriptor)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
-            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup sets SIGHUP
-                signal.signal(number, self._pass_on)
+        if self._told_to_end is not None:  # while there was no driver to tell
+            self._driver.terminate()
 
     def _pass_on(self, number: int, _: object) -> None:
         if number == signal.SIGUSR1:
-            if self._run:  # before, it has no handler
+            self._stop_asked = True
+            if self._driver and self._run:  # before, it has no handler
                 self._driver.send_signal(number)
             return
         if self._told_to_end is None:
             self._told_to_end = time.monotonic()
-            self._driver.send_signal(signal.SIGTERM if number == signal.SIGHUP else number)
+            if self._driver:
+                self._driver.send_signal(signal.SIGTERM if number == signal.SIGHUP else number)
 
     def run(self) -> int:
         """Until the driver has ended; its exit code."""
+        assert self._driver
         ended = os.pidfd_open(self._driver.pid)
         try:
             while not self._wait(ended):
@@ -109,7 +122,7 @@ class _Keeper:
         if self._told_to_end is not None and code < 0:
             code = 128 - code
         try:
-            return self._end(code)
+            return self._end(code, self._driver.pid)
         finally:
             self._console.close()
 
@@ -118,8 +131,17 @@ class _Keeper:
         ready, _, _ = select.select([ended, self._messages], [], [], LOOK_INTERVAL_S)
         if self._messages in ready:
             self._read_messages()
-        self._console.look()
+        self._look()
         return ended in ready
+
+    def _look(self) -> None:
+        """Show what is new. What can't be shown, on a full or absent disk say, is no reason to end the run."""
+        try:
+            self._console.look()
+        except Exception as error:
+            if self._blind != (blind := repr(error)):
+                self._blind = blind
+                self._console.say(f"medu1: the progress of the run can't be shown: {blind}")
 
     def _read_messages(self) -> None:
         while select.select([self._messages], [], [], 0)[0] and (read := os.read(self._messages, 65536)):
@@ -133,26 +155,32 @@ class _Keeper:
                     folder = Path(self._run.run_dir)
                     self._log = folder / LOG
                     self._console.follow(self._log, folder / METRICS, self._run)
+                    if self._stop_asked and self._driver:  # while it had no handler
+                        self._driver.send_signal(signal.SIGUSR1)
 
-    def _end(self, code: int) -> int:
+    def _end(self, code: int, driver: int) -> int:
         given_up = end_descendants()
         failed = code not in QUIET
-        self._console.look()
+        self._look()
+        try:
+            self._explain(code, driver, failed)
+        except (OSError, ValueError) as error:  # the run's folder was removed, or its disk is gone
+            self._console.say(f"medu1: the end of the run can't be explained: {error}")
+        if given_up:
+            self._console.say(f"medu1: {given_up} processes of the run can't be ended; the kernel holds them.")
+        clear_temporary(self._temporary, Path(self._run.run_dir) if self._run and failed else None, self._console.say)
+        return EXIT_PART_DIED if code < 0 else code
+
+    def _explain(self, code: int, driver: int, failed: bool) -> None:
         if self._run:
             run_dir, checkpoints = Path(self._run.run_dir), Path(self._run.checkpoints)
+            if code < 0:
+                self._console.say(f"medu1: driver (process {driver}) died, killed or crashed; {way_on(checkpoints)}.")
             last = Progress(run_dir).read() if self._run.has_progress else {}
             if code and last.get("phase") == SAVE:
                 remove_half_written(checkpoints, int(last["step"]))
-            if code < 0:
-                self._console.say(
-                    f"medu1: driver (process {self._driver.pid}) died, killed or crashed; {way_on(checkpoints)}."
-                )
-        if given_up:
-            self._console.say(f"medu1: {given_up} processes of the run can't be ended; the kernel holds them.")
         if failed and (self._run or not self._console.has_said):
             self._show_end_of_log()
-        clear_temporary(self._temporary, Path(self._run.run_dir) if self._run and failed else None, self._console.say)
-        return EXIT_PART_DIED if code < 0 else code
 
     def _show_end_of_log(self) -> None:
         with self._log.open("rb") as file:

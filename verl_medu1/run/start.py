@@ -32,7 +32,9 @@ def start(module: str, arguments: Sequence[str]) -> None:
     """
     verbose, arguments = VERBOSE in arguments, [each for each in arguments if each != VERBOSE]
     shows = any(each.partition("=")[0] in _SHOWN_BY_HYDRA for each in arguments)
-    if not shows and "RANK" not in os.environ:  # torchrun keeps its processes itself
+    # torchrun keeps its processes itself; `medu1 train` starts its own, whatever the machine has set.
+    under_torchrun = module == "verl_medu1.sft" and "RANK" in os.environ
+    if not shows and not under_torchrun:
         sys.exit(keep([sys.executable, "-m", module, *arguments], verbose))
     sys.argv = [f"medu1 {module.rpartition('.')[2]}", *arguments]
     importlib.import_module(module).drive()
