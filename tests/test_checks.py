@@ -227,13 +227,6 @@ def test_a_mixture_of_a_column_that_is_not_there(configure, inputs, tmp_path):
         check(configure(f"data.train_files={tmp_path}/plain.parquet", "data.mixture.by=ability"))
 
 
-@pytest.mark.parametrize("key", ["train_files", "val_files"])
-def test_a_file_without_rows(configure, inputs, tmp_path, key):
-    pq.write_table(pq.read_table(inputs / "data" / "train.parquet").slice(0, 0), tmp_path / "none.parquet")
-    with pytest.raises(ValueError, match=rf"data\.{key} is .*none\.parquet, and has no rows; prepare it"):
-        check(configure(f"data.{key}={tmp_path}/none.parquet"))
-
-
 def test_an_unknown_source_lists_the_known_ones(configure, inputs, tmp_path):
     table = pq.read_table(inputs / "data" / "train.parquet")
     table = table.set_column(0, "data_source", pa.array(["mystery"] * table.num_rows))

@@ -144,9 +144,7 @@ def _data_violations(config: DictConfig) -> Iterator[str]:
             counted = {what_is_counted(info) for info in infos}
             if wrong := sorted(counted - set(COUNTED)):
                 yield f"{key} is {name!r} with budget_counts {wrong[0]!r}; known are {', '.join(COUNTED)}."
-        if not rows:
-            yield f"{key} is {value}, and has no rows; prepare it with more questions, or with a larger --test-share."
-        elif key == "data.train_files" and rows < config.data.train_batch_size:
+        if key == "data.train_files" and rows < config.data.train_batch_size:
             yield (
                 f"data.train_batch_size is {config.data.train_batch_size}, and the training files have {rows} rows; "
                 f"lower it to at most {rows}."
