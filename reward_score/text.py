@@ -3,6 +3,14 @@
 import re
 import unicodedata
 
+# Scripts without spaces between words, as a range of a regular expression.
+CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
+# Greek letters by name, as they are written out in names.
+GREEK = str.maketrans(
+    {"\u03b1": "alpha", "\u03b2": "beta", "\u03b3": "gamma", "\u03b4": "delta", "\u03ba": "kappa", "\u03bb": "lambda"}
+)
+
+_COMBINING = re.compile("[\u0300-\u036f]")
 _INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 _SUPERSCRIPT = re.compile("[\u2070\u00b9\u00b2\u00b3\u2074-\u2079\u207a\u207b]+")
 _VULGAR_FRACTION = re.compile("(?<=[0-9])(?=[\u00bc-\u00be\u2150-\u215e])")
@@ -57,3 +65,8 @@ def _without_latex(text: str) -> str:
     text = _LATEX_FRACTION.sub(r" \1/\2 ", text)
     text = _LATEX_COMMAND.sub(lambda command: _LATEX_MEANING.get(command[1], " "), text)
     return text.replace("{", "").replace("}", " ").replace("$", " ")
+
+
+def without_accents(text: str) -> str:
+    """The text with each letter as its base letter: "Sjogren" for "Sjögren"."""
+    return unicodedata.normalize("NFC", _COMBINING.sub("", unicodedata.normalize("NFD", text)))
