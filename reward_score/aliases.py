@@ -1,6 +1,7 @@
 """Other wordings of a reference that can be read from the reference itself."""
 
 import re
+from functools import lru_cache
 from itertools import pairwise
 
 from reward_score.normalise import clean, fold
@@ -22,6 +23,8 @@ _COPULA = re.compile(
 )
 # "S. aureus": a genus by its first letter.
 _GENUS = re.compile(r"\b([A-Z])\.?\s+([a-z]{4,})\b")
+# An abbreviation that the reference gives behind its words: "acetylcholine (ACh)".
+_CAPITALS = re.compile(r"(?!(?:IV|IM|PO|SC|[IVX]+)$)(?=(?:.*[A-Z]){2})[A-Za-z][A-Za-z0-9-]{1,6}")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 # Endings of words that say what something is like, not what it is called.
 _LIKE = ("ed", "ing", "ly", "ous", "al", "ic", "ive", "able", "ary", "ent", "ant")
@@ -61,7 +64,9 @@ def aliases(gold: str) -> tuple[str, ...]:
         run = abbreviated_words(inside, before)
         if run:
             found.append(before[: len(before.rstrip()) - len(run)] + inside + after)
-        elif abbreviated_words(before.strip(), inside) == inside or (not after.strip(" .") and _is_other_name(inside)):
+        elif abbreviated_words(before.strip(), inside) == inside or (
+            not after.strip(" .") and (_is_other_name(inside) or _CAPITALS.fullmatch(inside))
+        ):
             found.append(inside + after)
     texts = [" ".join(text.split()).strip(" ,;") for text in found]
     return tuple(text for place, text in enumerate(texts) if text and text != gold and text not in texts[:place])
@@ -91,16 +96,29 @@ def abbreviated_words(short: str, text: str) -> str:
     return ""
 
 
-def _initials(words: tuple[str, ...]) -> set[str]:
-    """The first letters of all words, and of those that are no function words."""
-    every = "".join(word[0] for word in words).casefold()
+# The parts of compound words that end in no vowel, before the letter that abbreviations take: "postpartum" is PP.
+_PREFIX = re.compile(r"(?:post|hyper|inter|sub|trans|per|electro|[a-z]{2,}?[oia])(?=[a-z]{4})")
+
+
+@lru_cache(maxsize=4096)
+def _initials(words: tuple[str, ...]) -> frozenset[str]:
+    """What abbreviations of some words may be: their first letters, with or without those of little words.
+
+    A long word may give two letters: AV for "atrioventricular", NG for "nasogastric".
+    """
+    if not words or len(words) > 10:
+        return frozenset()
     little = word_roles()["function"]
-    content = "".join(word[0] for word in words if word.casefold() not in little).casefold()
-    if len(words) == 1:
-        word = words[0].casefold()
-        # "atrioventricular": the letter behind the linking vowel begins the second part.
-        return {word[0] + word[place + 1] for place in range(2, len(word) - 4) if word[place] in "oi"}
-    return {every, content} if words[0].casefold() not in little else {every}
+    found = {""}
+    for word in map(str.casefold, words):
+        ways = {word[0]}
+        if len(word) >= 9:
+            ways |= {word[0] + word[prefix.end()] for prefix in _PREFIX.finditer(word)}
+            ways |= {word[0] + word[place] for place in range(4, len(word) - 3) if word[place - 1] in "oia"}
+        if word in little:
+            ways.add("")
+        found = {begin + way for begin in found for way in ways if len(begin) < 8}
+    return frozenset(found)
 
 
 def expanded(text: str, other: str) -> str:

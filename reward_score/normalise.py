@@ -40,6 +40,8 @@ _SPELLING = (
     (re.compile(r"(?<=[a-z]{3})our$"), "or"),
     (re.compile(r"(?<=[a-z]{3})ical$"), "ic"),
     (re.compile(r"zoosperm"), "sperm"),
+    (re.compile(r"^leuc(?=o)"), "leuk"),
+    (re.compile(r"(?<=[a-z]{3})graphy$"), "gram"),
     (re.compile(r"(?<=[a-z]{2})cocci$"), "coccus"),
     (re.compile(r"(?<=[a-z]{2})omata$"), "oma"),
 )  # fmt: skip
@@ -65,12 +67,14 @@ class Phrase:
 
     Attributes:
         tokens: Content words, numbers and signs in order, with `SEPARATOR` between the items of a list.
-        joined: The tokens without spaces, so that "x-ray" and "xray" are equal.
+        joined: The tokens without spaces.
+        spelled: The words as they are spelled, without spaces, so that "non-specific" and "nonspecific" are equal.
         is_ordered: Whether a word such as "to" makes the order of the others matter.
     """
 
     tokens: tuple[str, ...]
     joined: str
+    spelled: str
     is_ordered: bool
 
 
@@ -80,7 +84,7 @@ def fold(word: str) -> str:
 
     Example:
         >>> fold("oesophageal"), fold("haemorrhages"), fold("metastases"), fold("third"), fold("1,200.50")
-        ('esophageal', 'hemorrhage', 'metastasis', '3', '1200.5')
+        ('esophagus', 'hemorrhage', 'metastasis', '3', '1200.5')
     """
     forms = word_forms()
     if _NUMBER.match(word):
@@ -114,9 +118,16 @@ def normalise(text: str) -> Phrase:
         >>> normalise("The 2nd (left) intercostal spaces").tokens
         ('2', 'left', 'intercostal', 'space')
     """
-    words, is_ordered = _words(clean(text))
+    cleaned = clean(text)
+    words, is_ordered = _words(cleaned)
     tokens = _without_outer_separators(words)
-    return Phrase(tokens, "".join(tokens), is_ordered)
+    return Phrase(tokens, "".join(tokens), _spelled(cleaned), is_ordered)
+
+
+def _spelled(text: str) -> str:
+    little = word_roles()["function"] - {"a", "i"}
+    pieces = [piece for piece in _TOKEN.findall(text.casefold()) if piece not in little]
+    return "".join(pieces[1:] if pieces[0] == "a" else pieces) if pieces else ""
 
 
 def clean(text: str) -> str:

@@ -1,6 +1,8 @@
 """Why an answer that is not the reference is refused for a cause: a denial, a hedge, an opposite, another number."""
 
 import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from reward_score.normalise import SEPARATOR, Phrase, fold
@@ -37,14 +39,21 @@ def stated_refusal(said: str, wanted: str) -> str:
         >>> stated_refusal("Avoid heparin", "Heparin")
         "'avoid' is a denial"
     """
-    causes, longest = _causes()
-    words, own = _lower_words(said), _lower_words(wanted)
-    for place, word in enumerate(words):
-        for length in longest.get(word, ()):
-            found = " ".join(words[place : place + length])
-            if found in causes and f" {found} " not in f" {' '.join(own)} ":
-                return f"{found!r} is a {causes[found]}"
+    causes, lengths = _causes()
+    stated = Counter(_phrases(_lower_words(said), lengths, causes))
+    more = stated - Counter(_phrases(_lower_words(wanted), lengths, causes))
+    for found in more:
+        return f"{found!r} is a {causes[found]}"
     return ""
+
+
+def _phrases(words: list[str], lengths: Mapping[str, tuple[int, ...]], causes: Mapping[str, str]) -> Iterator[str]:
+    """The refusal words and phrases of a text, in order."""
+    for place, word in enumerate(words):
+        for length in lengths.get(word, ()):
+            found = " ".join(words[place : place + length])
+            if found in causes:
+                yield found
 
 
 def _lower_words(text: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Short answers: equal to the reference after normalisation, or refused."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,7 +13,15 @@ from reward_score.text import plain
 from reward_score.word_lists import word_roles
 
 _BRACKET = re.compile(r"\s*[(\[]([^()\[\]]*)[)\]]")
-_REASON = re.compile(r"[\s,;.-]+(?:because|since)\s.*$|,\s*which\s.*$", re.IGNORECASE | re.DOTALL)
+# What follows the answer proper and explains it: the head decides.
+_REASON = re.compile(
+    r"[\s,;]+(?:because|since|due\s+to|caused\s+by|secondary\s+to|resulting\s+from|as\s+a\s+result\s+of|such\s+as|e\.g\.|"
+    r"for\s+example|namely|as\s+(?:it|this|they))\s.*$"
+    r"|,\s*(?:which|an?|as|especially|usually|typically)\s.*$"
+    r"|(?<=[a-z\d)]{3})\.\s+(?:it|this|these|they|the|in|as|because)\s.*$"
+    r"|\s-\s(?:\S+\s+){3}.*$",
+    re.IGNORECASE | re.DOTALL,
+)
 _LABEL = re.compile(r"^([^:]{1,80}):\s+")
 _PREDICATE = re.compile(r"\s+(?:is|are|was|were|would be|should be)\s+(.+)$", re.IGNORECASE | re.DOTALL)
 _ASKED = re.compile(r"\b(?:which|what|whose|name\s+the)\s+([^.,;?]{1,120})", re.IGNORECASE)
@@ -26,6 +35,8 @@ _KIND_OF = frozenset(("type", "kind", "form", "sort", "class", "part", "group"))
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 # A text without spaces between words, or with more words than this, is compared in order.
 _MOST_FREE_WORDS = 10
+# So many words of the question may one text have more than the other.
+_MOST_QUESTION_WORDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +85,7 @@ def compare_short(answer: str, gold: str, question: str, more_aliases: tuple[str
     phrase = normalise(answer)
     if "?" in answer and "?" not in gold:
         return False, "'?' is a hedge", True
-    if phrase.joined in reference.joined and phrase.joined:
+    if phrase.joined in reference.joined or phrase.spelled in reference.joined:
         return True, "equal", False
     said = clean(answer)
     about = read_question(question)
@@ -101,7 +112,9 @@ def read_reference(gold: str, question: str, more_aliases: tuple[str, ...]) -> R
     texts += [alias for text in texts for alias in (*aliases(text), expanded(text, text))]
     texts += [form for text in texts for form in shorter_forms(clean(text), words)]
     forms = tuple(dict.fromkeys(filter(lambda form: form.joined, map(normalise, texts))))
-    return Reference(clean(gold), normalise(gold), forms, frozenset(form.joined for form in forms))
+    return Reference(
+        clean(gold), normalise(gold), forms, frozenset(text for form in forms for text in (form.joined, form.spelled))
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -178,14 +191,20 @@ def _bracketed_opposite(answer: str, phrase: Phrase) -> str:
 
 def _is_equal(one: Phrase, other: Phrase, about: Question) -> bool:
     """Whether two phrases are equal but for class words in one of them, and an order without meaning."""
-    optional = _folded_role("class") | about.asked
     filler = _folded_role("filler")
-    core, wanted = _core(one.tokens, optional | filler), _core(other.tokens, optional | filler)
+    optional = _folded_role("class") | about.asked | filler
+    core, wanted = _core(one.tokens, optional), _core(other.tokens, optional)
     if not core or not wanted:
         return one.joined == other.joined
-    classes = [[word for word in phrase.tokens if word in optional and word not in filler] for phrase in (one, other)]
-    if not (_is_part(classes[0], classes[1]) or _is_part(classes[1], classes[0])):
+    if one.spelled == other.spelled:
+        return True
+    added = _differing(one.tokens, other.tokens)
+    if any(are_opposite(word, away) for word in added[0] for away in added[1]):
         return False
+    classes = [[word for word in words if word not in filler and word in optional] for words in added]
+    if all(classes):
+        return False
+    core, wanted = _without_question_words(core, wanted, about)
     if "".join(core) == "".join(wanted) or _is_same_value(core, wanted, about):
         return True
     if one.is_ordered or other.is_ordered or len(core) > _MOST_FREE_WORDS or not all(map(str.isascii, core)):
@@ -204,13 +223,36 @@ def _core(tokens: tuple[str, ...], optional: frozenset[str]) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def _is_part(few: list[str], many: list[str]) -> bool:
-    rest = list(many)
-    for word in few:
-        if word not in rest:
-            return False
-        rest.remove(word)
-    return True
+def _differing(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """The words that each of two texts has more than the other."""
+    mine, theirs = Counter(one), Counter(other)
+    return list((mine - theirs).elements()), list((theirs - mine).elements())
+
+
+def _without_question_words(
+    core: tuple[str, ...], wanted: tuple[str, ...], about: Question
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Both texts without the words that only one of them has, where the question has these too.
+
+    What the question says need not be repeated, and may be. Both texts must have the same words that the question
+    lacks, and one at least, so that the candidates which a question names are told apart. Numbers, opposites and the
+    items of a list stay.
+    """
+    more, less = _differing(core, wanted)
+    surplus = more or less
+    novel = [token for token in wanted if token not in about.words and token != SEPARATOR]
+    if not surplus or (more and less) or not novel or len(surplus) > _MOST_QUESTION_WORDS:
+        return core, wanted
+    if any(word not in about.words or is_polar(word) or word[-1].isdigit() or len(word) < 3 for word in surplus):
+        return core, wanted
+    dropped = Counter(surplus)
+    longer = []
+    for token in core if more else wanted:
+        if dropped[token]:
+            dropped[token] -= 1
+        else:
+            longer.append(token)
+    return (tuple(longer), wanted) if more else (core, tuple(longer))
 
 
 def _without_order(tokens: tuple[str, ...]) -> list[tuple[str, ...]]:

@@ -5,9 +5,10 @@ import unicodedata
 
 # Scripts without spaces between words, as a range of a regular expression.
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
-# Greek letters by name, as they are written out in names.
+# Greek letters and arrows as they are written out.
 GREEK = str.maketrans(
     {"\u03b1": "alpha", "\u03b2": "beta", "\u03b3": "gamma", "\u03b4": "delta", "\u03ba": "kappa", "\u03bb": "lambda"}
+    | {"\u2191": " increased ", "\u2193": " decreased "}
 )
 
 _COMBINING = re.compile("[\u0300-\u036f]")
