@@ -1,6 +1,7 @@
 """Open-ended answers: equality for short references, overlap of words for passages."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from reward_score.passage import gold_words, judge_passage, overlap, read_words
@@ -51,11 +52,17 @@ def judge_open_ended(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict
         return judge_passage(answer, gold, spec)
     question = spec.get("question")
     question = question if isinstance(question, str) else ""
+    return _judge_short(answer, gold, question, aliases)
+
+
+# The answers of a group are often the same.
+@lru_cache(maxsize=4096)
+def _judge_short(answer: str, gold: str, question: str, aliases: tuple[str, ...]) -> Verdict:
     is_equal, reason, is_cause = compare_short(answer, gold, question, aliases)
     words = read_words(answer)
     if is_equal or is_cause:
         return (right if is_equal else wrong)(words.said, reason)
-    precision, recall = overlap(words, reference, question)
+    precision, recall = overlap(words, gold_words(gold), question)
     return Verdict(False, 2 * precision * recall / (precision + recall) if recall else 0.0, words.said, reason)
 
 

@@ -15,7 +15,7 @@ from reward_score.word_lists import word_roles
 _BRACKET = re.compile(r"\s*[(\[]([^()\[\]]*)[)\]]")
 # What follows the answer proper and explains it: the head decides.
 _REASON = re.compile(
-    r"[\s,;]+(?:because|since|due\s+to|caused\s+by|secondary\s+to|resulting\s+from|as\s+a\s+result\s+of|such\s+as|e\.g\.|"
+    r"[\s,;]{1,3}(?:because|since|due\s+to|caused\s+by|secondary\s+to|resulting\s+from|as\s+a\s+result\s+of|such\s+as|e\.g\.|"
     r"for\s+example|namely|as\s+(?:it|this|they))\s.*$"
     r"|,\s*(?:which|an?|as|especially|usually|typically)\s.*$"
     r"|(?<=[a-z\d)]{3})\.\s+(?:it|this|these|they|the|in|as|because)\s.*$"
@@ -32,6 +32,9 @@ _NOUN_END = frozenset(
     "is are was were of in that does do did would should can could will has have to for from on".split()
 )
 _KIND_OF = frozenset(("type", "kind", "form", "sort", "class", "part", "group"))
+# A reference that is about brackets, in a text that has words too.
+_ROW_OF_BRACKETS = re.compile(r"[(\[{<]\s*[(\[{<\])}>]")
+_NO_BRACKET = re.compile(r"[^()\[\]{}<>]")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 # A text without spaces between words, or with more words than this, is compared in order.
 _MOST_FREE_WORDS = 10
@@ -85,6 +88,8 @@ def compare_short(answer: str, gold: str, question: str, more_aliases: tuple[str
     phrase = normalise(answer)
     if "?" in answer and "?" not in gold:
         return False, "'?' is a hedge", True
+    if _ROW_OF_BRACKETS.search(gold) and _NO_BRACKET.sub("", answer) != _NO_BRACKET.sub("", gold):
+        return False, "another row of brackets", True
     if phrase.joined in reference.joined or phrase.spelled in reference.joined:
         return True, "equal", False
     said = clean(answer)
@@ -240,7 +245,8 @@ def _without_question_words(
     """
     more, less = _differing(core, wanted)
     surplus = more or less
-    novel = [token for token in wanted if token not in about.words and token != SEPARATOR]
+    known = about.words | _folded_role("lead") | {SEPARATOR}
+    novel = [token for token in wanted if token not in known]
     if not surplus or (more and less) or not novel or len(surplus) > _MOST_QUESTION_WORDS:
         return core, wanted
     if any(word not in about.words or is_polar(word) or word[-1].isdigit() or len(word) < 3 for word in surplus):

@@ -1,5 +1,6 @@
 """Normalisation shared by the scorers: Unicode, LaTeX and Markdown down to plain text."""
 
+import html
 import re
 import unicodedata
 
@@ -40,7 +41,8 @@ def plain(text: str) -> str:
     r"""Reduces typography and LaTeX to plain text, in compatibility form (NFKC), with single spaces.
 
     Superscripts become `^n`, all dashes and the minus sign `-`, micro signs `u`; invisible and bidirectional marks
-    vanish; `\boxed{x}` and its like become x, `\frac{a}{b}` becomes a/b; Markdown's `**` and backticks vanish.
+    vanish; HTML entities are resolved;
+    `\boxed{x}` and its like become x, `\frac{a}{b}` becomes a/b; Markdown's `**` and backticks vanish.
 
     Example:
         >>> plain("$\\boxed{2.5 \\times 10^{3}}$ mm²")
@@ -48,6 +50,8 @@ def plain(text: str) -> str:
     """
     if not text.isascii():
         text = unicode_plain(text)
+    if "&" in text:
+        text = html.unescape(text).replace("\u00a0", " ")
     if "\\" in text or "$" in text:
         text = _without_latex(text)
     return " ".join(text.replace("**", " ").replace("`", " ").split())
