@@ -48,11 +48,16 @@ def judge_open_ended(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict
         return _judge_signs(answer, gold)
     if len(answer) > 20 * len(gold) + 1000:
         return wrong(answer[:1000], "far longer than the reference")
-    if reference.total > SHORT_WORDS:
+    if is_passage(gold):
         return judge_passage(answer, gold, spec)
     question = spec.get("question")
     question = question if isinstance(question, str) else ""
     return _judge_short(answer, gold, question, aliases)
+
+
+def is_passage(gold: str) -> bool:
+    """Whether a reference is judged by its words as a whole, because it has more than `SHORT_WORDS` content words."""
+    return gold_words(gold).total > SHORT_WORDS
 
 
 # The answers of a group are often the same.

@@ -59,11 +59,20 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A reference as it was read: its text, its form, and the forms that count as equal."""
+    """A reference as it was read.
+
+    Attributes:
+        text: As a cleaned text.
+        phrase: Its own form.
+        forms: The forms that count as equal, its own among them.
+        short_forms: Those without a subject or purpose, from which nothing more is left out.
+        joined: All of them without spaces.
+    """
 
     text: str
     phrase: Phrase
     forms: tuple[Phrase, ...]
+    short_forms: tuple[Phrase, ...]
     joined: frozenset[str]
 
 
@@ -96,7 +105,10 @@ def compare_short(answer: str, gold: str, question: str, more_aliases: tuple[str
     about = read_question(question)
     texts = list(_readings(answer, reference.text, about))
     phrases = [phrase, *map(normalise, texts)]
-    match = any(_is_equal(one, form, about) for one in phrases for form in reference.forms)
+    exactly = Question(frozenset(), about.asked, ())
+    match = any(_is_equal(one, form, about) for one in phrases for form in reference.forms) or any(
+        _is_equal(one, form, exactly) for one in phrases for form in reference.short_forms
+    )
     if match:
         cause = stated_refusal(
             said, " ".join((reference.text, *more_aliases, *about.exceptions))
@@ -115,11 +127,12 @@ def read_reference(gold: str, question: str, more_aliases: tuple[str, ...]) -> R
     words = read_question(question).words
     texts = [gold, *more_aliases]
     texts += [alias for text in texts for alias in (*aliases(text), expanded(text, text))]
-    texts += [form for text in texts for form in shorter_forms(clean(text), words)]
-    forms = tuple(dict.fromkeys(filter(lambda form: form.joined, map(normalise, texts))))
-    return Reference(
-        clean(gold), normalise(gold), forms, frozenset(text for form in forms for text in (form.joined, form.spelled))
+    forms, short_forms = (
+        tuple(dict.fromkeys(form for form in map(normalise, group) if form.joined))
+        for group in (texts, [form for text in texts for form in shorter_forms(clean(text), words)])
     )
+    joined = frozenset(text for form in (*forms, *short_forms) for text in (form.joined, form.spelled))
+    return Reference(clean(gold), normalise(gold), forms, short_forms, joined)
 
 
 @lru_cache(maxsize=1024)
@@ -158,7 +171,9 @@ def _readings(answer: str, gold: str, about: Question) -> Iterator[str]:
     label = _LABEL.match(text)
     if label and is_said(label[1], about.words):
         bodies.append(text[label.end() :])
-    bodies += filter(None, [without_subject(body, about.words) for body in bodies])
+    # A subject that the reference lacks may be another candidate of the question.
+    shared = about.words & frozenset(map(fold, map(str.casefold, _WORD.findall(gold))))
+    bodies += filter(None, [without_subject(body, shared) for body in bodies])
     bodies += [_PREDICATE.sub("", body) for body in bodies if _repeats_question(body, about)]
     for body in bodies:
         without = _REASON.sub("", _BRACKET.sub("", body)).strip()
