@@ -9,7 +9,8 @@ from reward_score.refusals import is_polar
 from reward_score.text import plain
 from reward_score.word_lists import word_roles
 
-_BRACKET = re.compile(r"\s*[(\[]([^()\[\]]{1,80})[)\]]")
+# A bracket; one with a number is part of what is said: "f(-1) is 9".
+BRACKET = re.compile(r"\s*[(\[](?![^()\[\]]*(?<![A-Za-z])\d)([^()\[\]]{1,200})[)\]]")
 _ALSO_KNOWN = re.compile(
     r"\s*[,;(\[]?\s*\b(?:also\s+(?:known|called|termed|named)(?:\s+as)?|aka|a\.k\.a\.|i\.\s?e\.,?|synonym:?)\s+",
     re.IGNORECASE,
@@ -56,7 +57,7 @@ def aliases(gold: str) -> tuple[str, ...]:
         found += [name, *(other.rstrip(")]. ") for other in others)]
     if _LABEL.search(gold):
         found.append(_LABEL.sub("", gold))
-    for bracket in _BRACKET.finditer(name):
+    for bracket in BRACKET.finditer(name):
         before, inside, after = name[: bracket.start()], bracket[1].strip(), name[bracket.end() :]
         if len(inside) == 1 or not before.strip():
             continue
@@ -185,6 +186,8 @@ def without_subject(text: str, question_words: frozenset[str]) -> str:
 
 def is_said(text: str, question_words: frozenset[str]) -> bool:
     """Whether a text has no word but those of the question, function words, and what answers begin with."""
+    if any(map(str.isdigit, text)):
+        return False  # a number may be what the answer is about
     roles = word_roles()
     words = [word.casefold() for word in _WORD.findall(text)]
     return all(

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from reward_score.aliases import aliases, expanded, is_said, shorter_forms, without_subject
+from reward_score.aliases import BRACKET, aliases, expanded, is_said, shorter_forms, without_subject
 from reward_score.normalise import SEPARATOR, Phrase, clean, fold, normalise
 from reward_score.refusals import are_opposite, axes, is_polar, refusal, stated_refusal
 from reward_score.text import plain
 from reward_score.word_lists import word_roles
 
-_BRACKET = re.compile(r"\s*[(\[]([^()\[\]]*)[)\]]")
 # What follows the answer proper and explains it: the head decides.
 _REASON = re.compile(
     r"[\s,;]{1,3}(?:because|since|due\s+to|caused\s+by|secondary\s+to|resulting\s+from|as\s+a\s+result\s+of|such\s+as|e\.g\.|"
@@ -176,7 +175,7 @@ def _readings(answer: str, gold: str, about: Question) -> Iterator[str]:
     bodies += filter(None, [without_subject(body, shared) for body in bodies])
     bodies += [_PREDICATE.sub("", body) for body in bodies if _repeats_question(body, about)]
     for body in bodies:
-        without = _REASON.sub("", _BRACKET.sub("", body)).strip()
+        without = _REASON.sub("", BRACKET.sub("", body)).strip()
         for form in dict.fromkeys((body, without)):
             if form and form != text:
                 yield form
@@ -200,9 +199,9 @@ def _repeats_question(text: str, about: Question) -> bool:
 
 def _bracketed_opposite(answer: str, phrase: Phrase) -> str:
     """A bracket that says the opposite of a word outside it: "right (left) renal artery"."""
-    for bracket in _BRACKET.finditer(answer):
+    for bracket in BRACKET.finditer(answer):
         inside = set(normalise(bracket[1]).tokens)
-        outside = set(normalise(_BRACKET.sub(" ", answer)).tokens)
+        outside = set(normalise(BRACKET.sub(" ", answer)).tokens)
         for word in sorted(inside - outside):
             if any(are_opposite(word, other) for other in outside):
                 return f"{word!r} in a bracket says the opposite"

@@ -243,6 +243,7 @@ def test_the_question_may_hold_the_whole_reference() -> None:
         ("What is the most likely cause?", "Hypermagnesemia", "Hypermagnesemia is the least likely", False),
         ("How many kcal are needed per day?", "2100", "2100 kcal per day", True),
         ("How many kcal are needed per day?", "2100", "2100 mg", False),
+        ("What is the value of f(-1) if f(-2) is 4?", "The value of f(-1) is 9", "The value of f(-2) is 9", False),
         ("Is heparin, warfarin or aspirin right?", "Heparin", "Heparin warfarin aspirin", False),
         ("Is heparin sodium or heparin calcium right?", "Heparin sodium", "Heparin", False),
         (
