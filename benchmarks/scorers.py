@@ -22,7 +22,7 @@ from published_rule import passes
 
 from reward_score import compute_score
 from reward_score.label_overrides import shipped_overrides
-from reward_score.open_ended import SHORT_WORDS, read_words
+from reward_score.open_ended import is_passage
 from verl_medu1.data.counts import Counts
 from verl_medu1.data.example import Example
 from verl_medu1.data.mixture import apply_overrides
@@ -105,7 +105,7 @@ def fewer_words(text: str, every: int = 5) -> str:
 
 
 def sweep(examples: Sequence[Example]) -> dict[str, dict[str, dict[str, float]]]:
-    """Percent of open-ended references that answers pass at each threshold, those of long and of short references."""
+    """Percent of open-ended references that answers pass at each threshold; those that are passages."""
     other = {row.row_id: examples[place - 1].gold for place, row in enumerate(examples)}
     answers: dict[str, dict[str, Callable[[Example], str]]] = {
         "threshold": {
@@ -115,15 +115,8 @@ def sweep(examples: Sequence[Example]) -> dict[str, dict[str, dict[str, float]]]
             "first 20 words of the question": lambda row: " ".join(row.question.split()[:20]),
             "another row's reference": lambda row: other[row.row_id],
         },
-        "short_threshold": {
-            "reference and a word more": lambda row: f"Severe {row.gold}",
-            "reference and another row's": lambda row: f"{row.gold} or {other[row.row_id]}",
-            "another row's reference": lambda row: other[row.row_id],
-        },
     }
-    short = [row for row in examples if read_words(row.gold).total <= SHORT_WORDS]
-    other |= {row.row_id: short[place - 1].gold for place, row in enumerate(short)}
-    rows = {"threshold": [row for row in examples if row not in short], "short_threshold": short}
+    rows = {"threshold": [row for row in examples if is_passage(row.gold)]}
     return {
         key: {
             name: {str(value): percent(rows[key], answer, **{key: value}) for value in THRESHOLDS}

@@ -86,7 +86,7 @@ def test_a_training_that_would_send_them_is_refused(tmp_path, changed, named):
 
 WARD = """
 from reward_score import Source
-SCORERS = [Source("ward-notes", "open_ended", {"threshold": 0.5, "short_threshold": 0.8}, credentialed=True)]
+SCORERS = [Source("ward-notes", "open_ended", {"threshold": 0.5}, credentialed=True)]
 """
 
 

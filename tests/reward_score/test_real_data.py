@@ -54,6 +54,30 @@ def test_each_option_of_the_real_data_in_many_dresses(name: str) -> None:
                 assert compute_score(source, wrap(answer), gold, info)["acc"] == float(letter == gold), answer
 
 
+def test_labelled_answers() -> None:
+    """What benchmarks/labelled_answers.py prints, held."""
+    file = real_file("open_ended_labelled.jsonl")
+    command = [sys.executable, str(ROOT / "benchmarks" / "labelled_answers.py"), str(file), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    found = {kind: parts["all"] for kind, parts in json.loads(done.stdout).items()}
+    for kind, most in (("right: natural", 0.25), ("right: other wording", 0.45), ("right: model, term alone", 0.35)):
+        wrong, total = found[kind]
+        assert wrong <= most * total, kind
+    assert sum(wrong for kind, (wrong, _) in found.items() if kind.startswith("wrong")) == 0
+
+
+def test_cases_of_calculation_choice_and_parsing() -> None:
+    path = real_file("scorer_cases.jsonl")
+    options = {"A": "Renal failure", "B": "Hepatomegaly", "C": "Chorea", "D": "Pleural effusion"}
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for row in rows:
+        info = {"options": options} if row["extra_info"].startswith("options") else json.loads(row["extra_info"])
+        response = row["answer"] if row["kind"].startswith("R") else wrap(row["answer"])
+        assert compute_score(row["data_source"], response, row["gold"], info)["score"] == row["should_be"], row
+    assert len(rows) == 90
+
+
 @pytest.fixture(scope="module")
 def measured() -> dict[str, Any]:
     """What benchmarks/scorers.py prints."""
