@@ -24,7 +24,7 @@ memory_gib=$(awk '/MemTotal/ {print int($2 / 1048576 + 0.5)}' /proc/meminfo)
 
 [ -x "$venv/bin/python" ] || { say "making $venv"; "$python" -m venv "$venv"; }
 say "uv"
-"$venv/bin/python" -m pip --disable-pip-version-check --quiet install uv==0.13.9
+"$venv/bin/python" -m pip --disable-pip-version-check --quiet --quiet install uv==0.13.9
 # uv, which is many times faster here than pip, reads none of pip's configuration: hand over where pip would look.
 setting() { "$venv/bin/python" -m pip config list | sed -n "s/^[^=]*\.$1='\(.*\)'\$/\1/p" | tail -n 1 | sed 's/\\n/ /g'; }
 indexes=()

@@ -17,7 +17,7 @@ from verl_medu1.run.channel import Run
 from verl_medu1.run.steps import minutes, read_step, step_line
 
 # Of a supervised run, whose steps take a fraction of a second, so many lines are printed where there is no terminal.
-SUPERVISED_LINES = 10
+SUPERVISED_LINES = 5
 
 
 class _Tail:
