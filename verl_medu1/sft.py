@@ -29,7 +29,7 @@ def _main(config: DictConfig) -> None:
         config.run_dir = os.path.abspath(config.run_dir)
     os.environ["TENSORBOARD_DIR"] = os.path.join(config.run_dir, "tensorboard")
     _be_the_only_process()
-    from verl.trainer.sft_trainer import run_sft
+    from verl_medu1.sft_trainer import run_sft
 
     run_sft(config)
 
