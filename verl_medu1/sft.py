@@ -37,7 +37,7 @@ def _main(config: DictConfig) -> None:
     if channel := connect():
         channel.announce(Run(config.run_dir, config.trainer.default_local_dir, _steps(config), has_progress=False))
     _be_the_only_process()
-    from verl.trainer.sft_trainer import run_sft
+    from verl_medu1.sft_trainer import run_sft
 
     run_sft(config)
 

@@ -29,6 +29,7 @@ from verl_medu1.export.record import write_record
 from verl_medu1.gdpo import delivered
 from verl_medu1.metrics import ADDED_TIME, component_metrics, group_metrics, shaping_metrics
 from verl_medu1.mixture_sampler import MixtureSampler, plan_stages
+from verl_medu1.model_folder import correct_description
 from verl_medu1.progress import SAVE, STOPPED, Progress
 from verl_medu1.reward_checks import is_on
 from verl_medu1.shaping import Components, LengthShaping, lacking, length_shaping
@@ -153,6 +154,8 @@ class MedU1Trainer(PPOTrainer):
         step = Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
         write_record(self.actor_rollout_wg, self.tokenizer, self.config.actor_rollout_ref.actor, step / "actor")
         super()._save_checkpoint()
+        for config in step.rglob("huggingface/config.json"):
+            correct_description(config.parent)
 
     def _stop_after_this_step(self) -> None:
         save_freq = self.config.trainer.save_freq

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -38,12 +38,26 @@ def test_exchanging_right_and_wrong_mirrors_the_interval(values: list[float]) ->
 
 
 @pytest.mark.parametrize(("right", "questions"), [(0, 10), (10, 10), (3, 10), (57, 100), (199, 200)])
-def test_with_one_sample_it_is_wilsons_interval_with_students_quantile(right: int, questions: int) -> None:
-    # The level at which the normal quantile is Student's at 95 %; scipy has Wilson's interval for any level.
-    level = 1 - 2 * stats.norm.sf(stats.t.ppf(0.975, questions - 1))
-    expected = stats.binomtest(right, questions).proportion_ci(level, method="wilson")
+def test_with_one_sample_it_is_wilsons_interval(right: int, questions: int) -> None:
+    expected = stats.binomtest(right, questions).proportion_ci(method="wilson")
     found = share([1.0] * right + [0.0] * (questions - right))
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+@given(st.integers(0, 300), st.integers(0, 300))
+def test_another_right_answer_moves_no_end_down_and_another_wrong_one_none_up(right: int, wrong: int) -> None:
+    assume(right + wrong)
+    before = share([1.0] * right + [0.0] * wrong)
+    better, worse = share([1.0] * (right + 1) + [0.0] * wrong), share([1.0] * right + [0.0] * (wrong + 1))
+    tolerance = 1e-12
+    assert better.low >= before.low - tolerance and better.high >= before.high - tolerance
+    assert worse.low <= before.low + tolerance and worse.high <= before.high + tolerance
+
+
+@pytest.mark.parametrize("samples", [1, 4])
+def test_where_all_are_right_one_more_makes_the_interval_narrower(samples: int) -> None:
+    lows = [share([1.0] * questions, samples).low for questions in range(1, 200)]
+    assert all(fewer < more for fewer, more in itertools.pairwise(lows))
 
 
 def test_more_questions_give_a_narrower_interval() -> None:

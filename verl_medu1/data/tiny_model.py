@@ -6,6 +6,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from verl_medu1.model_folder import correct_description
+
 VOCABULARY = 512
 MAX_POSITIONS = 512
 HEADS = 4
@@ -123,4 +125,5 @@ def write_tiny_model(texts: Sequence[str], out: Path, seed: int = 0, hidden: int
         model = Qwen2ForCausalLM(config)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
+    correct_description(out)
     return model.num_parameters()

@@ -35,13 +35,14 @@ def score_interval(
     Wilson's interval (1927, J. Am. Stat. Assoc. 22:209) for the effective number of questions:
 
         m = p (1 - p) / (v / n),  n questions, p their mean, v the variance between their means
-        (p + t^2 / 2m ± t * sqrt(p (1 - p) / m + t^2 / 4m^2)) / (1 + t^2 / m)
+        (p + z^2 / 2m ± z * sqrt(p (1 - p) / m + z^2 / 4m^2)) / (1 + z^2 / m),  z the normal quantile
 
     v / n is the variance that the bootstrap over questions gives a mean (Efron & Tibshirani 1993, section 5.2), here
     without its chance. Samples of one question resemble each other: m lies between n, where they are all the same, and
-    the number of samples. t is Student's quantile with n - 1 degrees of freedom, because v is an estimate (Korn &
-    Graubard 1998, Survey Methodology 24:193). With one sample per question m is n. The bootstrap's percentiles would
-    be too narrow near 0 and 1: `benchmarks/intervals.py` prints the coverage of both.
+    the number of samples. With one sample per question m is n and the interval is Wilson's own, which Brown, Cai and
+    DasGupta (2001, Stat. Sci. 16:101) recommend for small n: another right answer moves neither end down, and makes it
+    no wider where all are right. Student's quantile would break both at n = 2. The bootstrap's percentiles would be
+    too narrow near 0 and 1: `benchmarks/intervals.py` prints the coverage of both.
 
     Args:
         mean, variance: of the questions' means; arrays of any one shape.
@@ -57,10 +58,10 @@ def score_interval(
     known = (variance > 0) & (spread > 0)
     effective = np.where(known, questions * spread / np.where(known, variance, 1), questions)
     effective = np.clip(effective, questions, questions * samples)
-    t = stats.t.ppf(0.5 + LEVEL / 2, questions - 1) if questions > 1 else stats.norm.ppf(0.5 + LEVEL / 2)
-    scale = 1 + t**2 / effective
-    centre = (mean + t**2 / (2 * effective)) / scale
-    half_width = t * np.sqrt(spread / effective + t**2 / (4 * effective**2)) / scale
+    z = stats.norm.ppf(0.5 + LEVEL / 2)
+    scale = 1 + z**2 / effective
+    centre = (mean + z**2 / (2 * effective)) / scale
+    half_width = z * np.sqrt(spread / effective + z**2 / (4 * effective**2)) / scale
     # Rounding may leave a mean of 0 or 1 outside by one part in 10^16.
     return np.minimum(mean, centre - half_width), np.maximum(mean, centre + half_width)
 
@@ -78,7 +79,7 @@ def share(values: ArrayLike, samples: int = 1) -> Estimate:
 
     Example:
         >>> [round(x, 2) for x in share([1.0] * 20)]
-        [1.0, 0.82, 1.0]
+        [1.0, 0.84, 1.0]
     """
     values = np.asarray(values, dtype=float)
     if values.ndim != 1 or not values.size:

@@ -12,6 +12,7 @@ from verl_medu1.evaluate.storage import SUMMARY, read_json
 from verl_medu1.export.checkpoint import Checkpoint
 from verl_medu1.export.compare import Comparison
 from verl_medu1.export.record import FILE, installed_versions
+from verl_medu1.model_folder import needs_transformers_5
 
 TEMPLATE = Path(__file__).with_name("card.md.j2")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -81,6 +82,7 @@ def write_card(
         data=_data(config),
         comparison=comparison,
         evaluations=evaluations,
+        needs_transformers_5=needs_transformers_5(folder),
         trained_with=_trained_with(checkpoint),
         exported_with=installed_versions(),
     )

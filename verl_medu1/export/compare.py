@@ -38,7 +38,7 @@ class Comparison:
 
 
 def compare(model: Path, checkpoint: Path) -> Comparison | None:
-    """Compute the log-probabilities of the recorded tokens with transformers, and compare.
+    """Compute the log-probabilities of the recorded tokens with transformers, in the trained precision, and compare.
 
     Args:
         model: the exported folder.
@@ -53,9 +53,11 @@ def compare(model: Path, checkpoint: Path) -> Comparison | None:
     from transformers import AutoModelForCausalLM
 
     record = json.loads((checkpoint / FILE).read_text())
+    # In what the engine computed in, whatever config.json says; FP8 is none of torch's that a model is loaded in.
+    dtype = "auto" if record["dtype"] == "fp8" else record["dtype"]
     tokens = torch.tensor(record["tokens"])
     with torch.no_grad():
-        logits = AutoModelForCausalLM.from_pretrained(model, dtype="auto")(tokens[None]).logits[0].float()
+        logits = AutoModelForCausalLM.from_pretrained(model, dtype=dtype)(tokens[None]).logits[0].float()
     found = torch.log_softmax(logits, -1)[:-1].gather(-1, tokens[1:, None])[:, 0]
     difference = (found - torch.tensor(record["log_probs"])).abs()
     return Comparison(len(difference), float(difference.max()), float(difference.mean()), record["dtype"])

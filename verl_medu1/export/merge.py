@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import warnings
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -18,11 +17,12 @@ from typing import Any
 import torch
 from torch.distributed.tensor import DTensor
 from transformers import AutoConfig, GenerationConfig
-from verl.model_merger.base_model_merger import BaseModelMerger, ModelMergerConfig
+from verl.model_merger.base_model_merger import ModelMergerConfig
 from verl.model_merger.fsdp_model_merger import FSDPModelMerger, merge_non_dtensor_shards
 
 from verl_medu1.export.checkpoint import Checkpoint, Weights
 from verl_medu1.export.shards import load_fsdp_shard, load_megatron
+from verl_medu1.model_folder import correct_description
 
 Tensors = dict[str, torch.Tensor]
 # "decoder.layers.self_attention.linear_qkv.weight" has the layers of the model as its first dimension.
@@ -55,6 +55,7 @@ def merge(checkpoint: Checkpoint, out: Path) -> None:
             merger.cleanup()
     if not (out / "generation_config.json").is_file():
         GenerationConfig.from_model_config(AutoConfig.from_pretrained(out)).save_pretrained(out)
+    correct_description(out)
 
 
 @contextmanager
@@ -73,19 +74,7 @@ def _one_process() -> Iterator[None]:
                 os.environ[name] = value
 
 
-class _KeepsPrecision(BaseModelMerger):
-    def save_hf_model_and_tokenizer(self, state_dict: Tensors) -> None:
-        sizes: Counter[torch.dtype] = Counter()
-        for tensor in state_dict.values():
-            sizes[tensor.dtype] += tensor.numel()
-        super().save_hf_model_and_tokenizer(state_dict)
-        # It says bfloat16 whatever the weights are, and whoever loads them would round them to it.
-        config = AutoConfig.from_pretrained(self.config.target_dir)
-        config.dtype = sizes.most_common(1)[0][0]
-        config.save_pretrained(self.config.target_dir)
-
-
-class _FSDPMerger(_KeepsPrecision, FSDPModelMerger):
+class _FSDPMerger(FSDPModelMerger):
     def _shard(self, world_size: int, rank: int) -> Tensors:
         return load_fsdp_shard(Path(self.config.local_dir) / f"model_world_size_{world_size}_rank_{rank}.pt")
 
@@ -116,7 +105,7 @@ def _megatron(config: ModelMergerConfig) -> Any:
     # Imported where Megatron is needed: an FSDP checkpoint is exported without it.
     from verl.model_merger.megatron_model_merger import MegatronModelMerger
 
-    class MegatronMerger(_KeepsPrecision, MegatronModelMerger):
+    class MegatronMerger(MegatronModelMerger):
         def _load_state_dicts(self, model_ckpt_path: str) -> list[Tensors]:
             self.pipeline_shards = [self.hf_config.num_hidden_layers]
             return [by_layer(load_megatron(Path(model_ckpt_path)))]

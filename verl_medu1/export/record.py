@@ -64,19 +64,30 @@ def installed_versions() -> dict[str, str]:
     return found
 
 
-def precision(actor: Any) -> str:
+def precision(strategy: str, engine: Any) -> str:
     """What the engine computes in: "fp8", or the name of a torch dtype.
 
     Args:
-        actor: `actor_rollout_ref.actor` of a composed configuration.
+        strategy: verl's name of the engine.
+        engine: its settings in a composed configuration.
     """
-    if actor.strategy == "megatron":
-        if (actor.megatron.get("override_transformer_config") or {}).get("fp8"):
+    if strategy == "megatron":
+        if (engine.get("override_transformer_config") or {}).get("fp8"):
             return "fp8"
-        return str(actor.megatron.dtype)
-    mixed = actor.fsdp_config.get("mixed_precision") or {}
-    name = str(mixed.get("param_dtype") or actor.fsdp_config.get("dtype") or "bfloat16")
+        return str(engine.dtype)
+    mixed = engine.get("mixed_precision") or {}
+    name = str(mixed.get("param_dtype") or engine.get("dtype") or "bfloat16")
     return {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}.get(name, name)
+
+
+def rows_of_text(tokenizer: Any, ranks: int) -> tuple[list[int], Any]:
+    """The tokens of `TEXT`, and the batch in which an engine of so many ranks takes them.
+
+    As many rows as ranks: whatever the layout, they divide by the data-parallel size, and each replica has at least as
+    many as pipeline stages.
+    """
+    tokens = tokenizer(TEXT)["input_ids"][:MAX_TOKENS]
+    return tokens, rows_for_engine([tokens] * ranks)
 
 
 def write_record(workers: Any, tokenizer: Any, actor: Any, folder: Path) -> None:
@@ -88,11 +99,11 @@ def write_record(workers: Any, tokenizer: Any, actor: Any, folder: Path) -> None
         actor: `actor_rollout_ref.actor` of the configuration.
         folder: the actor's folder of the checkpoint.
     """
-    tokens = tokenizer(TEXT)["input_ids"][:MAX_TOKENS]
-    # As many rows as ranks: whatever the layout, they divide by the data-parallel size, and each replica has at least
-    # as many as pipeline stages.
-    output = workers.compute_log_prob(rows_for_engine([tokens] * workers.world_size))
-    write(folder, tokens, output["log_probs"].unbind()[0].tolist()[: len(tokens) - 1], precision(actor))
+    tokens, rows = rows_of_text(tokenizer, workers.world_size)
+    output = workers.compute_log_prob(rows)
+    engine = actor.megatron if actor.strategy == "megatron" else actor.fsdp_config
+    log_probs = output["log_probs"].unbind()[0].tolist()[: len(tokens) - 1]
+    write(folder, tokens, log_probs, precision(actor.strategy, engine))
 
 
 def write(folder: Path, tokens: Sequence[int], log_probs: Sequence[float], dtype: str) -> None:
