@@ -61,6 +61,13 @@ def test_quickstart_in_small(tmp_path):
     assert "before and after" in done.stdout and "<html" in (out / "report.html").read_text()
     for step in ("prepare", "model tiny", "sft", "eval", "train recipe=quickstart", "report"):
         assert f"$ medu1 {step}" in done.stdout
+    # As docs/export.md does: each is what was trained, also for who loads it with dtype="auto".
+    for run in (out, out / "warmup"):
+        exported = tmp_path / f"exported-{run.name}"
+        done = subprocess.run([*MEDU1, "export", run, "--out", exported], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        assert "Log-probabilities against the training engine's" in done.stdout
+        assert json.loads((exported / "config.json").read_text())["dtype"] == "float32"
 
 
 @pytest.mark.long
