@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
+from verl_medu1.checkpoints import lost_step
 from verl_medu1.length import COUNTED, what_is_counted
 from verl_medu1.mixture_checks import mixture_violations
 from verl_medu1.penalties import PENALTIES
@@ -226,6 +227,11 @@ def _machine_violations(config: DictConfig) -> Iterator[str]:
                 yield f"ray_kwargs.ray_init.dashboard_port is {port}, which is in use; choose another port."
 
 
+def _checkpoint_violations(config: DictConfig) -> Iterator[str]:
+    if config.trainer.resume_mode == "auto" and (lost := lost_step(Path(config.trainer.default_local_dir))):
+        yield f"{lost}."
+
+
 def check(config: DictConfig) -> None:
     """Check a composed training configuration against the files, the model and the machine.
 
@@ -245,6 +251,7 @@ def check(config: DictConfig) -> None:
             partial(_layout_violations, machine=this_machine()),
             _seed_violations,
             _machine_violations,
+            _checkpoint_violations,
         )
         for violation in part(config)
     )

@@ -1,7 +1,7 @@
 """Responses by an OpenAI-compatible endpoint: `vllm serve`, a gateway, a vendor."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from reward_score.loopback import client_options, is_loopback
 from reward_score.response import THINK_CLOSE, THINK_OPEN
 from verl_medu1.evaluate.questions import Question
-from verl_medu1.evaluate.sampling import Request, Sampling, seed_of
+from verl_medu1.evaluate.sampling import NOTHING_LEFT_OUT, TOP_P, Request, Sampling, seed_of
 from verl_medu1.evaluate.scoring import Response
 
 RETRIES = 4  # of a request that failed, with the client's growing pauses
@@ -64,8 +64,10 @@ def ask(
         for request in requests
         for number in range(request.first, request.first + request.number)
     ]
+    # vLLM and SGLang take more settings than OpenAI's format has; another server may refuse what it does not know.
+    more = NOTHING_LEFT_OUT if owner_of_models(client) in ("vllm", "sglang") else {}
     with client, ThreadPoolExecutor(sampling.batch) as pool:
-        futures = {pool.submit(_ask_one, client, model, request, sampling): request for request in single}
+        futures = {pool.submit(_ask_one, client, model, request, sampling, more): request for request in single}
         try:
             for future in as_completed(futures):
                 yield futures[future], [future.result()]
@@ -80,13 +82,28 @@ def ask(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _ask_one(client: Any, model: str, request: Request, sampling: Sampling) -> Response:
+def owner_of_models(client: Any) -> str | None:
+    """Who serves, by the server's own list of models; None where it has no such list."""
+    from openai import OpenAIError
+
+    try:
+        listed = client.with_options(max_retries=0, timeout=10).models.list()
+    except OpenAIError:
+        return None  # whatever else is wrong with the server, the first question meets it
+    # Not every server that answers here answers with a list.
+    first = next(iter(getattr(listed, "data", None) or []), None)
+    return getattr(first, "owned_by", None)
+
+
+def _ask_one(client: Any, model: str, request: Request, sampling: Sampling, more: Mapping[str, Any]) -> Response:
     completion = client.chat.completions.create(
         model=model,
         messages=request.question.prompt,
         temperature=sampling.temperature,
+        top_p=TOP_P,
         max_tokens=sampling.max_tokens,
         seed=seed_of(request.question, sampling.seed) + request.first,
+        extra_body=dict(more),
     )
     return read_completion(completion, request.question)
 

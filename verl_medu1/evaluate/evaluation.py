@@ -54,6 +54,7 @@ def prepare_answerer(model: str, url: str | None, key_variable: str | None, ques
     folder = models.resolve_model(model)
     generation.set_environment(folder)
     generation.load_tokenizer(folder)
+    models.check_weights(folder)
     return Answerer(folder)
 
 

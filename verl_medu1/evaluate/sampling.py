@@ -9,6 +9,10 @@ from typing import NamedTuple
 
 from verl_medu1.evaluate.questions import Question
 
+# The model's own distribution, from which training samples (verl's trainer/config/rollout/rollout.yaml). It is asked
+# for by name: a server's defaults are those of the model's generation_config.json.
+TOP_P = 1.0
+NOTHING_LEFT_OUT = {"top_k": -1, "repetition_penalty": 1.0}
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
