@@ -11,7 +11,7 @@ export PYTHON TORCH_PIP_ARGS
 # also where this variable forbids it elsewhere.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help install quickstart test test-faults test-slurm lint clean
+.PHONY: help install quickstart test test-faults test-slurm test-long test-all lint clean
 
 help:
 	@echo "make quickstart   train a small model on two CPU cores and write $(OUT)/report.html"
@@ -19,6 +19,8 @@ help:
 	@echo "make test         lint and tests, the real stack included"
 	@echo "make test-faults  kill the parts of a run, fill its disk, and see it end and continue"
 	@echo "make test-slurm   job files, and jobs on a Slurm with three virtual nodes (skipped where that can't be)"
+	@echo "make test-long    the tests that take minutes: twins, FSDP2, GDPO, colocate_async, export (THIRD=0|1|2 for one third)"
+	@echo "make test-all     make test, test-slurm, test-faults and test-long, one after the other"
 	@echo "make lint         ruff and mypy"
 	@echo "make install      only $(VENV)"
 	@echo "make clean        remove $(VENV), outputs and build files"
@@ -43,6 +45,15 @@ test-faults: install
 test-slurm: install
 	$(VENV)/bin/python -m pytest tests/cluster --numprocesses 2 --dist loadfile
 	$(VENV)/bin/python -m pytest -m slurm tests/slurm
+
+test-long: install
+	$(VENV)/bin/python -m pytest -m long $(if $(THIRD),--third $(THIRD))
+
+test-all:
+	$(MAKE) test
+	$(MAKE) test-slurm
+	$(MAKE) test-faults
+	$(MAKE) test-long
 
 lint: install
 	$(VENV)/bin/ruff check .

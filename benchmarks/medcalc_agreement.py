@@ -226,10 +226,12 @@ def main(
         share = 100 * row["agree"] / row["answers"]
         typer.echo(f"| {name} | {row['answers']} | {share:.1f} | {OFFICIAL_IS_WRONG.get(name, '')} |")
     others = [row for name, row in found.items() if name not in OFFICIAL_IS_WRONG]
-    agree, total = (sum(row[key] for row in others) for key in ("agree", "answers"))
-    typer.echo(
-        f"\nWhere the official evaluator is not shown to be wrong: {agree} of {total}, {100 * agree / total:.2f} %."
-    )
+    for where, rows in (
+        ("Over all ways of writing", list(found.values())),
+        ("Where the official evaluator is not shown to be wrong", others),
+    ):
+        agree, total = (sum(row[key] for row in rows) for key in ("agree", "answers"))
+        typer.echo(f"\n{where}: {agree:,} of {total:,}, {100 * agree / total:.2f} %.")
     for name, row in found.items():
         if name not in OFFICIAL_IS_WRONG:
             for other in row["others"]:

@@ -148,18 +148,15 @@ def kept_bytes(name: str, is_fused: bool) -> tuple[float, float]:
 
 
 def _recipe_topologies() -> Iterator[Topology]:
-    """Those of the recipes whose model is listed."""
+    """Those of the recipes that name a listed model; a path such as the quickstart's is never looked up on the disk."""
+    from verl_medu1.plan.architecture import listed_models
     from verl_medu1.plan.recipe import compose_recipe
     from verl_medu1.recipe_group import recipe_names
 
     for name in recipe_names():
         settings, path = compose_recipe([f"recipe={name}"])
-        try:
-            model = find_architecture(path)
-        except ValueError:
-            continue
-        if settings.strategy == "megatron":
-            short = model.name.rpartition("/")[2]
+        if path in listed_models() and settings.strategy == "megatron":
+            short = path.rpartition("/")[2]
             yield short, settings.tp, settings.pp, settings.vpp, settings.first_layers, settings.last_layers
 
 

@@ -24,7 +24,7 @@ memory_gib=$(awk '/MemTotal/ {print int($2 / 1048576 + 0.5)}' /proc/meminfo)
 
 [ -x "$venv/bin/python" ] || { say "making $venv"; "$python" -m venv "$venv"; }
 say "uv"
-"$venv/bin/python" -m pip --disable-pip-version-check --quiet install uv==0.13.9
+"$venv/bin/python" -m pip --disable-pip-version-check --quiet --quiet install uv==0.13.9
 # uv, which is many times faster here than pip, reads none of pip's configuration: hand over where pip would look.
 setting() { "$venv/bin/python" -m pip config list | sed -n "s/^[^=]*\.$1='\(.*\)'\$/\1/p" | tail -n 1 | sed 's/\\n/ /g'; }
 indexes=()
@@ -40,7 +40,7 @@ say "torch"
 # shellcheck disable=SC2086  # several arguments
 install torch==2.13.0 ${TORCH_PIP_ARGS:-}
 "$venv/bin/python" -W ignore -c 'import torch, sys; sys.exit(torch.version.cuda is not None)' ||
-  echo "install: this is a CUDA build of torch: it works, and a CPU build is smaller (see README, Install)." >&2
+  echo "install: this is a CUDA build of torch: it works, and a CPU build is smaller (see README, Try it)." >&2
 say "verl, Ray, transformers, megatron-core and what they need"
 install --no-deps -r "$root/requirements/cpu.txt" -r "$root/requirements/dev.txt"
 say "vLLM for the CPU"

@@ -22,6 +22,11 @@ KINDS = ("decimal", "integer", "date", "duration")
 RELATIVE_TOLERANCE = 0.05
 # What tells a duration from a number of days: weeks, or a pair in brackets.
 _WEEKS = re.compile(r"\d\s*w(?:ee)?k?s?\s*\d|\d\s*w(?:ee)?ks?\b|^\s*[(\[]", re.IGNORECASE)
+_PER_SURFACE = "/bsa"
+_PER_VOLUME = re.compile(r"(?:/|\bper\s)\s*(?:[mdu]?l|lit(?:er|re))\b", re.IGNORECASE)
+_EQUIVALENT = re.compile(r"eq\b", re.IGNORECASE)
+_CHARGE_ONE = re.compile(r"\b(?:sodium|potassium|chloride|bicarbonate|lithium|anion gap|delta gap)\b", re.IGNORECASE)
+_CHARGE_MORE = re.compile(r"\b(?:calcium|magnesium|phosphate|sulfate|sulphate|iron)\b", re.IGNORECASE)
 # A longer answer is a derivation, not a result.
 MAX_CHARS = 1000
 
@@ -38,19 +43,22 @@ class Gold:
 def judge_calculation(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict:
     """Judges the result of a calculation.
 
-    * decimal: right within [lower_limit, upper_limit], in either order; 5 % to both sides if the row has none.
+    * decimal: right within [lower_limit, upper_limit], in either order; 5 % to both sides if the row has none, or if
+      they are the same number.
     * integer (a whole gold answer without a tolerance): right if the answer rounds to it; a half is wrong.
     * date, duration: right if equal.
 
     An answer without a unit is taken to be in the expected unit. With one, it is converted to the expected unit,
     and is wrong if it can't be. Where no unit is known any unit is passed over, but `5%` is 0.05, and never an
-    integer. More than one number, date or duration is wrong.
+    integer. Where the row says that there is no unit (`unit` is None), a concentration is wrong. Of a score,
+    "3/5" is 3. mmol counts as mEq where `question` asks for an ion of charge one. More than one number, date or
+    duration is wrong.
 
     Args:
         answer: The extracted answer.
         gold: The right result, as text.
-        spec: All optional: `lower_limit`, `upper_limit` (numbers or text), `unit`, `answer_type` (one of `KINDS`;
-            anything else is inferred from the gold answer).
+        spec: All optional: `lower_limit`, `upper_limit` (numbers or text), `unit`, `question`, `answer_type` (one of
+            `KINDS`; anything else is inferred from the gold answer).
 
     Raises:
         ValueError: The gold answer can't be read, or lies outside its limits.
@@ -67,13 +75,16 @@ def judge_calculation(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdic
     if not lower <= expected.value <= upper:
         raise ValueError(f"ground_truth {gold[:40]!r} lies outside its limits [{lower:g}, {upper:g}]")
 
-    quantity: Quantity | str = "too long for a result" if len(answer) > MAX_CHARS else read_quantity(answer)
-    if isinstance(quantity, str):
-        return wrong("", quantity)
     is_integer = expected.kind == "integer" or (
         expected.kind != "decimal" and lower == upper and expected.value.is_integer()
     )
-    value = _in_unit(quantity, expected.unit, is_integer)
+    is_count = is_integer and not expected.unit
+    quantity: Quantity | str = "too long for a result" if len(answer) > MAX_CHARS else read_quantity(answer, is_count)
+    if isinstance(quantity, str):
+        return wrong("", quantity)
+    if "unit" in spec and not expected.unit and _PER_VOLUME.search(quantity.unit):
+        return wrong(f"{quantity.value:g} {quantity.unit}", "a concentration, where the question asks for no unit")
+    value = _in_unit(quantity, expected.unit, is_integer, _text(spec.get("question")))
     if value is None:
         return wrong(f"{quantity.value:g} {quantity.unit}", f"not in {expected.unit or 'a plain number'}")
     if is_integer:
@@ -129,8 +140,11 @@ def _judge_calendar(answer: str, expected: Gold) -> Verdict:
     )
 
 
-def _in_unit(quantity: Quantity, unit: str, is_integer: bool) -> float | None:
-    """The value in the expected unit; None if the stated unit speaks against it."""
+def _in_unit(quantity: Quantity, unit: str, is_integer: bool, question: str = "") -> float | None:
+    """The value in the expected unit; None if the stated unit speaks against it.
+
+    Clearances are mostly written without "per 1.73 m²", and count as such where the question asks for it.
+    """
     if not unit:
         if quantity.unit != "%":
             return quantity.value
@@ -138,7 +152,17 @@ def _in_unit(quantity: Quantity, unit: str, is_integer: bool) -> float | None:
     stated = quantity.unit or (quantity.aside if is_unit(quantity.aside) else "")
     if not stated or is_same_unit(stated, unit):
         return quantity.value
+    if unit.endswith(_PER_SURFACE):
+        unit = unit if stated.endswith(_PER_SURFACE) else unit.removesuffix(_PER_SURFACE)
+    if "eq" in unit.casefold() and "mol" in stated.casefold() and _is_monovalent(question):
+        unit = _EQUIVALENT.sub("mol", unit)
     return convert(quantity.value, stated, unit)
+
+
+def _is_monovalent(question: str) -> bool:
+    """Whether what a question asks for is an ion of charge one, of which a mole is an equivalent."""
+    asked = question.strip()[-300:]
+    return bool(_CHARGE_ONE.search(asked)) and not _CHARGE_MORE.search(asked)
 
 
 def _limits(spec: Mapping[str, Any], gold: Gold) -> tuple[float, float]:
@@ -149,7 +173,23 @@ def _limits(spec: Mapping[str, Any], gold: Gold) -> tuple[float, float]:
     given = [_finite(spec.get("lower_limit")), _finite(spec.get("upper_limit"))]
     missing = [gold.value - tolerance, gold.value + tolerance]
     lower, upper = sorted(default if limit is None else limit for limit, default in zip(given, missing, strict=True))
+    if lower == upper and not gold.value.is_integer():
+        # The training split of MedCalc-Bench has decimals without a tolerance, more exact than anybody writes them.
+        tolerance = abs(gold.value) * RELATIVE_TOLERANCE
+        return lower - tolerance, upper + tolerance
     return lower, upper
+
+
+def has_no_tolerance(gold: str, spec: Mapping[str, Any]) -> bool:
+    """Whether a row's limits leave a decimal no width, so that the official 5 % stand in for them.
+
+    Example:
+        >>> has_no_tolerance("42.683", {"lower_limit": 42.683, "upper_limit": 42.683})
+        True
+    """
+    lower, upper = _finite(spec.get("lower_limit")), _finite(spec.get("upper_limit"))
+    value = _finite(gold)
+    return value is not None and not value.is_integer() and lower is not None and lower == upper
 
 
 def _finite(value: Any) -> float | None:

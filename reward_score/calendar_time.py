@@ -3,6 +3,7 @@
 import re
 from datetime import date
 
+from reward_score.stated import is_no_value, with_digits
 from reward_score.text import plain
 
 _MONTHS = {
@@ -17,20 +18,25 @@ _YEAR, _DAY = r"[12]\d{3}", r"[0-3]?\d"
 _DATE = re.compile(
     rf"""(?<![\w./-]) (?:
       (?P<m1>[01]?\d) ([/-]) (?P<d1>{_DAY}) \2 (?P<y1>{_YEAR})                       # 9/23/2014
-    | (?P<y2>{_YEAR}) ([/-]) (?P<m2>[01]?\d) \6 (?P<d2>{_DAY})                       # 2014-09-23
-    | (?P<m3>{_MONTH}) \s* (?P<d3>{_DAY}) (?:st|nd|rd|th)? ,? \s* (?P<y3>{_YEAR})    # September 23, 2014
+    | (?P<y2>{_YEAR}) ([/.-]) (?P<m2>[01]?\d) \6 (?P<d2>{_DAY})                       # 2014-09-23
+    | (?P<m3>{_MONTH}) [\s-]* (?P<d3>{_DAY}) (?:st|nd|rd|th)? ,? [\s-]* (?P<y3>{_YEAR})  # September 23, 2014
     | (?P<d4>{_DAY}) (?:st|nd|rd|th)? (?:\s+of)? [\s-]* (?P<m4>{_MONTH}) [\s,-]* (?P<y4>{_YEAR})  # 23 September 2014
     ) (?![\w/-]|\.\d)""",
     re.VERBOSE | re.IGNORECASE,
 )
-_NOT = re.compile(r"\b(?:not|or|before|after|between)\b", re.IGNORECASE)
+_SPACED_SLASH = re.compile(r"(?<=\d)\s*/\s*(?=\d)")
+_TIME_OF_DAY = re.compile(r"(?<=\d)T\d\d:\d\d(?::\d\d)?(?:\.\d+)?Z?\b")
 
 _WEEKS_DAYS = re.compile(
-    r"(?<![\w.+-])(\d{1,4})\s*(?:weeks?|wks?|w)(?![a-z])\s*(?:(?:and|[+&])\s*)?(?:(\d{1,4})\s*(?:days?|d)(?![a-z]))?"
+    r"(?<![\w.+-])(\d{1,4})\s*-?\s*(?:weeks?|wks?|w)(?![a-z])\s*(?:(?:and|[+&])\s*)?(?:(\d{1,4})\s*-?\s*(?:days?|d)(?![a-z]))?"
     r"|(?<![\w.+-])(\d{1,4})\s*(?:days?|d)(?![a-z])",
     re.IGNORECASE,
 )
-_WEEKS_AND_SEVENTHS = re.compile(r"(\d{1,4})\s*(?:\+\s*([0-6])(?:/7)?|\s([0-6])/7)\s*(?:weeks?|wks?|w)?", re.IGNORECASE)
+_WEEKS_AND_SEVENTHS = re.compile(
+    r"(\d{1,4})\s*(?:\^?\+\s*([0-6])(?:/7)?|\s([0-6])/7)\s*(?:weeks?|wks?|w)?", re.IGNORECASE
+)
+# "17 weeks 6 days (= 125 days)"
+_IN_DAYS = re.compile(r"(?<=\w)\s*\(\s*=?\s*(\d{1,5})\s*days\s*\)", re.IGNORECASE)
 _PAIR = re.compile(r"(\d{1,4})\s+(\d{1,4})")
 _NUMBER = re.compile(r"\d+")
 
@@ -45,7 +51,7 @@ def read_date(text: str) -> date | str:
         >>> read_date("The due date is Sept. 23rd, 2014.")
         datetime.date(2014, 9, 23)
     """
-    text = plain(text)
+    text = _TIME_OF_DAY.sub("", _SPACED_SLASH.sub("/", plain(text)))
     dates: set[date] = set()
     for match in _DATE.finditer(text):
         year, month, day = (next(filter(None, (match[f"{part}{form}"] for form in "1234"))) for part in "ymd")
@@ -54,7 +60,7 @@ def read_date(text: str) -> date | str:
             dates.add(date(int(year), number, int(day)))
         except ValueError:
             return "a date that does not exist"
-    if len(dates) > 1 or _NOT.search(text):
+    if len(dates) > 1 or is_no_value(text):
         return "several dates, or a bound"
     return dates.pop() if dates else "no date"
 
@@ -69,7 +75,13 @@ def read_duration(text: str) -> tuple[int, int] | str:
         >>> read_duration("('17 weeks', '6 days')")
         (17, 6)
     """
-    text = " ".join(re.sub(r"[()\[\]'\",]", " ", plain(text)).split()).rstrip(" .")
+    text = with_digits(plain(text))
+    if is_no_value(text):
+        return "a bound or a denial, not a duration"
+    in_days = _IN_DAYS.search(text)
+    if in_days:
+        text = text[: in_days.start()] + text[in_days.end() :]
+    text = " ".join(re.sub(r"[()\[\]'\",]", " ", text).split()).rstrip(" .")
     short = _WEEKS_AND_SEVENTHS.fullmatch(text)
     if short:
         return int(short[1]), int(short[2] or short[3])
@@ -79,5 +91,7 @@ def read_duration(text: str) -> tuple[int, int] | str:
     matches = list(_WEEKS_DAYS.finditer(text))
     durations = {(int(match[1] or 0), int(match[2] or match[3] or 0)) for match in matches}
     if _NUMBER.search(_WEEKS_DAYS.sub(" ", text)) or len(durations) > 1:
+        return "several numbers"
+    if in_days and durations and not any(7 * weeks + days == int(in_days[1]) for weeks, days in durations):
         return "several numbers"
     return durations.pop() if durations else "no duration"

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reward_score.loopback import client_options
+from reward_score.loopback import client_options, is_loopback
+from reward_score.registry import credentialed_sources
 from reward_score.response import parse_response
 from reward_score.score import compute_score, count_error
 from reward_score.verdict import Score, right
@@ -85,6 +86,10 @@ class Judge:
         # A task, not its result: the eight answers of a group ask at the same time.
         self._verdicts: OrderedDict[str, asyncio.Task[bool]] = OrderedDict()
 
+    def may_see(self, data_source: str) -> bool:
+        """Whether rows of a known data source may be sent to the endpoint."""
+        return is_loopback(self._settings.base_url) or not credentialed_sources([data_source])
+
     async def agrees(self, question: str, reference: str, answer: str) -> bool:
         """Whether the judge takes the answer for the reference.
 
@@ -144,8 +149,9 @@ async def compute_judged_score(
     """`compute_score` with a second opinion on open-ended answers that the rules refuse.
 
     Only a well-formed response of an open-ended source is asked about, and only if it is wrong by the rules: what they
-    accept needs no judge, and what is far longer than the reference gets none. Where the judge gives no verdict, the
-    rules' stands, with `error` 1.0 and the reason, and counts in `error_counts`. Never raises.
+    accept needs no judge, and what is far longer than the reference gets none. Rows of a credentialed source are sent
+    to no judge but one on this machine: the rules' verdict stands. Where the judge gives no verdict, it stands too,
+    with `error` 1.0 and the reason, and counts in `error_counts`. Never raises.
 
     Args:
         judge: Whom to ask; the other arguments are those of `compute_score`.
@@ -154,7 +160,7 @@ async def compute_judged_score(
         The keys of `compute_score`.
     """
     by_rules = compute_score(data_source, solution_str, ground_truth, extra_info, **kwargs)
-    if not _is_refused_open_ended(by_rules):
+    if not _is_refused_open_ended(by_rules) or not judge.may_see(data_source):
         return by_rules
     answer = parse_response(solution_str).answer or ""
     if len(answer) > MAX_CHARACTERS + MAX_RATIO * len(str(ground_truth)):

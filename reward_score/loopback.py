@@ -1,19 +1,22 @@
 """Servers on this machine: what is sent to them goes nowhere else."""
 
+import ipaddress
 from typing import Any
 from urllib.parse import urlsplit
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
 
 def is_loopback(url: str) -> bool:
-    """Whether an address is on this machine.
+    """Whether an address is on this machine by itself; no name but localhost is looked up.
 
     Example:
         >>> is_loopback("http://127.0.0.1:8000/v1"), is_loopback("http://127.0.0.1.example.org/v1")
         (True, False)
     """
-    return urlsplit(url).hostname in LOOPBACK
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # another name, or no address at all
+        return False
 
 
 def client_options(url: str) -> dict[str, Any]:

@@ -16,25 +16,54 @@ _LOOK_ALIKES = str.maketrans(
     "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ" + "АВЕКМНОРСТХІЈЅ" + "аеорсхіјѕ",
     "ABEZHIKMNOPTYX" + "ABEKMHOPCTXIJS" + "aeopcxijs",
 )
+# Words before the chosen letter; German, French and Spanish ones too, and Chinese ones below.
 _LEAD_IN = frozenset(
-    "the my correct best right final most likely appropriate single answer option choice letter response solution "
-    "is are would should be so therefore thus hence".split()
+    """the my correct best right final most likely appropriate single answer option choice letter response solution
+    is are would be should so therefore thus hence choose pick select go with chose based on findings finding all
+    above given this these clinical picture history presentation that next step management treatment diagnosis
+    antwort die der das ist lautet richtige richtig korrekte buchstabe r\u00e9ponse la le est correcte bonne choix
+    respuesta es correcta correcto opci\u00f3n opcion""".split()
+)
+_CHINESE_LEAD_IN = re.compile(
+    "^(?:\u6b63\u786e|\u6700\u4f73|\u6700\u7ec8)?\u7684?(?:\u7b54\u6848|\u9009\u9879|\u9009\u62e9|\u9009)[\u662f\u4e3a]?\\s*:?\\s*"
+)
+_I_CHOOSE = re.compile(r"^I(?:\s+would|'d)?\s+(?=(?:choose|chose|pick|select|go with)\b)", re.IGNORECASE)
+# A list's mark or a quotation's before the answer: "- C", "> C", "1. C".
+_BULLET = re.compile(r"^\s*(?:[->*\u2022]|\d{1,2}[.)])\s+(?=\S)")
+# A reason behind the letter: it may name anything.
+_REASON = re.compile(r"^\W*(?:because|since|as it|as this|given that|due to|denn|weil|parce|porque)\b", re.IGNORECASE)
+# The letter behind the text: "Chorea (C)", "chorea, option C".
+_LETTER_BEHIND = re.compile(
+    r"[\s,]*(?:\(\s*(?:option\s+|choice\s+)?([A-Z])\s*\)|,\s*(?:option|choice)\s+([A-Z]))[.\s]*$"
+)
+# The text as a sentence: "Chorea is the most likely answer".
+_PRAISE = re.compile(
+    r"\s+(?:is|are|would be)\s+(?:the\s+)?(?:(?:most|likely|correct|right|best|appropriate|final|next|single)\s+)*"
+    r"(?:answer|option|choice|diagnosis|step|cause|treatment|one|correct|right|best)[.!\s]*$",
+    re.IGNORECASE,
 )
 _TRAIL_OUT = frozenset("is are the correct best right final answer option choice one".split())
 _LETTER = re.compile(r"[\s(\[{<\"'*_#]*([A-Za-z])(?![A-Za-z0-9]|'[A-Za-z])[)\]}>\"'*_]*")
 _DELIMITER = re.compile(r"\s*(?:[.:;,=/]|-(?=\s)|--)")
 # A letter that stands alone; the article "a" before a word is none.
+_NEGATED = re.compile(
+    r"n't\b|\b(?:not|no|never|cannot|neither|nor|without|incorrect|wrong|false|unlikely|improbable|excluded|except|ruled\s+out"
+    r"|rule\s+out|instead|rather|possibly|perhaps|maybe|or|either|contraindicated)\b",
+    re.IGNORECASE,
+)
 _LONE_LETTER = re.compile(r"(?<![A-Za-z0-9'])(?:[A-Zb-z]|a(?!\s+[A-Za-z]))(?![A-Za-z0-9'])")
 _WORD = re.compile(r"[^\W_]+")
+_EXPLANATION = re.compile(r"\s*(?:-{1,2}\s+|[.:;]\s)")
 
 
 def judge_multiple_choice(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict:
     r"""Judges the choice of an option.
 
     Read as B: `b`, `B.`, `(B)`, `**B**`, `Option B`, `The answer is B`, `\boxed{B}`, `B: text`, `B-text`, full-width
-    and look-alike letters, and, where the options are known, the text of option B. Wrong on purpose, because they are
-    ambiguous: two different letters, a list of letters, a negation, a letter before a text that has no word in
-    common with that option or is another option's, and text that two options share.
+    and look-alike letters, `B because ...`, and, where the options are known, the text of option B, alone, with the
+    letter behind it, or as "B's text is the answer". Wrong on purpose, because they are ambiguous: two different
+    letters, a list of letters, a denial or a hedge, the text of another option too, a letter before a text that has
+    no word in common with that option or is another option's, and text that two options share.
 
     Args:
         answer: The extracted answer.
@@ -110,6 +139,8 @@ def _read_choice(answer: str, options: Mapping[str, str]) -> tuple[str | None, s
     if len(answer) > MAX_CHARS:
         return None, "too long for a choice"
     text = plain(answer).translate(_LOOK_ALIKES)
+    for lead_in in (_BULLET, _CHINESE_LEAD_IN, _I_CHOOSE):
+        text = lead_in.sub("", text)
 
     by_text = _options_with_text(text, options)
     if len(by_text) == 1:
@@ -118,9 +149,13 @@ def _read_choice(answer: str, options: Mapping[str, str]) -> tuple[str | None, s
         return None, "text that several options share"
 
     text = _without_lead_in(text)
-    by_text = _options_with_text(text, options)
+    by_text = _options_with_text(_PRAISE.sub("", text), options)
     if len(by_text) == 1:
         return by_text[0], "text of the option"
+    behind = _LETTER_BEHIND.search(text)
+    if behind and (by_text := _options_with_text(text[: behind.start()], options)):
+        letter = behind[1] or behind[2]
+        return (letter, "text of the option and its letter") if letter in by_text else (None, "text of another letter")
     match = _LETTER.match(text)
     if not match:
         return None, "no option letter"
@@ -147,16 +182,43 @@ def _confirm(
         return letter, "option letter and its text"
     if same_text:
         return None, f"letter {letter} with the text of {same_text[0]}"
-    others = {other.upper() for other in _LONE_LETTER.findall(_without_own_letters(stated, options.get(letter, "")))}
-    if (others & options.keys() if options else others) - {letter}:
+    if _REASON.match(stated):
+        return letter, "option letter with a reason"
+    own = options.get(letter, "")
+    if _NEGATED.search(_without_own_text(stated, own)):
+        return None, "a denial or a hedge"
+    explains = _begins_with(stated, own) and not _named_options(_without_own_text(stated, own), letter, options)
+    others = {other.upper() for other in _LONE_LETTER.findall(_without_own_letters(stated, own))}
+    if not explains and (others & options.keys() if options else others) - {letter}:
         return None, "several letters"
+    if _named_options(_without_own_text(stated, own), letter, options):
+        return None, "the text of another option too"
     if not (delimited or bracketed):
         return None, "no option letter"
-    if "not" in words or "incorrect" in words or "wrong" in words:
-        return None, "a negated choice"
-    if options and not set(words) & {word.casefold() for word in _WORD.findall(plain(options[letter]))}:
+    if options and not set(words) & {word.casefold() for word in _WORD.findall(plain(own))}:
         return None, f"letter {letter} with a text that is not its option's"
     return letter, "option letter with text"
+
+
+def _begins_with(stated: str, option: str) -> bool:
+    """Whether the option's own text comes first, and a mark or a dash behind it ends it."""
+    key = plain(option).translate(_LOOK_ALIKES).casefold()
+    rest = stated.casefold().removeprefix(key) if key else stated
+    return rest != stated.casefold() and bool(_EXPLANATION.match(rest))
+
+
+def _without_own_text(stated: str, option: str) -> str:
+    key = plain(option).translate(_LOOK_ALIKES)
+    return re.sub(re.escape(key), " ", stated, flags=re.IGNORECASE) if key else stated
+
+
+def _named_options(stated: str, letter: str, options: Mapping[str, str]) -> list[str]:
+    """The other options whose whole text stands in what is stated."""
+    said = f" {' '.join(_WORD.findall(stated.casefold()))} "
+    texts = {
+        other: " ".join(_WORD.findall(plain(text).casefold())) for other, text in options.items() if other != letter
+    }
+    return [other for other, text in texts.items() if len(text) > 3 and f" {text} " in said]
 
 
 def _without_own_letters(stated: str, option: str) -> str:

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from itertools import islice
 
+from reward_score.stated import is_no_value, with_digits
 from reward_score.text import plain
 
 _NUMBER = re.compile(
@@ -23,7 +24,9 @@ _NUMBER = re.compile(
     re.VERBOSE,
 )
 _PLAIN_NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
-_OUT_OF = re.compile(r"(?:points?\s+)?\bout\s+of\s+(?:a\s+(?:possible\s+)?)?\d+")
+_OUT_OF = re.compile(
+    r"(?:points?\s+)?\bout\s+of\s+(?:a\s+)?(?:(?:possible|maximum|max)\s+)?\d+|(?<=\d)\s+of\s+\d+(?![\d.,%])"
+)
 _FRACTION = re.compile(
     r"(?<![\d./,^])(?:(\d{1,15})\s+)?(\d{1,15}(?:\.\d{1,15})?)\s*/\s*(\d{1,15}(?:\.\d{1,15})?)(?![\d./,])"
 )
@@ -34,20 +37,32 @@ _PER_BODY_SURFACE = re.compile(
 )
 _NEGATIVE = re.compile(r"\b(?:minus|negative)\s+(?=[\d.])", re.IGNORECASE)
 _PERCENT = re.compile(r"\s*\b(?:percent|per\s+cent)\b", re.IGNORECASE)
-# A bound or a denial is not a value.
-_NOT_A_VALUE = re.compile(
-    r"[<>\u2264\u2265\u2260\u00b1]|\b(?:not|less|more|greater|fewer|below|above|under|over|between)\b"
-    r"|\bat\s+(?:the\s+)?(?:very\s+)?(?:least|most)\b",
-    re.IGNORECASE,
-)
 _UNIT_END = re.compile(
     r"[,;:()\"']|[.?!](?:\s|$)|\s-+\s|\b(?:for|in|at|on|as|is|was|based|using|which|and|or|this|that|the|of|with|so)\b",
     re.IGNORECASE,
 )
 _COMPOUND_UNIT = re.compile(r"[A-Za-z\u00b0]{1,12}(?:/[A-Za-z]{1,12}(?:\^?\d)?){1,3}")
-# A number that is part of what a value is called: "10-year risk: ", "eGFR (CKD-EPI 2021): ".
-_LABEL_NUMBER = re.compile(r"\b\d+-(?=[A-Za-z])|\([^()]*(?<![\w^.-])\d[^()]*\)")
+# A number that is part of what a value is called: "10-year risk", "eGFR (CKD-EPI 2021)", "on day 3", "class 4".
+_LABEL_NUMBER = re.compile(
+    r"\b\d+-(?=[A-Za-z])|\([^()\d]*\b(?:19|20)\d\d\b[^()\d]*\)"
+    r"|\b(?:day|hour|visit|class|category|tier|grade|stage|step)\s+\d+\b(?!\s*[:=])",
+    re.IGNORECASE,
+)
+# What stands behind a value and explains it: the value before it is the result.
+_BEHIND = re.compile(
+    r"(?<=[\w%.])\s*\((?!\s*[A-Za-z\u00b0%/\u00b7^\d]*\))[^()]*\)|[,;]?\s*\b(?:i\.\s?e\.|that\s+is,|because\b|since\b).*$"
+)
+_PLUS_MINUS = re.compile(r"\s*\u00b1\s*\d+(?:[.,]\d+)?")
+_WRAPPED = re.compile(r"\s*(?:\[([^\[\]]*)\]|\{\s*\"?\w+\"?\s*:\s*\"?([^{}\"]*)\"?\s*\}|-\s+(.*))\s*", re.DOTALL)
+# Units in words that the general rules don't reach.
+_IN_WORDS = (
+    (re.compile(r"\bsq(?:uare)?\.?\s*m(?:et(?:er|re)s?)?\b", re.IGNORECASE), "m^2"),
+    (re.compile(r"\b(?:millimet(?:er|re)s?|mm)\s+of\s+(?:mercury|hg)\b", re.IGNORECASE), "mmHg"),
+)
 _ASIDE = re.compile(r"\s*[(\[,]\s*([A-Za-z\u00b0%]{1,24})\b")
+_BEHIND_RANGE = re.compile(r"\([^()]*\b(?:normal|reference|maximum|max|range)\b[^()]*\)", re.IGNORECASE)
+_SCORE = re.compile(r"(?<![\d./,^])(\d{1,3})\s*/\s*\d{1,3}(?![\d./,])")
+_OPERATOR = re.compile(r"(?<=[\d)])\s*[+*\u00d7x/-]\s*[(\d]")
 _SCALE = {"hundred": 1e2, "thousand": 1e3, "k": 1e3, "million": 1e6, "billion": 1e9}
 
 
@@ -64,14 +79,18 @@ class Quantity:
     aside: str = ""
 
 
-def read_quantity(text: str) -> Quantity | str:
+def read_quantity(text: str, is_count: bool = False) -> Quantity | str:
     """Reads the one quantity that a text states, or says why there is none.
 
     Read: `1,200`, `1 200`, `1.200,5`, `25,2`, `-3`, `2.5e3`, `2.5 x 10^3`, `126/5`, `1 1/2`, `25%`, `3 out of 5`,
-    `approximately 25 mL/min`, `25 kg·m⁻²`, `BMI = 81 / 1.8^2 = 25` (what follows the last equals sign),
-    `10-year risk: 5.3%`, `1.2 million`.
+    `approximately 25 mL/min`, `25 ± 1 mL/min`, `25 kg·m⁻²`, `BMI = 81 / 1.8^2 = 25` and `25 = 81 / 1.8^2` (the side
+    that is a value), `25 (81 / 1.8^2)` (the value before a bracket), `10-year risk: 5.3%`, `1.2 million`, `two`.
     A comma before exactly three digits separates thousands, and any other comma inside a number is a decimal comma.
     Refused, because they are ambiguous: several different numbers, ranges, bounds (`< 5`), denials, infinity.
+
+    Args:
+        text: The answer.
+        is_count: Whether `n/m` is n, as for a score ("4/9 points"), and not a fraction.
 
     Example:
         >>> read_quantity("CrCl is about 1,200.5 mL/min")
@@ -79,11 +98,14 @@ def read_quantity(text: str) -> Quantity | str:
     """
     if _PLAIN_NUMBER.fullmatch(text):
         return Quantity(float(text), "")
-    text = normalise_unit(text).replace("<=", "\u2264").replace(">=", "\u2265").replace("!=", "\u2260")
-    text = _NEGATIVE.sub("-", _OUT_OF.sub(" ", text))
-    text = _without_label_numbers(_last_side(text))
-    if _NOT_A_VALUE.search(text):
+    text = normalise_unit(_unwrapped(text)).replace("<=", "\u2264").replace(">=", "\u2265").replace("!=", "\u2260")
+    text = _NEGATIVE.sub("-", _OUT_OF.sub(" ", with_digits(text)))
+    if is_no_value(_BEHIND_RANGE.sub("", text)):
         return "a bound or a denial, not a value"
+    text = _PLUS_MINUS.sub("", text)
+    if is_count:
+        text = _SCORE.sub(r"\1", text)
+    text = _value_side(_without_label_numbers(_without_what_is_behind(text)))
     fractions = [_from_fraction(text, match) for match in islice(_FRACTION.finditer(text), MAX_MENTIONS)]
     rest = _FRACTION.sub(" ", text) if fractions else text
     numbers = [_from_number(rest, match) for match in islice(_NUMBER.finditer(rest), MAX_MENTIONS)]
@@ -109,21 +131,46 @@ def normalise_unit(text: str) -> str:
         >>> normalise_unit("mL/min/1.73 m²")
         'mL/min/bsa'
     """
-    return _PERCENT.sub("%", _PER_BODY_SURFACE.sub("/bsa", plain(text)))
+    text = plain(text)
+    for pattern, unit in _IN_WORDS:
+        text = pattern.sub(unit, text)
+    return _PERCENT.sub("%", _PER_BODY_SURFACE.sub("/bsa", text))
 
 
-def _last_side(text: str) -> str:
-    """What follows the last equals sign; what stands before it if no number follows."""
-    for side in reversed(re.split("[=\u2248]", text)):
-        if _NUMBER.search(side):
-            return side
-    return text
+def _unwrapped(text: str) -> str:
+    """The text without the list, the JSON object or the bullet around it."""
+    wrapped = _WRAPPED.fullmatch(text)
+    return next((part for part in wrapped.groups() if part is not None), "") if wrapped else text
+
+
+def _value_side(text: str) -> str:
+    """Of the sides of an equation the last that states a number alone; the last with a number if none does."""
+    sides = [side for side in re.split("[=\u2248]", text) if _NUMBER.search(side)]
+    if len(sides) < 2:
+        return sides[0] if sides else text
+    values = [side for side in sides if not _is_expression(side)]
+    if not values:
+        return sides[-1]
+    # A value at either end is the result; with one at both ends they must agree, which the caller sees.
+    return " ; ".join(side for side in (sides[0], sides[-1]) if side in values) or values[-1]
+
+
+def _is_expression(side: str) -> bool:
+    return len(list(islice(_NUMBER.finditer(side), 2))) > 1 or _OPERATOR.search(side) is not None
+
+
+def _without_what_is_behind(text: str) -> str:
+    """The text without the brackets and explanations behind its first number, and what they say."""
+    first = _NUMBER.search(_LABEL_NUMBER.sub(lambda label: " " * len(label[0]), text))
+    if not first:
+        return text
+    end = first.end()
+    return _BEHIND.sub(lambda behind: " " if behind.start() >= end else behind[0], text)
 
 
 def _without_label_numbers(text: str) -> str:
-    """The text with no number in its label, as far as such a number can't be the value; its units stay."""
-    label, colon, value = text.partition(": ")
-    return _LABEL_NUMBER.sub("", label) + colon + value if _NUMBER.search(value) else text
+    """The text with no number in what its value is called."""
+    return _LABEL_NUMBER.sub(" ", text)
 
 
 def _from_number(text: str, match: re.Match[str]) -> Quantity | None:

@@ -34,11 +34,19 @@ class AnswerType:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A data source: the answer type its rows have, and what their `extra_info` need not repeat."""
+    """A data source: the answer type its rows have, and what their `extra_info` need not repeat.
+
+    Attributes:
+        name: The `data_source` of its rows.
+        answer_type: A name of `ANSWER_TYPES`, or of another package's.
+        spec: What a row's `extra_info` need not repeat.
+        credentialed: Its rows are under a data use agreement: nothing sends a text of theirs to another machine.
+    """
 
     name: str
     answer_type: str
     spec: Mapping[str, Any] = field(default_factory=dict)
+    credentialed: bool = False
 
 
 ANSWER_TYPES = {
@@ -50,15 +58,14 @@ ANSWER_TYPES = {
     )
 }
 
-# docs/scorers.md has the sweep: at 0.4 half of a reference passes too often, from 0.7 on paraphrases are lost; of short
-# references 0.8 takes most answers with a word more, and few that name two things.
-_FREE_TEXT = {"threshold": 0.5, "short_threshold": 0.8}
+# docs/scorers.md has the sweep: at 0.4 half of a passage passes too often, from 0.7 on paraphrases are lost.
+_FREE_TEXT = {"threshold": 0.5}
 SOURCES = {
     item.name: item
     for item in (
         Source("MedXpertQA", "multiple_choice"),
         Source("MedIQ", "multiple_choice"),
-        Source("EHRNoteQA", "multiple_choice"),
+        Source("EHRNoteQA", "multiple_choice", credentialed=True),
         Source("MMLU-Pro", "multiple_choice"),
         Source("MedQA", "multiple_choice"),
         Source("MedMCQA", "multiple_choice"),
@@ -70,6 +77,9 @@ SOURCES = {
         Source("quickstart-calc", "calculation"),
         Source("quickstart-open", "open_ended", _FREE_TEXT),
         Source("synthetic-calc", "calculation"),
+        Source("own-multiple_choice", "multiple_choice"),
+        Source("own-calculation", "calculation"),
+        Source("own-open_ended", "open_ended", _FREE_TEXT),
     )
 }
 
@@ -97,6 +107,19 @@ def find_source(data_source: str) -> tuple[Source, AnswerType]:
         known = ", ".join(sorted({*SOURCES, *plugins().sources}))
         raise ValueError(f"data_source {data_source[:80]!r} is unknown: use one of {known}{failures}")
     return source, ANSWER_TYPES.get(source.answer_type) or plugins().answer_types[source.answer_type]
+
+
+def credentialed_sources(data_sources: Iterable[str]) -> list[str]:
+    """Those of the data sources whose rows may not leave this machine, sorted.
+
+    Raises:
+        ValueError: Nobody registers one of them, so that it can't be known.
+
+    Example:
+        >>> credentialed_sources(["MedQA", "EHRNoteQA"])
+        ['EHRNoteQA']
+    """
+    return sorted(name for name in set(data_sources) if find_source(name)[0].credentialed)
 
 
 def known_sources() -> list[str]:

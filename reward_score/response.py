@@ -8,6 +8,12 @@ ANSWER_OPEN, ANSWER_CLOSE = "<answer>", "</answer>"
 TAGS = (THINK_OPEN, THINK_CLOSE, ANSWER_OPEN, ANSWER_CLOSE)
 
 _WORD = re.compile(r"[^\W_]")
+# Whitespace, and characters that nobody sees: a byte order mark, spaces without width.
+_INVISIBLE = " \t\r\n\f\v\u00a0\u200b\u200c\u200d\u2060\ufeff"
+# What a tokeniser writes at the begin or the end of a turn.
+_TURN_BEGIN = re.compile(r"<\|(?:im_start|start_header_id)\|>\s*assistant\s*(?:<\|end_header_id\|>\s*)?")
+_TURN_END = re.compile(r"(?:<\|(?:im_end|eot_id|endoftext|end_of_text|end)\|>|</s>|<end_of_turn>|<eos>)\Z")
+_MARK_LENGTH = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,9 @@ def parse_response(text: str) -> Response:
 
     Well-formed is `<think>reasoning</think><answer>answer</answer>`, whitespace between and around allowed.
     `<think>` may be missing, because some chat templates write it into the prompt. The reasoning ends at the
-    first `</think>`, needs at least one letter or digit, and may quote `<answer>`. A response that is not
+    first `</think>` (not that of a quoted, empty `<think></think>`), needs at least one letter or digit, and may quote
+    `<answer>`. Marks of a chat template at either end, invisible characters and `**` around the answer count for
+    nothing. A response that is not
     well-formed still gives its answer if there is exactly one after the reasoning; where a rule is ambiguous
     (several answers, an answer that is not closed, an answer inside reasoning that is not closed) there is none.
 
@@ -46,8 +54,8 @@ def parse_response(text: str) -> Response:
         >>> parse_response("<think>Two of four.</think><answer>B</answer>")
         Response(reasoning='Two of four.', answer='B', problem='')
     """
-    text = text.strip()
-    reasoning, closed, rest = text.partition(THINK_CLOSE)
+    text = _undressed(text)
+    reasoning, closed, rest = _split_reasoning(text)
     if not closed:
         if THINK_OPEN in text:
             return Response("", None, "the reasoning is not closed")
@@ -56,10 +64,44 @@ def parse_response(text: str) -> Response:
 
     opened = reasoning.startswith(THINK_OPEN)
     reasoning = reasoning.removeprefix(THINK_OPEN)
-    if not opened and ANSWER_OPEN in reasoning and ANSWER_CLOSE in reasoning:
+    if not opened and _is_answer_before_reasoning(reasoning):
         return Response(reasoning.strip(), None, "several answers")
     answer, answer_problem = _single_answer(rest)
     return Response(reasoning.strip(), answer, _reasoning_problem(reasoning, rest) or answer_problem)
+
+
+def _undressed(text: str) -> str:
+    """The text without what tokenisers and chat templates put around it, and without Markdown around the answer."""
+    text = text.strip(_INVISIBLE)
+    begin = _TURN_BEGIN.match(text)
+    text = text[begin.end() :] if begin else text
+    # Two marks at most, of the turn and of the text; only the end is searched, whatever the length.
+    for _ in range(2):
+        end = _TURN_END.search(text, max(0, len(text) - _MARK_LENGTH))
+        text = text[: end.start()].rstrip(_INVISIBLE) if end else text
+    if text.endswith(f"{ANSWER_CLOSE}**"):
+        before, dressed, after = text.rpartition(f"**{ANSWER_OPEN}")
+        text = f"{before}{ANSWER_OPEN}{after.removesuffix('**')}" if dressed else text
+    return text
+
+
+def _split_reasoning(text: str) -> tuple[str, str, str]:
+    """Splits at the end of the reasoning: the first `</think>` that does not close a quoted `<think>`."""
+    reasoning, closed, rest = text.partition(THINK_CLOSE)
+    if not closed or not reasoning.endswith(THINK_OPEN) or THINK_CLOSE not in rest:
+        return reasoning, closed, rest
+    if not reasoning.removeprefix(THINK_OPEN).removesuffix(THINK_OPEN).strip(_INVISIBLE):
+        return reasoning, closed, rest
+    # "I must reason inside <think></think>": the pair with nothing between it is a quotation.
+    more, closed, rest = rest.partition(THINK_CLOSE)
+    return reasoning.removesuffix(THINK_OPEN) + more, closed, rest
+
+
+def _is_answer_before_reasoning(reasoning: str) -> bool:
+    """Whether an answer stands where the prompt may have opened the reasoning; a quoted pair without a word is none."""
+    if ANSWER_OPEN not in reasoning or ANSWER_CLOSE not in reasoning:
+        return False
+    return any(_WORD.search(part.partition(ANSWER_CLOSE)[0]) for part in reasoning.split(ANSWER_OPEN)[1:])
 
 
 def _reasoning_problem(reasoning: str, rest: str) -> str:
@@ -85,8 +127,8 @@ def _single_answer(text: str) -> tuple[str | None, str]:
     answer = answer.strip()
     if not answer:
         return answer, "the answer is empty"
-    if before.strip():
+    if before.strip(_INVISIBLE):
         return answer, "text between reasoning and answer"
-    if after.strip():
+    if after.strip(_INVISIBLE):
         return answer, "text after the answer"
     return answer, ""

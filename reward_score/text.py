@@ -1,8 +1,18 @@
 """Normalisation shared by the scorers: Unicode, LaTeX and Markdown down to plain text."""
 
+import html
 import re
 import unicodedata
 
+# Scripts without spaces between words, as a range of a regular expression.
+CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
+# Greek letters and arrows as they are written out.
+GREEK = str.maketrans(
+    {"\u03b1": "alpha", "\u03b2": "beta", "\u03b3": "gamma", "\u03b4": "delta", "\u03ba": "kappa", "\u03bb": "lambda"}
+    | {"\u2191": " increased ", "\u2193": " decreased "}
+)
+
+_COMBINING = re.compile("[\u0300-\u036f]")
 _INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 _SUPERSCRIPT = re.compile("[\u2070\u00b9\u00b2\u00b3\u2074-\u2079\u207a\u207b]+")
 _VULGAR_FRACTION = re.compile("(?<=[0-9])(?=[\u00bc-\u00be\u2150-\u215e])")
@@ -31,7 +41,8 @@ def plain(text: str) -> str:
     r"""Reduces typography and LaTeX to plain text, in compatibility form (NFKC), with single spaces.
 
     Superscripts become `^n`, all dashes and the minus sign `-`, micro signs `u`; invisible and bidirectional marks
-    vanish; `\boxed{x}` and its like become x, `\frac{a}{b}` becomes a/b; Markdown's `**` and backticks vanish.
+    vanish; HTML entities are resolved;
+    `\boxed{x}` and its like become x, `\frac{a}{b}` becomes a/b; Markdown's `**` and backticks vanish.
 
     Example:
         >>> plain("$\\boxed{2.5 \\times 10^{3}}$ mm²")
@@ -39,6 +50,8 @@ def plain(text: str) -> str:
     """
     if not text.isascii():
         text = unicode_plain(text)
+    if "&" in text:
+        text = html.unescape(text).replace("\u00a0", " ")
     if "\\" in text or "$" in text:
         text = _without_latex(text)
     return " ".join(text.replace("**", " ").replace("`", " ").split())
@@ -57,3 +70,8 @@ def _without_latex(text: str) -> str:
     text = _LATEX_FRACTION.sub(r" \1/\2 ", text)
     text = _LATEX_COMMAND.sub(lambda command: _LATEX_MEANING.get(command[1], " "), text)
     return text.replace("{", "").replace("}", " ").replace("$", " ")
+
+
+def without_accents(text: str) -> str:
+    """The text with each letter as its base letter: "Sjogren" for "Sjögren"."""
+    return unicodedata.normalize("NFC", _COMBINING.sub("", unicodedata.normalize("NFD", text)))

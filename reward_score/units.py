@@ -24,7 +24,8 @@ _SPELLINGS = {
     "msec": "ms", "msecs": "ms", "sec": "s", "secs": "s", "min": "minute", "mins": "minute",
     "hrs": "hour", "hr": "hour", "h": "hour", "d": "day", "wk": "week", "wks": "week", "yr": "year", "yrs": "year",
     "mcg": "microgram", "ug": "microgram", "cc": "milliliter", "lb": "pound", "lbs": "pound", "ml": "milliliter",
-    "dl": "deciliter", "bpm": "beats/minute", "mosm": "milliosmol", "meq": "millicharge_equivalent", "mmhg": "mmHg",
+    "dl": "deciliter", "bpm": "beats/minute", "mosm": "milliosmol", 
+    "mosmol": "milliosmol", "mosmols": "milliosmol", "meq": "millicharge_equivalent", "mmhg": "mmHg",
     "kpa": "kilopascal",
     "\u00b0c": "degC", "\u00b0f": "degF", "celsius": "degC", "fahrenheit": "degF", "liters": "liter", "litres": "liter",
 }  # fmt: skip

@@ -32,6 +32,10 @@ if [[ ${1:-} == --help || -z ${SLURM_JOB_ID:-} ]]; then
     usage
     [[ ${1:-} == --help ]] && exit 0 || exit 2
 fi
+if [[ ${SLURM_HET_SIZE:-} ]]; then
+    echo "the job is heterogeneous, with $SLURM_HET_SIZE components, which is not supported; submit one without ':'" >&2
+    exit 2
+fi
 
 MEDU1_SLURM_DIR=${MEDU1_SLURM_DIR:-$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)}
 # shellcheck source=slurm/lib/common.sh

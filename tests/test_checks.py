@@ -1,59 +1,18 @@
 """Wrong inputs of a training run: one clear sentence each, before anything is started."""
 
+import json
+import shutil
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hydra import compose, initialize_config_module
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1 import checks
 from verl_medu1.checks import check, require_verl
-from verl_medu1.cli.prepare import prepare
-from verl_medu1.recipe_group import SFT, recipe_names, register_recipes
-
-
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory) -> Path:
-    from verl_medu1.data.tiny_model import read_warmup_texts, write_tiny_model
-
-    out = tmp_path_factory.mktemp("inputs")
-    prepare(["quickstart"], out / "data", train=64, warmup=50)
-    write_tiny_model(read_warmup_texts(out / "data"), out / "model")
-    return out
-
-
-@pytest.fixture(scope="module")
-def configure(inputs):
-    """Composes the quickstart's configuration with overrides."""
-    register_recipes()
-    GlobalHydra.instance().clear()
-    fixed = [
-        "recipe=quickstart",
-        f"data.train_files={inputs}/data/train.parquet",
-        f"data.val_files={inputs}/data/test.parquet",
-        f"actor_rollout_ref.model.path={inputs}/model",
-        f"run_dir={inputs}/run",
-    ]
-    with initialize_config_module("verl_medu1.config", version_base="1.3"):
-        quickstart = compose("medu1", overrides=fixed)
-
-        def get(*overrides: str) -> DictConfig:
-            if any("." not in override.partition("=")[0] or override[0] == "+" for override in overrides):
-                return compose("medu1", overrides=[*fixed, *overrides])
-            # Values alone: Hydra takes a second to compose all of it again.
-            config = quickstart.copy()
-            for override in OverridesParser.create().parse_overrides(list(overrides)):
-                OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
-            return config
-
-        yield get
+from verl_medu1.recipe_group import SFT, recipe_names
 
 
 @pytest.mark.parametrize("engine", ["megatron", "dp"])
@@ -237,6 +196,27 @@ def test_a_file_without_our_columns(configure, tmp_path):
     (tmp_path / "text.parquet").write_text("no parquet")
     with pytest.raises(ValueError, match="which is not a parquet file"):
         check(configure(f"data.train_files={tmp_path}/text.parquet"))
+
+
+def test_a_file_with_a_test_set_is_not_trained_on(configure, inputs, tmp_path):
+    for name in ("train", "test"):
+        shutil.copy(inputs / "data" / "train.parquet", tmp_path / f"{name}.parquet")
+    counts = {"test_set": "the test split of MedQA", "official_train": 0, "official_test": 7}
+    (tmp_path / "manifest.json").write_text(json.dumps({"sources": {"medqa": counts, "mediq": {}}}))
+    check(configure(f"data.train_files={tmp_path}/train.parquet"))
+    with pytest.raises(
+        ValueError, match=r"test\.parquet', which holds 7 rows of the test split of MedQA; take the train"
+    ):
+        check(configure(f"data.train_files={tmp_path}/test.parquet"))
+    # It was asked for: --keep-test-rows.
+    counts["official_train"] = 5
+    (tmp_path / "manifest.json").write_text(json.dumps({"sources": {"medqa": counts}}))
+    check(configure(f"data.train_files={tmp_path}/train.parquet"))
+    (tmp_path / "manifest.json").write_text("[]")
+    check(configure(f"data.train_files={tmp_path}/test.parquet"))
+    (tmp_path / "manifest.json").write_text('{"sources":')
+    with pytest.raises(ValueError, match=r"manifest\.json is cut off or no JSON"):
+        check(configure(f"data.train_files={tmp_path}/test.parquet"))
 
 
 def test_a_mixture_of_a_column_that_is_not_there(configure, inputs, tmp_path):

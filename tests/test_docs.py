@@ -15,7 +15,7 @@ from verl_medu1.recipe_group import recipe_names
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/*/README.md")]
 # Parts of others, and trl_step.py needs TRL.
-PARTS = ("measure.py", "rank_memory.py", "trl_step.py")
+PARTS = ("measure.py", "published_rule.py", "rank_memory.py", "trl_step.py")
 BENCHMARKS = [file for file in ROOT.glob("benchmarks/*.py") if file.name not in PARTS]
 BENCHMARKS.append(ROOT / "benchmarks" / "gpu" / "stack.py")
 BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.M | re.S)

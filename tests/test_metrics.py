@@ -1,5 +1,7 @@
 """What is logged of components and shaping."""
 
+import numpy as np
+import pytest
 import torch
 
 from verl_medu1.metrics import component_metrics, group_metrics, shaping_metrics
@@ -45,4 +47,13 @@ def test_groups_and_moves_are_counted_per_source():
         "advantage/MedQA/moved_mean_abs": 0.5,
         "advantage/MedIQ/moved_share_of_right": 0.0,
         "advantage/MedIQ/moved_mean_abs": 0.0,
+    }
+
+
+def test_what_is_no_number_is_counted_and_nothing_needs_our_components():
+    rows = [{"acc": 1.0, "note": None}, {"acc": np.bool_(False), "note": [1, 2]}, {"acc": True, "over_budget": 1.0}]
+    assert component_metrics([{"data_source": "own", **row} for row in rows]) == {
+        "reward/own/acc/mean": pytest.approx(2 / 3),
+        "reward/own/note/no_number": 2,
+        "reward/own/over_budget/mean": 1.0,
     }

@@ -45,6 +45,7 @@ def test_top_level_packages(wheel):
         "verl_medu1/plan/gpus.yaml",
         "verl_medu1/plan/assumptions.yaml",
         "verl_medu1/data/calculators/notes.yaml",
+        "verl_medu1/data/sources/pubmedqa_test_pmids.txt",
         "reward_score/label_overrides.csv",
         "verl_medu1/evaluate/templates/",
         "verl_medu1/evaluate/formats.yaml",

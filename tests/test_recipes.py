@@ -10,13 +10,20 @@ from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
-from verl_medu1.checks import _key_violations
+from verl_medu1.key_checks import legacy_violations, unknown_key_violations
 from verl_medu1.plan.architecture import find_architecture
 from verl_medu1.plan.gpus import find_gpu
 from verl_medu1.plan.recipe import settings_in
 from verl_medu1.plan.verdict import plan_of
 from verl_medu1.recipe_group import SFT, TRAIN, recipe_names, register_recipes
-from verl_medu1.reward_checks import estimator_violations, penalty_violations, scoring_violations, trainer_violations
+from verl_medu1.reward_checks import (
+    estimator_violations,
+    penalty_violations,
+    reward_source_violations,
+    scoring_violations,
+    trainer_violations,
+)
+from verl_medu1.setting_checks import setting_violations
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = sorted({*recipe_names(), *recipe_names(SFT)})
@@ -134,7 +141,10 @@ def test_it_resolves_and_has_no_unknown_key(composed, overrides):
     config = composed(*overrides)
     OmegaConf.to_container(config, resolve=True)
     assert config.trainer.v1.trainer_mode == "medu1_sync"
-    checks = (_key_violations, trainer_violations, penalty_violations, estimator_violations, scoring_violations)
+    checks = (
+        unknown_key_violations, legacy_violations, setting_violations, trainer_violations, reward_source_violations,
+        penalty_violations, estimator_violations, scoring_violations,
+    )  # fmt: skip
     assert [violation for check in checks for violation in check(config)] == []
 
 

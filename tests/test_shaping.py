@@ -81,3 +81,9 @@ def test_gdpo_normalises_each_component_that_the_trainer_delivers():
     expected = (mixed - tokens.mean()) / (tokens.var() + 1e-8).sqrt() * mask
     torch.testing.assert_close(advantages, expected)
     assert not torch.allclose(advantages, torch.zeros(4, 3))
+
+
+def test_a_verdict_that_is_no_number_is_named():
+    samples = [sample("a", 100) | {"acc": "yes"}]
+    with pytest.raises(ValueError, match=r"component acc of data source .* is 'yes' and must be a number"):
+        length_shaping(samples, [False], penalty(), 1000)

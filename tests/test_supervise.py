@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -14,13 +15,17 @@ import pytest
 import yaml
 
 from verl_medu1.progress import Progress
+from verl_medu1.run.channel import LOG
 
+KEEPER = "import sys; from verl_medu1.run.keeper import keep; sys.exit(keep([sys.executable, *sys.argv[1:]]))"
 # A body that starts a process whose parent exits at once, so that it is an orphan, and prints its number.
 PROGRAM = textwrap.dedent(
     """
     import os, subprocess, sys, time
     from omegaconf import OmegaConf
+    from verl_medu1.run.channel import connect
     from verl_medu1.supervise import supervised
+    channel = connect()
     config = OmegaConf.create({
         "run_dir": sys.argv[1],
         "watchdog": {"timeout_s": 50.0, "start_timeout_s": float(sys.argv[2])},
@@ -29,8 +34,9 @@ PROGRAM = textwrap.dedent(
     })
     popen = "subprocess.Popen(['sleep', '100'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)"
     orphan = f"import subprocess; print({popen}.pid)"
-    with supervised(config, interval_s=0.1):
-        print(subprocess.run([sys.executable, "-c", orphan], capture_output=True, text=True).stdout, flush=True)
+    with supervised(config, channel, interval_s=0.1):
+        found = subprocess.run([sys.executable, "-c", orphan], capture_output=True, text=True).stdout
+        print("orphan", found, end="", flush=True)
         BODY
     """
 )
@@ -38,22 +44,19 @@ PROGRAM = textwrap.dedent(
 
 def run(tmp_path: Path, body: str, start_timeout_s: float = 50.0, run_dir: Path | None = None) -> tuple[int, str, int]:
     """Exit code, standard error and the orphan's number."""
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM.replace("BODY", body), str(run_dir or tmp_path), str(start_timeout_s)],
-        capture_output=True,  # until the last process that has the pipes is gone, and so the guard
-        text=True,
-        timeout=100,
-        env=os.environ | {"TMPDIR": str(temporary)},
-    )
-    assert list(temporary.iterdir()) == []
-    return done.returncode, done.stderr, int(done.stdout.split()[0])
-
-
-@pytest.fixture(autouse=True)
-def run_dir(tmp_path):
-    tmp_path.mkdir(exist_ok=True)
+    folder = run_dir or tmp_path
+    with tempfile.TemporaryDirectory(dir="/tmp") as temporary:
+        done = subprocess.run(
+            [sys.executable, "-c", KEEPER, "-c", PROGRAM.replace("BODY", body), str(folder), str(start_timeout_s)],
+            capture_output=True,
+            text=True,
+            timeout=100,
+            env=os.environ | {"TMPDIR": temporary},
+        )
+        assert os.listdir(temporary) == []
+    printed = re.search(r"^orphan (\d+)$", (folder / LOG).read_text(), re.M)
+    assert printed
+    return done.returncode, done.stderr, int(printed[1])
 
 
 def test_a_run_that_ends_leaves_no_process(tmp_path):
@@ -79,7 +82,7 @@ def test_a_run_without_progress_is_ended_with_the_reason(tmp_path):
 
 def test_a_driver_that_is_killed_leaves_no_process_and_no_folder_and_is_told_of(tmp_path):
     code, error, orphan = run(tmp_path, "time.sleep(5); os.kill(os.getpid(), 9)")
-    assert code == -9
+    assert code == 4
     assert re.search(r"^medu1: driver \(process \d+\) died, .* the same command begins the run again", error)
     assert not psutil.pid_exists(orphan)
 
@@ -87,9 +90,8 @@ def test_a_driver_that_is_killed_leaves_no_process_and_no_folder_and_is_told_of(
 def test_a_run_that_is_told_to_end_twice_clears_up_once(tmp_path):
     """As a job's nodes do on `scancel`: Slurm tells each process, and the node's script tells the driver again."""
     body = (
-        "import signal, verl_medu1.supervise as s; clear = s.clear_temporary; "
-        "s.clear_temporary = lambda *a, **k: (os.kill(os.getpid(), signal.SIGTERM), time.sleep(0.1), clear(*a, **k)); "
-        "os.kill(os.getpid(), signal.SIGTERM); time.sleep(100)"
+        "import signal, threading; again = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)); "
+        "again.daemon = True; again.start(); os.kill(os.getppid(), signal.SIGTERM); time.sleep(100)"
     )
     code, _, orphan = run(tmp_path, body)
     assert code == 143
@@ -155,6 +157,9 @@ def test_a_cluster_that_is_there_is_joined_as_it_is(tmp_path, monkeypatch):
     program = PROGRAM.replace('{"runtime_env": {"env_vars": {}}}', str(ray_init))
     program = program.replace("interval_s=0.1):", "interval_s=0.1) as joined:").replace("BODY", body)
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
-    subprocess.run([sys.executable, "-c", program, str(tmp_path), "50"], check=True, capture_output=True, timeout=100)
+    subprocess.run(
+        [sys.executable, "-c", KEEPER, "-c", program, str(tmp_path), "50"], check=True, capture_output=True, timeout=100
+    )
     joined = yaml.safe_load((tmp_path / "seen.yaml").read_text())
-    assert joined["ray_kwargs"]["ray_init"] == {"runtime_env": {"env_vars": {"A": "1"}}}
+    metrics = {"VERL_FILE_LOGGER_PATH": str(tmp_path / "logs" / "metrics.jsonl")}
+    assert joined["ray_kwargs"]["ray_init"] == {"runtime_env": {"env_vars": {"A": "1"} | metrics}}

@@ -1,6 +1,5 @@
 """What a training run needs, checked before anything heavy starts; each violation is one sentence."""
 
-import difflib
 import os
 import shutil
 import socket
@@ -16,6 +15,9 @@ import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1.checkpoints import lost_step
+from verl_medu1.credentialed import credentialed_violations
+from verl_medu1.data.folds import official_violations
+from verl_medu1.key_checks import legacy_violations, unknown_key_violations
 from verl_medu1.length import COUNTED, what_is_counted
 from verl_medu1.mixture_checks import mixture_violations
 from verl_medu1.penalties import PENALTIES
@@ -23,13 +25,16 @@ from verl_medu1.plan.architecture import Architecture, find_architecture
 from verl_medu1.plan.layout import find_violations
 from verl_medu1.plan.machine import Machine, this_machine
 from verl_medu1.plan.recipe import settings_in
+from verl_medu1.prompt_checks import demonstration_violations, prompt_violations
 from verl_medu1.reward_checks import (
     estimator_violations,
     is_on,
     penalty_violations,
+    reward_source_violations,
     scoring_violations,
     trainer_violations,
 )
+from verl_medu1.setting_checks import setting_violations, started_here_violations
 from verl_medu1.verl_methods import changed_methods
 
 REQUIRED_VERL = "0.9.1"
@@ -65,47 +70,52 @@ def _raise_all(violations: Iterable[str]) -> None:
         raise ValueError("\nmedu1: ".join(found))
 
 
-def _as_list(value: Any) -> list[str]:
+def as_list(value: Any) -> list[str]:
+    """The files that a key of verl's names: one, several or none."""
     if value is None:
         return []
     return [value] if isinstance(value, str) else list(value)
 
 
 def _file_violations(key: str, value: Any, columns: Sequence[str]) -> Iterator[str]:
-    for name in _as_list(value):
+    for name in as_list(value):
         path = Path(name).expanduser()
         if not path.is_file():
             yield f"{key} is {name!r}, and there is no such file; `medu1 prepare` writes one."
             continue
         try:
-            present = pq.read_schema(path).names
+            with pq.ParquetFile(path) as file:
+                present, rows = file.schema_arrow.names, file.metadata.num_rows
         except (pa.ArrowInvalid, OSError) as error:
             yield f"{key} is {name!r}, which is not a parquet file ({str(error).splitlines()[0]})."
             continue
         if missing := [column for column in columns if column not in present]:
             yield f"{key} is {name!r}, which lacks the columns {', '.join(missing)}; `medu1 prepare` writes them."
+        elif not rows:
+            yield f"{key} is {name!r}, which has no rows; prepare it with more, or with another --test-share."
 
 
-def _key_violations(config: DictConfig) -> Iterator[str]:
-    """Keys that Hydra lets a recipe add, and that verl's dataclass for the node (`_target_`) refuses in a worker."""
-    from hydra.utils import get_class
+def _unlike_files(key: str, names: Sequence[str]) -> Iterator[str]:
+    """Files whose columns `datasets` can't put one behind the other, as verl does."""
+    if len(names) < 2:
+        return
+    from datasets import Dataset, concatenate_datasets
 
-    def nodes(node: Any, path: str) -> Iterator[tuple[str, DictConfig]]:
-        if isinstance(node, DictConfig):
-            yield path, node
-            for key in node:
-                if not OmegaConf.is_missing(node, key):
-                    yield from nodes(node[key], f"{path}.{key!s}")
+    def first_row(name: str) -> Dataset:
+        with pq.ParquetFile(Path(name).expanduser()) as file:
+            return Dataset(pa.Table.from_batches([next(file.iter_batches(1))]))
 
-    instantiated = ("actor_rollout_ref.actor", "actor_rollout_ref.rollout")
-    for path, node in (found for root in instantiated for found in nodes(OmegaConf.select(config, root), root)):
-        target = node.get("_target_")
-        if not target:
-            continue
-        fields = getattr(get_class(target), "__dataclass_fields__", {})
-        for key in sorted(map(str, node.keys() - fields.keys() - {"_target_"})):
-            choices = difflib.get_close_matches(key, fields, cutoff=0.0, n=3)
-            yield f"{path}.{key} is no key of verl's {target.rpartition('.')[2]}; near it are {', '.join(choices)}."
+    first, *others = names
+    begun = first_row(first)
+    for name, other in zip(others, map(first_row, others), strict=True):
+        try:
+            concatenate_datasets([begun, other])
+        except ValueError:
+            unlike = [key for key, kind in begun.features.items() if other.features.get(key, kind) != kind]
+            yield (
+                f"{key} has {first!r} and {name!r}, whose columns {', '.join(unlike)} have other types; write both "
+                "with `medu1 prepare`, or cast one to the schema of the other."
+            )
 
 
 def _data_violations(config: DictConfig) -> Iterator[str]:
@@ -118,8 +128,9 @@ def _data_violations(config: DictConfig) -> Iterator[str]:
         yield from violations
         if violations:
             continue
+        yield from _unlike_files(key, as_list(value))
         rows = 0
-        for name in _as_list(value):
+        for name in as_list(value):
             table = pq.read_table(Path(name).expanduser(), columns=["data_source", "extra_info"])
             rows += table.num_rows
             unknown = sorted(set(table["data_source"].to_pylist()) - set(known_sources()))
@@ -140,7 +151,8 @@ def _data_violations(config: DictConfig) -> Iterator[str]:
                 f"lower it to at most {rows}."
             )
         if key == "data.train_files":
-            yield from mixture_violations(config, _as_list(value))
+            yield from mixture_violations(config, as_list(value))
+            yield from official_violations(as_list(value))
     penalty = config.algorithm.length_penalty
     known = PENALTIES.get(penalty.name)
     if known and penalty.where != "off" and is_on(penalty) and found_modes and not known.modes & found_modes:
@@ -149,6 +161,10 @@ def _data_violations(config: DictConfig) -> Iterator[str]:
             f"{' or '.join(sorted(known.modes))}, and the data has {' and '.join(sorted(found_modes))} only; prepare "
             "it with other budgets, choose another penalty, or set algorithm.length_penalty.where=off."
         )
+
+
+def _credentialed_violations(config: DictConfig) -> Iterator[str]:
+    yield from credentialed_violations(config, [*as_list(config.data.train_files), *as_list(config.data.val_files)])
 
 
 def _model_violations(config: DictConfig, node: str = "actor_rollout_ref.model") -> Iterator[str]:
@@ -174,6 +190,7 @@ def check_sft(config: DictConfig) -> None:
         for found in (
             *(_file_violations(key, value, columns) for key, value in files.items()),
             _model_violations(config, "model"),
+            demonstration_violations(config),
         )
         for violation in found
     )
@@ -241,9 +258,14 @@ def check(config: DictConfig) -> None:
     _raise_all(
         violation
         for part in (
-            _key_violations,
+            unknown_key_violations,
+            legacy_violations,
+            setting_violations,
+            started_here_violations,
             _data_violations,
+            _credentialed_violations,
             trainer_violations,
+            reward_source_violations,
             penalty_violations,
             estimator_violations,
             scoring_violations,
@@ -252,6 +274,7 @@ def check(config: DictConfig) -> None:
             _seed_violations,
             _machine_violations,
             _checkpoint_violations,
+            prompt_violations,
         )
         for violation in part(config)
     )
@@ -270,8 +293,12 @@ def check_submission(config: DictConfig, machine: Machine) -> None:
     _raise_all(
         violation
         for part in (
+            legacy_violations,
+            setting_violations,
             _data_violations,
+            _credentialed_violations,
             trainer_violations,
+            reward_source_violations,
             penalty_violations,
             scoring_violations,
             _model_violations,

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from verl_medu1.run.channel import say
+
 EXIT_MISTAKE = 2
 
 
@@ -16,5 +18,5 @@ def in_one_sentence() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        print(f"medu1: {error}", file=sys.stderr)
+        say(f"medu1: {error}")
         sys.exit(EXIT_MISTAKE)

@@ -1,7 +1,8 @@
 """What is logged of the reward's components and of the shaping, as scalars for each of verl's logging backends."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -18,21 +19,26 @@ def component_metrics(samples: Sequence[dict[str, Any]]) -> dict[str, float]:
 
     Args:
         samples: one dict per response: `data_source`, and the components of the reward manager. Strings are
-            left out, and what concerns a budget where there is none.
+            left out, and what concerns a budget where there is none. What is no number (None, a list) is counted.
 
     Returns:
-        `reward/<data_source>/<component>/mean`, and `/p50` and `/p95` of `length`.
+        `reward/<data_source>/<component>/mean`, and `/p50` and `/p95` of `length`; `/no_number` is how many are none.
 
     Example:
         >>> component_metrics([{"data_source": "MedQA", "acc": 1.0}, {"data_source": "MedQA", "acc": 0.0}])
         {'reward/MedQA/acc/mean': 0.5}
     """
     by_source: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    others: Counter[str] = Counter()
     for sample in samples:
         for name, value in sample.items():
-            if not isinstance(value, str) and not (name in OF_BUDGET and sample["budget_mode"] == "none"):
+            if isinstance(value, str) or (name in OF_BUDGET and sample.get("budget_mode") == "none"):
+                continue
+            if isinstance(value, Real | np.bool_):
                 by_source[sample["data_source"]][name].append(float(value))
-    metrics = {}
+            else:
+                others[f"reward/{sample['data_source']}/{name}/no_number"] += 1
+    metrics: dict[str, float] = dict(others)
     for source, components in by_source.items():
         for name, values in components.items():
             metrics[f"reward/{source}/{name}/mean"] = float(np.mean(values))

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 FILE_NAME = "progress.json"
 # The phase in which a checkpoint is half written.
@@ -13,7 +14,11 @@ STOPPED = "stopped"
 
 
 class Progress:
-    """Writes and reads `<run_dir>/progress.json`: step, phase and time (seconds since the epoch).
+    """Writes and reads `<run_dir>/progress.json`: step, phase, time (seconds since the epoch) and the number of steps.
+
+    Attributes:
+        path: the file.
+        steps: how many steps the run takes, once that is known.
 
     Example:
         >>> import tempfile
@@ -25,13 +30,14 @@ class Progress:
 
     def __init__(self, run_dir: str | Path) -> None:
         self.path = Path(run_dir) / FILE_NAME
+        self.steps: int | None = None
 
     def report(self, step: int, phase: str) -> None:
         """Record that `phase` of `step` begins now. The file is replaced at once, never half written."""
         temporary = self.path.with_suffix(".tmp")
-        temporary.write_text(json.dumps({"step": step, "phase": phase, "time": time.time()}))
+        temporary.write_text(json.dumps({"step": step, "phase": phase, "time": time.time(), "steps": self.steps}))
         os.replace(temporary, self.path)
 
-    def read(self) -> dict[str, int | str | float]:
+    def read(self) -> dict[str, Any]:
         """The last report."""
         return json.loads(self.path.read_text())

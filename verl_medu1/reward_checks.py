@@ -3,15 +3,18 @@
 import math
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 from omegaconf import DictConfig
 
+from reward_score.schemes import DEFAULT_SCHEME
 from verl_medu1.penalties import get_penalty
 
 LENGTH_PENALTY_PLACES = ("off", "advantage", "reward")
 # Those of verl_medu1/trainer.py, which bring the components of a sample to the advantage, and those of verl.
 OUR_TRAINER_MODES = ("medu1_sync", "medu1_colocate_async")
 VERL_TRAINER_MODES = ("sync", "colocate_async", "separate_async")
+OUR_MANAGER = "pkg://verl_medu1.reward_manager"
 # Components of a sample that GDPO can take: the scorer's, the reward manager's and the length penalty.
 NUMERIC_COMPONENTS = (
     "score", "acc", "format", "similarity", "length", "counted_tokens", "over_budget", "budget_distance",
@@ -39,6 +42,57 @@ def trainer_violations(config: DictConfig) -> Iterator[str]:
             )
         if algorithm.adv_estimator == "medu1_gdpo":
             yield f"trainer.v1.trainer_mode is {mode!r}, which hands medu1_gdpo no components; use {ours}."
+
+
+def _lacks_our_components(config: DictConfig) -> str | None:
+    """The setting with which samples come without what our reward manager adds, and why; None if there is none."""
+    manager, model = config.reward.reward_manager, config.reward.reward_model
+    path = manager.module.path if manager.source == "importlib" else None
+    if path is None:
+        return f"reward.reward_manager.name is {manager.name!r}, which is not ours and returns no lengths"
+    if path == OUR_MANAGER and manager.name != "MedU1RewardManager":
+        return f"reward.reward_manager.name is {manager.name!r}, which {OUR_MANAGER} does not have"
+    if model.enable and not model.enable_resource_pool:
+        return "reward.reward_model.enable is true without a resource pool, which passes the reward manager over"
+    return None
+
+
+def reward_source_violations(config: DictConfig) -> Iterator[str]:
+    """Rewards that are not ours work where nothing needs our components; where something does, it is named."""
+    yield from _function_violations(config)
+    lack, algorithm = _lacks_our_components(config), config.algorithm
+    if lack and algorithm.length_penalty.where != "off" and is_on(algorithm.length_penalty):
+        yield f"{lack}; set algorithm.length_penalty.where=off, or take medu1's manager (or a subclass, as pkg://)."
+    ours = ("counted_tokens", "length", "over_budget", "budget_distance", "length_score")
+    needed = [key for key in algorithm.gdpo_reward_keys or () if key in ours]
+    if lack and algorithm.adv_estimator == "medu1_gdpo" and needed:
+        names = ", ".join(needed)
+        yield f"{lack}, and algorithm.gdpo_reward_keys names {names}; leave them out, or take medu1's manager."
+    another = lack is not None or config.reward.custom_reward_function.path is not None
+    if another and (config.scoring.scheme != DEFAULT_SCHEME or config.scoring.judge.base_url is not None):
+        yield "scoring.* is set, and the reward is not made by our scorers; leave it out, or leave them in place."
+
+
+def _function_violations(config: DictConfig) -> Iterator[str]:
+    """A reward function of the user's that no worker would find."""
+    function = config.reward.custom_reward_function
+    if function.path is None:
+        return
+    path = str(function.path)
+    if path.startswith("pkg://"):
+        module = path.removeprefix("pkg://")
+        try:
+            found = find_spec(module) is not None
+        except ModuleNotFoundError:
+            found = False
+        if not found:
+            yield f"reward.custom_reward_function.path is {path!r}, and there is no such module; install its package."
+        return
+    file = Path(path.removeprefix("file://")).expanduser()
+    if not file.is_file():
+        yield f"reward.custom_reward_function.path is {path!r}, and there is no such file; give one, or pkg://MODULE."
+    elif str(function.name) not in file.read_text(encoding="utf-8", errors="replace"):
+        yield f"reward.custom_reward_function.name is {function.name!r}, which {path!r} does not have."
 
 
 def penalty_violations(config: DictConfig) -> Iterator[str]:
@@ -78,6 +132,9 @@ def estimator_violations(config: DictConfig) -> Iterator[str]:
     if estimator == "gdpo":
         yield "algorithm.adv_estimator is 'gdpo', to which verl's V1 trainer hands no components; use medu1_gdpo."
     if estimator != "medu1_gdpo":
+        for key in ("gdpo_reward_keys", "gdpo_reward_weights"):
+            if config.algorithm[key] is not None:
+                yield f"algorithm.{key} is set, and is for medu1_gdpo; leave it out, or set algorithm.adv_estimator."
         return
     if config.algorithm.length_penalty.where == "reward" and is_on(config.algorithm.length_penalty):
         yield (

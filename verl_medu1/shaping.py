@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,30 @@ class LengthShaping:
     weight: torch.Tensor
 
 
+# What the length term reads of a sample.
+NEEDED = ("score", "counted_tokens", "budget_mode", "budget_tokens")
+
+
+def lacking(samples: Sequence[Components]) -> list[str]:
+    """Components of `NEEDED` that some sample does not have.
+
+    Example:
+        >>> lacking([{"score": 1.0, "budget_mode": "none", "budget_tokens": 0.0}])
+        ['counted_tokens']
+    """
+    return [name for name in NEEDED if any(name not in sample for sample in samples)]
+
+
+def _number(sample: Components, name: str) -> float:
+    value = sample[name]
+    if not isinstance(value, Real | np.bool_):
+        raise ValueError(
+            f"component {name} of data source {sample['data_source']!r} is {str(value)[:80]!r} and must be a number; "
+            "correct the reward function."
+        )
+    return float(value)
+
+
 def length_shaping(
     samples: Sequence[Components], is_padding: Sequence[bool], penalty: DictConfig, longest: int
 ) -> LengthShaping:
@@ -49,7 +74,7 @@ def length_shaping(
     uids, label = np.unique([sample["uid"] for sample in samples], return_inverse=True)
     real = ~np.asarray(is_padding, dtype=bool)
     # A reward function of the user's may return no `acc`.
-    verdicts = [min(sample["acc"], sample["score"]) if "acc" in sample else sample["score"] for sample in samples]
+    verdicts = [min(_number(sample, name) for name in ("acc", "score") if name in sample) for sample in samples]
     correct = np.array([verdict > 0 for verdict in verdicts], dtype=bool) & real
     lengths = np.array([sample["counted_tokens"] for sample in samples], dtype=float)
     values = np.zeros(len(samples))

@@ -1,51 +1,26 @@
-"""Runs end: with their reason when they hang, and without leaving a process or a temporary file behind."""
+"""Runs end: with their reason when they hang, lose a part or fill a disk."""
 
-import ctypes
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from verl_medu1.checkpoints import remove_half_written, way_on
+from verl_medu1.checkpoints import way_on
 from verl_medu1.full_disk import EXIT_DISK_FULL, full_disk
-from verl_medu1.guard import clear_temporary, start_guard
 from verl_medu1.part_watch import EXIT_PART_DIED, PartWatch
 from verl_medu1.progress import SAVE, Progress
+from verl_medu1.run.channel import METRICS, Channel, Run
 
 # What ray.init takes only where it starts a cluster: one that is there has been told by whoever started it.
 CLUSTER_KEYS = ("num_cpus", "num_gpus", "object_store_memory", "include_dashboard", "_system_config", "_temp_dir")
 START_PHASES = ("start", "first weight sync")
 EXIT_STALLED = 3
-_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
-
-
-def adopt_orphans() -> None:
-    """Make this process the parent of each descendant whose own parent dies, so that `end_descendants` finds it."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def end_descendants(patience_s: float = 10.0) -> int:
-    """Kill all processes that this one has started, directly or not, and wait until they are gone.
-
-    Ray has been shut down before, so that what still runs has missed its chance to leave by itself.
-
-    Returns:
-        How many were still running.
-    """
-    descendants = psutil.Process().children(recursive=True)
-    for process in descendants:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(descendants, timeout=patience_s)
-    return len(descendants)
 
 
 class StallWatch:
@@ -82,52 +57,43 @@ def _died(part: str, progress: Progress, checkpoints: Path) -> tuple[str, int]:
 
 
 @contextmanager
-def supervised(config: DictConfig, interval_s: float = 1.0) -> Iterator[DictConfig]:
-    """Run the body under a watchdog; afterwards no process of it is left.
+def supervised(config: DictConfig, channel: Channel, interval_s: float = 1.0) -> Iterator[DictConfig]:
+    """Run the body, in a driver, under a watchdog. The keeper ends what is left of it afterwards.
 
     Args:
         config: the run's configuration (`run_dir`, `watchdog`, `ray_kwargs`, `trainer`).
+        channel: to the keeper.
         interval_s: seconds between two looks at the run's progress and its parts.
 
     Yields:
-        The configuration to train with: absolute run_dir, and a temporary folder for the sockets of Ray and
-        vLLM, short because the path of a socket may have 107 characters only. Where the environment names a cluster
-        (RAY_ADDRESS), that one is joined as it is.
+        The configuration to train with: absolute run_dir, and the keeper's temporary folder for the sockets of Ray and
+        vLLM. Where the environment names a cluster (RAY_ADDRESS), that one is joined as it is.
 
-    One sentence on stderr and the exit code tell a stalled run (3), a part that died (4) and a full disk (5). When the
-    body fails, the logs of Ray's processes are kept in `run_dir/ray_logs`.
+    One sentence and the exit code tell a stalled run (3), a part that died (4) and a full disk (5).
     """
-    temporary = Path(tempfile.mkdtemp(prefix="medu1-"))
+    temporary = str(channel.temporary)
     config = config.copy()
     with open_dict(config):
         config.run_dir = os.path.abspath(config.run_dir)
         ray_init = config.ray_kwargs.ray_init
+        ray_init.runtime_env.env_vars.VERL_FILE_LOGGER_PATH = str(Path(config.run_dir) / METRICS)
         if os.environ.get("RAY_ADDRESS"):
             # Each node of that cluster has a folder of its own, of which its processes know (slurm/node.sh).
             for key in CLUSTER_KEYS:
                 ray_init.pop(key, None)
         else:
-            ray_init._temp_dir = str(temporary)
-            ray_init.runtime_env.env_vars.update({"TMPDIR": str(temporary), "VLLM_RPC_BASE_PATH": str(temporary)})
+            ray_init._temp_dir = temporary
+            ray_init.runtime_env.env_vars.update({"TMPDIR": temporary, "VLLM_RPC_BASE_PATH": temporary})
     OmegaConf.resolve(config)  # verl copies ray_kwargs out of the configuration, where interpolations lead nowhere
     progress = Progress(config.run_dir)
     progress.report(0, "start")
-    adopt_orphans()
 
     run_dir, checkpoints = Path(config.run_dir), Path(config.trainer.default_local_dir)
+    channel.announce(Run(str(run_dir), str(checkpoints.absolute())))
     parts = PartWatch(config.trainer.n_gpus_per_node)
-    start_guard(temporary, run_dir, checkpoints)
-
-    def clean_up(failed: bool) -> None:
-        end_descendants()
-        last = progress.read()
-        if failed and last["phase"] == SAVE:
-            remove_half_written(checkpoints, int(last["step"]))
-        clear_temporary(temporary, run_dir, keep_logs=failed)
-
+    stalls = StallWatch(progress, config.watchdog.timeout_s, config.watchdog.start_timeout_s)
     ending = threading.Lock()  # the watching thread and this one may both find that the run is over
     finished = threading.Event()
-    stalls = StallWatch(progress, config.watchdog.timeout_s, config.watchdog.start_timeout_s)
 
     def find_fault() -> tuple[str, int] | None:
         if part := parts.look():
@@ -142,24 +108,22 @@ def supervised(config: DictConfig, interval_s: float = 1.0) -> Iterator[DictConf
                 fault = find_fault()
             except Exception as error:  # a shared disk or Ray that does not answer now may do so at the next look
                 if blind != (blind := repr(error)):
-                    print(f"medu1: the watch over the run can't see: {error!r}", file=sys.stderr)
+                    channel.say(f"medu1: the watch over the run can't see: {error!r}")
                 continue
             if fault and ending.acquire(blocking=False):
-                print(f"medu1: {fault[0]}", file=sys.stderr)
-                try:
-                    clean_up(failed=True)
-                finally:
-                    os._exit(fault[1])  # the main thread waits in Ray for an answer that will not come
+                channel.say(f"medu1: {fault[0]}")
+                channel.tidy_without_keeper()
+                os._exit(fault[1])  # the main thread waits in Ray for an answer that will not come
 
-    def leave(*_: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would cut the clean-up short
-        sys.exit(128 + signal.SIGTERM)
+    def leave(number: int, _: object) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)  # a second one would cut the way out short
+        sys.exit(128 + number)
 
-    # Slurm and `kill` end a run with SIGTERM: leave by the same way as Ctrl-C.
-    signal.signal(signal.SIGTERM, leave)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, leave)
     watching = threading.Thread(target=watch, daemon=True)
     watching.start()
-    failed = True
     try:
         try:
             yield config
@@ -167,7 +131,6 @@ def supervised(config: DictConfig, interval_s: float = 1.0) -> Iterator[DictConf
             ending.acquire()  # for good, where the watching thread ends the run
             finished.set()
             watching.join()  # it may be asking Ray, which is about to be shut down
-        failed = False
     except Exception as error:
         if full := full_disk(error, (checkpoints, run_dir), saving=progress.read()["phase"] == SAVE):
             fault = f"{full}; make room, and {way_on(checkpoints)}.", EXIT_DISK_FULL
@@ -175,10 +138,10 @@ def supervised(config: DictConfig, interval_s: float = 1.0) -> Iterator[DictConf
             fault = _died(part, progress, checkpoints)
         else:
             raise
-        print(f"medu1: {fault[0]}", file=sys.stderr)
+        channel.say(f"medu1: {fault[0]}")
         sys.exit(fault[1])
     finally:
         import ray
 
         ray.shutdown()
-        clean_up(failed)
+        channel.tidy_without_keeper()

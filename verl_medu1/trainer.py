@@ -31,8 +31,33 @@ from verl_medu1.metrics import ADDED_TIME, component_metrics, group_metrics, sha
 from verl_medu1.mixture_sampler import MixtureSampler, plan_stages
 from verl_medu1.model_folder import correct_description
 from verl_medu1.progress import SAVE, STOPPED, Progress
-from verl_medu1.shaping import Components, LengthShaping, length_shaping
+from verl_medu1.reward_checks import is_on
+from verl_medu1.shaping import Components, LengthShaping, lacking, length_shaping
 from verl_medu1.stop_request import StopRequest
+
+
+def no_answers(step: int, number: int) -> RuntimeError:
+    """What ends a run some of whose questions could not be answered."""
+    return RuntimeError(
+        f"step {step} is not trained on: {number} of its questions have no answers; "
+        "the log above says why, at 'Error in _run_prompt'"
+    )
+
+
+def end_on_failed_questions(buffer: Any) -> None:
+    """Let a replay buffer end the run where it would replace failed questions by others, unless it is asked to.
+
+    verl's asynchronous buffer does so before it returns, for ever where all questions fail
+    (trainer/ppo/v1/replay_buffer.py, wait_for_sampleable).
+    """
+    evict = buffer._evict_terminal_groups
+
+    def evict_or_end(global_steps: int, partition_id: str, eviction_reasons: tuple[Any, ...]) -> Any:
+        if (failed := eviction_reasons[2]) and not buffer.sync_refill_failed_groups:
+            raise no_answers(global_steps, len(failed))
+        return evict(global_steps, partition_id, eviction_reasons)
+
+    buffer._evict_terminal_groups = evict_or_end
 
 
 class MedU1Trainer(PPOTrainer):
@@ -56,6 +81,7 @@ class MedU1Trainer(PPOTrainer):
     def _build_replay_buffer(self) -> Any:
         buffer = super()._build_replay_buffer()
         buffer.poll_interval = self.config.trainer.v1.sampler.poll_interval
+        end_on_failed_questions(buffer)
         return buffer
 
     # ------------------------------------------------------------------ rows of a batch
@@ -63,6 +89,7 @@ class MedU1Trainer(PPOTrainer):
     @override
     def _init_dataloader(self) -> None:
         super()._init_dataloader()
+        self._progress.steps = self.total_training_steps
         data, built = self.config.data, self.train_dataloader
         if data.mixture.by is None:
             return
@@ -102,10 +129,7 @@ class MedU1Trainer(PPOTrainer):
         super().on_sample_end()
         # verl would train on the answers that are left, and save that, when a part goes down with the others.
         if failed := self.replay_buffer.failure_keys["train"]:
-            raise RuntimeError(
-                f"step {self.global_steps} is not trained on: {len(failed)} of its questions have no answers; "
-                "the log above says why, at 'Error in _run_prompt'"
-            )
+            raise no_answers(self.global_steps, len(failed))
         self._progress.report(self.global_steps, "update")
 
     @override
@@ -175,7 +199,7 @@ class MedU1Trainer(PPOTrainer):
         )
         questions, sources, extra_fields = (data.pop(key).tolist() for key in ("uid", "data_source", "extra_fields"))
         return [
-            {"uid": question, "data_source": source, **extra["reward_extra_info"]}
+            {"uid": question, "data_source": source, **(extra.get("reward_extra_info") or {})}
             for question, source, extra in zip(questions, sources, extra_fields, strict=True)
         ]
 
@@ -186,21 +210,34 @@ class MedU1Trainer(PPOTrainer):
             self._components.update(zip(batch.keys, components, strict=True))
             # A row that only fills up the batch (padding) is no answer.
             is_padding = [bool(tag.get("is_padding", False)) for tag in batch.tags]
-            shaping = length_shaping(components, is_padding, self._penalty, self.config.data.max_response_length)
-            real = [row for row, padding in enumerate(is_padding) if not padding]
-            sources = [components[row]["data_source"] for row in real]
-            metrics.update(group_metrics(shaping.group[real], shaping.correct[real], sources))
-            for sample, value in zip(components, shaping.values.tolist(), strict=True):
-                sample["length_score"] = value
-            if self._penalty.where == "reward":
-                batch = self._shape_rewards(batch, shaping)
+            shaping = self._length_shaping(components, is_padding)
+            if shaping is not None:
+                real = [row for row, padding in enumerate(is_padding) if not padding]
+                sources = [components[row]["data_source"] for row in real]
+                metrics.update(group_metrics(shaping.group[real], shaping.correct[real], sources))
+                for sample, value in zip(components, shaping.values.tolist(), strict=True):
+                    sample["length_score"] = value
+                if self._penalty.where == "reward":
+                    batch = self._shape_rewards(batch, shaping)
         with delivered(components):
             batch = super()._compute_advantage(batch, metrics)
         # A weight of 0 leaves each advantage what it is: nothing is fetched for it.
-        if self._penalty.where == "advantage" and shaping.weight.any():
+        if shaping is not None and self._penalty.where == "advantage" and shaping.weight.any():
             with simple_timer(ADDED_TIME, self.timing_raw):
                 batch = self._shape_advantages(batch, shaping, metrics)
         return batch
+
+    def _length_shaping(self, components: list[Components], is_padding: list[bool]) -> LengthShaping | None:
+        """What the length term needs; None where the reward is not ours and nothing asks for it."""
+        lacks = lacking(components)
+        if not lacks:
+            return length_shaping(components, is_padding, self._penalty, self.config.data.max_response_length)
+        if self._penalty.where != "off" and is_on(self._penalty):
+            raise RuntimeError(
+                f"algorithm.length_penalty.where is {self._penalty.where}, and the rewards come without "
+                f"{', '.join(lacks)}, which our reward manager adds; take it, or set where=off"
+            )
+        return None
 
     def _shape_rewards(self, batch: KVBatchMeta, shaping: LengthShaping) -> KVBatchMeta:
         """Adds the weighted values to the rewards, which stand on the last token of each response."""

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,8 @@ from tests.cluster.renders import CHECKOUT, FOLDER, SITES, jobs_of
 from verl_medu1.cluster.job import render
 from verl_medu1.cluster.site import CONTAINERS
 from verl_medu1.recipe_group import recipe_names
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("recipe", recipe_names())
@@ -59,4 +62,4 @@ def test_what_a_job_file_hands_to_the_job(tmp_path):
 
 
 def test_the_command_that_writes_them_has_help():
-    subprocess.run([sys.executable, "-m", "tests.cluster.renders", "--help"], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "tests.cluster.renders", "--help"], cwd=ROOT, check=True, capture_output=True)

@@ -195,6 +195,16 @@ def test_a_finding_of_each_calculator_can_be_drawn_soon():
         assert usable > 60, calculator.name
 
 
+def test_no_child_has_the_habits_of_an_adult(rows):
+    habits = phrases()["distractors_of_adults"]
+    found = {"children": set(), "adults": set()}
+    for worked in rows:
+        age = worked.findings.get("age")
+        whose = "children" if age is not None and age.value < 18 else "adults"
+        found[whose] |= {sentence for sentence in habits if sentence in worked.example.question}
+    assert found == {"children": set(), "adults": set(habits)}
+
+
 def test_the_page_lists_each_calculator_with_its_source():
     page = (ROOT / "docs" / "synthetic-calculations.md").read_text()
     for calculator in CALCULATORS.values():

@@ -46,6 +46,7 @@ def verdict(first: Example, second: Example) -> str:
 
 SHUFFLED = (("A", "Biopsy"), ("B", "Stool culture"), ("C", "Sputum smear"))
 TRUE = "Which of these is true?"
+TEN = tuple((letter, f"Tablets of the kind {letter} from the shelf {letter} on the left") for letter in "ABCDEFGHIJ")
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,11 @@ TRUE = "Which of these is true?"
         # A short question is its options.
         (choice(TRUE), choice(TRUE, "A", (("A", "Ice is warm"), ("B", "Fire is cold"))), "none"),
         (choice(TRUE), choice(TRUE, "C", SHUFFLED), "exact"),
+        # Another number in a short question asks for something else, whatever the options.
+        (choice("Which vitamin 1?", "A", TEN), choice("Which vitamin 2?", "A", TEN), "none"),
+        (choice("Which vitamin 1?", "A", TEN), choice("Which vitamin, 1?", "A", TEN), "near"),
+        (choice("Which of them?", "A", TEN), choice("Which of these?", "A", TEN), "near"),
+        (choice(CASE.replace("54", "53")), choice(CASE), "near"),
         # What differs is the symbols alone.
         (free("Complete: < [ ( ( ["), free("Complete: < [ [ ( ("), "none"),
         (calculation(f"{NOTE}. What is his BMI?"), calculation(f"{NOTE}. What is his body mass index?"), "near"),
@@ -198,7 +204,8 @@ def test_a_prepared_file_is_a_benchmark(tmp_path):
     counts = entry(tmp_path / "b")
     assert (counts["contaminated"], counts["train"]) == (6, 24)
     manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
-    assert manifest["benchmarks"] == [{"file": "test.parquet", "sha256": loaded.provenance["sha256"], "read": 6}]
+    [told] = manifest["benchmarks"]
+    assert told == {"file": "test.parquet", "sha256": loaded.provenance["sha256"], "read": 6, "unusable": {}}
 
 
 def test_one_vignette_with_two_questions_does_not_stand_on_both_sides(tmp_path):
@@ -227,8 +234,9 @@ def test_a_duplicate_is_found_across_sources_and_the_first_source_keeps_it(tmp_p
 def test_the_same_inputs_and_seed_give_the_same_bytes(tmp_path):
     rows = records(20)
     source = [f"medqa={write(tmp_path / 'a.json', [*rows, rows[0] | {'question': rows[0]['question'] + ' x'}])}"]
+    benchmark = [f"medqa={write(tmp_path / 'known.json', rows[:3])}"]
     for name in ("first", "second"):
-        prepare(source, tmp_path / name, seed=5, benchmark=source[:1])
+        prepare(source, tmp_path / name, seed=5, benchmark=benchmark)
     for file in ("train.parquet", "test.parquet", "manifest.json"):
         assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes()
 

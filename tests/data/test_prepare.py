@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import reward_score
+from tests.real_data import real_file
 from verl_medu1.cli.prepare import prepare
 from verl_medu1.data.generated.prepare import WRONG_SHARE
 from verl_medu1.data.generated.questions import draw_questions
 
-SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 BENCHMARKS = {
     "medcalc": "medcalc.json",
     "mediq": "mediq.json",
@@ -104,9 +104,8 @@ def test_the_scores_are_recomputed():
             assert int(example.gold) == expected
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the benchmarks' files are not on this machine")
 def test_a_budget_of_the_reasoning_stands_in_the_row_and_in_words(tmp_path):
-    source = [f"mediq={SHARED / 'mediq.json'}"]
+    source = [f"mediq={real_file('mediq.json')}"]
     prepare(source, tmp_path, budget=["max:fixed:90", "exact:fixed:90"], budget_counts="reasoning")
     for row in rows_of(tmp_path / "train.parquet"):
         assert row["extra_info"]["budget_counts"] == "reasoning"
@@ -114,10 +113,9 @@ def test_a_budget_of_the_reasoning_stands_in_the_row_and_in_words(tmp_path):
         assert row["prompt"][-1]["content"].endswith(words[row["extra_info"]["budget_mode"]])
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the benchmarks' files are not on this machine")
 def test_the_four_benchmarks_make_one_mixture(tmp_path):
-    sources = [f"{name}={SHARED / file}" for name, file in BENCHMARKS.items()]
-    prepare(sources, tmp_path, seed=0, test_share=0.1, budget=["max:uniform:100:200"])
+    sources = [f"{name}={real_file(file)}" for name, file in BENCHMARKS.items()]
+    prepare(sources, tmp_path, seed=0, test_share=0.1, budget=["max:uniform:100:200"], keep_test_rows=True)
     manifest = json.loads((tmp_path / "manifest.json").read_text())["sources"]
     assert {name: entry["read"] for name, entry in manifest.items()} == {
         "medcalc": 1047, "mediq": 115, "medxpertqa": 221, "medical-o1": 1000,
@@ -139,9 +137,8 @@ def test_the_four_benchmarks_make_one_mixture(tmp_path):
             assert text.splitlines().count(f"{option['letter']}. {option['text']}") == 1
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the benchmarks' files are not on this machine")
 def test_demonstrations_of_the_format_are_right_by_their_own_scorer(tmp_path):
-    prepare([f"mediq={SHARED / 'mediq.json'}"], tmp_path, warmup=20)
+    prepare([f"mediq={real_file('mediq.json')}"], tmp_path, warmup=20)
     rows = {row["prompt"][-1]["content"]: row for row in rows_of(tmp_path / "train.parquet")}
     demonstrations = rows_of(tmp_path / "warmup.parquet")
     assert len(demonstrations) == 20
@@ -150,7 +147,7 @@ def test_demonstrations_of_the_format_are_right_by_their_own_scorer(tmp_path):
         gold, response = row["reward_model"]["ground_truth"], demonstration["messages"][-1]["content"]
         assert reward_score.compute_score(row["data_source"], response, gold, row["extra_info"])["score"] == 1.0
     with pytest.raises(ValueError, match="--warmup is 5000"):
-        prepare([f"mediq={SHARED / 'mediq.json'}"], tmp_path, warmup=5000)
+        prepare([f"mediq={real_file('mediq.json')}"], tmp_path, warmup=5000)
 
 
 def test_rows_about_one_patient_note_stay_together_and_capped_rows_are_counted(tmp_path):
@@ -174,6 +171,16 @@ def test_rows_about_one_patient_note_stay_together_and_capped_rows_are_counted(t
     assert patients["train"] and patients["test"] and not patients["train"] & patients["test"]
     entry = json.loads((tmp_path / "out" / "manifest.json").read_text())["sources"]["medcalc"]
     assert entry["over_cap"] == 10 and entry["train"] + entry["test"] == 50
+
+
+def test_a_dash_in_place_of_an_answer_is_counted_and_left_out(tmp_path, capsys):
+    question, answer = "Open-ended Verifiable Question", "Ground-True Answer"
+    records = [{question: f"What is number {place}?", answer: gold} for place, gold in enumerate(["-", "One", "Two"])]
+    (tmp_path / "a.json").write_text(json.dumps(records))
+    prepare([f"medical-o1-verifiable={tmp_path / 'a.json'}"], tmp_path / "out", test_share=0.0)
+    assert len(rows_of(tmp_path / "out" / "train.parquet")) == 2
+    told = "left out: medical-o1-verifiable/0: ground_truth '-' is punctuation alone, and no answer"
+    assert told in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -271,6 +278,7 @@ def test_a_file_is_no_folder_to_write(tmp_path, source):
         (["quickstart"], {"budget_counts": "reasoning"}, "can't be set for --source quickstart"),
         (["quickstart"], {"cap": ["mediq=3"]}, "can't be set for --source quickstart"),
         (["quickstart"], {"benchmark": ["x.parquet"]}, "can't be set for --source quickstart"),
+        (["quickstart"], {"keep_test_rows": True}, "--keep-test-rows can't be set for --source quickstart"),
         (["mediq=x.json"], {"duplicate_threshold": 0.2}, "--duplicate-threshold is 0.2"),
         (["ehrnoteqa=hub"], {}, "ehrnoteqa is on no hub"),
         (["quickstart"], {"budget": ["none"]}, "give exact:fixed:12,22,40 or max:fixed:12,22,40"),

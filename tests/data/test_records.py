@@ -11,14 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 
-from verl_medu1.data.records import read_hub, read_records
+from verl_medu1.data.records import KEY, read_hub, read_records
 
 ROWS = [{"question": "Which, of\nthese?", "answer": "β-blocker"}, {"question": "Why \u2028?", "answer": '"'}]
 
 
-def as_csv(rows: list[dict]) -> str:
+def as_csv(rows: list[dict], delimiter: str = ",") -> str:
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, rows[0])
+    writer = csv.DictWriter(text, rows[0], delimiter=delimiter)
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
@@ -38,12 +38,26 @@ def as_lines(rows: list[dict]) -> str:
         ("a.JSONL", "\n" + as_lines(ROWS), ["line 2", "line 3"]),
         ("a.csv", as_csv(ROWS), ["line 2", "line 4"]),
         ("a.csv", "\ufeff" + as_csv(ROWS), ["line 2", "line 4"]),
+        ("a.csv", as_csv(ROWS, ";"), ["line 2", "line 4"]),
+        ("a.csv", as_csv(ROWS, "\t"), ["line 2", "line 4"]),
+        ("a.tsv", as_csv(ROWS, "\t"), ["line 2", "line 4"]),
+        ("a.csv", "\ufeffsep=;\r\n" + as_csv(ROWS, ";"), ["line 3", "line 5"]),
+        ("a.csv", "sep=|\n" + as_csv(ROWS, "|"), ["line 3", "line 5"]),
+        ("a.csv", as_csv(ROWS, ";") + ";\n\n;;;\n", ["line 2", "line 4"]),
     ],
 )
 def test_each_text_format_gives_the_same_records(tmp_path, name, text, places):
     path = tmp_path / name
     path.write_bytes(text.encode())
     assert read_records(path) == list(zip(places, ROWS, strict=True))
+
+
+def test_a_mapping_from_names_to_records_keeps_the_names(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps({"12": {"q": "x"}, "7": {"q": "y"}}, indent=1))
+    assert read_records(tmp_path / "a.json") == [
+        ("record 0", {KEY: "12", "q": "x"}),
+        ("record 1", {KEY: "7", "q": "y"}),
+    ]
 
 
 def test_parquet_gives_the_same_records(tmp_path):
@@ -71,16 +85,30 @@ def test_any_text_survives_lines_and_csv(tmp_path_factory, rows):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.txt", b"", r"a\.txt ends in '\.txt'; give a file that ends in \.json, \.jsonl, \.csv, \.parquet\."),
+        ("a.txt", b"", r"a\.txt ends in '\.txt'; give a file that ends in \.json, \.jsonl, \.csv, \.tsv, \.parquet\."),
         ("a.json", b'[{"question": "Wh', r"a\.json is cut off or no JSON \(.*line 1, column 15\)"),
         ("a.json", b'{"question": "Which?"}', r"a\.json is no list of records"),
+        ("a.json", b'{"data": [{"question": "Which?"}]}', r"no list of records and no mapping from names to records"),
+        ("a.json", b"[" * 200_000, r"a\.json is nested too deeply"),
+        (
+            "a.jsonl",
+            b'{"q": ' + b"1" * 5000 + b"}",
+            r"a\.jsonl, line 1 is nested too deeply or has a number of thousand",
+        ),
         ("a.json", b'[{"question": "Which?"}, "x"]', r"a\.json, record 1: it is a str; a record maps"),
         ("a.json", b'[{"question":\n"caf\xe9"}]', r"a\.json, line 2: byte 0xe9 is not UTF-8; save the file as UTF-8"),
         ("a.jsonl", b'{"q": "x"}\n{"q": "y', r"a\.jsonl, line 2 is cut off or no JSON \(.*column 7\)"),
         ("a.jsonl", b"[1]\n", r"a\.jsonl, line 1: it is a list"),
         ("a.csv", b'q,a\n"one",1\n"two', r"a\.csv, line 3: it is cut off or no CSV"),
-        ("a.csv", b'q,a\n"one\ntwo",1\ntwo\n', r"a\.csv, line 4: it has 1 fields and the first line 2"),
-        ("a.csv", b"q,a\none,1\ntwo,2,3\n", r"a\.csv, line 3: it has 3 fields and the first line 2"),
+        ("a.csv", b'q,a\n"one\ntwo",1\ntwo\n', r"a\.csv, line 4: it has 1 fields and the header 2"),
+        (
+            "a.csv",
+            b"q,a\none,1\ntwo,2,3\n",
+            r"a\.csv, line 3: it has 3 fields and the header 2 \(separated by commas\)",
+        ),
+        ("a.csv", b"q;a\none;1\ntwo;2;3\n", r"a\.csv, line 3: it has 3 fields .* \(separated by semicolons\)"),
+        ("a.csv", b"q:a\none,two:1\n", r"a\.csv, line 2: it has 2 fields and the header 1 \(separated by commas\)"),
+        ("a.csv", b"q,q\none,two\n", r"a\.csv, line 1: two columns have the same name"),
         ("a.csv", b"q,a\nM\xe9ni\xe8re,1\n", r"a\.csv, line 2: byte 0xe9"),
         ("a.parquet", b"PAR1 and no more", r"a\.parquet is cut off or no parquet file"),
     ],

@@ -144,7 +144,7 @@ def test_each_published_form_is_read(tmp_path, suffix, name, record, expected):
 
 
 def test_every_source_has_a_form_here_and_a_scorer():
-    assert {name for name, _, _ in FORMS} | {"medmcqa"} == set(READERS)
+    assert {name for name, _, _ in FORMS} | {"medmcqa"} == {*READERS} - {"own"}
     assert all(reader.licence for reader in READERS.values())
     assert {READERS[name].hub for name in READERS if READERS[name].credentialed} == {None}
     assert {"MedMCQA", "MMLU-Pro", "EHRNoteQA"} <= set(known_sources())
@@ -177,7 +177,10 @@ def test_mmlu_pro_is_its_health_questions(tmp_path):
     assert [row.row_id for row in read_source("mmlu-pro", write(tmp_path / "a.json", records))] == ["mmlu-pro/2"]
 
 
-@pytest.mark.parametrize(("numbers", "golds"), [((0, 2, 3), "ACD"), ((1, 2, 4), "ABD"), (("0", "3.0"), "AD")])
+@pytest.mark.parametrize(
+    ("numbers", "golds"),
+    [((0, 2, 3), "ACD"), ((1, 2, 4), "ABD"), (("0", "3.0"), "AD"), ((0.0, 1.0), "AB"), ((4.0, 1.0), "DA")],
+)
 def test_medmcqa_counts_from_what_its_file_shows(tmp_path, numbers, golds):
     records = [{**MEDMCQA, "id": f"m{place}", "cop": number} for place, number in enumerate(numbers)]
     assert "".join(row.gold for row in read_source("medmcqa", write(tmp_path / "a.jsonl", records))) == golds
@@ -189,11 +192,25 @@ def test_an_option_that_is_missing_moves_no_answer(tmp_path):
     assert dict(row.options)[row.gold] == MEDMCQA["opc"]
 
 
-@pytest.mark.parametrize("numbers", [(1, 2, 3), (0, 4), (-1, -1)])
-def test_medmcqa_that_does_not_show_it_is_refused(tmp_path, numbers):
+@pytest.mark.parametrize("numbers", [(1, 2, 3), (0, 4), (None, "B")])
+def test_medmcqa_that_does_not_show_it_is_refused_with_the_way_out(tmp_path, numbers):
     records = [{**MEDMCQA, "cop": number} for number in numbers]
-    with pytest.raises(ValueError, match="field cop does not show whether it counts from 0 or from 1"):
+    with pytest.raises(ValueError, match=r"field cop does not show .* medmcqa=FILE:from-0 or medmcqa=FILE:from-1"):
         read_source("medmcqa", write(tmp_path / "a.jsonl", records))
+
+
+@pytest.mark.parametrize(("form", "golds"), [("from-0", "BC"), ("from-1", "AB")])
+def test_of_a_part_of_medmcqa_the_user_says_where_it_counts_from(tmp_path, form, golds):
+    path = write(tmp_path / "a.jsonl", [{**MEDMCQA, "id": f"m{number}", "cop": number} for number in (1, 2)])
+    assert "".join(row.gold for row in read_source("medmcqa", f"{path}:{form}")) == golds
+    with pytest.raises(ValueError, match="ends in 'from-2'; write medmcqa=FILE:from-0 or FILE:from-1"):
+        read_source("medmcqa", f"{path}:from-2")
+
+
+def test_the_test_split_of_medmcqa_has_no_answers(tmp_path):
+    path = write(tmp_path / "a.jsonl", [{**MEDMCQA, "id": f"m{number}", "cop": -1} for number in range(2)])
+    with pytest.raises(ValueError, match="field cop is -1 in all records: the test split has no answers"):
+        read_source("medmcqa", path)
 
 
 MEDQA = {"question": STEM, "options": OPTIONS, "answer_idx": "C"}
@@ -206,7 +223,7 @@ MMLU_PRO = {"question_id": 1, "question": STEM, "options": ["a", "b"], "answer_i
         ("medqa", MEDQA, {"answer_idx": None}, "field answer_idx is empty; it must hold text"),
         ("medqa", MEDQA, {"answer_idx": "E"}, "field answer_idx holds 'E'; it must be one of the options A, B, C, D"),
         ("medqa", MEDQA, {"answer_idx": "Rest"}, "field answer_idx holds a text of 4 characters; it must be one of"),
-        ("medqa", MEDQA, {"question": " "}, "field question holds ' '; it must hold text"),
+        ("medqa", MEDQA, {"question": " "}, "field question is empty; it must hold text"),
         ("medqa", MEDQA, {"question": ["x"]}, "field question holds a list; it must hold text"),
         ("medqa", MEDQA, {"options": None}, "field options holds a NoneType; it must map letters to options"),
         ("medqa", MEDQA, {"options": ["x"] * 27}, "field options has 27 options; there are 26 letters"),
@@ -215,7 +232,10 @@ MMLU_PRO = {"question_id": 1, "question": STEM, "options": ["a", "b"], "answer_i
         ("medqa", MEDQA, {"options": {}}, "field options has 0 options; a question needs at least two"),
         ("medqa", MEDQA, {"options": {"A": "x", "B": None}}, "field options has 1 options"),
         ("medqa", MEDQA, {"options": {"A": "x", "C": " "}}, "field options has no text for option C"),
-        ("medqa", MEDQA, {"options": {"A": "x", "B": "y", "C": " x"}}, "field options has the same text for .*A and C"),
+        (
+            "medqa", MEDQA, {"options": {"A": "x", "B": "y", "C": " x"}},
+            "field answer_idx is option C, which has the text of option A; the right option must stand once",
+        ),
         ("mmlu-pro", MMLU_PRO, {"answer_index": 2}, "field answer_index is 2; the options are numbered 0, 1"),
         ("mmlu-pro", MMLU_PRO, {"answer_index": "B"}, "field answer_index holds 'B'; it must be a whole number"),
         ("mmlu-pro", MMLU_PRO, {"options": ["a", None, "c"]}, "field answer_index is 1; the options are numbered 0, 2"),
@@ -227,13 +247,13 @@ MMLU_PRO = {"question_id": 1, "question": STEM, "options": ["a", "b"], "answer_i
         ),
         (
             "medcalc", OFFICIAL_CALCULATION, {"Ground Truth Answer": "02/30/2020"},
-            r"field Ground Truth Answer is no date MM/DD/YYYY \(a date that does not exist\)",
+            "field Ground Truth Answer holds a date that does not exist; it must be a date MM/DD/YYYY",
         ),
         (
             "pubmedqa", FORMS[8][1], {"final_decision": "perhaps"},
-            "field final_decision is none of yes, no, maybe",
+            "field final_decision holds a text of 7 characters; it must be one of yes, no, maybe",
         ),
-        ("pubmedqa", FORMS[8][1], {"context": {"contexts": []}}, "field context.contexts holds a list; it must be"),
+        ("pubmedqa", FORMS[8][1], {"context": {"contexts": []}}, "field context.contexts is an empty list; it must"),
         ("mediq", FORMS[3][1], {"context": "One."}, "field context holds a text of 4 characters; it must be a list"),
         ("medxpertqa", FORMS[5][1], {"question": "Answer Choices: (A) x"}, "field question has nothing before its"),
         ("medical-o1", FORMS[11][1], {"problem": "<Question></Question>"}, "field problem has nothing between its"),
@@ -259,7 +279,7 @@ def test_a_broken_record_is_named_by_place_and_field(tmp_path, name, good, wrong
 )
 def test_two_records_of_one_id_are_refused(tmp_path, name, record, field):
     path = write(tmp_path / "a.json", [{**record, field: 1}, {**record, field: 2}, {**record, field: 1}])
-    with pytest.raises(ValueError, match=rf"a\.json, record 2: field {field} is that of record 0 too; give each"):
+    with pytest.raises(ValueError, match=rf"a\.json, record 2: field {field} is that of record 0 too; each record"):
         prepare([f"{name}={path}"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -310,7 +330,7 @@ SECRET = "Zebulon"
         {"answer": SECRET},
         {"answer": [SECRET]},
         {"note_1": [SECRET]},
-        {"choice_A": SECRET, "choice_B": SECRET},
+        {"choice_A": SECRET, "choice_C": SECRET},
         {"choice_A": {SECRET: SECRET}, "choice_B": {SECRET: SECRET}},
         {"question": {SECRET: 1}},
     ],
@@ -347,7 +367,7 @@ def test_of_a_patient_only_the_prompt_is_written(tmp_path, capfd):
         {**EHRNOTEQA, "patient_id": 1000 + number, "note_1": f"{SECRET} has thumb {number}.", "answer": answer}
         for number, answer in enumerate("ABCDE")
     ]
-    prepare([f"ehrnoteqa={write(tmp_path / 'a.json', records)}"], tmp_path / "out", test_share=0.4)
+    prepare([f"ehrnoteqa={write(tmp_path / 'a.json', records)}"], tmp_path / "out", test_share=0.4, keep_test_rows=True)
     rows = [
         row for split in ("train", "test") for row in pq.read_table(tmp_path / "out" / f"{split}.parquet").to_pylist()
     ]

@@ -5,10 +5,12 @@ The tests are a chain: each takes the run on from where the one before has left 
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,9 +21,11 @@ import psutil
 import pytest
 
 from tests.e2e.runs import command, make_inputs, processes_of, saved_step, tail, wait_for
+from verl_medu1.run.channel import LOG
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.timeout(900)]
 SECONDS_TO_END = 60.0
+KILLS = Path(__file__).parents[2] / "benchmarks" / "kills.py"
 
 
 class Run:
@@ -44,6 +48,8 @@ class Run:
         """Start the command, again, and wait until it has saved a step after those that it finds."""
         self.stop()
         found = saved_step(self.checkpoints)
+        console = self.run_dir / LOG
+        printed = console.stat().st_size if console.exists() else 0
         self._log = self._log.with_name(f"log{len(self._starts)}")
         with self._log.open("w") as file:
             environment = os.environ | {"TMPDIR": str(self.temporary)}
@@ -51,7 +57,7 @@ class Run:
         self._starts.append(driver)
         wait_for(lambda: saved_step(self.checkpoints) > found or driver.poll() is not None, 400)
         assert saved_step(self.checkpoints) > found, tail(self._log)
-        resumed = re.findall(r"Resuming from \S*global_step_(\d+)", self.text())
+        resumed = re.findall(r"Resuming from \S*global_step_(\d+)", console.read_bytes()[printed:].decode())
         assert resumed == ([str(found)] if found else []), tail(self._log)
         return driver
 
@@ -134,10 +140,20 @@ def test_a_part_that_is_killed_ends_the_run_with_its_name(run, title, rank, phas
 
 
 def test_a_driver_that_is_killed_is_told_of_and_leaves_nothing_behind(run):
-    driver = run.start()
+    keeper = run.start()
     step = run.wait_for_phase("update")
+    driver = keeper.children()[0]
     driver.kill()
-    run.check_end(driver, time.monotonic(), step, -signal.SIGKILL, rf"driver \(process {driver.pid}\) died.*")
+    run.check_end(keeper, time.monotonic(), step, 4, rf"driver \(process {driver.pid}\) died.*")
+
+
+def test_a_keeper_that_is_killed_leaves_nothing_behind(run):
+    keeper = run.start()
+    step = run.wait_for_phase("update")
+    keeper.kill()
+    assert keeper.wait(SECONDS_TO_END) == -signal.SIGKILL
+    assert wait_for(lambda: not run.left(), SECONDS_TO_END), run.left()
+    assert saved_step(run.checkpoints) in (step - 1, step)
 
 
 def test_a_full_disk_leaves_the_checkpoint_before_and_the_run_continues_from_it(run):
@@ -164,3 +180,13 @@ def test_a_full_disk_leaves_the_checkpoint_before_and_the_run_continues_from_it(
     driver.send_signal(signal.SIGINT)
     assert driver.wait(SECONDS_TO_END) != 0
     assert run.left() == []
+
+
+def test_six_kills_of_random_parts_at_random_moments_leave_nothing(capsys):
+    seed = random.SystemRandom().randrange(10**6)
+    arguments = [sys.executable, str(KILLS), "--number", "6", "--seed", str(seed), "--longest", "60"]
+    done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=850)
+    with capsys.disabled():
+        print(f"\n{done.stdout}")
+    assert done.returncode == 0, done.stdout
+    assert "6 of 6 held" in done.stdout

@@ -11,6 +11,7 @@ import yaml
 import verl_medu1.evaluate
 from verl_medu1.data.prompts import load_prompts
 from verl_medu1.data.sources import READERS
+from verl_medu1.data.sources.pubmedqa import official_pmids
 from verl_medu1.evaluate.lm_eval_ids import OURS, PUBLIC
 
 FOLDER = Path(verl_medu1.evaluate.__path__[0]) / "lm_eval_tasks"
@@ -75,6 +76,34 @@ def test_records_become_questions_and_responses_scores(utils: ModuleType) -> Non
         {"acc": 0.0, "format": 1.0},
     ]
     assert utils.process_results(docs[0], ["B"]) == {"acc": 0.0, "format": 0.0}
+
+
+def test_the_task_of_pubmedqa_is_its_test_set(utils: ModuleType) -> None:
+    pytest.importorskip("datasets", reason="the package datasets is not installed")
+    of_the_test = sorted(official_pmids())[:3]
+    context = {"contexts": ["Ten sailors."]}
+    records = [
+        {"pubid": int(pmid), "question": f"At {pmid}?", "context": context, "final_decision": "no"}
+        for pmid in ["1", *of_the_test, "2"]
+    ]
+    assert [doc["question"].split("\n")[1] for doc in utils.pubmedqa(records)] == [
+        f"At {pmid}?" for pmid in of_the_test
+    ]
+
+
+def test_a_record_that_cannot_be_used_is_left_out_and_told_and_many_are_refused(
+    utils: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("datasets", reason="the package datasets is not installed")
+    broken = {**MEDQA[0], "answer_idx": None}
+    docs = utils.medqa([*MEDQA * 10, broken])
+    assert len(docs) == 20
+    told = "left out: medqa, row 20: field answer_idx is empty; it must hold text\n"
+    assert capsys.readouterr().err == told
+    with pytest.raises(
+        ValueError, match=r"medqa, row 2: field answer_idx is empty; it must hold text \(1 of 3 records"
+    ):
+        utils.medqa([*MEDQA, broken])
 
 
 def test_lm_eval_loads_and_runs_a_task(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM
 from tests.cpu.small_engine import token_rows
 from tests.twins.twin import Twin, write_model
 from verl_medu1.checkpoints import TRACKER
+from verl_medu1.cli.prepare import prepare
 from verl_medu1.export.checkpoint import Weights, find_checkpoint
 from verl_medu1.export.export import export
 from verl_medu1.export.record import write
@@ -131,6 +132,22 @@ def test_the_card_states_data_recipe_versions_and_evaluation(run, model, tmp_pat
         "| MedQA | 0.500 | 0.250 to 0.750 | 1.000 |", "| torch | ", "over 15 tokens (bfloat16)",
     ):  # fmt: skip
         assert part in card, (part, card)
+
+
+def test_the_card_says_that_a_test_set_was_trained_on(run, tmp_path):
+    records = [
+        {"id": str(number), "question": f"{number}?", "options": {"A": "x", "B": "y"}, "label": "A"}
+        for number in range(20)
+    ]
+    (tmp_path / "medxpertqa.json").write_text(json.dumps(records))
+    sources = ["synthetic-calc=20", f"medxpertqa={tmp_path}/medxpertqa.json"]
+    for place, (keep, file, rows) in enumerate([(True, "train", 18), (False, "train", 0), (False, "test", 20)]):
+        prepare(sources, tmp_path / "data", keep_test_rows=keep)
+        (run / "config.yaml").write_text(f"data: {{train_files: {tmp_path}/data/{file}.parquet}}")
+        export(run, tmp_path / f"out-{place}")
+        card = (tmp_path / f"out-{place}" / "README.md").read_text()
+        assert (f"**{rows} of the rows are of MedXpertQA" in card) == bool(rows)
+        assert ("**The model was trained on rows of MedXpertQA" in card) == bool(rows)
 
 
 def test_a_wrong_evaluation_is_refused_before_anything_is_merged(run, tmp_path, monkeypatch):

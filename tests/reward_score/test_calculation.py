@@ -1,6 +1,6 @@
 import pytest
 
-from reward_score.calculation import judge_calculation, read_gold
+from reward_score.calculation import has_no_tolerance, judge_calculation, read_gold
 
 LIMITS = {"lower_limit": "23.9761", "upper_limit": "26.4999"}
 
@@ -19,17 +19,21 @@ DECIMALS = [
         "The most likely value is 25", "10-year risk: 25.2", "**24-hour urine (2021 rule):** 25.2 mL",
         "eGFR (CKD-EPI 2021): 25.2 mL/min/1.73 m²", "25.2 mL·min⁻¹", r"25.2\ \text{mL}\cdot\text{min}^{-1}",
         "FIB-4 index is 25.2", "CHA2DS2-VASc 25", "25.2 mL/min/1.73 m²", "0.0252 thousand",
+        "- 25.2", "25.2 ± 1", "25 kg (55 lb)", "25.2 = 20.2 + 5", "25.2 (20.2 + 5)", "For a 65-year-old, 25.2",
+        "25.2 mL/hr on day 3", "25.2 (normal 60-120)", "[25.2]", '{"answer": 25.2}', "25.2&nbsp;mL",
+        "eGFR (CKD-EPI 2021) is 25.2", "25.2, i.e. a risk of 4 %", "twenty-five",
     )),
     *((text, False) for text in (
-        "", "unknown", "-25.2", "−25.2", "- 25.2", "minus 25.2", "23.9760", "26.5000", "2.5238", "252.38",
+        "", "unknown", "-25.2", "−25.2", "minus 25.2", "23.9760", "26.5000", "2.5238", "252.38",
         "25,238", "25.2%", "5%",
         "nan", "inf", "-inf", "NaN", "1e309", "9" * 400, "25.2 or 26", "24, 25, 26", "24-26", "24 to 26",
         "< 25", "≥ 25",
         "at least 25", "at most 25", "25 at the very most", "25:30", "1: 25", "25 or more",
         "30 mL/min (normal: 25)", "30 mL/min, normal: 25", "26 points: 25 for age", "10-year risk: 25 to 26",
-        "2^-25", "between 24 and 26", "not 25", "25.2 ± 1", "25/0", "2^25", "x25", "25.2.1", "1,2,25",
-        "25 million",
-        "25 kg (55 lb)", "9/25/2014", "25.2 " * 500, "\ud800",
+        "2^-25", "between 24 and 26", "not 25", "25/0", "2^25", "x25", "25.2.1", "1,2,25",
+        "25 million", "30 kg (25 lb)", "never 25", "isn't 25", "25 is wrong", "anything but 25", "up to 25",
+        "maximum 25", "twice 25", "25 (x10)", "25 or double that", "30; by the other formula = 25",
+        "value (computed 30): 25", "25 = 30", "day 25", "25 too low", "9/25/2014", "25.2 " * 500, "\ud800",
     )),
 ]  # fmt: skip
 
@@ -54,7 +58,8 @@ def test_thousands(answer: str, correct: bool) -> None:
     ("answer", "correct"),
     [("3", True), ("3.0", True), ("2.9", True), ("3.49", True), ("3 points", True), ("3 out of 5", True),
      ("Score: 3", True), ("3 (moderate risk)", True), ("CURB-65 score is 3", True), ("3.", True),
-     ("2.5", False), ("3.5", False), ("4", False), ("-3", False), ("3%", False), ("3/5", False), ("3 of 4", False)],
+     ("2.5", False), ("3.5", False), ("4", False), ("-3", False), ("3%", False), ("3/5", True), ("3 of 4", True),
+     ("three", True), ("3 (age 1, sex 2)", True), ("3/9 points", True), ("6/2", False), ("risk class 3", False)],
 )  # fmt: skip
 def test_integers(answer: str, correct: bool) -> None:
     assert judge_calculation(answer, "3", {"lower_limit": "3", "upper_limit": "3"}).correct is correct
@@ -72,10 +77,11 @@ def test_zero(answer: str, correct: bool) -> None:
     [*((text, True) for text in (
         "09/23/2014", "9/23/2014", "2014-09-23", "2014/9/23", "09-23-2014", "September 23, 2014", "Sept. 23rd, 2014",
         "23 September 2014", "23 Sep 2014", "**09/23/2014**", r"\boxed{09/23/2014}", "The due date is 09/23/2014.",
-        "Tuesday, September 23, 2014", "09/23/2014 (September 23, 2014)", "０９/２３/２０１４")),
+        "Tuesday, September 23, 2014", "09/23/2014 (September 23, 2014)", "０９/２３/２０１４",
+        "09 / 23 / 2014", "2014.09.23", "September-23-2014", "2014-09-23T00:00:00")),
      *((text, False) for text in (
         "09/24/2014", "23/09/2014", "9/23/14", "09/23", "2014", "02/30/2014", "09/23/2014 or 09/24/2014",
-        "not 09/23/2014",
+        "not 09/23/2014", "never 09/23/2014", "09/23/2014 is wrong", "one day later than 09/23/2014",
         "N/A", "", "109/23/2014", "09/23/20145", "41905"))],
 )  # fmt: skip
 def test_dates(answer: str, correct: bool) -> None:
@@ -89,11 +95,13 @@ def test_dates(answer: str, correct: bool) -> None:
         "('17 weeks', '6 days')", "('17 weeks','6 days')", '("17 weeks", "6 days")', "(17 weeks, 6 days)",
         "17 weeks 6 days",
         "17 weeks and 6 days", "17 weeks + 6 days", "17 weeks & 6 days", "17w+6d", "17 weeks, 6 days.",
-        "17w6d", "17 wks 6 d", "17+6", "17 6/7 weeks", "(17, 6)",
+        "17w6d", "17 wks 6 d", "17+6", "17 6/7 weeks", "(17, 6)", "17-week, 6-day",
+        "17 weeks 6 days (= 125 days)", "17⁺6 weeks", "seventeen weeks and six days",
         r"\boxed{17 \text{ weeks } 6 \text{ days}}", "The gestational age is 17 weeks and 6 days.")),
      *((text, False) for text in (
         "17 weeks", "6 days", "17 weeks 5 days", "6 weeks 17 days", "125 days", "17.9 weeks", "17-18 weeks", "17", "",
-        "17 weeks - 6 days", "17 weeks + 6 days + 1 day",
+        "17 weeks - 6 days", "not 17 weeks 6 days", "more than 17 weeks 6 days", "17 weeks 6 days (= 126 days)",
+        "17 weeks + 6 days + 1 day",
         "17 weeks 6 days or 18 weeks 0 days", "-17 weeks 6 days"))],
 )  # fmt: skip
 def test_durations(answer: str, correct: bool) -> None:
@@ -128,7 +136,7 @@ def test_a_missing_part_of_a_duration_is_zero() -> None:
         ("Calcium (mg/dL): 12.5", "12.5", "mg/dL", True),
         ("25.2 mL/min/1.73 m²", "25.2", "mL/min/1.73 m^2", True),
         ("25.2 mL/min/1.73m2", "25.2", "mL/min per 1.73 m²", True),
-        ("25.2 mL/min", "25.2", "mL/min/1.73 m²", False),
+        ("25.2 mL/min", "25.2", "mL/min/1.73 m²", True),
         ("22.5 kg/m2", "22.5", "kg/m²", True),
         ("BMI (kg/m²): 22.5", "22.5", "kg/m²", True),
         # exponents instead of a fraction bar
@@ -141,7 +149,14 @@ def test_a_missing_part_of_a_duration_is_zero() -> None:
         ("70 mL min⁻¹", "70.2", "mL/min", True),
         ("75 mL·min⁻¹·1.73 m⁻²", "75.2", "mL/min/1.73 m²", True),
         ("75 mL min⁻¹ (1.73 m²)⁻¹", "75.2", "mL/min/1.73 m²", True),
-        ("75 mL min⁻¹", "75.2", "mL/min/1.73 m²", False),
+        ("75 mL min⁻¹", "75.2", "mL/min/1.73 m²", True),
+        ("75 mL/h", "75.2", "mL/min/1.73 m²", False),
+        ("75 mL/min/1.73 m²", "75.2", "mL/min", False),
+        ("280.5 mOsmol/kg", "280.5", "mOsm/kg", True),
+        ("1.07 sq m", "1.07", "m²", True),
+        ("22.8 kg per square meter", "22.837", "kg/m²", True),
+        ("93.3 millimeters of mercury", "93.3", "mm Hg", True),
+        ("1.7 mmol/L", "1.712", None, False),
         ("420 msec", "420.5", "ms", True),
         ("0.42 s", "420.5", "msec", True),
         ("93.3 mm Hg", "93.3", "mmHg", True),
@@ -201,3 +216,25 @@ def test_kind_is_inferred(gold: str, kind: str) -> None:
 def test_bad_gold_is_named(gold: str, spec: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="ground_truth"):
         judge_calculation("5", gold, spec)
+
+
+def test_limits_without_width_around_a_decimal_are_widened() -> None:
+    spec = {"lower_limit": 42.683, "upper_limit": 42.683, "unit": "mg"}
+    assert has_no_tolerance("42.683", spec)
+    assert judge_calculation("42.68 mg", "42.683", spec).correct
+    assert not judge_calculation("45 mg", "42.683", spec).correct
+    assert not has_no_tolerance("3", {"lower_limit": 3, "upper_limit": 3})
+
+
+@pytest.mark.parametrize(
+    ("question", "correct"),
+    [
+        ("What is the sodium deficit?", True),
+        ("What is the anion gap?", True),
+        ("What is the corrected calcium?", False),
+        ("", False),
+    ],
+)
+def test_a_mole_is_an_equivalent_where_the_ion_has_one_charge(question: str, correct: bool) -> None:
+    spec = {"unit": "mEq/L", "question": question}
+    assert judge_calculation("140.5 mmol/L", "140.5", spec).correct is correct

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from reward_score.label_overrides import SHIPPED, find_override, read_overrides, shipped_overrides
+from tests.real_data import real_file
 
-MEDCALC = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "medcalc.json"
 LMP = re.compile(r"(?:last menstrual period was on|due date =) (\d\d/\d\d/\d{4})")
 CYCLE = re.compile(r"(?:Her cycle length is|a cycle of) (\d+) days")
 
@@ -35,9 +35,8 @@ def test_each_shipped_correction_follows_from_its_reason() -> None:
         assert day(override.published) - day(override.corrected) == timedelta(days=2 * (28 - int(cycle[1])))
 
 
-@pytest.mark.skipif(not MEDCALC.exists(), reason="medcalc.json is not in ../shared/data")
 def test_the_shipped_corrections_are_all_the_wrong_due_dates_of_the_benchmark() -> None:
-    rows = [row for row in json.loads(MEDCALC.read_text()) if "due date" in row["problem"]]
+    rows = [row for row in json.loads(real_file("medcalc.json").read_text()) if "due date" in row["problem"]]
     wrong = {str(row["id"]): row for row in rows if due_date(row["problem"]) != day(row["answer"])}
     assert {row_id for _, row_id in shipped_overrides()} == wrong.keys()
     for (source, row_id), override in shipped_overrides().items():

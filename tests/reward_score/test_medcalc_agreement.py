@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from tests.real_data import real_file
 from verl_medu1.data.example import Example
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT / ".." / "shared" / "data" / "medcalc.json"
 SCRIPT = ROOT / "benchmarks" / "medcalc_agreement.py"
 
 
@@ -57,9 +57,8 @@ def test_the_official_rules_as_stated(row: Example, answer: str, expected: bool)
 
 @pytest.fixture(scope="module")
 def measured() -> dict[str, Any]:
-    if not DATA.is_file():
-        pytest.skip("medcalc.json is not in ../shared/data")
-    done = subprocess.run([sys.executable, SCRIPT, DATA, "--json"], capture_output=True, text=True, timeout=100)
+    command = [sys.executable, SCRIPT, real_file("medcalc.json"), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -10,14 +10,19 @@ SAYS_B = (
 The correct answer is: **B**
 \boxed{B}|$\boxed{B}$|\(B\)|\text{B}|\boxed{\text{B}}|The answer is \boxed{B}|Ｂ|（Ｂ）|Ⓑ|Β|В
 B is correct|B is the correct answer
-So, the answer is B|B!|B, B|B\n""".replace("\\n", " ")
+So, the answer is B|I choose B.|Based on the findings, the answer is B.|- B|> B|1. B|&nbsp;B
+Die richtige Antwort ist B|La réponse est B|La respuesta correcta es B|答案是B|B!|B, B|B\n""".replace("\\n", " ")
     .replace("\n", "|")
     .split("|")
 )
 SAYS_B_WITH_OPTIONS = [
     "Start drug", "start drug.", "B: Start drug", "B. start drug", "(B) Start drug", "B) Start drug", "B Start drug",
     "B - Start drug", "B – Start drug", "Option B: Start drug", "**B. Start drug**", "The answer is: Start drug",
-    "B. Start the drug today", r"\boxed{B: \text{Start drug}}", "ＳＴＡＲＴ　ＤＲＵＧ",
+    "Start drug (B)", "Start drug, option B", "The answer is start drug (option B).", "B because it fits best",
+    "B, since it explains all", "Start drug is the most likely answer",
+    "The most appropriate next step is B. Start drug",
+    "B. Start drug - unlike hepatitis E and vitamin D", "B. Start the drug today",
+    r"\boxed{B: \text{Start drug}}", "ＳＴＡＲＴ　ＤＲＵＧ",
 ]  # fmt: skip
 SAYS_NOTHING = [
     "", " ", "?", "A or B", "A, B", "A, B, C, D", "A and B", "AB", "A/B", "B or C", "b, c", "a b", "BB",
@@ -25,7 +30,9 @@ SAYS_NOTHING = [
     "B is wrong", "B: not this one", "neither", "Both B and C", "Either B or C", "B (or A)",
     r"\boxed{A}\boxed{B}", "1", "2.",
     "B-cell lymphoma", "a drug", "A patient with fever", "I think", "bee", "Bad", "Z", "β-blocker", "B" * 3000,
-    "B. Heparin drip", "B: something else", "all of the above", "\ud800",
+    "B: Start drug is unlikely", "B. Start drug - ruled out", "B. No start drug", "B. Start drug or heparin drip",
+    "B: possibly heparin drip instead of start drug", "B. Start drug is false", "Start drug (A)",
+    "B. Start drug, heparin drip", "B. Heparin drip", "B: something else", "all of the above", "\ud800",
 ]  # fmt: skip
 
 

@@ -1,6 +1,11 @@
-import pytest
+import time
 
-from reward_score.open_ended import judge_open_ended, read_words
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reward_score.open_ended import judge_open_ended
+from reward_score.passage import read_words
 
 LONG = (
     "Gradenigo's syndrome is characterized by a classic triad of symptoms: persistent ear discharge, facial pain on "
@@ -61,6 +66,45 @@ TABLE = [
     ("Myocardial infarction", "The most likely diagnosis is a myocardial infarction.", True),
     ("Myocardial infarction", "Acute myocardial infarction", True),
     ("Myocardial infarction", "Myocardial ischemia", False),
+    # what denies, leaves open, or names a second thing
+    *(("Myocardial infarction", text.format("myocardial infarction"), False) for text in (
+        "not {}", "{} unlikely", "avoid {}", "stop {}", "other than {}", "anything but {}", "{} is excluded", "{}?",
+        "{} is wrong", "the opposite of {}", "possibly {}", "{} or stroke", "either {} or stroke", "{} and stroke",
+        "{}, stroke", "{}/stroke", "{}, which is ruled out", "{} (unlikely)")),
+    # spelling, plurals, numbers, Greek, hyphens, abbreviations, brackets, class words
+    ("Oesophageal varices", "Esophageal varix", False),
+    ("Oesophageal varices", "esophageal varices", True),
+    ("Haemolytic anaemia", "Hemolytic anemia", True),
+    ("Pulmonary metastases", "Metastasis of the lung", True),
+    ("Gram-negative diplococci", "Gram negative diplococcus", True),
+    ("Stage II", "stage two", True),
+    ("Second intercostal space", "2nd intercostal space", True),
+    ("Pre-eclampsia", "Preeclampsia", True),
+    ("Vitamin B12 deficiency", "Deficiency of vitamin B-12", True),
+    ("Transposition of the great arteries (TGA)", "Transposition of the great arteries", True),
+    ("Transposition of the great arteries (TGA)", "TGA", True),
+    ("Atrioventricular (AV) node", "AV node", True),
+    ("AV node", "Atrioventricular node", True),
+    ("Right anterior cerebral artery", "Right ACA", True),
+    ("Right anterior cerebral artery", "Left ACA", False),
+    ("Right anterior cerebral artery", "Anterior cerebral artery on the right", True),
+    ("Right renal artery", "Right (left) renal artery", False),
+    ("Crohn's disease", "Crohn disease", True),
+    ("Cushing's disease", "Cushing's syndrome", False),
+    ("Pyrimethamine", "The drug is pyrimethamine.", True),
+    ("Tocolysis to arrest labor", "Tocolysis", True),
+    ("Vaccination to prevent hepatitis A", "Vaccination to prevent hepatitis B", False),
+    ("Inhibition of DNA gyrase", "Inhibits DNA gyrase", True),
+    ("Inhibition of DNA gyrase", "Activates DNA gyrase", False),
+    # the order of opposites, roles and numbers
+    ("Decreased renin and increased potassium", "Increased renin and decreased potassium", False),
+    ("Decreased renin and increased potassium", "Increased potassium, decreased renin", True),
+    ("Ask the nurse to call the doctor", "Ask the doctor to call the nurse", False),
+    ("2-3 days", "3-2 days", False),
+    ("Nephrotic syndrome", "Nephritic syndrome", False),
+    ("Mild asthma", "Severe asthma", False),
+    ("Femoral vein", "Femoral artery", False),
+    ("Haloperidol (Haldol)", "Haldol", True),
     ("Myocardial infarction", "infarction", False),
     ("Myocardial infarction", "Myocardial infarction or pulmonary embolism", False),
     ("Myocardial infarction", "myocardial myocardial infarction infarction infarction", False),
@@ -170,14 +214,13 @@ def test_copying_the_question_is_worth_nothing() -> None:
 
 
 def test_the_beginning_of_a_question_that_shows_the_answer_is_worth_nothing() -> None:
-    question = "Which sentence has the right order of words: the big black dog, or the black big dog of them all?"
-    gold = "The sentence with the right order of words is: the big black dog."
-    beginning = "Which sentence has the right order of words: the big black dog"
+    beginning = (
+        "Which sentence has the right order of these many words in English: the nice big old black wooden dog house"
+    )
+    question = f"{beginning}, or the black big dog house?"
+    gold = "The sentence with right order of these many words in English is: the nice big old black wooden dog house."
     assert judge_open_ended(beginning, gold, {}).correct, "without the question it is close enough"
     assert not judge_open_ended(beginning, gold, {"question": question}).correct
-    assert judge_open_ended(
-        "Sentence with the right order of words: the big black dog", gold, {"question": question}
-    ).correct
     assert judge_open_ended(beginning, beginning, {"question": question}).correct
 
 
@@ -186,6 +229,85 @@ def test_the_question_may_hold_the_whole_reference() -> None:
     assert judge_open_ended("benign", "The lesion is benign", {"question": question}).correct is False
     assert judge_open_ended("The lesion is benign", "The lesion is benign", {"question": question}).correct
     assert not judge_open_ended("The lesion is malignant", "The lesion is benign", {"question": question}).correct
+
+
+@pytest.mark.parametrize(
+    ("question", "gold", "answer", "correct"),
+    [
+        ("Which artery runs along the digastric muscle?", "Occipital", "Occipital artery", True),
+        ("Which artery runs along the digastric muscle?", "Occipital", "Occipital nerve", False),
+        ("Which artery runs along the digastric muscle?", "Occipital artery", "Occipital", True),
+        ("What is wrong if the instrument slides?", "The instrument is dull", "Dull", True),
+        ("What is wrong if the instrument slides?", "The instrument is dull", "Not dull", False),
+        ("What is the least likely cause?", "Hypermagnesemia", "Hypermagnesemia is the least likely", True),
+        ("What is the most likely cause?", "Hypermagnesemia", "Hypermagnesemia is the least likely", False),
+        ("How many kcal are needed per day?", "2100", "2100 kcal per day", True),
+        ("How many kcal are needed per day?", "2100", "2100 mg", False),
+        ("What is the value of f(-1) if f(-2) is 4?", "The value of f(-1) is 9", "The value of f(-2) is 9", False),
+        ("Is heparin, warfarin or aspirin right?", "Heparin", "Heparin warfarin aspirin", False),
+        ("Is heparin sodium or heparin calcium right?", "Heparin sodium", "Heparin", False),
+        (
+            "What do the peaches and melons cost?",
+            "The peaches are the most expensive",
+            "The melons are the most expensive",
+            False,
+        ),
+    ],
+)
+def test_the_question_tells_which_words_add_nothing(question: str, gold: str, answer: str, correct: bool) -> None:
+    assert judge_open_ended(answer, gold, {"question": question}).correct is correct
+
+
+def test_aliases_count_as_the_reference() -> None:
+    spec = {"aliases": ["heart attack"]}
+    assert judge_open_ended("A heart attack", "Myocardial infarction", spec).correct
+    assert not judge_open_ended("A heart attack", "Myocardial infarction", {}).correct
+    assert not judge_open_ended("A heart attack is unlikely", "Myocardial infarction", spec).correct
+    with pytest.raises(ValueError, match="aliases"):
+        judge_open_ended("x", "y", {"aliases": "heart attack"})
+
+
+def test_an_answer_refused_for_a_cause_has_no_similarity() -> None:
+    for answer in ("Vitamin B deficiency", "not vitamin A deficiency", "Vitamin A or D deficiency", "Vitamin A excess"):
+        assert judge_open_ended(answer, "Vitamin A deficiency", {}).similarity == 0.0
+    assert judge_open_ended("Deficiency of carotene", "Vitamin A deficiency", {}).similarity > 0.0
+
+
+CONTENT_WORDS = st.lists(
+    st.sampled_from("sepsis femur aspirin ulnar nerve liver biopsy pneumonia cortex potassium".split()),
+    min_size=1, max_size=4, unique=True,
+)  # fmt: skip
+
+
+@given(CONTENT_WORDS, CONTENT_WORDS)
+def test_a_second_candidate_or_a_denial_is_never_right(words: list[str], others: list[str]) -> None:
+    gold, other = " ".join(words), " ".join(others)
+    assert judge_open_ended(gold, gold, {}).correct
+    for answer in (f"{gold} or {other}", f"{other} or {gold}", f"not {gold}", f"{gold} is unlikely", f"neither {gold}"):
+        assert not judge_open_ended(answer, gold, {}).correct, answer
+
+
+@given(st.text(max_size=60), st.text(min_size=1, max_size=40))
+def test_any_text_is_judged(answer: str, gold: str) -> None:
+    try:
+        verdict = judge_open_ended(answer, gold, {"question": "Which artery is it?"})
+    except ValueError as error:
+        assert "ground_truth is empty" in str(error)
+    else:
+        assert 0.0 <= verdict.similarity <= 1.0
+
+
+@pytest.mark.parametrize("piece", ["a ", ",", "(a) ", "is ", "AB ", "because ", "x - ", "S. aureus ", "[", "A/", "or "])
+def test_time_grows_with_the_length(piece: str) -> None:
+    def seconds(size: int) -> float:
+        started = time.perf_counter()
+        judge_open_ended(piece * (size // len(piece)) + str(size), "Right anterior cerebral artery (ACA)" * 20, {})
+        return time.perf_counter() - started
+
+    seconds(100)
+    short = max(min(seconds(2_000 + place) for place in range(3)), 1e-3)
+    # Four times the length; sixteen would be quadratic. The bound is wide, because machines are busy.
+    assert min(seconds(8_000 + place) for place in range(3)) < 13 * short
 
 
 @pytest.mark.parametrize("gold", ["", " ", "\u200b"])
@@ -197,3 +319,14 @@ def test_an_empty_reference_is_an_error(gold: str) -> None:
 def test_words_of_a_text() -> None:
     assert sorted(read_words("The dose is < 1,200.50 mg").counts) == ["1200.5", "<", "dose", "mg"]
     assert read_words("糖尿病").total == 3
+
+
+@pytest.mark.parametrize("gold", ["-", "\u2014", "...", "\u2026", "?", "--", ". ."])
+def test_punctuation_in_place_of_an_answer_is_no_reference(gold: str) -> None:
+    with pytest.raises(ValueError, match="is punctuation alone, and no answer"):
+        judge_open_ended(gold, gold, {})
+
+
+@pytest.mark.parametrize("gold", ["+", "<", "[]", "-5", "+/-"])
+def test_signs_that_say_something_are_a_reference(gold: str) -> None:
+    assert judge_open_ended(gold, gold, {}).correct

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from reward_score import check_gold, compute_score
+from tests.real_data import real_file
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT / ".." / "shared" / "data"
+NAMES = ["medcalc", "mediq", "medxpertqa", "medical_o1"]
 
 
 def wrap(answer: str) -> str:
@@ -17,10 +18,7 @@ def wrap(answer: str) -> str:
 
 
 def real_rows(name: str) -> list[tuple[str, str, dict[str, Any]]]:
-    path = DATA / f"{name}.json"
-    if not path.exists():
-        pytest.skip(f"{path.name} is not in ../shared/data")
-    rows = json.loads(path.read_text(encoding="utf-8"))
+    rows = json.loads(real_file(f"{name}.json").read_text(encoding="utf-8"))
     if name == "medcalc":
         limits = [{"lower_limit": row["Lower Limit"], "upper_limit": row["Upper Limit"]} for row in rows]
         return [("MedCalc-Bench", row["answer"], info) for row, info in zip(rows, limits, strict=True)]
@@ -34,7 +32,7 @@ def real_rows(name: str) -> list[tuple[str, str, dict[str, Any]]]:
     return [(source, row["answer"], {"options": row.get("options") or row["choices"]}) for row in rows]
 
 
-@pytest.mark.parametrize("name", ["medcalc", "mediq", "medxpertqa", "medical_o1"])
+@pytest.mark.parametrize("name", NAMES)
 def test_every_gold_answer_of_the_real_data_is_right(name: str) -> None:
     rows = real_rows(name)
     failed = [(gold, check_gold(source, gold, info)) for source, gold, info in rows if check_gold(source, gold, info)]
@@ -56,12 +54,35 @@ def test_each_option_of_the_real_data_in_many_dresses(name: str) -> None:
                 assert compute_score(source, wrap(answer), gold, info)["acc"] == float(letter == gold), answer
 
 
+def test_labelled_answers() -> None:
+    """What benchmarks/labelled_answers.py prints, held."""
+    file = real_file("open_ended_labelled.jsonl")
+    command = [sys.executable, str(ROOT / "benchmarks" / "labelled_answers.py"), str(file), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    found = {kind: parts["all"] for kind, parts in json.loads(done.stdout).items()}
+    for kind, most in (("right: natural", 0.25), ("right: other wording", 0.45), ("right: model, term alone", 0.35)):
+        wrong, total = found[kind]
+        assert wrong <= most * total, kind
+    assert sum(wrong for kind, (wrong, _) in found.items() if kind.startswith("wrong")) == 0
+
+
+def test_cases_of_calculation_choice_and_parsing() -> None:
+    path = real_file("scorer_cases.jsonl")
+    options = {"A": "Renal failure", "B": "Hepatomegaly", "C": "Chorea", "D": "Pleural effusion"}
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for row in rows:
+        info = {"options": options} if row["extra_info"].startswith("options") else json.loads(row["extra_info"])
+        response = row["answer"] if row["kind"].startswith("R") else wrap(row["answer"])
+        assert compute_score(row["data_source"], response, row["gold"], info)["score"] == row["should_be"], row
+    assert len(rows) == 90
+
+
 @pytest.fixture(scope="module")
 def measured() -> dict[str, Any]:
     """What benchmarks/scorers.py prints."""
-    if not DATA.is_dir():
-        pytest.skip("the benchmarks' files are not in ../shared/data")
-    command = [sys.executable, str(ROOT / "benchmarks" / "scorers.py"), str(DATA), "--json"]
+    [folder] = {str(real_file(f"{name}.json").parent) for name in NAMES}
+    command = [sys.executable, str(ROOT / "benchmarks" / "scorers.py"), folder, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -79,6 +100,12 @@ def test_hacks_earn_nothing_on_the_real_references(measured: dict[str, Any]) -> 
     assert passes.pop("first 8 words of the reference") <= 1.0
     assert len(passes) == 9
     assert all(share <= 0.1 for share in passes.values()), passes
+
+
+def test_the_published_rule_passes_constants_and_refuses_copies(measured: dict[str, Any]) -> None:
+    passes = measured["hacks, published"]
+    assert passes["is"] == pytest.approx(80.0) and passes["of"] == pytest.approx(71.1)
+    assert passes["exact copy"] == pytest.approx(30.2)
 
 
 def test_a_calculation_may_be_spelled_as_people_do(measured: dict[str, Any]) -> None:

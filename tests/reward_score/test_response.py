@@ -12,6 +12,15 @@ WELL_FORMED = [
     ("<think>not <answer>A</answer> but</think><answer>B</answer>", "B"),
     ("put it into an <answer> tag</think><answer>B</answer>", "B"),
     ("<think>因为</think><answer>糖尿病</answer>", "糖尿病"),
+    # the format instruction quoted in the reasoning
+    ("I reason inside <think></think> and answer inside <answer></answer>. So B.</think><answer>B</answer>", "B"),
+    ("<think>Inside <think></think> and <answer></answer>.</think><answer>B</answer>", "B"),
+    ("I reason, then answer inside <answer>...</answer>.</think><answer>B</answer>", "B"),
+    # marks of a chat template, characters that nobody sees, Markdown
+    *((f"<think>a</think><answer>B</answer>{mark}", "B") for mark in ("<|im_end|>", "<|eot_id|>", "</s>", "</s>\n")),
+    ("<|im_start|>assistant\n<think>a</think><answer>B</answer>", "B"),
+    ("\ufeff<think>a</think>\u200b<answer>B</answer>", "B"),
+    ("<think>a</think>\n**<answer>B</answer>**", "B"),
     (r"<think>a</think><answer>\boxed{B}</answer>", r"\boxed{B}"),
 ]
 

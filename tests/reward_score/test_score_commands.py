@@ -161,6 +161,17 @@ def test_validate_names_the_rows_that_fail(app: typer.Typer, tmp_path: Path) -> 
         assert row_id in result.output
 
 
+def test_validate_names_a_gold_answer_whose_corruption_is_right_too(app: typer.Typer, tmp_path: Path) -> None:
+    rows = [
+        prepared_row("fine", "quickstart-mcq", "B", options=options("x", "y")),
+        prepared_row("wide", "quickstart-calc", "25", lower_limit=-100.0, upper_limit=100.0),
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["validate", str(tmp_path / "rows.parquet")])
+    assert result.exit_code == 1
+    assert "1 of 2" in result.output and "another number is accepted too" in result.output
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -33,6 +33,13 @@ def evaluate(
     prompts: Annotated[
         Path | None, typer.Option(help="For --formats: the file that `medu1 prepare --prompts` was given.")
     ] = None,
+    template_argument: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Of the chat template, such as enable_thinking=false; default: what the model's run has.",
+        ),
+    ] = None,
     endpoint: Annotated[
         str | None,
         typer.Option(metavar="URL", help="Ask an OpenAI-compatible server, such as http://127.0.0.1:8000/v1."),
@@ -56,6 +63,7 @@ def evaluate(
 
     from rich.console import Console
 
+    from verl_medu1.chat_template import parse_arguments
     from verl_medu1.cli.compare import comparison
     from verl_medu1.evaluate.evaluation import prepare_answerer, run_evaluation
     from verl_medu1.evaluate.questions import read_questions
@@ -72,7 +80,8 @@ def evaluate(
         questions = [*questions, *in_other_formats(questions, load_prompts(prompts or DEFAULT_FILE))]
     if against is not None:
         read_evaluation(against)  # what is wrong with it is said now, not after the evaluation
-    answerer = prepare_answerer(model, endpoint, api_key_env, questions)
+    arguments = None if template_argument is None else parse_arguments(template_argument)
+    answerer = prepare_answerer(model, endpoint, api_key_env, questions, arguments)
     for table in all_tables(run_evaluation(answerer, questions, out, sampling, str(data))):
         Console().print(table)
     if against is not None:

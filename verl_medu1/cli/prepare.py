@@ -1,27 +1,12 @@
 """`medu1 prepare`: questions of one or several sources as parquet."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from verl_medu1.data.counts import Counts
-
-# Steps of the counts, as the report calls them.
-TITLES = {
-    "read": "read",
-    "corrected": "gold corrected",
-    "excluded": "excluded",
-    "unscorable": "can't be scored",
-    "exact_duplicates": "exact duplicates",
-    "near_duplicates": "near duplicates",
-    "contaminated": "contaminated",
-    "too_long": "too long",
-    "over_cap": "over cap",
-    "train": "train",
-    "test": "test",
-}
 
 
 def _pairs(option: str, values: list[str]) -> list[tuple[str, str]]:
@@ -37,7 +22,10 @@ def _pairs(option: str, values: list[str]) -> list[tuple[str, str]]:
 def prepare(
     source: Annotated[
         list[str],
-        typer.Option(help="quickstart, or NAME=FILE, NAME=hub and synthetic-calc=N, repeated.", show_default=False),
+        typer.Option(
+            help="quickstart, or NAME=FILE, NAME=hub, own=FILE:TYPE and synthetic-calc=N, repeated.",
+            show_default=False,
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder to write.", show_default=False)],
     seed: Annotated[int, typer.Option(help="Seed of questions, order, split and budgets.")] = 0,
@@ -52,7 +40,11 @@ def prepare(
     ] = None,
     cap: Annotated[list[str] | None, typer.Option(help="At most so many rows of a source: NAME=N.")] = None,
     test_share: Annotated[
-        float | None, typer.Option(help="Share of each source's rows that is held out; default 0.1.")
+        float | None,
+        typer.Option(
+            help="Share of each source's rows that is held out; default 0.1. A source with its benchmark's test set "
+            "holds out that alone."
+        ),
     ] = None,
     budget: Annotated[
         list[str] | None, typer.Option(help="Length budgets, such as max:uniform:100:2000; default: none.")
@@ -63,25 +55,40 @@ def prepare(
     prompts: Annotated[Path | None, typer.Option(help="YAML file with the texts of the prompts.")] = None,
     tokenizer: Annotated[str | None, typer.Option(help="Model folder or name whose tokenizer counts.")] = None,
     max_prompt_tokens: Annotated[int | None, typer.Option(help="Longer prompts are counted and left out.")] = None,
+    template_argument: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Of the tokenizer's chat template, such as enable_thinking=false; as data.apply_chat_template_kwargs.",
+        ),
+    ] = None,
     overrides: Annotated[
         Path | None,
         typer.Option(help="CSV file with corrections of gold answers; default: those of reward_score."),
     ] = None,
     benchmark: Annotated[
         list[str] | None,
-        typer.Option(help="Prepared file, NAME=FILE or NAME=hub: training rows that stand there are left out."),
+        typer.Option(help="Prepared file, NAME=FILE or NAME=hub:SPLIT: training rows that stand there are left out."),
     ] = None,
     keep_contaminated: Annotated[
         bool, typer.Option("--keep-contaminated", help="Count such rows, and keep them.")
     ] = False,
+    keep_test_rows: Annotated[
+        bool, typer.Option("--keep-test-rows", help="Train on rows of a benchmark's test set too; the card says so.")
+    ] = False,
     duplicate_threshold: Annotated[
         float | None, typer.Option(help="Least Jaccard similarity of near duplicates, 0.5 to 1; default 0.8.")
+    ] = None,
+    max_unusable: Annotated[
+        float | None, typer.Option(help="Share of a source's records that may be unusable; default 0.05.")
     ] = None,
 ) -> None:
     """Prepare questions for training and evaluation: chat messages, gold answers, options, limits and budgets."""
     from reward_score.label_overrides import read_overrides
+    from verl_medu1.chat_template import parse_arguments
     from verl_medu1.data.budget import parse_budget_rule
     from verl_medu1.data.prompts import DEFAULT_FILE, load_prompts
+    from verl_medu1.data.storage import earlier_files
 
     if source == ["quickstart"]:
         fixed = {
@@ -89,11 +96,14 @@ def prepare(
             "--test-share": test_share is not None,
             "--tokenizer": tokenizer,
             "--max-prompt-tokens": max_prompt_tokens,
+            "--template-argument": template_argument,
             "--overrides": overrides,
             "--budget-counts": budget_counts != "response",
             "--benchmark": benchmark,
             "--keep-contaminated": keep_contaminated,
+            "--keep-test-rows": keep_test_rows,
             "--duplicate-threshold": duplicate_threshold is not None,
+            "--max-unusable": max_unusable is not None,
         }
         if given := [name for name, value in fixed.items() if value]:
             raise ValueError(f"{', '.join(given)} can't be set for --source quickstart; leave it out.")
@@ -107,13 +117,16 @@ def prepare(
         number = QUICKSTART_DEMONSTRATIONS if warmup is None else warmup
         rows = QUICKSTART_TRAIN if train is None else train
         mode = _quickstart_mode(budget)
+        earlier = earlier_files(out)
         manifest = prepare_quickstart(out, load_prompts(prompts or PROMPTS_FILE), rows, number, seed, mode)
         typer.echo(f"{out}: {manifest['rows']}, {number} demonstrations")
+        _tell_what_was_replaced(out, earlier)
         return
     if "quickstart" in source:
         raise ValueError("--source quickstart stands alone; its files have a tokenizer and a warm-up of their own.")
     from verl_medu1.data.duplicates import THRESHOLD
-    from verl_medu1.data.mixture import TEST_SHARE, prepare_mixture
+    from verl_medu1.data.mixture import TEST_SHARE, Mixture, prepare_mixture
+    from verl_medu1.data.sources.usable import MAX_UNUSABLE
 
     if train is not None:
         raise ValueError(f"--train is {train}, and is for --source quickstart alone; give --cap NAME=N instead.")
@@ -121,6 +134,9 @@ def prepare(
         raise ValueError("--tokenizer and --max-prompt-tokens belong together; give both or neither.")
     if max_prompt_tokens is not None and max_prompt_tokens < 1:
         raise ValueError(f"--max-prompt-tokens is {max_prompt_tokens}; it must be at least 1.")
+    if template_argument and tokenizer is None:
+        raise ValueError("--template-argument is for --tokenizer; give that, or leave it out.")
+    arguments = parse_arguments(template_argument or [])
     rules = [parse_budget_rule(text, budget_counts) for text in budget or ["none"]]
     if budget_counts != "response" and all(rule.mode == "none" for rule in rules):
         raise ValueError(f"--budget-counts is {budget_counts}, and there is no --budget for it; give one.")
@@ -131,23 +147,35 @@ def prepare(
     caps = dict(numbers)
     if len(caps) < len(numbers):
         raise ValueError(f"--cap is {cap}; give each source one cap.")
-    counts = prepare_mixture(
-        out,
-        _pairs("--source", source),
-        load_prompts(prompts or DEFAULT_FILE),
-        rules,
-        caps,
-        TEST_SHARE if test_share is None else test_share,
-        seed,
-        _load_tokenizer(tokenizer),
-        max_prompt_tokens,
-        warmup or 0,
-        read_overrides(overrides) if overrides else None,
-        benchmark or (),
-        keep_contaminated,
-        THRESHOLD if duplicate_threshold is None else duplicate_threshold,
+    mixture = Mixture(
+        files=_pairs("--source", source),
+        prompts=load_prompts(prompts or DEFAULT_FILE),
+        rules=rules,
+        caps=caps,
+        test_share=TEST_SHARE if test_share is None else test_share,
+        seed=seed,
+        tokenizer=_load_tokenizer(tokenizer, arguments, bool(warmup)),
+        template_arguments=arguments,
+        max_prompt_tokens=max_prompt_tokens,
+        num_warmup=warmup or 0,
+        overrides=read_overrides(overrides) if overrides else None,
+        benchmarks=benchmark or (),
+        keep_contaminated=keep_contaminated,
+        duplicate_threshold=THRESHOLD if duplicate_threshold is None else duplicate_threshold,
+        max_unusable=MAX_UNUSABLE if max_unusable is None else max_unusable,
+        keep_test_rows=keep_test_rows,
     )
+    mixture.check()
+    earlier = earlier_files(out)
+    counts = prepare_mixture(out, mixture)
     _show(counts)
+    _tell_test_sets(counts, out)
+    _tell_what_was_replaced(out, earlier)
+
+
+def _tell_what_was_replaced(out: Path, files: list[str]) -> None:
+    if files:
+        typer.echo(f"{out}: an earlier data set was replaced ({', '.join(files)})", err=True)
 
 
 def _quickstart_mode(budgets: list[str] | None) -> str:
@@ -162,28 +190,50 @@ def _quickstart_mode(budgets: list[str] | None) -> str:
     return rules[budgets[0]]
 
 
-def _load_tokenizer(name: str | None) -> object:
+def _load_tokenizer(name: str | None, arguments: dict[str, Any], with_demonstrations: bool) -> object:
+    """The tokenizer that counts, once a right answer to a prompt of ours can be scored with it."""
     if name is None:
         return None
     from transformers import AutoTokenizer
 
+    from verl_medu1.chat_template import DEMONSTRATION, demonstration_fault, prompt_fault
+
     try:
-        return AutoTokenizer.from_pretrained(name)
+        tokenizer = AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError) as error:
         raise ValueError(f"--tokenizer {name!r} can't be loaded ({str(error).splitlines()[0]}).") from None
+    fault = prompt_fault(tokenizer, arguments)
+    if fault is None and with_demonstrations:
+        fault = demonstration_fault(tokenizer, arguments, DEMONSTRATION)
+    if fault:
+        raise ValueError(f"--tokenizer {name}: {fault}")
+    return tokenizer
 
 
 def _show(counts: "dict[str, Counts]") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from verl_medu1.data.counts import TITLES
+
     table = Table("rows", *counts)
     for step, title in TITLES.items():
-        cells = [getattr(count, step) for count in counts.values()]
-        table.add_row(title, *(str(len(cell) if isinstance(cell, list) else cell) for cell in cells))
+        table.add_row(title, *(str(count.number(step)) for count in counts.values()))
     Console().print(table)
     for count in counts.values():
         for line in count.corrected:
             typer.echo(f"gold corrected: {line}", err=True)
         for line in [*count.excluded, *count.unscorable]:
             typer.echo(f"left out: {line}", err=True)
+
+
+def _tell_test_sets(counts: "dict[str, Counts]", out: Path) -> None:
+    for name, count in counts.items():
+        if count.official_train:
+            what = f"{count.official_train} training rows are of {count.test_set}; report no accuracy there."
+            typer.echo(f"{name}: {what}", err=True)
+        elif count.official_test:
+            what = f"{count.official_test} rows are of {count.test_set}, and stand in test.parquet alone"
+            typer.echo(f"{name}: {what} (--keep-test-rows trains on them).", err=True)
+    if not any(count.train for count in counts.values()):
+        typer.echo(f"There is no row to train on: {out} has a test.parquet and no train.parquet.", err=True)

@@ -1,5 +1,6 @@
 """`medu1 quickstart`: the whole way from questions to a report, as a row of ordinary medu1 commands."""
 
+import re
 import shlex
 import subprocess
 import sys
@@ -8,9 +9,16 @@ from collections.abc import Iterator
 from enum import StrEnum
 from itertools import count
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 import typer
+
+from verl_medu1.run.relevant import relevant_lines
+from verl_medu1.run.start import VERBOSE
+from verl_medu1.run.steps import minutes
+
+# The commands that have a console of their own (verl_medu1/run).
+TRAINING = ("sft", "train")
 
 
 class Engine(StrEnum):
@@ -64,9 +72,30 @@ def _commands(
     yield "report", ["report", str(out)]
 
 
-def _medu1(*arguments: str, stdout: int | None = None) -> int:
+def _medu1(*arguments: str, stdout: int | IO[str] | None = None, stderr: IO[str] | None = None) -> int:
     """Exit code of a medu1 command in a process of its own."""
-    return subprocess.run([sys.executable, "-m", "verl_medu1.cli.app", *arguments], stdout=stdout).returncode
+    return subprocess.run(
+        [sys.executable, "-m", "verl_medu1.cli.app", *arguments], stdout=stdout, stderr=stderr
+    ).returncode
+
+
+def _run(arguments: list[str], log: Path) -> None:
+    """Run a medu1 command. A training shows its own console; of the others what concerns the user is shown.
+
+    Their stderr has the warnings of other packages, and an evaluation's tables come with the comparison: they go to
+    `log`, whose relevant lines are shown if the command fails.
+    """
+    if arguments[0] in TRAINING:
+        code = _medu1(*arguments)
+    else:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("w") as file:
+            code = _medu1(*arguments, stdout=file if arguments[0] == "eval" else None, stderr=file)
+        if code:
+            with log.open(errors="replace") as lines:
+                typer.echo("\n".join([*relevant_lines(lines), f"medu1: {log} has all that was printed."]), err=True)
+    if code:
+        raise typer.Exit(code)
 
 
 def quickstart(
@@ -79,6 +108,7 @@ def quickstart(
     pp: Annotated[int, typer.Option(help="Pipeline-parallel size of Megatron.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the questions, the model and the order of the rows.")] = 0,
     demonstrations: Annotated[int | None, typer.Option(min=100, help="Worked answers of the warm-up.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show all that the trainings print.")] = False,
 ) -> None:
     """Train a small model from nothing on this machine, through the production stack, and report what it learned."""
     layout = _layout(engine, tp, pp)
@@ -93,10 +123,8 @@ def quickstart(
         typer.echo(f"{out} existed; it is {kept} now.")
     started = time.monotonic()
     for title, arguments in _commands(out, layout, seed, demonstrations, overrides or []):
-        minutes, seconds = divmod(int(time.monotonic() - started), 60)
-        typer.secho(f"\n[{minutes}:{seconds:02d}] {title}\n$ medu1 {shlex.join(arguments)}", bold=True)
-        code = _medu1(*arguments)
-        if code:
-            raise typer.Exit(code)
-    minutes, seconds = divmod(int(time.monotonic() - started), 60)
-    typer.secho(f"\n[{minutes}:{seconds:02d}] done; the report is {out / 'report.html'}", bold=True)
+        typer.secho(f"[{minutes(time.monotonic() - started)}] {title}\n$ medu1 {shlex.join(arguments)}", bold=True)
+        if verbose and arguments[0] in TRAINING:
+            arguments = [*arguments, VERBOSE]
+        _run(arguments, out / "logs" / f"{re.sub(r'[^a-z0-9]+', '-', title.lower())}.log")
+    typer.secho(f"[{minutes(time.monotonic() - started)}] done; the report is {out / 'report.html'}", bold=True)

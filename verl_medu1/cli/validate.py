@@ -1,39 +1,65 @@
-"""`medu1 validate`: every gold answer must be right through its own scorer."""
+"""`medu1 validate`: every gold answer must be right through its own scorer, and its corruptions wrong."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from reward_score.verdict import Score
 
 
 def validate(
     file: Annotated[str, typer.Argument(help="Prepared parquet (or JSONL) with data_source and a gold answer.")],
     show: Annotated[int, typer.Option(min=1, help="How many failing rows to print.")] = 50,
 ) -> None:
-    """Score every gold answer in a well-formed response; print the rows that are not right, and exit 1 if any."""
+    """Score every gold answer, which must be right, and corruptions of it, which must be wrong; exit 1 if any is not.
+
+    Corruptions are another option or number, a denial, and a hedge.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from reward_score import compute_score
+    from reward_score.calculation import has_no_tolerance
+    from reward_score.corruptions import corruptions
+    from reward_score.open_ended import is_passage
     from verl_medu1.cli.score import read_rows, row_column, row_gold, row_id
 
     table = Table("row", "data source", "gold", "read as", "why")
-    num_rows = num_failed = 0
+    num_rows = num_failed = num_corrupted = num_passages = num_widened = 0
     for index, row in read_rows(file):
         num_rows += 1
         source, gold = row_column(index, row, "data_source"), row_gold(index, row)
-        response = f"<think>The gold answer.</think>\n<answer>{gold}</answer>"
-        result = compute_score(source, response, gold, row.get("extra_info"))
-        if result["acc"] == 1.0:
-            continue
-        num_failed += 1
-        if num_failed <= show:
-            cells = (row_id(index, row), source, gold, result["pred"], result["reason"])
+        info = row.get("extra_info") or {}
+
+        def scored(answer: str, source: str = source, gold: str = gold, info: Any = info) -> Score:
+            return compute_score(source, f"<think>Because.</think>\n<answer>{answer}</answer>", gold, info)
+
+        result = scored(gold)
+        faults = [] if result["acc"] == 1.0 else [result]
+        if not faults:
+            wrong = corruptions(source, gold, info)
+            num_corrupted += len(wrong)
+            num_passages += result["answer_type"] == "open_ended" and is_passage(gold)
+            num_widened += result["answer_type"] == "calculation" and has_no_tolerance(gold, info)
+            accepted = {kind: scored(answer) for kind, answer in wrong.items()}
+            faults = [
+                {**score, "pred": wrong[kind], "reason": f"{kind} is accepted too: {score['reason']}"}
+                for kind, score in accepted.items()
+                if score["acc"] == 1.0
+            ]
+        num_failed += bool(faults)
+        for fault in faults[:1] if num_failed <= show else ():
+            cells = (row_id(index, row), source, gold, fault["pred"], fault["reason"])
             table.add_row(*(Text(str(cell)[:200]) for cell in cells))
     if not num_rows:
         raise ValueError(f"FILE {file!r} has no rows")
     if num_failed:
         Console().print(table)
-        print(f"{num_failed} of {num_rows} gold answers are not right through their own scorer.")
+        print(f"{num_failed} of {num_rows} gold answers are not right through their own scorer, or a corruption is.")
         raise typer.Exit(1)
-    print(f"All {num_rows} gold answers are right through their own scorers.")
+    print(f"All {num_rows} gold answers are right through their own scorers, and {num_corrupted} corruptions wrong.")
+    if num_passages:
+        print(f"{num_passages} references are passages, which no corruption was tried on: don't train on them.")
+    if num_widened:
+        print(f"{num_widened} decimals have limits of no width: 5 % to either side count instead.")

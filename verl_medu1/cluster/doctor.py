@@ -17,7 +17,6 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from verl_medu1.cluster.facts import GPUFacts, installed_version, torch_cuda, visible_gpus
-from verl_medu1.cpu import PATCHED_VERSIONS
 from verl_medu1.plan.machine import has_apex, has_transformer_engine, version_pair
 
 PACKAGE, PLUGIN = "verl-medu1", "verl_medu1.plugin"
@@ -117,6 +116,8 @@ def _stack(machine: str) -> Iterator[Finding]:
     """The packages that train, against the versions that work together."""
     wanted = {one.name: one.specifier for one in _extra(machine)}
     if machine == "cpu":
+        from verl_medu1.cpu import PATCHED_VERSIONS
+
         wanted |= {name: SpecifierSet(f"=={found}") for name, found in PATCHED_VERSIONS.items()}
     else:
         wanted |= {one.name: one.specifier for one in _extra("bridge")}

@@ -165,13 +165,31 @@ def visible_gpus() -> tuple[list[GPUFacts], str | None]:
     if done.returncode:
         return [], " ".join((done.stdout + done.stderr).split())
     found = []
-    for name, driver, memory, capability in csv.reader(done.stdout.splitlines(), skipinitialspace=True):
-        major, minor = capability.split(".")
-        found.append(GPUFacts(name, driver, int(memory), (int(major), int(minor))))
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        found = found[: len([name for name in visible.split(",") if name.strip()])]
-    return found, None
+    for row in csv.reader(done.stdout.splitlines(), skipinitialspace=True):
+        try:
+            name, driver, memory, capability = row
+            major, minor = capability.split(".")
+            found.append(GPUFacts(name, driver, int(memory), (int(major), int(minor))))
+        except ValueError:
+            return [], f"it printed {', '.join(row)!r} for a GPU's name, driver, memory and compute capability"
+    return _those_visible(found, os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def _those_visible(gpus: list[GPUFacts], visible: str | None) -> tuple[list[GPUFacts], str | None]:
+    """As CUDA reads the variable: up to the first entry that names no GPU; an index, or a UUID."""
+    if visible is None:
+        return gpus, None
+    entries = [entry.strip() for entry in visible.split(",")]
+    if any(entry.startswith("MIG") for entry in entries):
+        return [], f"CUDA_VISIBLE_DEVICES is {visible!r}, and MIG slices can't be trained on: ask for whole GPUs"
+    chosen: list[GPUFacts] = []
+    for entry in entries:
+        # nvidia-smi may show only the job's own GPUs, whatever their UUID: those of a node are alike.
+        index = len(chosen) if entry.startswith("GPU-") else int(entry) if entry.isdecimal() else -1
+        if not 0 <= index < len(gpus):
+            break
+        chosen.append(gpus[index])
+    return chosen, None
 
 
 def torch_cuda() -> str | None:

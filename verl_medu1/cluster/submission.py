@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # Jobs that were submitted for a run, one JSON object a line.
 SUBMITTED = "jobs.jsonl"
+JOB_LINE = re.compile(r"([0-9]+)(;[\w.-]+)?")
 
 
 def has_slurm() -> bool:
@@ -102,7 +103,7 @@ def submit(job: Job) -> str:
         The number of the job.
 
     Raises:
-        ValueError: a job of this run waits or runs already, or sbatch refuses.
+        ValueError: a job of this run waits or runs already, or sbatch refuses or prints no number.
     """
     if active := [number for number in jobs_of(job.run_dir) if state_of(number) is not None]:
         raise ValueError(
@@ -112,16 +113,36 @@ def submit(job: Job) -> str:
     job.run_dir.mkdir(parents=True, exist_ok=True)
     file = job.run_dir / JOB_FILE
     file.write_text(render(job))
-    number = _slurm(["sbatch", "--parsable", str(file)]).strip().partition(";")[0]
+    number = job_number(_slurm(["sbatch", "--parsable", str(file)]))
     with (job.run_dir / SUBMITTED).open("a") as lines:
         lines.write(json.dumps({"job": number, "submitted": time.time(), "recipe": job.recipe}) + "\n")
     return number
 
 
+def job_number(printed: str) -> str:
+    """The number in what `sbatch --parsable` prints: a line `number` or `number;cluster`, among those of a banner.
+
+    Raises:
+        ValueError: no line is a number, or more than one is.
+
+    Example:
+        >>> job_number("Welcome!\\n4711;stampede3\\n")
+        '4711'
+    """
+    found = [match[1] for line in printed.splitlines() if (match := JOB_LINE.fullmatch(line.strip()))]
+    if len(found) != 1:
+        raise ValueError(
+            f"sbatch printed {' '.join(printed.split())[:300]!r}, which has not exactly one line with a job's number; "
+            "look with `squeue --me` whether the job is there before you submit again."
+        )
+    return found[0]
+
+
 def submitted(run_dir: Path) -> list[str]:
-    """Numbers of the jobs that were submitted for a run, the oldest first."""
+    """Numbers of the jobs that were submitted for a run, the oldest first; what is no number is left out."""
     file = run_dir / SUBMITTED
-    return [json.loads(line)["job"] for line in file.read_text().splitlines()] if file.is_file() else []
+    numbers = [str(json.loads(line)["job"]) for line in file.read_text().splitlines()] if file.is_file() else []
+    return [number for number in numbers if number.isascii() and number.isdigit()]
 
 
 def jobs_of(run_dir: Path) -> list[str]:

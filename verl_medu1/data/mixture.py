@@ -2,8 +2,8 @@
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import asdict, dataclass, field, replace
 from itertools import compress, islice
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import reward_score
 from reward_score.label_overrides import Overrides, find_override, shipped_overrides
 from verl_medu1 import __version__
+from verl_medu1.chat_template import render_tokens
 from verl_medu1.data.benchmark import read_benchmark
 from verl_medu1.data.budget import Budget, BudgetRule, draw_budget
 from verl_medu1.data.calculators.generate import DATA_SOURCE as GENERATED
@@ -19,31 +20,95 @@ from verl_medu1.data.counts import Counts
 from verl_medu1.data.demonstrations import format_demonstrations
 from verl_medu1.data.duplicates import THRESHOLD, DuplicateFinder, Sketched
 from verl_medu1.data.example import Example
+from verl_medu1.data.folds import set_apart
 from verl_medu1.data.prompts import Prompts
 from verl_medu1.data.schema import DEMONSTRATIONS, QUESTIONS, question_row
 from verl_medu1.data.screening import Contamination, drop_duplicates
-from verl_medu1.data.sources import Loaded, load_source
+from verl_medu1.data.sources import Loaded, load_source, source_title
+from verl_medu1.data.sources.usable import MAX_UNUSABLE
 from verl_medu1.data.storage import write_data_set
 from verl_medu1.data.tracking import tracked
 
 TEST_SHARE = 0.1  # where no other is asked for
 
 
-def _prompt_tokens(tokenizer: Any, messages: Sequence[dict[str, str]]) -> int:
-    return len(tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True)["input_ids"])
+@dataclass(frozen=True)
+class Mixture:
+    """What is read, and how it becomes rows.
+
+    Attributes:
+        files: (source, file) pairs; "hub" or "hub:SPLIT" in place of a file reads from the hub, and the generated
+            calculations have their number there.
+        prompts: texts of the prompts.
+        rules: how length budgets are drawn.
+        caps: at most so many rows of a source.
+        test_share: share of each source's rows that is held out; rows about one patient note stay together. A source
+            that brings its benchmark's test set holds out that alone.
+        seed: of order, split and budgets; the same inputs and seed give the same bytes.
+        tokenizer: with `max_prompt_tokens`, rows whose rendered prompt is longer are counted and left out.
+        template_arguments: of the tokenizer's chat template, for counting.
+        max_prompt_tokens: tokens of the longest prompt.
+        num_warmup: so many training rows as demonstrations: generated calculations worked, others of the format.
+        overrides: corrections of gold answers, in place of those that come with `reward_score`.
+        benchmarks: what no training row may stand in, each as `verl_medu1.data.benchmark.read_benchmark` takes it.
+        keep_contaminated: training rows that stand in a benchmark or among the test rows are counted and kept.
+        duplicate_threshold: least Jaccard similarity of near duplicates.
+        max_unusable: largest share of a source's records that may be unusable.
+        keep_test_rows: rows of a benchmark's test set are rows like others; the manifest says how many are trained on.
+    """
+
+    files: Sequence[tuple[str, Path | str]]
+    prompts: Prompts
+    rules: Sequence[BudgetRule]
+    caps: Mapping[str, int]
+    test_share: float = TEST_SHARE
+    seed: int = 0
+    tokenizer: Any = None
+    template_arguments: Mapping[str, Any] = field(default_factory=dict)
+    max_prompt_tokens: int | None = None
+    num_warmup: int = 0
+    overrides: Overrides | None = None
+    benchmarks: Sequence[str] = ()
+    keep_contaminated: bool = False
+    duplicate_threshold: float = THRESHOLD
+    max_unusable: float = MAX_UNUSABLE
+    keep_test_rows: bool = False
+
+    def check(self) -> None:
+        """Check what can be checked before anything is read.
+
+        Raises:
+            ValueError: a number out of its range, a source that is given twice, a cap for a source that is not read.
+        """
+        titles = [source_title(name, where) for name, where in self.files]
+        if unknown := set(self.caps) - set(titles):
+            raise ValueError(f"--cap names {', '.join(sorted(unknown))}, which no --source reads.")
+        for title, cap in self.caps.items():
+            if cap < 1:
+                raise ValueError(f"--cap {title} is {cap}; it must be at least 1.")
+        if repeated := [title for title, number in Counter(titles).items() if number > 1]:
+            raise ValueError(f"--source {repeated[0]} is given twice; join its files, or leave one out.")
+        if not 0 <= self.test_share < 1:
+            raise ValueError(f"--test-share is {self.test_share}; it must be at least 0 and below 1.")
+        if not 0 <= self.max_unusable <= 1:
+            raise ValueError(f"--max-unusable is {self.max_unusable}; it must be from 0 to 1.")
 
 
-def _load(name: str, where: Path | str, seed: int) -> Loaded:
-    if name != GENERATED:
-        return load_source(name, where, seed)
-    if not str(where).isdecimal():
-        raise ValueError(f"--source {name} is {str(where)!r}; write {name}=N with a whole number of questions.")
-    examples, explanations = [], {}
-    number = int(str(where))
-    for worked in tracked(generate(number, seed), "generating calculations", number):
-        examples.append(worked.example)
-        explanations[worked.example.row_id] = worked.explanation
-    return Loaded(examples, {"licence": "Apache-2.0", "generated": len(examples)}, explanations)
+@dataclass(frozen=True)
+class _Sources:
+    """What was read, each by the title of its source.
+
+    Attributes:
+        held: examples of a benchmark's test set, which are in no case trained on; `examples` has the others.
+        official: row_id of each row of such a set, held or not.
+    """
+
+    examples: dict[str, list[Example]] = field(default_factory=dict)
+    held: dict[str, list[Example]] = field(default_factory=dict)
+    official: set[str] = field(default_factory=set)
+    counts: dict[str, Counts] = field(default_factory=dict)
+    provenance: dict[str, dict[str, Any]] = field(default_factory=dict)
+    explanations: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,6 +118,72 @@ class Candidate:
     row: dict[str, Any]
     example: Example
     sketched: Sketched | None
+
+
+def prepare_mixture(out: Path, mixture: Mixture) -> dict[str, Counts]:
+    """Read sources and write train.parquet, test.parquet, manifest.json and, where asked for, warmup.parquet.
+
+    With a `test_share` of 0 there is no test.parquet: nothing reads a file without rows.
+    Rows of a benchmark's test set are written to test.parquet alone, all but what can't be scored, is too long or over
+    the cap, and what is like them is not trained on. Where they are all there is, there is no train.parquet.
+
+    Args:
+        out: folder to write.
+        mixture: what is read and how.
+
+    Returns:
+        For each source what became of its records.
+
+    Raises:
+        ValueError: a file that can't be read, too many records that can't be used, no row left to train or to test.
+    """
+    mixture.check()
+    finder = DuplicateFinder(mixture.duplicate_threshold, mixture.seed)
+    rng = random.Random(mixture.seed)
+    sources = _read(mixture)
+    checked = [read_benchmark(given, mixture.max_unusable) for given in mixture.benchmarks]
+    train, test = _select(mixture, sources, checked, finder, rng)
+    splits = {"train": train, "test": test}
+    _check_rows(splits, sources, mixture.test_share)
+    for split, rows in splits.items():
+        rng.shuffle(rows)
+        for index, row in enumerate(rows):
+            row["extra_info"].update(split=split, index=index)
+    tables = {f"{split}.parquet": (QUESTIONS, rows) for split, rows in splits.items() if rows}
+    if mixture.num_warmup:
+        tables["warmup.parquet"] = (DEMONSTRATIONS, _demonstrations(train, sources.explanations, mixture.num_warmup))
+    write_data_set(out, tables, _manifest(mixture, sources, checked, splits))
+    return sources.counts
+
+
+def _read(mixture: Mixture) -> _Sources:
+    """The sources' examples whose gold answers are right through their own scorers."""
+    sources = _Sources()
+    overrides = shipped_overrides() if mixture.overrides is None else mixture.overrides
+    for name, where in mixture.files:
+        loaded, title = _load(name, where, mixture), source_title(name, where)
+        sources.provenance[title] = loaded.provenance
+        sources.explanations.update(loaded.explanations)
+        unusable = dict(loaded.unusable)
+        read = len(loaded.examples) + sum(unusable.values())
+        sources.counts[title] = counts = Counts(read=read, unusable=unusable, test_set=loaded.test_set)
+        scorable = _scorable(apply_overrides(loaded.examples, counts, overrides), counts)
+        sources.examples[title], sources.held[title] = set_apart(scorable, loaded.official, mixture.keep_test_rows)
+        sources.official.update(loaded.official)
+    return sources
+
+
+def _load(name: str, where: Path | str, mixture: Mixture) -> Loaded:
+    if name != GENERATED:
+        return load_source(name, where, mixture.seed, mixture.max_unusable)
+    if not str(where).isdecimal():
+        raise ValueError(f"--source {name} is {str(where)!r}; write {name}=N with a whole number of questions.")
+    examples, explanations = [], {}
+    number = int(str(where))
+    for worked in tracked(generate(number, mixture.seed), "generating calculations", number):
+        examples.append(worked.example)
+        explanations[worked.example.row_id] = worked.explanation
+    return Loaded(examples, {"licence": "Apache-2.0", "generated": len(examples)}, explanations)
 
 
 def apply_overrides(examples: Sequence[Example], counts: Counts, overrides: Overrides) -> list[Example]:
@@ -86,129 +217,39 @@ def _scorable(examples: Sequence[Example], counts: Counts) -> list[Example]:
     return kept
 
 
-def _candidates(
-    examples: Sequence[Example], sketched: Sequence[Sketched | None], counts: Counts, prompts: Prompts,
-    rules: Sequence[BudgetRule], rng: random.Random, tokenizer: Any, max_prompt_tokens: int | None,
-) -> list[Candidate]:  # fmt: skip
-    candidates = []
-    both = zip(examples, sketched, strict=True)
-    for example, sketch in tracked(both, "writing prompts", len(examples)):
-        budget = draw_budget(rules, rng)
-        messages = prompts.messages(example, budget)
-        if tokenizer is not None and max_prompt_tokens and _prompt_tokens(tokenizer, messages) > max_prompt_tokens:
-            counts.too_long += 1
-        else:
-            candidates.append(Candidate(question_row(example, messages, budget, "", 0), example, sketch))
-    return candidates
-
-
-def _split(candidates: Sequence[Candidate], test_share: float) -> tuple[list[Candidate], list[Candidate]]:
-    """Training and test rows: whole groups go to the test rows until they are `test_share` of all, or just over."""
-    wanted = round(test_share * len(candidates))
-    groups: dict[str, list[Candidate]] = {}
-    for candidate in candidates:
-        groups.setdefault(candidate.example.group or candidate.example.row_id, []).append(candidate)
-    train: list[Candidate] = []
-    test: list[Candidate] = []
-    for members in groups.values():
-        (test if len(test) < wanted else train).extend(members)
-    return train, test
-
-
-def _check_numbers(caps: Mapping[str, int], names: Sequence[str], test_share: float) -> None:
-    if unknown := set(caps) - set(names):
-        raise ValueError(f"--cap names {', '.join(sorted(unknown))}, which no --source reads.")
-    for name, cap in caps.items():
-        if cap < 1:
-            raise ValueError(f"--cap {name} is {cap}; it must be at least 1.")
-    if repeated := [name for name, number in Counter(names).items() if number > 1]:
-        raise ValueError(f"--source {repeated[0]} is given twice; join its files, or leave one out.")
-    if not 0 <= test_share < 1:
-        raise ValueError(f"--test-share is {test_share}; it must be at least 0 and below 1.")
-
-
-def prepare_mixture(
-    out: Path,
-    files: Sequence[tuple[str, Path | str]],
-    prompts: Prompts,
-    rules: Sequence[BudgetRule],
-    caps: Mapping[str, int],
-    test_share: float,
-    seed: int,
-    tokenizer: Any = None,
-    max_prompt_tokens: int | None = None,
-    num_warmup: int = 0,
-    overrides: Overrides | None = None,
-    benchmarks: Sequence[str] = (),
-    keep_contaminated: bool = False,
-    duplicate_threshold: float = THRESHOLD,
-) -> dict[str, Counts]:
-    """Read sources and write train.parquet, test.parquet, manifest.json and, where asked for, warmup.parquet.
-
-    Args:
-        out: folder to write.
-        files: (source, file) pairs; "hub" or "hub:SPLIT" in place of a file reads from the hub, and the generated
-            calculations have their number there.
-        prompts: texts of the prompts.
-        rules: how length budgets are drawn.
-        caps: at most so many rows of a source.
-        test_share: share of each source's rows that is held out; rows about one patient note stay together.
-        seed: of order, split and budgets; the same inputs and seed give the same bytes.
-        tokenizer: with `max_prompt_tokens`, rows whose rendered prompt is longer are counted and left out.
-        num_warmup: so many training rows as demonstrations: generated calculations worked, others of the format.
-        overrides: corrections of gold answers, in place of those that come with `reward_score`.
-        benchmarks: what no training row may stand in, each as `verl_medu1.data.benchmark.read_benchmark` takes it.
-        keep_contaminated: training rows that stand in a benchmark or among the test rows are counted and kept.
-        duplicate_threshold: least Jaccard similarity of near duplicates.
-
-    Returns:
-        For each source what became of its records.
-
-    Raises:
-        ValueError: a file that can't be read, a broken record, a cap for a source that is not read.
-    """
-    _check_numbers(caps, [name for name, _ in files], test_share)
-    rng = random.Random(seed)
-    finder = DuplicateFinder(duplicate_threshold, seed)
-    counts: dict[str, Counts] = {}
-    provenance: dict[str, dict[str, Any]] = {}
-    sources: dict[str, list[Example]] = {}
-    explanations: dict[str, str] = {}
-    for name, where in files:
-        loaded = _load(name, where, seed)
-        provenance[name] = loaded.provenance
-        explanations |= loaded.explanations
-        counts[name] = Counts(read=len(loaded.examples))
-        corrected = apply_overrides(
-            loaded.examples, counts[name], shipped_overrides() if overrides is None else overrides
-        )
-        sources[name] = _scorable(corrected, counts[name])
-    checked = [read_benchmark(given) for given in benchmarks]
+def _select(
+    mixture: Mixture, sources: _Sources, checked: Sequence[Loaded], finder: DuplicateFinder, rng: random.Random
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows to train on and those to test with: without duplicates, and no training row elsewhere."""
+    counts = sources.counts
     known = finder.sketch([example for benchmark in checked for example in benchmark.examples])
-    contamination = Contamination(finder, keep_contaminated)
+    contamination = Contamination(finder, mixture.keep_contaminated)
     # Each generated question is drawn anew, and stands in no benchmark but one that was generated with the same seed.
     generated = {row.question for benchmark in checked for row in benchmark.examples if row.data_source == GENERATED}
-    from_files = {name: examples for name, examples in sources.items() if name != GENERATED}
+    from_files = {name: examples for name, examples in sources.examples.items() if name != GENERATED}
     screened = drop_duplicates(from_files, counts, finder)
     training: dict[str, list[Candidate]] = {}
     test: list[Candidate] = []
-    for name, examples in sources.items():
+    for name, examples in sources.examples.items():
         count = counts[name]
         if name == GENERATED:
             new = [example for example in examples if example.question not in generated]
             count.contaminated = len(examples) - len(new)
-            examples = examples if keep_contaminated else new
+            examples = examples if mixture.keep_contaminated else new
         sketched: list[Sketched | None] = [None] * len(examples)
         if name in screened:
             clean = list(compress(screened[name], contamination.may_train(screened[name], known, count)))
             examples, sketched = [row.example for row in clean], list(clean)
-        found = _candidates(examples, sketched, count, prompts, rules, rng, tokenizer, max_prompt_tokens)
+        held = sources.held[name]
+        examples, sketched = [*examples, *held], [*sketched, *finder.sketch(held)]
+        found = _candidates(mixture, examples, sketched, count, rng)
         rng.shuffle(found)
-        kept = found[: caps.get(name, len(found))]
-        training[name], held_out = _split(kept, test_share)
+        kept = found[: mixture.caps.get(name, len(found))]
+        training[name], held_out = _split(kept, mixture.test_share, {row.row_id for row in held})
         count.over_cap, count.test = len(found) - len(kept), len(held_out)
+        count.official_test = sum(candidate.example.row_id in sources.official for candidate in held_out)
         test += held_out
-    splits: dict[str, list[dict[str, Any]]] = {"train": [], "test": [candidate.row for candidate in test]}
+    train: list[dict[str, Any]] = []
     test_rows = [candidate.sketched for candidate in test if candidate.sketched]
     for name, candidates in training.items():
         if name in screened:
@@ -216,33 +257,100 @@ def prepare_mixture(
             rows = [candidate.sketched for candidate in candidates if candidate.sketched]
             candidates = list(compress(candidates, contamination.may_train(rows, test_rows, counts[name])))
         counts[name].train = len(candidates)
-        splits["train"] += [candidate.row for candidate in candidates]
-    for split, split_rows in splits.items():
-        rng.shuffle(split_rows)
-        for index, row in enumerate(split_rows):
-            row["extra_info"].update(split=split, index=index)
-    manifest = {
+        counts[name].official_train = sum(candidate.example.row_id in sources.official for candidate in candidates)
+        train += [candidate.row for candidate in candidates]
+    return train, [candidate.row for candidate in test]
+
+
+def _candidates(
+    mixture: Mixture,
+    examples: Sequence[Example],
+    sketched: Sequence[Sketched | None],
+    counts: Counts,
+    rng: random.Random,
+) -> list[Candidate]:
+    tokenizer, longest = mixture.tokenizer, mixture.max_prompt_tokens
+    candidates = []
+    both = zip(examples, sketched, strict=True)
+    for example, sketch in tracked(both, "writing prompts", len(examples)):
+        budget = draw_budget(mixture.rules, rng)
+        messages = mixture.prompts.messages(example, budget)
+        tokens = len(render_tokens(tokenizer, messages, mixture.template_arguments)) if tokenizer is not None else 0
+        if longest and tokens > longest:
+            counts.too_long += 1
+        else:
+            candidates.append(Candidate(question_row(example, messages, budget, "", 0), example, sketch))
+    return candidates
+
+
+def _split(
+    candidates: Sequence[Candidate], test_share: float, held: Set[str]
+) -> tuple[list[Candidate], list[Candidate]]:
+    """Training and test rows: whole groups go to the test rows until they are `test_share` of all, or just over.
+
+    However few rows there are, one group is held out, if another is left to train on. Where rows are held anyway (by
+    their `row_id`), because their benchmark tests with them, these are the test rows.
+    """
+    if held:
+        chosen = [candidate.example.row_id in held for candidate in candidates]
+        rest = [candidate for candidate, is_held in zip(candidates, chosen, strict=True) if not is_held]
+        return rest, list(compress(candidates, chosen))
+    groups: dict[str, list[Candidate]] = {}
+    for candidate in candidates:
+        groups.setdefault(candidate.example.group or candidate.example.row_id, []).append(candidate)
+    wanted = max(round(test_share * len(candidates)), int(test_share > 0 and len(groups) > 1))
+    train: list[Candidate] = []
+    test: list[Candidate] = []
+    for members in groups.values():
+        (test if len(test) < wanted else train).extend(members)
+    return train, test
+
+
+def _check_rows(splits: Mapping[str, Sequence[dict[str, Any]]], sources: _Sources, test_share: float) -> None:
+    """Refuse a data set without training rows, or without test rows that were asked for.
+
+    Where each source gives rows of a test set and no others, it is a data set for evaluation.
+    """
+    only_tests = all(sources.held[title] and not examples for title, examples in sources.examples.items())
+    if not splits["train"] and not (only_tests and splits["test"]):
+        became = "; ".join(f"{title}: {count.in_words()}" for title, count in sources.counts.items())
+        raise ValueError(f"no row is left to train on ({became}); give more, or let fewer be left out.")
+    if test_share and not splits["test"]:
+        raise ValueError(
+            f"--test-share is {test_share:g}, and no row could be held out: all are about one patient note or there is "
+            "one alone; give more, or --test-share 0."
+        )
+
+
+def _demonstrations(
+    rows: Sequence[dict[str, Any]], explanations: Mapping[str, str], number: int
+) -> list[dict[str, Any]]:
+    demonstrations = list(islice(format_demonstrations(rows, explanations), number))
+    if len(demonstrations) < number:
+        raise ValueError(f"--warmup is {number}; {len(demonstrations)} training rows have a short gold answer.")
+    return demonstrations
+
+
+def _manifest(
+    mixture: Mixture, sources: _Sources, checked: Sequence[Loaded], splits: Mapping[str, Sequence[dict[str, Any]]]
+) -> dict[str, Any]:
+    return {
         "version": __version__,
-        "seed": seed,
-        "test_share": test_share,
-        "max_prompt_tokens": max_prompt_tokens,
-        "budgets": [asdict(rule) for rule in rules],
-        "duplicate_threshold": duplicate_threshold,
-        "keep_contaminated": keep_contaminated,
-        "benchmarks": [benchmark.provenance | {"read": len(benchmark.examples)} for benchmark in checked],
-        "sources": {name: provenance[name] | asdict(count) for name, count in counts.items()},
+        "seed": mixture.seed,
+        "test_share": mixture.test_share,
+        "max_prompt_tokens": mixture.max_prompt_tokens,
+        "template_arguments": dict(mixture.template_arguments),
+        "max_unusable": mixture.max_unusable,
+        "budgets": [asdict(rule) for rule in mixture.rules],
+        "duplicate_threshold": mixture.duplicate_threshold,
+        "keep_contaminated": mixture.keep_contaminated,
+        "keep_test_rows": mixture.keep_test_rows,
+        "benchmarks": [
+            benchmark.provenance | {"read": len(benchmark.examples), "unusable": dict(benchmark.unusable)}
+            for benchmark in checked
+        ],
+        "sources": {title: sources.provenance[title] | asdict(count) for title, count in sources.counts.items()},
         "rows": {
             split: dict(sorted(Counter(r["data_source"] for r in rows).items())) for split, rows in splits.items()
         },
     }
-    tables = {f"{split}.parquet": (QUESTIONS, rows) for split, rows in splits.items()}
-    if num_warmup:
-        demonstrations = list(islice(format_demonstrations(splits["train"], explanations), num_warmup))
-        if len(demonstrations) < num_warmup:
-            raise ValueError(f"--warmup is {num_warmup}; {len(demonstrations)} training rows have a short gold answer.")
-        tables["warmup.parquet"] = (DEMONSTRATIONS, demonstrations)
-    elif out.is_dir():
-        # One of an earlier preparation may hold what is a test row now.
-        (out / "warmup.parquet").unlink(missing_ok=True)
-    write_data_set(out, tables, manifest)
-    return counts

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,12 @@ import pyarrow.parquet as pq
 Record = Mapping[str, Any]
 # (place in the file, what stands there)
 Placed = tuple[str, Record]
+# Where a JSON file maps names to records, the field that holds a record's name.
+KEY = "(key)"
+# Excel writes semicolons where the comma is the decimal sign; of delimiters that fit equally well the first is taken.
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+# The line in which a spreadsheet states its delimiter; Excel reads it and shows it to nobody.
+_STATED = re.compile(r"sep=([,;\t|])\r?\n", re.IGNORECASE)
 
 
 def read_records(path: Path) -> list[Placed]:
@@ -22,8 +29,8 @@ def read_records(path: Path) -> list[Placed]:
     Messages name places and columns, never what stands in a record: it may be a patient's.
 
     Args:
-        path: `.json` (a list, or one record per line), `.jsonl`, `.csv` (UTF-8, the first line names the columns) or
-            `.parquet`.
+        path: `.json` (a list, a mapping from names to records, or one record per line), `.jsonl`, `.csv` or `.tsv`
+            (UTF-8, the first line names the columns; comma, semicolon or tab between them) or `.parquet`.
 
     Returns:
         (place, record) pairs in the file's order. Places count as editors do: lines from 1, records and rows from 0.
@@ -99,6 +106,10 @@ def _loads(text: str, path: Path, where: str) -> Any:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}" if where == "" else f"column {error.colno}"
         raise ValueError(f"{path}{where} is cut off or no JSON ({error.msg}, {place}); download it again.") from None
+    except (RecursionError, ValueError):
+        raise ValueError(
+            f"{path}{where} is nested too deeply or has a number of thousands of digits; give a file of records."
+        ) from None
 
 
 def _json(path: Path) -> Iterator[tuple[str, Any]]:
@@ -108,8 +119,12 @@ def _json(path: Path) -> Iterator[tuple[str, Any]]:
         yield from _lines(path, text)
         return
     records = _loads(text, path, "")
+    if isinstance(records, dict) and all(isinstance(record, dict) for record in records.values()):
+        records = [{KEY: key, **record} for key, record in records.items()]
     if not isinstance(records, list):
-        raise ValueError(f"{path} is no list of records; give the file as the benchmark publishes it.")
+        raise ValueError(
+            f"{path} is no list of records and no mapping from names to records; give the file as it is published."
+        )
     for place, record in enumerate(records):
         yield f"record {place}", record
 
@@ -126,25 +141,44 @@ def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
 
 
 def _csv(path: Path) -> Iterator[tuple[str, Any]]:
-    rows = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    text = _text(path)
+    stated = _STATED.match(text)
+    delimiter = stated[1] if stated else _delimiter(text)
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
     header: list[str] = []
     first_line = 1
     try:
         for row in rows:
             place, first_line = f"line {first_line}", rows.line_num + 1
+            # Spreadsheets write rows of blank cells below a table.
+            if (stated and rows.line_num == 1) or not any(row):
+                continue
             if not header:
-                header = row
-            elif row and len(row) != len(header):
+                header = _checked_header(row, path, place)
+            elif len(row) != len(header):
                 raise ValueError(
-                    f"{path}, {place}: it has {len(row)} fields and the first line {len(header)}; "
-                    "the file is cut off or its quotes are broken, download it again."
+                    f"{path}, {place}: it has {len(row)} fields and the header {len(header)} (separated by "
+                    f"{_DELIMITERS[delimiter]}); the file is cut off or its quotes are broken, download it again."
                 )
-            elif row:
+            else:
                 yield place, dict(zip(header, row, strict=True))
     except csv.Error as error:
         raise ValueError(
             f"{path}, line {first_line}: it is cut off or no CSV ({error}); download the file again."
         ) from None
+
+
+def _checked_header(names: list[str], path: Path, place: str) -> list[str]:
+    named = [name for name in names if name.strip()]
+    if len(set(named)) < len(named):
+        raise ValueError(f"{path}, {place}: two columns have the same name; rename one.")
+    return names
+
+
+def _delimiter(text: str) -> str:
+    """The delimiter that finds most columns in the first line."""
+    first = text.partition("\n")[0]
+    return max(_DELIMITERS, key=lambda delimiter: len(next(csv.reader([first], delimiter=delimiter), [])))
 
 
 def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
@@ -162,5 +196,6 @@ _FORMATS: dict[str, Callable[[Path], Iterator[tuple[str, Any]]]] = {
     ".json": _json,
     ".jsonl": _jsonl,
     ".csv": _csv,
+    ".tsv": _csv,
     ".parquet": _parquet,
 }

@@ -32,6 +32,36 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def earlier_files(out: Path) -> list[str]:
+    """The files of the data set that `medu1 prepare` wrote into a folder earlier; none where it is new or empty.
+
+    Raises:
+        ValueError: it holds something, and no manifest of ours says that it may be replaced.
+
+    Example:
+        >>> earlier_files(Path("no such folder"))
+        []
+    """
+    if not out.is_dir():
+        return []
+    try:
+        # Hidden files are no data: ours of a run that was killed, or those of a file system.
+        found = sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise ValueError(f"--out {out} can't be read ({error.strerror}); give a folder with room and access.") from None
+    if not found:
+        return []
+    try:
+        files = list(json.loads((out / MANIFEST).read_text(encoding="utf-8"))["files"].keys())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise ValueError(
+            f"--out {out} holds {found[0]} and no manifest.json of medu1 prepare, so nothing in it is replaced; "
+            "give a new or empty folder."
+        ) from None
+    # A name with a folder in it is none that we wrote.
+    return [name for name in files if name.endswith(".parquet") and Path(name).name == name]
+
+
 def _write_table(path: Path, schema: pa.Schema, rows: Iterable[dict[str, Any]]) -> int:
     """Write rows in groups of `GROUP_ROWS`, and count them."""
     number, left = 0, iter(rows)
@@ -48,7 +78,8 @@ def write_data_set(
     """Write parquet files and the manifest of a data set.
 
     Everything is written under temporary names and renamed at the end, the manifest last: an interrupted run leaves
-    no half file, and a manifest's hashes always fit its files.
+    no half file, and a manifest's hashes always fit its files. The files of an earlier data set are replaced: one that
+    stayed might hold as training rows what are test rows now.
 
     Args:
         out: folder; made if it does not exist.
@@ -56,7 +87,7 @@ def write_data_set(
         manifest: what manifest.json says; `files` (name -> rows and SHA-256) is added.
 
     Raises:
-        ValueError: the folder can't be written.
+        ValueError: the folder can't be written, or holds other things than a data set.
 
     Example:
         >>> import tempfile
@@ -66,6 +97,7 @@ def write_data_set(
         ['a.parquet', 'manifest.json']
     """
     temporary = {name: out / f".{name}.tmp" for name in [*tables, MANIFEST]}
+    stale = set(earlier_files(out)) - tables.keys()
     try:
         out.mkdir(parents=True, exist_ok=True)
         files = {}
@@ -74,6 +106,8 @@ def write_data_set(
             files[name] = {"rows": number, "sha256": sha256(temporary[name])}
         text = json.dumps({**manifest, "files": files}, indent=2, ensure_ascii=False)
         temporary[MANIFEST].write_text(text + "\n", encoding="utf-8")
+        for name in stale:
+            (out / name).unlink(missing_ok=True)
         for name, path in temporary.items():
             os.replace(path, out / name)
     except OSError as error:

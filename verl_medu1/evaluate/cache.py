@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from verl_medu1.evaluate import storage
 from verl_medu1.evaluate.questions import Question
@@ -15,18 +17,24 @@ RESPONSES = "responses.jsonl"
 class ResponseCache:
     """`responses.jsonl` of an evaluation: appended to while it runs, so that one that was stopped goes on.
 
-    A response's key is the digest of the model's content, the messages, the sampling and the sample's number. Scores
+    A response's key is the digest of the model's content, the messages, how they are rendered, the
+    sampling and the sample's number. Scores
     are not kept: they are made anew from the responses.
 
     Args:
         folder: of the evaluation.
         model: what tells the model from another (`verl_medu1.evaluate.models.fingerprint`).
         sampling: how responses are sampled.
+        template_arguments: of the chat template.
     """
 
-    def __init__(self, folder: Path, model: str, sampling: Sampling) -> None:
+    def __init__(
+        self, folder: Path, model: str, sampling: Sampling, template_arguments: Mapping[str, Any] | None = None
+    ) -> None:
         self._path = folder / RESPONSES
-        self._asked = [model, sampling.temperature, sampling.max_tokens, sampling.seed, sampling.dtype]
+        self._asked: list[Any] = [model, sampling.temperature, sampling.max_tokens, sampling.seed, sampling.dtype]
+        if template_arguments:
+            self._asked.append(dict(template_arguments))
         rows = storage.read_jsonl(self._path) if self._path.is_file() else []
         self._responses = {row["key"]: Response(*(row[name] for name in Response._fields)) for row in rows}
         # A last line that was cut off must not run into the next one.

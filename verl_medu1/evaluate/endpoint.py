@@ -7,14 +7,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from reward_score.loopback import client_options, is_loopback
+from reward_score.registry import credentialed_sources
 from reward_score.response import THINK_CLOSE, THINK_OPEN
 from verl_medu1.evaluate.questions import Question
 from verl_medu1.evaluate.sampling import NOTHING_LEFT_OUT, TOP_P, Request, Sampling, seed_of
 from verl_medu1.evaluate.scoring import Response
 
 RETRIES = 4  # of a request that failed, with the client's growing pauses
-# Under a data use agreement: their patients' notes leave this machine for no endpoint.
-CREDENTIALED = {"EHRNoteQA"}
 
 
 def check_endpoint(url: str, key_variable: str | None, questions: Sequence[Question]) -> None:
@@ -28,8 +27,8 @@ def check_endpoint(url: str, key_variable: str | None, questions: Sequence[Quest
         raise ValueError(f"--endpoint {url!r} is no address; give one such as http://127.0.0.1:8000/v1.")
     if key_variable and not os.environ.get(key_variable):
         raise ValueError(f"--api-key-env {key_variable}: no such variable is set; export it.")
-    found = sorted({question.data_source for question in questions} & CREDENTIALED)
-    if found and not is_loopback(url):
+    found = [] if is_loopback(url) else credentialed_sources(question.data_source for question in questions)
+    if found:
         raise ValueError(
             f"--data has rows of {', '.join(found)}, which may not leave this machine; serve the model on 127.0.0.1."
         )
@@ -40,11 +39,17 @@ def check_endpoint(url: str, key_variable: str | None, questions: Sequence[Quest
 
 
 def ask(
-    url: str, model: str, key_variable: str | None, requests: Sequence[Request], sampling: Sampling
+    url: str,
+    model: str,
+    key_variable: str | None,
+    requests: Sequence[Request],
+    sampling: Sampling,
+    template_arguments: Mapping[str, Any],
 ) -> Iterator[tuple[Request, list[Response]]]:
     """Sample responses, `sampling.batch` at the same time.
 
-    The chat template is the server's. One request is sent per sample, because not every server gives several. Tokens
+    The chat template is the server's; its arguments are sent as vLLM takes them (`chat_template_kwargs`), where there
+    are any. One request is sent per sample, because not every server gives several. Tokens
     are those that the server counts.
 
     Yields:
@@ -65,7 +70,9 @@ def ask(
         for number in range(request.first, request.first + request.number)
     ]
     # vLLM and SGLang take more settings than OpenAI's format has; another server may refuse what it does not know.
-    more = NOTHING_LEFT_OUT if owner_of_models(client) in ("vllm", "sglang") else {}
+    more = dict(NOTHING_LEFT_OUT) if owner_of_models(client) in ("vllm", "sglang") else {}
+    if template_arguments:
+        more["chat_template_kwargs"] = dict(template_arguments)
     with client, ThreadPoolExecutor(sampling.batch) as pool:
         futures = {pool.submit(_ask_one, client, model, request, sampling, more): request for request in single}
         try:
@@ -103,7 +110,7 @@ def _ask_one(client: Any, model: str, request: Request, sampling: Sampling, more
         top_p=TOP_P,
         max_tokens=sampling.max_tokens,
         seed=seed_of(request.question, sampling.seed) + request.first,
-        extra_body=dict(more),
+        extra_body=more,
     )
     return read_completion(completion, request.question)
 

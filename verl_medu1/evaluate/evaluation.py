@@ -1,28 +1,34 @@
 """The steps of `medu1 eval`, in order."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from verl_medu1.chat_template import prompt_fault
 from verl_medu1.evaluate import endpoint, generation, models, storage
 from verl_medu1.evaluate.cache import ResponseCache
 from verl_medu1.evaluate.questions import Question
 from verl_medu1.evaluate.sampling import Request, Sampling, missing_requests
 from verl_medu1.evaluate.scoring import Response, score_response
 from verl_medu1.evaluate.summary import summarize
+from verl_medu1.run.foreign_output import foreign_output_to
+
+# What vLLM prints, in the folder of an evaluation.
+LOG = "engine.log"
 
 
 @dataclass(frozen=True)
 class Answerer:
-    """Who answers: vLLM in this process, or an endpoint if `url` is given."""
+    """Who answers: vLLM in this process, or an endpoint if `url` is given; prompts have these template arguments."""
 
     model: str
     url: str | None = None
     key_variable: str | None = None
+    template_arguments: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def identity(self) -> str:
@@ -38,24 +44,41 @@ class Answerer:
     def answer(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[Request, list[Response]]]:
         """Requests with their responses, as they come."""
         if self.url:
-            return endpoint.ask(self.url, self.model, self.key_variable, requests, sampling)
-        return generation.generate(self.model, requests, sampling)
+            return endpoint.ask(self.url, self.model, self.key_variable, requests, sampling, self.template_arguments)
+        return generation.generate(self.model, requests, sampling, self.template_arguments)
 
 
-def prepare_answerer(model: str, url: str | None, key_variable: str | None, questions: Sequence[Question]) -> Answerer:
+def prepare_answerer(
+    model: str,
+    url: str | None,
+    key_variable: str | None,
+    questions: Sequence[Question],
+    template_arguments: Mapping[str, Any] | None = None,
+) -> Answerer:
     """Check who is to answer, before anything is written or started.
 
+    Args:
+        model: as given on the command line.
+        url: of an endpoint, or None.
+        key_variable: environment variable of the endpoint's key.
+        questions: what is asked.
+        template_arguments: of the chat template; None for those of the run that the model stands in.
+
     Raises:
-        ValueError: there is no such model, or the endpoint can't be asked.
+        ValueError: there is no such model, no right answer to its prompts can be scored as one, or the endpoint
+            can't be asked.
     """
     if url:
         endpoint.check_endpoint(url, key_variable, questions)
-        return Answerer(model, url, key_variable)
+        return Answerer(model, url, key_variable, template_arguments or {})
     folder = models.resolve_model(model)
     generation.set_environment(folder)
-    generation.load_tokenizer(folder)
+    tokenizer = generation.load_tokenizer(folder)
     models.check_weights(folder)
-    return Answerer(folder)
+    arguments = models.arguments_of_the_run(folder) if template_arguments is None else template_arguments
+    if fault := prompt_fault(tokenizer, arguments, questions[0].prompt):
+        raise ValueError(f"--model {model}: {fault}")
+    return Answerer(folder, template_arguments=arguments)
 
 
 def run_evaluation(
@@ -66,8 +89,8 @@ def run_evaluation(
     Args:
         answerer: of `prepare_answerer`.
         questions: what is asked.
-        out: folder for responses.jsonl, samples.jsonl and summary.json. Responses in it that answer the same request
-            are used again, so that an evaluation that was stopped goes on.
+        out: folder for responses.jsonl, samples.jsonl, summary.json and engine.log. Responses in it that answer the
+            same request are used again, so that an evaluation that was stopped goes on.
         sampling: how.
         data: where the questions are from, for the summary.
 
@@ -81,10 +104,10 @@ def run_evaluation(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"--out {out} can't be made ({error.strerror}); choose another folder.") from None
-    cache = ResponseCache(out, answerer.identity, sampling)
+    cache = ResponseCache(out, answerer.identity, sampling, answerer.template_arguments)
     have = [len(cache.responses(question, sampling.samples)) for question in questions]
     requests = missing_requests(questions, have, sampling.samples)
-    with _progress() as progress:
+    with foreign_output_to(out / LOG) as own, _progress(own) as progress:
         bar = progress.add_task("answers", total=len(questions) * sampling.samples, completed=sum(have))
         for request, responses in answerer.answer(requests, sampling) if requests else ():
             cache.add(request.question, request.first, responses)
@@ -98,6 +121,7 @@ def run_evaluation(
         "model": answerer.describe(),
         "data": data,
         "sampling": asdict(sampling),
+        "template_arguments": dict(answerer.template_arguments),
         **summarize(samples),
     }
     storage.write_jsonl(out / storage.SAMPLES, samples)
@@ -105,6 +129,6 @@ def run_evaluation(
     return summary
 
 
-def _progress() -> Progress:
+def _progress(stream: TextIO) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True))
+    return Progress(*columns, console=Console(file=stream))

@@ -1,11 +1,12 @@
 """Responses by vLLM, in this process. The only file of the evaluation that starts an engine."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from verl_medu1.chat_template import render_tokens
 from verl_medu1.evaluate.models import HOW_TO_GIVE
 from verl_medu1.evaluate.questions import Question
 from verl_medu1.evaluate.sampling import NOTHING_LEFT_OUT, TOP_P, Request, Sampling, seed_of
@@ -51,12 +52,11 @@ def load_tokenizer(model: str) -> Any:
     return tokenizer
 
 
-def render_prompts(tokenizer: Any, questions: Sequence[Question]) -> list[list[int]]:
+def render_prompts(
+    tokenizer: Any, questions: Sequence[Question], template_arguments: Mapping[str, Any]
+) -> list[list[int]]:
     """Token ids of each question's messages, by the model's chat template, as verl renders them in training."""
-    return [
-        tokenizer.apply_chat_template(question.prompt, tokenize=True, add_generation_prompt=True, return_dict=False)
-        for question in questions
-    ]
+    return [render_tokens(tokenizer, question.prompt, template_arguments) for question in questions]
 
 
 def check_lengths(model: str, prompts: Sequence[Sequence[int]], max_tokens: int) -> int:
@@ -101,13 +101,16 @@ def start_engine(model: str, max_model_len: int, sampling: Sampling) -> Any:
     )
 
 
-def generate(model: str, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[Request, list[Response]]]:
+def generate(
+    model: str, requests: Sequence[Request], sampling: Sampling, template_arguments: Mapping[str, Any]
+) -> Iterator[tuple[Request, list[Response]]]:
     """Sample responses.
 
     Args:
         model: folder in Hugging Face's format, or name on the hub.
         requests: what is asked, at least one.
         sampling: how; see `seed_of` for the seeds.
+        template_arguments: of the chat template.
 
     Yields:
         Each request with its responses, in order.
@@ -116,7 +119,7 @@ def generate(model: str, requests: Sequence[Request], sampling: Sampling) -> Ite
         ValueError: no such model, no chat template, or a prompt with its response is longer than the model allows.
     """
     tokenizer = load_tokenizer(model)
-    prompts = render_prompts(tokenizer, [request.question for request in requests])
+    prompts = render_prompts(tokenizer, [request.question for request in requests], template_arguments)
     engine = start_engine(model, check_lengths(model, prompts, sampling.max_tokens), sampling)
 
     from vllm import SamplingParams

@@ -1,4 +1,4 @@
-"""Names of the same questions as tasks of lm-evaluation-harness 0.4, where it has them."""
+"""Names of benchmarks' test questions as tasks of lm-evaluation-harness 0.4, where it has them."""
 
 # Its own task, with its own prompt and metric: figures compare with published ones only through it.
 PUBLIC = {

@@ -6,6 +6,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from verl_medu1.checkpoints import newest_model
 
 HOW_TO_GIVE = "give a folder in Hugging Face's format, the run_dir of a training, or the name of a model on the hub"
@@ -85,6 +87,23 @@ def check_weights(model: str) -> None:
             raise ValueError(
                 f"{file} is cut off or no safetensors ({error}); copy or export the model again."
             ) from None
+
+
+def arguments_of_the_run(model: str) -> dict[str, Any]:
+    """The template arguments with which a checkpoint's run rendered its prompts, from the config.yaml of the run.
+
+    Args:
+        model: of `resolve_model`.
+
+    Returns:
+        `data.apply_chat_template_kwargs`; empty for a model that stands in no run.
+    """
+    for folder in Path(model).resolve().parents:
+        file = folder.parent / "config.yaml"
+        if folder.name == "checkpoints" and file.is_file():
+            config = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+            return dict((config.get("data") or {}).get("apply_chat_template_kwargs") or {})
+    return {}
 
 
 def fingerprint(model: str) -> str:

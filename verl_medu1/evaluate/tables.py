@@ -99,9 +99,9 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     caption = f"{percent(summary['overall']['truncated'])} % of the responses were cut off by --max-tokens."
     if summary["overall"]["errors"]:
         caption += f" {percent(summary['overall']['errors'])} % could not be scored (error in samples.jsonl)."
-    known = [f"{name} is {group['lm_eval']}" for name, group in summary["data_source"].items() if group["lm_eval"]]
+    known = [f"{group['lm_eval']} ({name})" for name, group in summary["data_source"].items() if group["lm_eval"]]
     if known:
-        caption += f" In lm-evaluation-harness, {', '.join(known)}."
+        caption += f" lm-evaluation-harness has the official test questions as {', '.join(known)}."
     table = _table(str(summary["model"]["path"]), ["data source"], ["n", *columns], caption)
     for name, figures in {**summary["data_source"], "overall": summary["overall"]}.items():
         table.add_row(name, str(figures["questions"]), *(column(figures) for column in columns.values()))

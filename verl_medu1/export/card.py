@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from verl_medu1.data.folds import official_rows_in
 from verl_medu1.evaluate.storage import SUMMARY, read_json
 from verl_medu1.export.checkpoint import Checkpoint
 from verl_medu1.export.compare import Comparison
@@ -26,6 +27,7 @@ SETTINGS = {
     "actor_rollout_ref.rollout.n": "answers per question",
     "actor_rollout_ref.rollout.temperature": "sampling temperature",
     "data.max_response_length": "longest answer in tokens",
+    "data.apply_chat_template_kwargs": "arguments of the chat template",
     "actor_rollout_ref.actor.optim.lr": "learning rate",
     "actor_rollout_ref.actor.use_kl_loss": "KL term",
     "trainer.nnodes": "nodes",
@@ -74,7 +76,9 @@ def write_card(
         else "trained",
         step=checkpoint.step,
         weights=checkpoint.weights.value,
-        settings={title: value for key, title in SETTINGS.items() if (value := _setting(config, key)) is not None},
+        settings={
+            title: value for key, title in SETTINGS.items() if (value := _setting(config, key)) not in (None, {})
+        },
         data=_data(config),
         comparison=comparison,
         evaluations=evaluations,
@@ -116,6 +120,7 @@ def _data(config: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "sha256": _setting(content.get("files", {}).get(path.name, {}), "sha256"),
                 "rows": content.get("rows", {}).get(path.stem, {}),
                 "sources": content.get("sources", one_source),
+                "official": official_rows_in(path),
             }
         )
     return found

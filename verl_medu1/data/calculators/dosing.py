@@ -22,7 +22,10 @@ EQUIVALENT_DOSES = {
 def equivalent_dose(steroid: str, dose: float, planned_steroid: str) -> float:
     """Dose in mg of another glucocorticoid: dose (mg) x equivalent dose of the new one / that of the old one.
 
-    Source: Meikle and Tyler, Am J Med 1977. Betamethasone is left out: tables give 0.6 or 0.75 mg.
+    Tables agree but for two: some have 0.6 mg of dexamethasone, so the question states 0.75, and betamethasone, with
+    0.6 or 0.75, is left out.
+
+    Source: GlobalRPH, Corticosteroid Converter (table of equivalent doses).
     Inputs: two steroids of `EQUIVALENT_DOSES`, 4-40 mg.
 
     Example:
@@ -70,7 +73,8 @@ _STEROIDS = tuple(EQUIVALENT_DOSES)
 CALCULATORS = (
     Calculator(
         "steroid_conversion",
-        "equivalent daily dose of the planned steroid (by glucocorticoid potency)",
+        "equivalent daily dose of the planned steroid (by glucocorticoid potency; "
+        "dexamethasone 0.75 mg = prednisone 5 mg)",
         (Choice("steroid", _STEROIDS), Number("dose", "mg", 4, 40), Choice("planned_steroid", _STEROIDS)),
         equivalent_dose,
         _equivalent_working,

@@ -75,7 +75,9 @@ def delta_ratio(sodium: float, chloride: float, bicarbonate: float) -> float:
 def corrected_calcium(calcium: float, albumin: float) -> float:
     """Calcium in mg/dL at a normal albumin: calcium (mg/dL) + 0.8 x (4.0 - albumin (g/dL)).
 
-    Source: Payne et al., Br Med J 1973.
+    The factor 0.8 is the textbooks'; Payne et al., Br Med J 1973, have calcium + 4.0 - albumin.
+
+    Source: MDCalc, Calcium Correction for Hypoalbuminemia; MedCalc-Bench has the same.
     Inputs: calcium 6.5-13 mg/dL, albumin 1.5-5 g/dL.
 
     Example:
@@ -215,7 +217,7 @@ CALCULATORS = (
     ),
     Calculator(
         "corrected_calcium",
-        "albumin-corrected calcium (Payne, normal albumin 4.0 g/dL)",
+        "albumin-corrected calcium (calcium + 0.8 x (4.0 - albumin in g/dL))",
         (CALCIUM, ALBUMIN),
         corrected_calcium,
         lambda calcium, albumin: f"Corrected calcium = {calcium:.6g} + 0.8 x (4.0 - {albumin:.6g})",

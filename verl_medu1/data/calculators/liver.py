@@ -77,7 +77,9 @@ def child_pugh_points(
     1, 2 or 3 for bilirubin < 2, 2-3, > 3 mg/dL; albumin > 3.5, 2.8-3.5, < 2.8 g/dL; INR < 1.7, 1.7-2.3, > 2.3;
     ascites none, slight, moderate; encephalopathy none, grade 1-2, grade 3-4.
 
-    Source: Pugh et al., Br J Surg 1973.
+    Pugh has the prothrombin time in seconds; the INR in its place came later.
+
+    Source: Pugh et al., Br J Surg 1973; with the INR: MSD Manual, Child-Turcotte-Pugh Scoring System.
     Inputs: bilirubin 0.3-12 mg/dL, albumin 1.5-5 g/dL, INR 0.9-4; the options of `_ASCITES` and `_ENCEPHALOPATHY`.
 
     Example:

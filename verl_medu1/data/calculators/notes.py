@@ -21,6 +21,7 @@ DISTRACTORS = (
     Number("phosphate", "mg/dL", 2.6, 4.4, 1),
 )
 MAX_SENTENCES, MAX_VALUES = 3, 2
+ADULT_AGE = 18
 _OPENING = ("age", "sex")
 
 
@@ -40,7 +41,8 @@ def write_note(calculator: Calculator, findings: Mapping[str, Finding], rng: ran
     """
     age, sex = (findings[name] for name in _OPENING)
     sentences = [_sentence(name, finding, rng) for name, finding in findings.items() if name not in _OPENING]
-    sentences += rng.sample(phrases()["distractors"], rng.randrange(MAX_SENTENCES + 1))
+    idle = [*phrases()["distractors"], *(phrases()["distractors_of_adults"] if age.value >= ADULT_AGE else ())]
+    sentences += rng.sample(idle, rng.randrange(MAX_SENTENCES + 1))
     for number in rng.sample(DISTRACTORS, rng.randrange(MAX_VALUES + 1)):
         sentences.append(_sentence(number.name, number.draw(rng, {}), rng))
     rng.shuffle(sentences)

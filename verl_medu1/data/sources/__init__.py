@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from verl_medu1.data.example import Example
+from verl_medu1.data.folds import TEST, asked_fold, official_rows
 from verl_medu1.data.records import Placed, read_hub, read_records
 from verl_medu1.data.sources import (
     ehrnoteqa,
@@ -20,9 +21,11 @@ from verl_medu1.data.sources import (
     medqa,
     medxpertqa,
     mmlu_pro,
+    own,
     pubmedqa,
 )
 from verl_medu1.data.sources.reader import Generator, Reader
+from verl_medu1.data.sources.usable import MAX_UNUSABLE, read_usable
 from verl_medu1.data.storage import sha256
 from verl_medu1.extensions import SOURCES, added, load
 
@@ -38,6 +41,7 @@ READERS: dict[str, Reader] = {
     "medical-o1": medical_o1.READER,
     "medical-o1-verifiable": medical_o1_verifiable.READER,
     "ehrnoteqa": ehrnoteqa.READER,
+    own.NAME: own.READER,
 }
 HUB = "hub"
 
@@ -50,11 +54,17 @@ class Loaded:
         examples: in the order of the source.
         provenance: where they are from: what a manifest says of them.
         explanations: row_id -> worked answer, where the source has one.
+        unusable: why records can't be used -> how many.
+        official: row_id of the rows that are of a benchmark's test set.
+        test_set: that test set in words; "" where there are none of it.
     """
 
     examples: list[Example]
     provenance: dict[str, Any]
     explanations: dict[str, str] = field(default_factory=dict)
+    unusable: Mapping[str, int] = field(default_factory=dict)
+    official: frozenset[str] = frozenset()
+    test_set: str = ""
 
 
 def read_source(name: str, where: Path | str) -> list[Example]:
@@ -86,21 +96,35 @@ def find_source(name: str) -> Reader | Generator:
     return found
 
 
-def load_source(name: str, where: Path | str, seed: int = 0) -> Loaded:
+def source_title(name: str, where: Path | str) -> str:
+    """What a source is called in counts, caps and row ids: its name, and of one's own questions the answer type too.
+
+    Example:
+        >>> source_title("medqa", "a.json"), source_title("own", "a.csv:calculation")
+        ('medqa', 'own-calculation')
+    """
+    form = _path_and_form(name, own.READER, where)[1] if name == own.NAME else None
+    return f"{name}-{form}" if form else name
+
+
+def load_source(name: str, where: Path | str, seed: int = 0, max_unusable: float = MAX_UNUSABLE) -> Loaded:
     """Read a source from a file or from the hub, or compute it.
 
     Args:
         name: a key of `READERS`, or the name of another package's source.
-        where: a file (see `verl_medu1.data.records.read_records`), or "hub" or "hub:SPLIT"; for a `Generator` a number.
+        where: a file (see `verl_medu1.data.records.read_records`), with `:FORM` behind it where the source has forms
+            that its columns do not show; "hub" or "hub:SPLIT", where a source that the hub has as one split has its
+            official folds in place of splits; for a `Generator` a number.
         seed: of a `Generator`.
+        max_unusable: the largest share of records that may be unusable (see `verl_medu1.data.sources.usable`).
 
     Returns:
-        One example per record, and licence, release, file or hub id, and SHA-256. `row_id` is the name with the
+        One example per record, and licence, release, file or hub id, and SHA-256. `row_id` is the title with the
         record's id or its place.
 
     Raises:
-        ValueError: an unknown name, something that can't be read, other columns, a broken record (named by its place
-            and field), two records with one id.
+        ValueError: an unknown name, something that can't be read, other columns, too many records that can't be used
+            (the first is named by its place and field).
 
     Example:
         >>> load_source("medqa", "hub:test").provenance["licence"]  # doctest: +SKIP
@@ -113,37 +137,37 @@ def load_source(name: str, where: Path | str, seed: int = 0) -> Loaded:
         examples = list(reader.draw(int(str(where)), seed))
         return Loaded(examples, {"licence": reader.licence, "generated": len(examples)})
     place, _, split = str(where).partition(":")
+    fold = asked_fold(name, reader.official_test, split) if place == HUB else None
+    form = None
     if place == HUB:
-        placed, origin = _from_hub(name, reader, split)
+        placed, origin = _from_hub(name, reader, "" if fold else split)
     else:
-        path = Path(where)
+        path, form = _path_and_form(name, reader, where)
         placed = read_records(path)
         origin = {"file": path.name, "sha256": sha256(path)}
     if not placed:
         raise ValueError(f"{name}={where} has no records; give the file as it is published.")
-    try:
-        shape = reader.shape_of([record for _, record in placed])
-    except ValueError as error:
-        raise ValueError(f"{name}={where}: {error}.") from None
-    examples = []
-    places: dict[str, str] = {}
-    for number, (spot, record) in enumerate(placed):
-        if not reader.keep(record):
-            continue
-        own_id = record.get(shape.record_id) if shape.record_id else None
-        row_id = f"{name}/{number if own_id is None else own_id}"
-        try:
-            examples.append(shape.read(record, row_id))
-        except ValueError as error:
-            raise ValueError(f"{name}={where}, {spot}: {error}.") from None
-        if row_id in places:
-            # Not the id itself: no message repeats what stands in a record.
-            raise ValueError(
-                f"{name}={where}, {spot}: field {shape.record_id} is that of {places[row_id]} too; give each record "
-                "an id of its own, or leave one out."
-            )
-        places[row_id] = spot
-    return Loaded(examples, {"licence": reader.licence, "release": shape.release, **origin})
+    read = read_usable(source_title(name, where), f"{name}={where}", reader, placed, max_unusable, form)
+    examples = read.examples
+    official = official_rows(reader.official_test, examples, origin.get("split"))
+    if fold:
+        examples = [row for row in examples if (row.row_id in official) == (fold == TEST)]
+        official &= {row.row_id for row in examples}
+        origin["fold"] = fold
+    provenance = {"licence": reader.licence, "release": read.release, **origin}
+    test_set = reader.official_test.title if reader.official_test and official else ""
+    return Loaded(examples, provenance, unusable=read.unusable, official=official, test_set=test_set)
+
+
+def _path_and_form(name: str, reader: Reader, where: Path | str) -> tuple[Path, str | None]:
+    """FILE, or FILE:FORM with a name of the reader's forms."""
+    forms = [shape.name for shape in reader.shapes if shape.name]
+    file, colon, form = str(where).rpartition(":")
+    if not forms or not colon or Path(where).exists():
+        return Path(where), None
+    if form not in forms:
+        raise ValueError(f"--source {name}={where} ends in {form!r}; write {name}=FILE:{' or FILE:'.join(forms)}.")
+    return Path(file), form
 
 
 def _from_hub(name: str, reader: Reader, split: str) -> tuple[list[Placed], dict[str, Any]]:

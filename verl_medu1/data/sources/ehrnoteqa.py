@@ -6,8 +6,9 @@ questions can only be guessed. What stands in a record, its patient's number inc
 """
 
 from verl_medu1.data.example import Example
+from verl_medu1.data.folds import OfficialTest
 from verl_medu1.data.records import Record
-from verl_medu1.data.sources.fields import letter, options, text
+from verl_medu1.data.sources.fields import is_empty, letter, options, text
 from verl_medu1.data.sources.reader import Reader, Shape
 
 _CHOICES = {letter: f"choice_{letter}" for letter in "ABCDE"}
@@ -15,7 +16,8 @@ _CHOICES = {letter: f"choice_{letter}" for letter in "ABCDE"}
 
 def _read(record: Record, row_id: str) -> Example:
     choices = options({letter: record.get(column) for letter, column in _CHOICES.items()}, "choice_A to choice_E")
-    notes = [text(record, "note_1"), *(text(record, name) for name in ("note_2", "note_3") if record.get(name))]
+    others = [name for name in ("note_2", "note_3") if not is_empty(record.get(name))]
+    notes = [text(record, name) for name in ("note_1", *others)]
     return Example(
         "EHRNoteQA",
         row_id,
@@ -31,4 +33,5 @@ READER = Reader(
     "PhysioNet Credentialed Health Data License 1.5.0: never stored, logged or shipped",
     (Shape("its own preprocessing", ("patient_id", "question", *_CHOICES.values(), "answer", "note_1"), _read),),
     credentialed=True,
+    official_test=OfficialTest("EHRNoteQA, which publishes no rows to train on", every_row=True),
 )

@@ -8,7 +8,7 @@ import re
 
 from verl_medu1.data.example import Example
 from verl_medu1.data.records import Record
-from verl_medu1.data.sources.fields import text, untagged_text
+from verl_medu1.data.sources.fields import FieldError, text, untagged_text
 from verl_medu1.data.sources.reader import Hub, Reader, Shape
 
 _ANSWER_TAGS = re.compile(r"^\s*<answer>\s*(.*?)\s*</answer>\s*$", re.DOTALL)
@@ -19,7 +19,7 @@ def _read_release(record: Record, row_id: str) -> Example:
     wrapped = _ANSWER_TAGS.match(answer)
     gold = wrapped[1] if wrapped else answer
     if not gold:
-        raise ValueError("field answer has nothing between its tags; it must hold text")
+        raise FieldError("answer", "has nothing between its tags", "it must hold text")
     return Example("medical-o1-reasoning-SFT", row_id, "open_ended", untagged_text(record, "problem"), gold)
 
 

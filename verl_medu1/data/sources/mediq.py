@@ -1,10 +1,11 @@
 """MediQ: a case, sentence by sentence, and a question with options.
 
-Columns as published: id, context (a list of sentences), question, options (letter to text), answer_idx. Med-U1's
-release: id, problem (case and question in tags), options, answer.
+Columns as published: id, context (a list of sentences, which may be empty), question, options (letter to text),
+answer_idx. Med-U1's release: id, problem (case and question in tags), options, answer.
 """
 
 from verl_medu1.data.example import Example
+from verl_medu1.data.folds import OfficialTest
 from verl_medu1.data.records import Record
 from verl_medu1.data.sources.fields import letter, options, passages, text, untagged_text
 from verl_medu1.data.sources.reader import Hub, Reader, Shape
@@ -20,8 +21,9 @@ def _read_release(record: Record, row_id: str) -> Example:
 
 
 def _read_official(record: Record, row_id: str) -> Example:
-    case = " ".join(passages(record.get("context"), "context"))
-    return _example(row_id, f"{case}\n{text(record, 'question')}", record, "answer_idx")
+    # Three published questions have no case, and need none.
+    case = " ".join(passages(record.get("context"), "context", least=0))
+    return _example(row_id, f"{case}\n{text(record, 'question')}".strip(), record, "answer_idx")
 
 
 READER = Reader(
@@ -31,4 +33,6 @@ READER = Reader(
         Shape("Med-U1's release", ("problem", "options", "answer"), _read_release, "id"),
     ),
     Hub("stellalisy/mediQ", "validation"),
+    # Its own script runs on the validation split. A file of this form may hold training questions of MedQA.
+    official_test=OfficialTest("the test and validation splits of MediQ", splits=("test", "validation")),
 )

@@ -1,6 +1,7 @@
 """MedQA (USMLE): questions of the licensing examination. Columns: question, options (letter to text), answer_idx."""
 
 from verl_medu1.data.example import Example
+from verl_medu1.data.folds import OfficialTest
 from verl_medu1.data.records import Record
 from verl_medu1.data.sources.fields import letter, options, text
 from verl_medu1.data.sources.reader import Hub, Reader, Shape
@@ -16,4 +17,5 @@ READER = Reader(
     "MIT (the repository); the provenance of the examination's texts is unclear",
     (Shape("official", ("question", "options", "answer_idx"), _read),),
     Hub("GBaker/MedQA-USMLE-4-options", "train"),
+    official_test=OfficialTest("the test and validation splits of MedQA", splits=("test", "validation")),
 )

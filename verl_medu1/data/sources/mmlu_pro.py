@@ -1,9 +1,11 @@
 """MMLU-Pro, the category health: up to ten options.
 
 Columns: question_id, question, options (a list), answer_index, category. Records of other categories are passed over.
+Some releases fill up to ten options with "N/A".
 """
 
 from verl_medu1.data.example import Example
+from verl_medu1.data.folds import OfficialTest
 from verl_medu1.data.records import Record
 from verl_medu1.data.sources.fields import letter_at, options, text
 from verl_medu1.data.sources.reader import Hub, Reader, Shape
@@ -14,7 +16,10 @@ def _is_health(record: Record) -> bool:
 
 
 def _read(record: Record, row_id: str) -> Example:
-    choices = options(record.get("options"), "options")
+    given = record.get("options")
+    choices = options(
+        [None if item == "N/A" else item for item in given] if isinstance(given, list) else given, "options"
+    )
     question, gold = text(record, "question"), letter_at(record, "answer_index", choices)
     return Example("MMLU-Pro", row_id, "multiple_choice", question, gold, choices)
 
@@ -24,4 +29,6 @@ READER = Reader(
     (Shape("official", ("question", "options", "answer_index", "category"), _read, "question_id"),),
     Hub("TIGER-Lab/MMLU-Pro", "test"),
     keep=_is_health,
+    keeps="category health",
+    official_test=OfficialTest("MMLU-Pro, which publishes no rows to train on", every_row=True),
 )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from verl_medu1.data.example import Example
+from verl_medu1.data.folds import OfficialTest
 from verl_medu1.data.records import Record
 
 # (record, row_id) -> example. Raises ValueError naming the field at fault, never what stands in it.
@@ -37,6 +38,7 @@ class Shape:
         read: a record as example.
         record_id: the column that names a record; None where its place does.
         fits: tells apart forms that have the same columns.
+        name: by which a user can ask for the form, as in NAME=FILE:name; "" where the columns alone decide.
     """
 
     release: str
@@ -44,6 +46,7 @@ class Shape:
     read: Read
     record_id: str | None = None
     fits: Callable[[Sequence[Record]], bool] = _any
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,29 +58,39 @@ class Reader:
         shapes: the published forms it is read from.
         hub: where it is on the hub; None where it may not be there.
         keep: which records belong to it, where its files hold others too.
+        keeps: these records in words.
         credentialed: its files are under a data use agreement: not even their column names are printed.
+        official_test: which of its rows are a benchmark's test set; None where nothing is known of one.
     """
 
     licence: str
     shapes: tuple[Shape, ...]
     hub: Hub | None = None
     keep: Callable[[Record], bool] = _every
+    keeps: str = ""
     credentialed: bool = False
+    official_test: OfficialTest | None = None
 
-    def shape_of(self, records: Sequence[Record]) -> Shape:
-        """The form that the records have, by the columns of the first.
+    def shape_of(self, records: Sequence[Record], form: str | None = None) -> Shape:
+        """The form that the records have, by the columns of the first that has those of a form.
+
+        Args:
+            records: one at least.
+            form: the name of the form, where the user states it.
 
         Raises:
             ValueError: none of the published ones; the message names the missing columns and those that are there.
         """
+        shapes = [shape for shape in self.shapes if form in (None, shape.name)]
+        for record in records:
+            for shape in shapes:
+                if record.keys() >= set(shape.columns) and (form or shape.fits(records)):
+                    return shape
         found = set(records[0])
-        for shape in self.shapes:
-            if found.issuperset(shape.columns) and shape.fits(records):
-                return shape
-        nearest = min(self.shapes, key=lambda shape: len(set(shape.columns) - found))
+        nearest = min(shapes, key=lambda shape: len(set(shape.columns) - found))
         missing = ", ".join(name for name in nearest.columns if name not in found)
         there = "" if self.credentialed else f" (there are {', '.join(map(str, records[0]))})"
-        needed = " or ".join(f"{', '.join(shape.columns)} ({shape.release})" for shape in self.shapes)
+        needed = " or ".join(f"{', '.join(shape.columns)} ({shape.release})" for shape in shapes)
         raise ValueError(f"the columns {missing} are missing{there}; needed are {needed}")
 
 

@@ -9,24 +9,31 @@ from typing import Any
 
 from reward_score import compute_score
 from verl_medu1.data.budget import Budget
+from verl_medu1.data.folds import official_rows
 from verl_medu1.data.prompts import load_prompts
 from verl_medu1.data.schema import question_row
 from verl_medu1.data.sources import READERS
+from verl_medu1.data.sources.usable import read_usable
 
 
 def prepare(source: str, records: Any) -> Any:
     """The records of a source (a `datasets.Dataset`) as questions: `question`, `gold`, `data_source`, `extra_info`.
 
+    Records that can't be used are left out and told on stderr, as in `medu1 prepare`. Where ids tell the test set from
+    the other records of the split, it is taken alone.
+
     Raises:
-        ValueError: other columns than the published ones, or a broken record.
+        ValueError: other columns than the published ones, or too many records that can't be used.
     """
     from datasets import Dataset
 
-    reader = READERS[source]
-    kept = [record for record in records if reader.keep(record)]
-    shape = reader.shape_of(kept)
-    rows = [_question(shape.read(record, f"{source}/{number}")) for number, record in enumerate(kept)]
-    return Dataset.from_list(rows)
+    placed = [(f"row {number}", record) for number, record in enumerate(records)]
+    examples = read_usable(source, source, READERS[source], placed).examples
+    test = READERS[source].official_test
+    if test is not None and test.ids:
+        official = official_rows(test, examples, None)
+        examples = [row for row in examples if row.row_id in official]
+    return Dataset.from_list([_question(row) for row in examples])
 
 
 def _question(example: Any) -> dict[str, Any]:

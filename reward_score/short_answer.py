@@ -1,0 +1,305 @@
+"""Short answers: equal to the reference after normalisation, or refused."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from reward_score.aliases import BRACKET, aliases, expanded, is_said, shorter_forms, without_subject
+from reward_score.normalise import SEPARATOR, Phrase, clean, fold, normalise
+from reward_score.refusals import are_opposite, axes, is_polar, refusal, stated_refusal
+from reward_score.text import plain
+from reward_score.word_lists import word_roles
+
+# What follows the answer proper and explains it: the head decides.
+_REASON = re.compile(
+    r"[\s,;]{1,3}(?:because|since|due\s+to|caused\s+by|secondary\s+to|resulting\s+from|as\s+a\s+result\s+of|such\s+as|e\.g\.|"
+    r"for\s+example|namely|as\s+(?:it|this|they))\s.*$"
+    r"|,\s*(?:which|an?|as|especially|usually|typically)\s.*$"
+    r"|(?<=[a-z\d)]{3})\.\s+(?:it|this|these|they|the|in|as|because)\s.*$"
+    r"|\s-\s(?:\S+\s+){3}.*$",
+    re.IGNORECASE | re.DOTALL,
+)
+_LABEL = re.compile(r"^([^:]{1,80}):\s+")
+_PREDICATE = re.compile(r"\s+(?:is|are|was|were|would be|should be)\s+(.+)$", re.IGNORECASE | re.DOTALL)
+_ASKED = re.compile(r"\b(?:which|what|whose|name\s+the)\s+([^.,;?]{1,120})", re.IGNORECASE)
+# A question for the exception: "X is the least likely" then affirms X.
+_LEAST = re.compile(r"\bleast\s+likely\b", re.IGNORECASE)
+# What ends the noun that a question asks for, unless a word such as "type" stands before it.
+_NOUN_END = frozenset(
+    "is are was were of in that does do did would should can could will has have to for from on".split()
+)
+_KIND_OF = frozenset(("type", "kind", "form", "sort", "class", "part", "group"))
+# A reference that is about brackets, in a text that has words too.
+_ROW_OF_BRACKETS = re.compile(r"[(\[{<]\s*[(\[{<\])}>]")
+_NO_BRACKET = re.compile(r"[^()\[\]{}<>]")
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
+# A text without spaces between words, or with more words than this, is compared in order.
+_MOST_FREE_WORDS = 10
+# So many words of the question may one text have more than the other.
+_MOST_QUESTION_WORDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a question tells about the answer.
+
+    Attributes:
+        words: All its content words.
+        asked: The class of things that it asks for: the artery of "Which artery ...?".
+        exceptions: Its "least likely", with which an answer denies nothing.
+    """
+
+    words: frozenset[str]
+    asked: frozenset[str]
+    exceptions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A reference as it was read.
+
+    Attributes:
+        text: As a cleaned text.
+        phrase: Its own form.
+        forms: The forms that count as equal, its own among them.
+        short_forms: Those without a subject or purpose, from which nothing more is left out.
+        joined: All of them without spaces.
+    """
+
+    text: str
+    phrase: Phrase
+    forms: tuple[Phrase, ...]
+    short_forms: tuple[Phrase, ...]
+    joined: frozenset[str]
+
+
+def compare_short(answer: str, gold: str, question: str, more_aliases: tuple[str, ...]) -> tuple[bool, str, bool]:
+    """Compares an answer with a short reference.
+
+    Args:
+        answer: The answer.
+        gold: The reference.
+        question: "" if unknown.
+        more_aliases: Wordings that count as the reference, from the row.
+
+    Returns:
+        Whether they are equal, how that was found, and whether the answer is refused for a cause (a denial, a hedge,
+        an opposite, another number) rather than for being another text.
+
+    Example:
+        >>> compare_short("the Guillain-Barré syndrome", "GBS", "", ())
+        (True, 'equal', False)
+    """
+    reference = read_reference(gold, question, more_aliases)
+    phrase = normalise(answer)
+    if "?" in answer and "?" not in gold:
+        return False, "'?' is a hedge", True
+    if _ROW_OF_BRACKETS.search(gold) and _NO_BRACKET.sub("", answer) != _NO_BRACKET.sub("", gold):
+        return False, "another row of brackets", True
+    if phrase.joined in reference.joined or phrase.spelled in reference.joined:
+        return True, "equal", False
+    said = clean(answer)
+    about = read_question(question)
+    texts = list(_readings(answer, reference.text, about))
+    phrases = [phrase, *map(normalise, texts)]
+    exactly = Question(frozenset(), about.asked, ())
+    match = any(_is_equal(one, form, about) for one in phrases for form in reference.forms) or any(
+        _is_equal(one, form, exactly) for one in phrases for form in reference.short_forms
+    )
+    if match:
+        cause = stated_refusal(
+            said, " ".join((reference.text, *more_aliases, *about.exceptions))
+        ) or _bracketed_opposite(answer, phrase)
+        return (False, cause, True) if cause else (True, "equal but for words that add nothing", False)
+    causes = [refusal(said, one, reference.text, reference.phrase) for one in phrases]
+    cause = next(filter(None, causes), "")
+    if not cause and _is_another_order(phrase, reference.phrase):
+        cause = "the same words in an order that means another thing"
+    return False, cause or "not equal", bool(cause)
+
+
+@lru_cache(maxsize=1024)
+def read_reference(gold: str, question: str, more_aliases: tuple[str, ...]) -> Reference:
+    """Reads a reference with its aliases, those of the row and those it states itself."""
+    words = read_question(question).words
+    texts = [gold, *more_aliases]
+    texts += [alias for text in texts for alias in (*aliases(text), expanded(text, text))]
+    forms, short_forms = (
+        tuple(dict.fromkeys(form for form in map(normalise, group) if form.joined))
+        for group in (texts, [form for text in texts for form in shorter_forms(clean(text), words)])
+    )
+    joined = frozenset(text for form in (*forms, *short_forms) for text in (form.joined, form.spelled))
+    return Reference(clean(gold), normalise(gold), forms, short_forms, joined)
+
+
+@lru_cache(maxsize=1024)
+def read_question(question: str) -> Question:
+    """Reads what a question says about its answer.
+
+    Example:
+        >>> sorted(read_question("Which artery is occluded?").asked)
+        ['artery']
+    """
+    text = clean(question) if question else ""
+    roles = word_roles()
+    known = _folded_role("asked") | _folded_role("class")
+    asked: set[str] = set()
+    for match in _ASKED.finditer(text):
+        before = ""
+        for word in map(str.casefold, _WORD.findall(match[1])):
+            if word in _NOUN_END and before not in _KIND_OF:
+                break
+            if fold(word) in known:
+                asked.add(fold(word))
+            before = word
+    words = frozenset(fold(word) for word in map(str.casefold, _WORD.findall(text)) if word not in roles["function"])
+    return Question(words, frozenset(asked), tuple(dict.fromkeys(map(str.casefold, _LEAST.findall(text)))))
+
+
+@lru_cache(maxsize=16)
+def _folded_role(role: str) -> frozenset[str]:
+    return frozenset(map(fold, word_roles()[role]))
+
+
+def _readings(answer: str, gold: str, about: Question) -> Iterator[str]:
+    """The answer without its lead-in, brackets, reason and abbreviations, as far as it has them."""
+    text = plain(answer)
+    bodies = [text]
+    label = _LABEL.match(text)
+    if label and is_said(label[1], about.words):
+        bodies.append(text[label.end() :])
+    # A subject that the reference lacks may be another candidate of the question.
+    shared = about.words & frozenset(map(fold, map(str.casefold, _WORD.findall(gold))))
+    bodies += filter(None, [without_subject(body, shared) for body in bodies])
+    bodies += [_PREDICATE.sub("", body) for body in bodies if _repeats_question(body, about)]
+    for body in bodies:
+        without = _REASON.sub("", BRACKET.sub("", body)).strip()
+        for form in dict.fromkeys((body, without)):
+            if form and form != text:
+                yield form
+            longer = expanded(form, gold)
+            if longer != clean(form):
+                yield longer
+            # The other way round: the reference's abbreviations by the words of the answer.
+            if (
+                form
+                and expanded(gold, form) != gold
+                and normalise(expanded(gold, form)).joined == normalise(form).joined
+            ):
+                yield gold
+
+
+def _repeats_question(text: str, about: Question) -> bool:
+    """Whether what is said about an answer ("X is the best next step") has no word but those of the question."""
+    predicate = _PREDICATE.search(text)
+    return predicate is not None and is_said(predicate[1], about.words)
+
+
+def _bracketed_opposite(answer: str, phrase: Phrase) -> str:
+    """A bracket that says the opposite of a word outside it: "right (left) renal artery"."""
+    for bracket in BRACKET.finditer(answer):
+        inside = set(normalise(bracket[1]).tokens)
+        outside = set(normalise(BRACKET.sub(" ", answer)).tokens)
+        for word in sorted(inside - outside):
+            if any(are_opposite(word, other) for other in outside):
+                return f"{word!r} in a bracket says the opposite"
+    return ""
+
+
+def _is_equal(one: Phrase, other: Phrase, about: Question) -> bool:
+    """Whether two phrases are equal but for class words in one of them, and an order without meaning."""
+    filler = _folded_role("filler")
+    optional = _folded_role("class") | about.asked | filler
+    core, wanted = _core(one.tokens, optional), _core(other.tokens, optional)
+    if not core or not wanted:
+        return one.joined == other.joined
+    if one.spelled == other.spelled:
+        return True
+    added = _differing(one.tokens, other.tokens)
+    if any(are_opposite(word, away) for word in added[0] for away in added[1]):
+        return False
+    classes = [[word for word in words if word not in filler and word in optional] for words in added]
+    if all(classes):
+        return False
+    core, wanted = _without_question_words(core, wanted, about)
+    if "".join(core) == "".join(wanted) or _is_same_value(core, wanted, about):
+        return True
+    if one.is_ordered or other.is_ordered or len(core) > _MOST_FREE_WORDS or not all(map(str.isascii, core)):
+        return False
+    return _numbers(core) == _numbers(wanted) and _without_order(core) == _without_order(wanted)
+
+
+def _numbers(tokens: tuple[str, ...]) -> list[str]:
+    return [token for token in tokens if token[-1].isdigit() and not token[0].isalpha()]
+
+
+def _core(tokens: tuple[str, ...], optional: frozenset[str]) -> tuple[str, ...]:
+    kept = [token for token in tokens if token not in optional]
+    while kept and kept[-1] == SEPARATOR:
+        kept.pop()
+    return tuple(kept)
+
+
+def _differing(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """The words that each of two texts has more than the other."""
+    mine, theirs = Counter(one), Counter(other)
+    return list((mine - theirs).elements()), list((theirs - mine).elements())
+
+
+def _without_question_words(
+    core: tuple[str, ...], wanted: tuple[str, ...], about: Question
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Both texts without the words that only one of them has, where the question has these too.
+
+    What the question says need not be repeated, and may be. Both texts must have the same words that the question
+    lacks, and one at least, so that the candidates which a question names are told apart. Numbers, opposites and the
+    items of a list stay.
+    """
+    more, less = _differing(core, wanted)
+    surplus = more or less
+    known = about.words | _folded_role("lead") | {SEPARATOR}
+    novel = [token for token in wanted if token not in known]
+    if not surplus or (more and less) or not novel or len(surplus) > _MOST_QUESTION_WORDS:
+        return core, wanted
+    if any(word not in about.words or is_polar(word) or word[-1].isdigit() or len(word) < 3 for word in surplus):
+        return core, wanted
+    dropped = Counter(surplus)
+    longer = []
+    for token in core if more else wanted:
+        if dropped[token]:
+            dropped[token] -= 1
+        else:
+            longer.append(token)
+    return (tuple(longer), wanted) if more else (core, tuple(longer))
+
+
+def _without_order(tokens: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The items of a list in one order, and within an item the words, where their order means nothing."""
+    items: list[list[str]] = [[]]
+    for token in tokens:
+        if token == SEPARATOR:
+            items.append([])
+        else:
+            items[-1].append(token)
+    is_free = not axes(tokens) and (len(items) == 1 or not any(map(is_polar, tokens)))
+    return sorted(tuple(sorted(item) if is_free else item) for item in items)
+
+
+def _is_another_order(one: Phrase, other: Phrase) -> bool:
+    return sorted(one.tokens) == sorted(other.tokens)
+
+
+def _is_same_value(one: tuple[str, ...], other: tuple[str, ...], about: Question) -> bool:
+    """Whether one is the number of the other without its unit, where the question tells the unit."""
+    units = word_roles()["unit"]
+    bare, full = sorted((one, other), key=len)
+    rest = full[len(bare) :]
+    if not rest or full[: len(bare)] != bare or not all(token[-1].isdigit() for token in bare):
+        return False
+    return all(token in units for token in rest) and _unit_words(rest[0]) & about.words != set()
+
+
+def _unit_words(unit: str) -> set[str]:
+    return {unit, unit + "s"}

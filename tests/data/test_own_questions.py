@@ -1,0 +1,93 @@
+"""`--source own=FILE:TYPE`: a user's own questions, from a table or from JSON, through to their scorer."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from reward_score import compute_score
+from tests.data.test_sources import write
+from verl_medu1.cli.prepare import prepare
+from verl_medu1.cli.validate import validate
+from verl_medu1.data.sources import load_source, read_source
+
+TABLES = {
+    "multiple_choice": "question,A,B,C,answer\nWhich organ?,Heart,Lung,,b\nWhich drug?,Rest,Tea,Ice,C\n",
+    "calculation": "id;context;question;answer;lower_limit;upper_limit;unit\n"
+    "x;A man of 70 kg.;What is his BMI?;22.9;21.7;24;kg/m²\ny;A man of 70 kg.;His weight?;70;;;kg\n",
+    "open_ended": "question\tanswer\nWhich vitamin is lacking in scurvy?\tvitamin C\nAnd in rickets?\tvitamin D\n",
+}
+
+
+def rows_of(path: Path) -> list[dict]:
+    return pq.read_table(path).to_pylist()
+
+
+def test_all_three_types_make_one_mixture_that_is_scored_under_its_own_names(tmp_path, capsys):
+    sources = []
+    for kind, table in TABLES.items():
+        (tmp_path / f"{kind}.csv").write_text(table, encoding="utf-8")
+        sources.append(f"own={tmp_path / f'{kind}.csv'}:{kind}")
+    prepare(sources, tmp_path / "out", test_share=0.0, cap=["own-open_ended=1"])
+    rows = {row["extra_info"]["row_id"]: row for row in rows_of(tmp_path / "out" / "train.parquet")}
+    assert rows.keys() >= {"own-multiple_choice/0", "own-multiple_choice/1", "own-calculation/x", "own-calculation/y"}
+    assert len(rows) == 5
+    for row in rows.values():
+        gold = row["reward_model"]["ground_truth"]
+        response = f"<think>because</think><answer>{gold}</answer>"
+        assert row["data_source"] == f"own-{row['ability']}"
+        assert compute_score(row["data_source"], response, gold, row["extra_info"])["score"] == 1.0
+    choice, result = rows["own-multiple_choice/0"], rows["own-calculation/x"]
+    assert choice["prompt"][-1]["content"].startswith("Which organ?\nA. Heart\nB. Lung\nAnswer")
+    assert result["prompt"][-1]["content"].startswith("A man of 70 kg.\nWhat is his BMI?")
+    info = result["extra_info"]
+    assert (info["lower_limit"], info["upper_limit"], info["unit"]) == (21.7, 24.0, "kg/m²")
+    validate(str(tmp_path / "out" / "train.parquet"))
+    assert "All 5 gold answers are right" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["sources"].keys() == {
+        f"own-{kind}" for kind in TABLES
+    }
+
+
+def test_questions_about_one_context_stay_together(tmp_path):
+    records = [{"context": f"Note {n // 3}.", "question": f"{n}?", "answer": n} for n in range(30)]
+    prepare([f"own={write(tmp_path / 'a.json', records)}:calculation"], tmp_path / "out", test_share=0.3)
+    notes = [
+        {row["prompt"][-1]["content"].split("\n")[0] for row in rows_of(tmp_path / "out" / f"{split}.parquet")}
+        for split in ("train", "test")
+    ]
+    assert notes[0] and notes[1] and not notes[0] & notes[1]
+
+
+@pytest.mark.parametrize(
+    "options", [{"A": "x", "B": "y"}, ["x", "y"], [{"letter": "A", "text": "x"}, {"letter": "B", "text": "y"}]]
+)
+def test_options_may_stand_in_one_field(tmp_path, options):
+    record = {"context": ["One.", "Two."], "question": "Which?", "options": options, "answer": "B"}
+    path = write(tmp_path / "a.jsonl", [record])
+    [row] = read_source("own", f"{path}:multiple_choice")
+    assert (row.question, row.options, row.gold) == ("One.\nTwo.\nWhich?", (("A", "x"), ("B", "y")), "B")
+
+
+@pytest.mark.parametrize(
+    ("sources", "message"),
+    [
+        (["own=FILE"], r"what kind of answer .* is not stated; write own=FILE:multiple_choice or own=FILE:calculation"),
+        (["own=FILE:multiple-choice"], "ends in 'multiple-choice'; write own=FILE:multiple_choice or FILE:calculation"),
+        (["own=FILE:open_ended", "own=FILE:open_ended"], "--source own-open_ended is given twice"),
+        (["own=hub"], "own is on no hub; give your own copy"),
+        (["own=FILE:multiple_choice"], "record 0: field options has 0 options; a question needs at least two"),
+        (["own=none.json:open_ended"], "none.json can't be read"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path, sources, message):
+    path = write(tmp_path / "a.json", [{"question": "Which?", "answer": "A"}])
+    with pytest.raises(ValueError, match=message):
+        prepare([source.replace("FILE", str(path)) for source in sources], tmp_path / "out")
+
+
+def test_a_file_whose_name_has_a_colon_is_a_file(tmp_path):
+    path = write(tmp_path / "a:calculation", [])
+    with pytest.raises(ValueError, match="give a file that ends in"):
+        load_source("own", path)

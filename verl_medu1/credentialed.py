@@ -1,0 +1,52 @@
+"""Rows under a data use agreement leave this machine in no way that a training run has; part of `checks.check`."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from omegaconf import DictConfig, OmegaConf
+
+from reward_score.loopback import is_loopback
+from reward_score.registry import credentialed_sources, known_sources
+
+# Of verl's loggers those that write to this machine alone; the others show generations on a server.
+LOCAL_LOGGERS = ("console", "tensorboard", "file")
+
+
+def credentialed_violations(config: DictConfig, files: Iterable[str]) -> Iterator[str]:
+    """One sentence for each setting that would send texts of credentialed rows to another machine.
+
+    Args:
+        config: composed configuration of a training run.
+        files: its training and validation files; what can't be read has a sentence elsewhere.
+    """
+    found = sorted({source for name in files for source in _credentialed_in(name)})
+    if not found:
+        return
+    rows = f"and the data has rows of {', '.join(found)}, which may not leave this machine"
+    judge = config.scoring.judge.base_url
+    if judge is not None and not is_loopback(str(judge)):
+        yield f"scoring.judge.base_url is {str(judge)!r}, {rows}; serve the judge on 127.0.0.1, or set it to null."
+    loggers = [str(name) for name in _as_list(config.trainer.logger)]
+    remote = [name for name in loggers if name not in LOCAL_LOGGERS]
+    if remote and config.trainer.log_val_generations:
+        yield (
+            f"trainer.log_val_generations is {config.trainer.log_val_generations} with trainer.logger "
+            f"{', '.join(remote)}, {rows}; set it to 0."
+        )
+    trace = OmegaConf.select(config, "actor_rollout_ref.rollout.trace.backend")
+    if trace is not None:
+        yield f"actor_rollout_ref.rollout.trace.backend is {trace!r}, {rows}; set it to null."
+
+
+def _credentialed_in(file: str) -> list[str]:
+    try:
+        names = pq.read_table(Path(file).expanduser(), columns=["data_source"])["data_source"].unique().to_pylist()
+    except (OSError, pa.ArrowInvalid):
+        return []
+    return credentialed_sources(set(names) & set(known_sources()))
+
+
+def _as_list(value: object) -> list[object]:
+    return [value] if isinstance(value, str) else list(value)  # type: ignore[call-overload]

@@ -1,0 +1,64 @@
+"""A user's own questions of a stated answer type: `--source own=FILE:TYPE`.
+
+Columns: question and answer; for multiple choice also options (letters to texts, or a list), or one column for each
+option, named by its letter. Where they are there: context (a text, or a list of texts, before the question), id, and
+for calculations lower_limit, upper_limit and unit. The answer of multiple choice is the letter.
+
+Their data sources in `reward_score.registry` are own-multiple_choice, own-calculation and own-open_ended.
+"""
+
+from collections.abc import Sequence
+
+from verl_medu1.data.example import ANSWER_TYPES, Example
+from verl_medu1.data.records import Record
+from verl_medu1.data.sources.fields import LETTERS, is_empty, letter, options, passages, text
+from verl_medu1.data.sources.reader import Read, Reader, Shape
+from verl_medu1.data.sources.results import gold_result, limits
+
+NAME = "own"
+
+
+def _context(record: Record) -> str:
+    given = record.get("context")
+    if is_empty(given):
+        return ""
+    return "\n".join(passages(given, "context", least=0)) if isinstance(given, list) else text(record, "context")
+
+
+def _reader(answer_type: str) -> Read:
+    def read(record: Record, row_id: str) -> Example:
+        context, question = _context(record), text(record, "question")
+        problem = f"{context}\n{question}" if context else question
+        # Questions about one context never stand on both sides of a split.
+        start = (f"{NAME}-{answer_type}", row_id, answer_type, problem)
+        if answer_type == "multiple_choice":
+            choices = options(_options(record), "options")
+            return Example(*start, letter(record, "answer", choices), choices, group=context)
+        if answer_type == "open_ended":
+            return Example(*start, text(record, "answer"), group=context)
+        gold = gold_result(record, "answer")
+        lower, upper = limits(record, "lower_limit", "upper_limit", gold)
+        unit = None if is_empty(record.get("unit")) else text(record, "unit")
+        return Example(*start, gold, lower_limit=lower, upper_limit=upper, unit=unit, group=context)
+
+    return read
+
+
+def _options(record: Record) -> object:
+    """The options, from their one field or from a column each; a column of a table may be blank."""
+    if "options" in record:
+        return record["options"]
+    return {name: record[name] for name in LETTERS if not is_empty(record.get(name))}
+
+
+def _unstated(records: Sequence[Record]) -> bool:
+    forms = " or ".join(f"{NAME}=FILE:{answer_type}" for answer_type in ANSWER_TYPES)
+    raise ValueError(f"what kind of answer the questions have is not stated; write {forms}")
+
+
+READER = Reader(
+    "your own",
+    tuple(
+        Shape("own questions", ("question", "answer"), _reader(kind), "id", _unstated, kind) for kind in ANSWER_TYPES
+    ),
+)

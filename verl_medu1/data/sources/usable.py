@@ -1,0 +1,135 @@
+"""Records become examples; those that can't be used are counted, told on stderr, and end the reading if they are many.
+
+Published files have such records: in MedMCQA the right option stands twice, another file has lost an answer. They
+are no reason to read none of the others. Many of them are: the file is cut off, or is another one than it is taken for.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from verl_medu1.data.example import Example
+from verl_medu1.data.records import Placed, Record
+from verl_medu1.data.sources.fields import FieldError, is_empty, text
+from verl_medu1.data.sources.reader import Reader, Shape
+
+MAX_UNUSABLE = 0.05  # share of a source's records, where no other is asked for
+NUM_TOLD = 10
+# Distinct reasons that are counted; readers of other packages may put what they like into theirs.
+_NUM_REASONS = 20
+
+
+@dataclass(frozen=True)
+class Usable:
+    """What a source's records gave.
+
+    Attributes:
+        examples: one for each record that can be used, in order.
+        unusable: why records can't be used -> how many.
+        release: the published form that was read.
+    """
+
+    examples: list[Example]
+    unusable: Mapping[str, int]
+    release: str
+
+
+def read_usable(
+    title: str,
+    origin: str,
+    reader: Reader,
+    placed: Sequence[Placed],
+    max_unusable: float = MAX_UNUSABLE,
+    form: str | None = None,
+) -> Usable:
+    """The examples of a source's records.
+
+    The first ten records that can't be used are listed on stderr with place and field, and nothing of their texts. Of
+    two records with one id the first is used. Where two options of a question have the same text and neither is the
+    right one, the second is left out; the letters stay those of the file, so that they agree with published answers.
+
+    Args:
+        title: what the row ids begin with.
+        origin: what messages begin with, such as "medqa=file.json".
+        reader: of the source.
+        placed: the records with their places.
+        max_unusable: the largest share of records, of those that the source keeps, that may be unusable.
+        form: the name of the published form, where the user states it.
+
+    Raises:
+        ValueError: no record is of this source, they have other columns, or too many can't be used.
+
+    Example:
+        >>> from verl_medu1.data.sources import READERS
+        >>> record = {"question": "Which?", "options": ["this", "that", "that"], "answer_idx": "A"}
+        >>> read_usable("medqa", "a.json", READERS["medqa"], [("record 0", record)]).examples[0].options
+        (('A', 'this'), ('B', 'that'))
+    """
+    kept = [(number, place, record) for number, (place, record) in enumerate(placed) if reader.keep(record)]
+    if not kept:
+        raise ValueError(f"{origin}: none of its {len(placed)} records has {reader.keeps}; give a file that has some.")
+    try:
+        shape = reader.shape_of([record for _, _, record in kept], form)
+    except ValueError as error:
+        raise ValueError(f"{origin}: {error}.") from None
+    examples: list[Example] = []
+    errors: list[tuple[str, ValueError]] = []
+    places: dict[str, str] = {}
+    for number, place, record in kept:
+        try:
+            row_id = f"{title}/{_own_id(record, shape, number)}"
+            example = _with_each_option_once(shape.read(record, row_id))
+            if row_id in places:
+                needed = "each record needs an id of its own"
+                raise FieldError(str(shape.record_id), f"is that of {places[row_id]} too", needed)
+            examples.append(example)
+            places[row_id] = place
+        except ValueError as error:
+            errors.append((place, error))
+    if len(errors) > max_unusable * len(kept):
+        place, first = errors[0]
+        raise ValueError(
+            f"{origin}, {place}: {first} ({len(errors)} of {len(kept)} records can't be used; mend the file, or raise "
+            f"--max-unusable, which is {max_unusable:g})."
+        )
+    for line in _told(origin, errors):
+        print(line, file=sys.stderr)
+    reasons = Counter(getattr(error, "reason", str(error)) for _, error in errors)
+    return Usable(examples, _few(reasons), shape.release)
+
+
+def _own_id(record: Record, shape: Shape, number: int) -> str:
+    """The record's id as text, or its number."""
+    value = record.get(shape.record_id) if shape.record_id else None
+    if is_empty(value):
+        return str(number)
+    if isinstance(value, float) and value.is_integer():
+        # A column with gaps comes as floats.
+        return str(int(value))
+    return text(record, str(shape.record_id))
+
+
+def _with_each_option_once(example: Example) -> Example:
+    first: dict[str, str] = {}
+    for letter, option in example.options:
+        if first.setdefault(option, letter) != letter and example.gold in (letter, first[option]):
+            raise ValueError(f"options {first[option]} and {letter} have the same text, and one of them is right")
+    if len(first) == len(example.options):
+        return example
+    if len(first) < 2:
+        raise ValueError("all options have the same text")
+    return replace(example, options=tuple((letter, option) for option, letter in first.items()))
+
+
+def _told(origin: str, errors: Sequence[tuple[str, ValueError]]) -> Iterator[str]:
+    for place, error in errors[:NUM_TOLD]:
+        yield f"left out: {origin}, {place}: {error}"
+    if len(errors) > NUM_TOLD:
+        yield f"left out: {origin}: {len(errors) - NUM_TOLD} more records"
+
+
+def _few(reasons: Counter[str]) -> dict[str, int]:
+    few = dict(reasons.most_common(_NUM_REASONS))
+    others = reasons.total() - sum(few.values())
+    return few | ({"other reasons": others} if others else {})

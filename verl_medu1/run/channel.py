@@ -1,0 +1,134 @@
+"""What a driver tells its keeper: sentences for the user, and where the run is. A driver is what `keep` has started."""
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from verl_medu1.checkpoints import remove_half_written
+from verl_medu1.progress import SAVE, Progress
+from verl_medu1.run.tidy import adopt_orphans, clear_temporary, end_descendants
+
+# Names the keeper's process, the descriptor to write to and the run's temporary folder to the driver, as JSON.
+VARIABLE = "MEDU1_KEEPER"
+LOG = Path("logs", "console.log")
+# verl's own file logger writes here: one line of JSON a step, of the last start (VERL_FILE_LOGGER_PATH).
+METRICS = Path("logs", "metrics.jsonl")
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the keeper needs to know of a run.
+
+    Attributes:
+        run_dir: its folder.
+        checkpoints: the folder of its checkpoints.
+        steps: how many steps it takes; None where only the trainer knows.
+        has_progress: whether its trainer reports phases to progress.json.
+    """
+
+    run_dir: str
+    checkpoints: str
+    steps: int | None = None
+    has_progress: bool = True
+
+
+class Channel:
+    """The driver's end."""
+
+    def __init__(self, keeper: int, descriptor: int, temporary: str) -> None:
+        self.temporary = Path(temporary)
+        self._keeper, self._descriptor = keeper, descriptor
+        self._run: Run | None = None
+
+    def keeper_is_gone(self) -> bool:
+        """Whether the keeper was killed, so that the driver has to tidy up by itself."""
+        return os.getppid() != self._keeper
+
+    def tidy_without_keeper(self) -> None:
+        """Do what the keeper does after the driver's end, where the keeper itself was killed."""
+        if not self.keeper_is_gone():
+            return
+        end_descendants()
+        if self._run and self._run.has_progress:
+            with suppress(OSError, ValueError):  # the folder is gone: nothing in it is half written
+                last = Progress(self._run.run_dir).read()
+                if last["phase"] == SAVE:
+                    remove_half_written(Path(self._run.checkpoints), int(last["step"]))
+        clear_temporary(self.temporary, Path(self._run.run_dir) if self._run else None, self.say)
+
+    def leave_without_keeper(self, number: int, _: object) -> None:
+        """The handler of SIGTERM until the run has its own: as by default, but for a keeper that was killed."""
+        signal.signal(number, signal.SIG_IGN)
+        self.tidy_without_keeper()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    def say(self, text: str) -> None:
+        """Show the user a line."""
+        self._send({"say": text})
+
+    def announce(self, run: Run) -> None:
+        """Say where the run is. From now on its log is `run_dir/logs/console.log`, what was printed before included.
+
+        Each start adds to it, below a line with its time and, in a job, its attempt.
+        """
+        log = Path(run.run_dir) / LOG
+        log.parent.mkdir(parents=True, exist_ok=True)
+        (Path(run.run_dir) / METRICS).unlink(missing_ok=True)  # of an earlier start
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        begun = " ".join(["====", datetime.now().isoformat(timespec="seconds"), *_attempt()])
+        with log.open("ab") as file:
+            file.write(begun.encode() + b"\n" + (self.temporary / LOG.name).read_bytes())
+            file.flush()
+            for descriptor in (1, 2):
+                os.dup2(file.fileno(), descriptor)
+        self._run = run
+        self._send({"run": asdict(run)})
+
+    def _send(self, message: dict[str, object]) -> None:
+        with suppress(BrokenPipeError):  # the keeper is gone, and nobody listens
+            os.write(self._descriptor, json.dumps(message).encode() + b"\n")
+
+
+def _attempt() -> list[str]:
+    folder = os.environ.get("MEDU1_ATTEMPT_DIR")  # slurm/job.sh
+    return ["attempt", Path(folder).name] if folder else []
+
+
+_channel: Channel | None = None
+
+
+def connect() -> Channel | None:
+    """The channel to the keeper that has started this process; None if none has.
+
+    From the first call on the death of the keeper is a SIGTERM for this process, which then finds all that it has
+    started (`verl_medu1.run.tidy`).
+    """
+    global _channel
+    told = os.environ.pop(VARIABLE, None)  # what this process starts has no keeper
+    if told:
+        _channel = Channel(**json.loads(told))
+        os.set_inheritable(_channel._descriptor, False)
+        adopt_orphans()
+        signal.signal(signal.SIGTERM, _channel.leave_without_keeper)
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if _channel.keeper_is_gone():  # before that call
+            _channel.tidy_without_keeper()
+            os._exit(128 + signal.SIGTERM)
+    return _channel
+
+
+def say(text: str) -> None:
+    """Show the user a line: by the keeper where there is one, else on stderr."""
+    if _channel:
+        _channel.say(text)
+    else:
+        print(text, file=sys.stderr)

@@ -1,0 +1,192 @@
+"""The keeper of a run: the process that starts the driver, shows the user how far it is, and outlives it.
+
+The driver composes the configuration, checks it and trains. As its parent and a child subreaper the keeper inherits all
+that the driver leaves behind, however and whenever it dies, and ends that. It imports neither torch nor verl.
+"""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from verl_medu1.checkpoints import remove_half_written, way_on
+from verl_medu1.part_watch import EXIT_PART_DIED
+from verl_medu1.progress import SAVE, Progress
+from verl_medu1.run.channel import LOG, METRICS, VARIABLE, Run
+from verl_medu1.run.console import Console
+from verl_medu1.run.relevant import relevant_lines
+from verl_medu1.run.tidy import adopt_orphans, clear_temporary, end_descendants
+from verl_medu1.stop_request import EXIT_STOPPED
+
+# How a driver may end without anything to explain: done, stopped on request, by Ctrl-C or SIGTERM.
+QUIET = (0, EXIT_STOPPED, 128 + signal.SIGINT, 128 + signal.SIGTERM)
+LOOK_INTERVAL_S = 0.5
+# A driver that has been told to end is killed after that.
+PATIENCE_S = 30.0
+# The path of a socket may have 107 characters, of which Ray's and vLLM's names take up to 75.
+LONGEST_FOLDER = 30
+# Of a log that is longer, the end is looked at.
+LONGEST_END = 2**20
+
+
+def keep(command: Sequence[str], verbose: bool = False) -> int:
+    """Run a driver to its end, and end whatever it leaves.
+
+    SIGINT, SIGTERM, SIGHUP and SIGUSR1 are passed on to it. If this process is killed instead, the driver is told by
+    the kernel (`verl_medu1.run.channel`) and tidies up by itself.
+
+    Args:
+        command: the driver's, which calls `verl_medu1.run.channel.connect`.
+        verbose: show the driver's whole output too.
+
+    Returns:
+        Its exit code; that of a part that died if it was killed.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # closed, as some services start their programs; else the pipe below would take its number
+            os.open(os.devnull, os.O_RDWR)
+    return _Keeper(command, verbose).run()
+
+
+def temporary_folder() -> Path:
+    """A folder for the sockets of a run's processes, in a short one where the system's is too long for them."""
+    system = tempfile.gettempdir()
+    return Path(tempfile.mkdtemp(prefix="medu1-", dir=system if len(system) <= LONGEST_FOLDER else "/tmp"))
+
+
+class _Keeper:
+    def __init__(self, command: Sequence[str], verbose: bool) -> None:
+        adopt_orphans()
+        self._console = Console(verbose)
+        self._temporary = temporary_folder()
+        self._run: Run | None = None
+        self._told_to_end: float | None = None
+        self._stop_asked = False
+        self._blind = ""
+        self._driver: subprocess.Popen[bytes] | None = None
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup sets SIGHUP
+                signal.signal(number, self._pass_on)
+        self._messages, descriptor = os.pipe()
+        self._partial = b""
+        told = {"keeper": os.getpid(), "descriptor": descriptor, "temporary": str(self._temporary)}
+        self._log = self._temporary / LOG.name
+        with self._log.open("wb") as log:
+            # A session of its own: what a terminal sends to this process does not reach the driver a second time.
+            self._driver = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | {VARIABLE: json.dumps(told), "PYTHONUNBUFFERED": "1"},
+                pass_fds=[descriptor],
+                start_new_session=True,
+            )
+        os.close(descriptor)
+        if self._told_to_end is not None:  # while there was no driver to tell
+            self._driver.terminate()
+
+    def _pass_on(self, number: int, _: object) -> None:
+        if number == signal.SIGUSR1:
+            self._stop_asked = True
+            if self._driver and self._run:  # before, it has no handler
+                self._driver.send_signal(number)
+            return
+        if self._told_to_end is None:
+            self._told_to_end = time.monotonic()
+            if self._driver:
+                self._driver.send_signal(signal.SIGTERM if number == signal.SIGHUP else number)
+
+    def run(self) -> int:
+        """Until the driver has ended; its exit code."""
+        assert self._driver
+        ended = os.pidfd_open(self._driver.pid)
+        try:
+            while not self._wait(ended):
+                if self._told_to_end and time.monotonic() - self._told_to_end > PATIENCE_S:
+                    self._driver.kill()
+        except BaseException:  # a defect of ours: no reason to leave anything running
+            self._driver.kill()
+            self._driver.wait()
+            end_descendants()
+            raise
+        code = self._driver.wait()
+        self._read_messages()
+        if self._told_to_end is not None and code < 0:
+            code = 128 - code
+        try:
+            return self._end(code, self._driver.pid)
+        finally:
+            self._console.close()
+
+    def _wait(self, ended: int) -> bool:
+        """Show what is new; whether the driver has ended."""
+        ready, _, _ = select.select([ended, self._messages], [], [], LOOK_INTERVAL_S)
+        if self._messages in ready:
+            self._read_messages()
+        self._look()
+        return ended in ready
+
+    def _look(self) -> None:
+        """Show what is new. What can't be shown, on a full or absent disk say, is no reason to end the run."""
+        try:
+            self._console.look()
+        except Exception as error:
+            if self._blind != (blind := repr(error)):
+                self._blind = blind
+                self._console.say(f"medu1: the progress of the run can't be shown: {blind}")
+
+    def _read_messages(self) -> None:
+        while select.select([self._messages], [], [], 0)[0] and (read := os.read(self._messages, 65536)):
+            *lines, self._partial = (self._partial + read).split(b"\n")
+            for line in lines:
+                message = json.loads(line)
+                if "say" in message:
+                    self._console.say(message["say"])
+                else:
+                    self._run = Run(**message["run"])
+                    folder = Path(self._run.run_dir)
+                    self._log = folder / LOG
+                    self._console.follow(self._log, folder / METRICS, self._run)
+                    if self._stop_asked and self._driver:  # while it had no handler
+                        self._driver.send_signal(signal.SIGUSR1)
+
+    def _end(self, code: int, driver: int) -> int:
+        given_up = end_descendants()
+        failed = code not in QUIET
+        self._look()
+        try:
+            self._explain(code, driver, failed)
+        except (OSError, ValueError) as error:  # the run's folder was removed, or its disk is gone
+            self._console.say(f"medu1: the end of the run can't be explained: {error}")
+        if given_up:
+            self._console.say(f"medu1: {given_up} processes of the run can't be ended; the kernel holds them.")
+        clear_temporary(self._temporary, Path(self._run.run_dir) if self._run and failed else None, self._console.say)
+        return EXIT_PART_DIED if code < 0 else code
+
+    def _explain(self, code: int, driver: int, failed: bool) -> None:
+        if self._run:
+            run_dir, checkpoints = Path(self._run.run_dir), Path(self._run.checkpoints)
+            if code < 0:
+                self._console.say(f"medu1: driver (process {driver}) died, killed or crashed; {way_on(checkpoints)}.")
+            last = Progress(run_dir).read() if self._run.has_progress else {}
+            if code and last.get("phase") == SAVE:
+                remove_half_written(checkpoints, int(last["step"]))
+        if failed and (self._run or not self._console.has_said):
+            self._show_end_of_log()
+
+    def _show_end_of_log(self) -> None:
+        with self._log.open("rb") as file:
+            file.seek(max(0, self._log.stat().st_size - LONGEST_END))
+            lines = file.read().decode(errors="replace").splitlines()
+        for line in relevant_lines(lines):
+            self._console.say(line)
+        if self._run:
+            self._console.say(f"medu1: these were the last lines of {self._log}, without warnings and the like.")

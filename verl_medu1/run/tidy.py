@@ -1,0 +1,75 @@
+"""What is done when a run has ended in any way: its processes end, and its temporary folder goes."""
+
+import ctypes
+import os
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of each descendant whose own parent dies, so that `end_descendants` finds it."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_descendants(patience_s: float = 1.0, limit_s: float = 20.0) -> int:
+    """End all processes that this one has started, directly or not, and wait until they are gone.
+
+    Each is sent SIGTERM and, `patience_s` later, SIGKILL: what `multiprocessing` starts ignores the former. A process
+    that one of them starts meanwhile becomes a child of this one when its parent dies, and is found by the next look.
+
+    Args:
+        patience_s: seconds between the two signals.
+        limit_s: seconds after which what is left is given up; a process that the kernel holds can't be ended.
+
+    Returns:
+        How many were given up.
+    """
+    started = time.monotonic()
+    told: set[psutil.Process] = set()
+    while left := _descendants():
+        if time.monotonic() - started > limit_s:
+            break
+        for process in left:
+            with suppress(psutil.NoSuchProcess):
+                if process not in told:
+                    told.add(process)
+                    process.terminate()
+                elif time.monotonic() - started > patience_s:
+                    process.kill()
+        time.sleep(0.05)
+    return len(left)
+
+
+def _descendants() -> list[psutil.Process]:
+    """All that this process has, after it has reaped those of its children that have ended."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    return psutil.Process().children(recursive=True)
+
+
+def clear_temporary(temporary: Path, keep_logs_in: Path | None, say: Callable[[str], None]) -> None:
+    """Remove a run's temporary folder.
+
+    Args:
+        temporary: the folder.
+        keep_logs_in: the logs of Ray's processes are copied to its `ray_logs` before; None for no copy.
+        say: tells the user where they are.
+    """
+    if keep_logs_in and (logs := next(temporary.glob("session_2*/logs"), None)):
+        kept = keep_logs_in / "ray_logs"
+        shutil.rmtree(kept, ignore_errors=True)
+        try:
+            shutil.copytree(logs, kept, ignore=lambda folder, names: [n for n in names if Path(folder, n).is_socket()])
+        except OSError as error:  # a run that ends because its disk is full
+            say(f"medu1: not all logs of the run's processes could be kept in {kept}: {error}")
+        else:
+            say(f"medu1: the logs of the run's processes are in {kept}")
+    shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,80 @@
+"""Values that would end a run late, and settings without effect beside others; part of `checks.check`."""
+
+import os
+from collections.abc import Iterator
+
+from omegaconf import DictConfig, OmegaConf
+
+# Estimators that compare the answers to one question.
+GROUPED = ("grpo", "grpo_passk", "grpo_vectorized", "medu1_gdpo", "rloo", "rloo_vectorized", "opo")
+WHOLE_NUMBERS = (
+    "actor_rollout_ref.actor.ppo_epochs",
+    "actor_rollout_ref.actor.ppo_mini_batch_size",
+    "actor_rollout_ref.rollout.n",
+    "data.max_prompt_length",
+    "data.max_response_length",
+    "data.train_batch_size",
+    "trainer.n_gpus_per_node",
+    "trainer.nnodes",
+    "trainer.total_epochs",
+)
+NUMBERS = (
+    "actor_rollout_ref.actor.clip_ratio",
+    "actor_rollout_ref.actor.entropy_coeff",
+    "actor_rollout_ref.actor.kl_loss_coef",
+    "actor_rollout_ref.actor.optim.lr",
+    "actor_rollout_ref.actor.optim.weight_decay",
+    "actor_rollout_ref.rollout.temperature",
+)
+
+
+def setting_violations(config: DictConfig) -> Iterator[str]:
+    """What is wrong with single settings, and with settings beside each other, one sentence each."""
+    for key in WHOLE_NUMBERS:
+        value = OmegaConf.select(config, key)
+        if not isinstance(value, int) or value < 1:
+            yield f"{key} is {value!r}; it must be a whole number of at least 1."
+    for key in NUMBERS:
+        value = OmegaConf.select(config, key)
+        if value is not None and (not isinstance(value, int | float) or not value >= 0):
+            yield f"{key} is {value!r}; it must be a number of at least 0."
+    steps = config.trainer.total_training_steps
+    if steps is not None and (not isinstance(steps, int) or steps < 1):
+        yield f"trainer.total_training_steps is {steps!r}; give at least 1, or null for trainer.total_epochs."
+    yield from _without_effect(config)
+
+
+def _without_effect(config: DictConfig) -> Iterator[str]:
+    algorithm, data, model = config.algorithm, config.data, config.actor_rollout_ref.model
+    estimator = algorithm.adv_estimator
+    if estimator in GROUPED and config.actor_rollout_ref.rollout.n == 1:
+        yield (
+            f"actor_rollout_ref.rollout.n is 1, and algorithm.adv_estimator={estimator} compares the answers to one "
+            "question; give at least 2, or choose another estimator."
+        )
+    if algorithm.norm_adv_by_std_in_grpo is False and estimator not in ("grpo", "grpo_passk", "grpo_vectorized"):
+        yield (
+            f"algorithm.norm_adv_by_std_in_grpo is false, which algorithm.adv_estimator={estimator} does not read; "
+            "leave it out, or set adv_estimator=grpo."
+        )
+    if data.shuffle is False and data.mixture.by is not None:
+        yield (
+            "data.shuffle is false, and data.mixture.by draws the rows at random; set data.mixture.by=null for the "
+            "order of the file, or leave shuffle out."
+        )
+    if data.truncation != "error":
+        yield f"data.truncation is {data.truncation!r}, and no prompt is ever cut; leave it at error."
+    if config.actor_rollout_ref.actor.strategy == "megatron" and model.lora_rank:
+        yield (
+            f"actor_rollout_ref.model.lora_rank is {model.lora_rank}, which the Megatron engine does not read; set "
+            "actor_rollout_ref.model.lora.rank, or model_engine=dp."
+        )
+
+
+def started_here_violations(config: DictConfig) -> Iterator[str]:
+    """Several nodes need a Ray cluster that is there already."""
+    if config.trainer.nnodes != 1 and not os.environ.get("RAY_ADDRESS"):
+        yield (
+            f"trainer.nnodes is {config.trainer.nnodes}, and this machine is one; start the run with `medu1 slurm`, or "
+            "in a Ray cluster that RAY_ADDRESS names, or set trainer.nnodes=1."
+        )
