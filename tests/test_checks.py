@@ -243,6 +243,14 @@ def test_no_disk(configure, monkeypatch):
         check(configure())
 
 
+def test_a_tracked_checkpoint_that_is_gone_is_not_begun_again(configure, tmp_path):
+    (tmp_path / "run" / "checkpoints" / "global_step_2").mkdir(parents=True)
+    (tmp_path / "run" / "checkpoints" / "latest_checkpointed_iteration.txt").write_text("4")
+    with pytest.raises(ValueError, match="names global_step_4, which is not there; write 2 into it"):
+        check(configure(f"run_dir={tmp_path}/run"))
+    check(configure(f"run_dir={tmp_path}/run", "trainer.resume_mode=disable"))
+
+
 def test_a_port_in_use(configure):
     import socket
 

@@ -27,10 +27,40 @@ def newest_step(checkpoints: Path) -> int | None:
     if not tracker.is_file():
         return None
     text = tracker.read_text().strip()
-    steps = [int(folder.name.removeprefix("global_step_")) for folder in checkpoints.glob("global_step_*")]
+    steps = _steps(checkpoints)
     if text.isdecimal():
         return int(text) if int(text) in steps else None
     return max(steps, default=None)
+
+
+def lost_step(checkpoints: Path) -> str | None:
+    """What is wrong with a tracker that names a step whose folder is gone while others are there; None if nothing is.
+
+    verl would begin the run again and write over them (utils/checkpoint/checkpoint_manager.py:247).
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> (folder / "global_step_9").mkdir()
+        >>> _ = (folder / TRACKER).write_text("10")
+        >>> lost_step(folder).partition(", which is not there; ")[2]
+        'write 9 into it to go on from global_step_9, or choose another run_dir'
+    """
+    tracker = checkpoints / TRACKER
+    text = tracker.read_text().strip() if tracker.is_file() else ""
+    # A later folder than the tracked one may be half written.
+    older = [step for step in _steps(checkpoints) if step < int(text)] if text.isdecimal() else []
+    if not older or newest_step(checkpoints) is not None:
+        return None
+    newest = max(older)
+    return (
+        f"{tracker} names global_step_{text}, which is not there; write {newest} into it to go on from "
+        f"global_step_{newest}, or choose another run_dir"
+    )
+
+
+def _steps(checkpoints: Path) -> list[int]:
+    return [int(folder.name.removeprefix("global_step_")) for folder in checkpoints.glob("global_step_*")]
 
 
 def remove_half_written(checkpoints: Path, step: int) -> None:
@@ -42,6 +72,8 @@ def remove_half_written(checkpoints: Path, step: int) -> None:
 def way_on(checkpoints: Path) -> str:
     """What the same command does next, as the end of a sentence."""
     step = newest_step(checkpoints)
+    if step is None and (lost := lost_step(checkpoints)):
+        return lost
     if step is None:
         return "the same command begins the run again, for no checkpoint was saved"
     return f"the same command continues from {checkpoints / f'global_step_{step}'}"
@@ -64,6 +96,8 @@ def newest_model(run_dir: Path) -> Path:
     """
     checkpoints = run_dir / "checkpoints"
     newest = newest_step(checkpoints)
+    if newest is None and (lost := lost_step(checkpoints)):
+        raise ValueError(f"{lost}.")
     if newest is None:
         raise ValueError(f"{checkpoints} holds no whole checkpoint; set trainer.save_freq and train.")
     step = checkpoints / f"global_step_{newest}"

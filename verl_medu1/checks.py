@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
+from verl_medu1.checkpoints import lost_step
 from verl_medu1.credentialed import credentialed_violations
 from verl_medu1.data.folds import official_violations
 from verl_medu1.key_checks import legacy_violations, unknown_key_violations
@@ -243,6 +244,11 @@ def _machine_violations(config: DictConfig) -> Iterator[str]:
                 yield f"ray_kwargs.ray_init.dashboard_port is {port}, which is in use; choose another port."
 
 
+def _checkpoint_violations(config: DictConfig) -> Iterator[str]:
+    if config.trainer.resume_mode == "auto" and (lost := lost_step(Path(config.trainer.default_local_dir))):
+        yield f"{lost}."
+
+
 def check(config: DictConfig) -> None:
     """Check a composed training configuration against the files, the model and the machine.
 
@@ -267,6 +273,7 @@ def check(config: DictConfig) -> None:
             partial(_layout_violations, machine=this_machine()),
             _seed_violations,
             _machine_violations,
+            _checkpoint_violations,
             prompt_violations,
         )
         for violation in part(config)

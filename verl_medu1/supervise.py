@@ -115,10 +115,13 @@ def supervised(config: DictConfig, channel: Channel, interval_s: float = 1.0) ->
                 channel.tidy_without_keeper()
                 os._exit(fault[1])  # the main thread waits in Ray for an answer that will not come
 
+    told: list[int] = []
+
     def leave(number: int, _: object) -> None:
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, signal.SIG_IGN)  # a second one would cut the way out short
-        sys.exit(128 + number)
+        told.append(number)
+        raise KeyboardInterrupt  # not SystemExit, of which Ray makes an error of its own while it waits
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, leave)
@@ -131,7 +134,11 @@ def supervised(config: DictConfig, channel: Channel, interval_s: float = 1.0) ->
             ending.acquire()  # for good, where the watching thread ends the run
             finished.set()
             watching.join()  # it may be asking Ray, which is about to be shut down
-    except Exception as error:
+    except BaseException as error:
+        if told:
+            sys.exit(128 + told[0])
+        if not isinstance(error, Exception):
+            raise
         if full := full_disk(error, (checkpoints, run_dir), saving=progress.read()["phase"] == SAVE):
             fault = f"{full}; make room, and {way_on(checkpoints)}.", EXIT_DISK_FULL
         elif part := parts.last_look():

@@ -10,6 +10,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.e2e.runs import MEDU1, command, make_inputs, processes_of, saved_step, tail, wait_for
+from verl_medu1.model_folder import dtype_of_weights
 from verl_medu1.run.channel import METRICS
 from verl_medu1.run.steps import read_step
 
@@ -46,11 +47,16 @@ def check_run(run_dir: Path, steps: int, answers: int, largest_difference: float
     assert processes_of(run_dir) == []
 
 
-def test_quickstart_in_small(tmp_path):
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """All of `make quickstart`, Megatron TP2, with a warm-up too short to teach and three steps."""
-    out = tmp_path / "quickstart"
+    out = tmp_path_factory.mktemp("quickstart") / "quickstart"
     arguments = ["quickstart", "--demonstrations", "320", "--out", str(out), "trainer.total_training_steps=3", COMPARED]
-    done = subprocess.run([*MEDU1, *arguments], capture_output=True, text=True, timeout=600)
+    return out, subprocess.run([*MEDU1, *arguments], capture_output=True, text=True, timeout=600)
+
+
+def test_quickstart_in_small(quickstart):
+    out, done = quickstart
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     check_run(out, steps=3, answers=96)
     assert (out / "checkpoints" / "global_step_3").is_dir()
@@ -61,13 +67,33 @@ def test_quickstart_in_small(tmp_path):
     assert "before and after" in done.stdout and "<html" in (out / "report.html").read_text()
     for step in ("prepare", "model tiny", "sft", "eval", "train recipe=quickstart", "report"):
         assert f"$ medu1 {step}" in done.stdout
-    # As docs/export.md does: each is what was trained, also for who loads it with dtype="auto".
-    for run in (out, out / "warmup"):
-        exported = tmp_path / f"exported-{run.name}"
-        done = subprocess.run([*MEDU1, "export", run, "--out", exported], capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr
-        assert "Log-probabilities against the training engine's" in done.stdout
-        assert json.loads((exported / "config.json").read_text())["dtype"] == "float32"
+
+
+def test_the_commands_of_the_export_page(quickstart, tmp_path):
+    """Result and warm-up are exported, compared, and load with "auto" to what was trained."""
+    out, done = quickstart
+    assert done.returncode == 0
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
+    commands = page.split("```")[1].strip().splitlines()
+    assert len(commands) == 3
+    for line in commands:
+        step = re.sub(r"global_step_\d+", "global_step_3", line)
+        given, _, target = re.sub(r"outputs/quickstart(?=[ /]|$)", str(out), step).partition(" --out ")
+        target, *more = target.replace("outputs/", f"{tmp_path}/", 1).split()
+        exported = subprocess.run(
+            [*MEDU1, *given.split()[1:], "--out", target, *more], capture_output=True, text=True, timeout=120
+        )
+        assert exported.returncode == 0, exported.stderr
+        found = re.search(r"they differ by (\S+) at most, .* tokens \(float32\)", exported.stdout)
+        assert found is not None and float(found[1]) < 1e-5, exported.stdout
+    folders = [folder for folder in tmp_path.iterdir() if folder.is_dir()]
+    assert len(folders) == 3
+    for folder in folders:
+        config = json.loads((folder / "config.json").read_text())
+        assert (config["dtype"], config["rope_theta"], dtype_of_weights(folder)) == ("float32", 100.0, "float32")
+    for checkpoint in (out / "checkpoints", out / "warmup" / "checkpoints"):
+        [written] = checkpoint.rglob("huggingface/config.json")
+        assert json.loads(written.read_text())["dtype"] == "float32"
 
 
 @pytest.mark.long

@@ -3,6 +3,7 @@
 It answers multiple choice with B, a ranked list with B first, anything else with "12.5". FOLDER/log.jsonl has what it
 was asked. FOLDER/mode changes what it does: "fail N" answers N requests and then 400, "key" wants the key "secret",
 "split" gives the reasoning apart, "strange" replies with something else, "elsewhere" sends on to another path.
+FOLDER/owner is whose models the server says it has; without it there is no list of them.
 """
 
 import json
@@ -44,6 +45,13 @@ class Handler(BaseHTTPRequestHandler):
         choice = {"index": 0, "message": message, "finish_reason": "length" if asked["max_tokens"] == 20 else "stop"}
         reply = {"id": "1", "object": "chat.completion", "created": 0, "model": asked["model"]}
         self.reply(200, reply | {"choices": [choice], "usage": usage})
+
+    def do_GET(self) -> None:
+        """The list of models, where FOLDER/owner says whose they are."""
+        owner = FOLDER / "owner"
+        if self.path != "/v1/models" or not owner.exists():
+            return self.reply(404, {"error": {"message": "no such page"}})
+        self.reply(200, {"object": "list", "data": [{"id": "m", "object": "model", "owned_by": owner.read_text()}]})
 
     def reply(self, status: int, content: dict) -> None:
         body = json.dumps(content).encode()

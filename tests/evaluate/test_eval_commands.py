@@ -4,6 +4,7 @@ import doctest
 import importlib
 import json
 import pkgutil
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ import verl_medu1.evaluate
 from verl_medu1.cli.compare import compare
 from verl_medu1.cli.evaluate import evaluate
 from verl_medu1.cli.report import report
+from verl_medu1.data.tiny_model import write_tiny_model
 from verl_medu1.evaluate.generation import check_lengths, load_tokenizer, set_environment
 from verl_medu1.evaluate.models import fingerprint, resolve_model
 from verl_medu1.evaluate.sampling import Sampling
@@ -161,6 +163,42 @@ def test_a_training_means_its_newest_checkpoint_and_a_checkpoint_itself(tmp_path
         assert folder == str(checkpoints / f"global_step_{step}" / "actor" / "model" / "huggingface")
     assert resolve_model(found[3]) == found[3]
     assert resolve_model("organisation/name") == "organisation/name"
+
+
+def test_a_folder_above_a_run_is_refused_with_the_run(tmp_path: Path) -> None:
+    for place in ("one/run/checkpoints/global_step_3/actor/model/huggingface", "one/alone/global_step_4/huggingface"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "config.json").write_text("{}")
+        (tmp_path / place / "model.safetensors").write_text("")
+    with pytest.raises(ValueError, match=f"but 2 stand below it; give one, such as {tmp_path}/one/alone/global_step_4"):
+        resolve_model(str(tmp_path))
+    shutil.rmtree(tmp_path / "one" / "alone")
+    with pytest.raises(ValueError, match=f"such as {tmp_path}/one/run[.]"):
+        resolve_model(str(tmp_path / "one"))
+    # The folder of the checkpoints means the newest of them.
+    (tmp_path / "one/run/checkpoints/latest_checkpointed_iteration.txt").write_text("3")
+    assert resolve_model(str(tmp_path / "one/run/checkpoints")) == resolve_model(str(tmp_path / "one/run"))
+
+
+def test_weights_that_are_missing_or_cut_off_are_one_sentence(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "model"
+    write_tiny_model(["Which dose of the drug is right?"] * 20, model, hidden=8, layers=1)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    weights = model / "model.safetensors"
+    whole = weights.read_bytes()
+    asked = (evaluate, "--model", model, "--data", data, "--out", tmp_path / "out")
+    for content in (whole[:-100], whole[:50], b"", b"version https://git-lfs.github.com/spec/v1"):
+        weights.write_bytes(content)
+        assert f"{weights} is cut off or no safetensors" in _refused(*asked)
+    weights.unlink()
+    assert f"--model {model} has no weights" in _refused(*asked)
+    (model / "model-00001-of-00002.safetensors").write_bytes(whole)
+    parts = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+    (model / "model.safetensors.index.json").write_text(json.dumps({"weight_map": parts}))
+    assert "model-00002-of-00002.safetensors is missing" in _refused(*asked)
+    assert not (tmp_path / "out").exists()
 
 
 def test_other_weights_are_another_model(tmp_path: Path) -> None:

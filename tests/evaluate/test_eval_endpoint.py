@@ -154,6 +154,20 @@ def test_nothing_is_asked_twice(tmp_path: Path, server: Server, evaluate: Callab
         assert newly_asked(*option) == QUESTIONS_ASKED
 
 
+@pytest.mark.parametrize("owner", [None, "openai", "vllm"])
+def test_nothing_is_left_to_the_servers_defaults_that_it_can_be_asked(
+    server: Server, evaluate: Callable, owner: str | None
+) -> None:
+    if owner:
+        (server.folder / "owner").write_text(owner)
+    assert evaluate().returncode == 0
+    more = {"top_k": -1, "repetition_penalty": 1.0} if owner == "vllm" else {}
+    assert len(server.asked()) == QUESTIONS_ASKED
+    for asked in server.asked():
+        assert asked["top_p"] == 1.0
+        assert {name: asked[name] for name in ("top_k", "repetition_penalty") if name in asked} == more
+
+
 def test_two_evaluations_are_compared(tmp_path: Path, evaluate: Callable) -> None:
     assert evaluate().returncode == 0
     (tmp_path / "out").rename(tmp_path / "first")

@@ -1,6 +1,7 @@
 """Engines train a step and save; what `medu1 export` makes of it computes what they computed."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,7 @@ def medu1(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def largest_difference(model: Path, trained: torch.Tensor) -> float:
     """Over the whole vocabulary: models with equal log-probabilities have equal logits, up to a constant."""
-    exported = AutoModelForCausalLM.from_pretrained(model)
+    exported = AutoModelForCausalLM.from_pretrained(model, dtype="auto")
     assert exported.dtype == torch.float32
     with torch.no_grad():
         logits = torch.stack([exported(torch.tensor([prompt])).logits[0, -1] for prompt in PROMPTS])
@@ -50,6 +51,7 @@ def test_an_export_computes_what_the_training_engine_computed(tmp_path, layout, 
     done = medu1(run, "--out", out)
     assert done.returncode == 0, done.stderr
     assert "shards" in done.stdout and "they differ by" in done.stdout
+    assert float(re.search(r"they differ by (\S+) at most", done.stdout)[1]) < 1e-5
     assert largest_difference(out, trained) < 1e-5
     # One step was trained: the model it began with is another one.
     assert largest_difference(model, trained) > 1e-3

@@ -16,6 +16,7 @@ from tests.cpu.small_engine import token_rows
 from tests.twins.twin import Twin, write_model
 from verl_medu1.checkpoints import TRACKER
 from verl_medu1.cli.prepare import prepare
+from verl_medu1.export.card import write_card
 from verl_medu1.export.checkpoint import Weights, find_checkpoint
 from verl_medu1.export.export import export
 from verl_medu1.export.record import write
@@ -100,6 +101,34 @@ def test_the_record_tells_the_trained_model_from_another(run, model, tmp_path):
     with pytest.raises(ValueError, match="is not the model that was trained"):
         export(run, tmp_path / "other")
     assert not list(tmp_path.glob("other*"))
+
+
+def test_the_comparison_is_in_the_trained_precision_whatever_the_configuration_says(run, model, tmp_path):
+    """Float32 weights beside a config.json that says bfloat16, as verl writes them."""
+    actor = find_checkpoint(run).folder
+    torch.save(load_file(model / "model.safetensors"), actor / "model_world_size_1_rank_0.pt")
+    config = json.loads((actor / "huggingface" / "config.json").read_text())
+    (actor / "huggingface" / "config.json").write_text(json.dumps(config | {"dtype": "bfloat16"}))
+    record_of(model, actor, "float32")
+    shutil.copytree(actor, tmp_path / "bridge")
+    (tmp_path / "bridge" / "model_world_size_1_rank_0.pt").unlink()
+    shutil.copy(model / "model.safetensors", tmp_path / "bridge" / "huggingface")
+    for number, given in enumerate((run, tmp_path / "bridge")):
+        out = tmp_path / f"out{number}"
+        _, comparison = export(given, out)
+        assert comparison is not None and comparison.largest < 1e-5
+        assert json.loads((out / "config.json").read_text())["dtype"] == "float32"
+        assert AutoModelForCausalLM.from_pretrained(out, dtype="auto").dtype == torch.float32
+
+
+def test_the_card_names_transformers_5_where_4_would_miss_the_rope_base(run, tmp_path):
+    export(run, tmp_path / "plain")
+    assert "needs transformers 5" not in (tmp_path / "plain" / "README.md").read_text()
+    (tmp_path / "layered").mkdir()
+    rope = {"full_attention": {"rope_theta": 1e6, "rope_type": "default"}}
+    (tmp_path / "layered" / "config.json").write_text(json.dumps({"rope_parameters": rope}))
+    write_card("layered", find_checkpoint(run), tmp_path / "layered", None, [])
+    assert "needs transformers 5" in (tmp_path / "layered" / "README.md").read_text()
 
 
 def test_the_card_states_data_recipe_versions_and_evaluation(run, model, tmp_path):

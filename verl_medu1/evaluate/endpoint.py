@@ -10,7 +10,7 @@ from reward_score.loopback import client_options, is_loopback
 from reward_score.registry import credentialed_sources
 from reward_score.response import THINK_CLOSE, THINK_OPEN
 from verl_medu1.evaluate.questions import Question
-from verl_medu1.evaluate.sampling import Request, Sampling, seed_of
+from verl_medu1.evaluate.sampling import NOTHING_LEFT_OUT, TOP_P, Request, Sampling, seed_of
 from verl_medu1.evaluate.scoring import Response
 
 RETRIES = 4  # of a request that failed, with the client's growing pauses
@@ -69,10 +69,12 @@ def ask(
         for request in requests
         for number in range(request.first, request.first + request.number)
     ]
+    # vLLM and SGLang take more settings than OpenAI's format has; another server may refuse what it does not know.
+    more = dict(NOTHING_LEFT_OUT) if owner_of_models(client) in ("vllm", "sglang") else {}
+    if template_arguments:
+        more["chat_template_kwargs"] = dict(template_arguments)
     with client, ThreadPoolExecutor(sampling.batch) as pool:
-        futures = {
-            pool.submit(_ask_one, client, model, request, sampling, template_arguments): request for request in single
-        }
+        futures = {pool.submit(_ask_one, client, model, request, sampling, more): request for request in single}
         try:
             for future in as_completed(futures):
                 yield futures[future], [future.result()]
@@ -87,16 +89,28 @@ def ask(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _ask_one(
-    client: Any, model: str, request: Request, sampling: Sampling, template_arguments: Mapping[str, Any]
-) -> Response:
+def owner_of_models(client: Any) -> str | None:
+    """Who serves, by the server's own list of models; None where it has no such list."""
+    from openai import OpenAIError
+
+    try:
+        listed = client.with_options(max_retries=0, timeout=10).models.list()
+    except OpenAIError:
+        return None  # whatever else is wrong with the server, the first question meets it
+    # Not every server that answers here answers with a list.
+    first = next(iter(getattr(listed, "data", None) or []), None)
+    return getattr(first, "owned_by", None)
+
+
+def _ask_one(client: Any, model: str, request: Request, sampling: Sampling, more: Mapping[str, Any]) -> Response:
     completion = client.chat.completions.create(
         model=model,
         messages=request.question.prompt,
         temperature=sampling.temperature,
+        top_p=TOP_P,
         max_tokens=sampling.max_tokens,
         seed=seed_of(request.question, sampling.seed) + request.first,
-        extra_body={"chat_template_kwargs": dict(template_arguments)} if template_arguments else None,
+        extra_body=more,
     )
     return read_completion(completion, request.question)
 

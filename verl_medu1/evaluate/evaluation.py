@@ -74,6 +74,7 @@ def prepare_answerer(
     folder = models.resolve_model(model)
     generation.set_environment(folder)
     tokenizer = generation.load_tokenizer(folder)
+    models.check_weights(folder)
     arguments = models.arguments_of_the_run(folder) if template_arguments is None else template_arguments
     if fault := prompt_fault(tokenizer, arguments, questions[0].prompt):
         raise ValueError(f"--model {model}: {fault}")

@@ -9,7 +9,7 @@ from typing import Any
 from verl_medu1.chat_template import render_tokens
 from verl_medu1.evaluate.models import HOW_TO_GIVE
 from verl_medu1.evaluate.questions import Question
-from verl_medu1.evaluate.sampling import Request, Sampling, seed_of
+from verl_medu1.evaluate.sampling import NOTHING_LEFT_OUT, TOP_P, Request, Sampling, seed_of
 from verl_medu1.evaluate.scoring import Response
 from verl_medu1.length import counted_tokens
 
@@ -133,6 +133,8 @@ def generate(
             SamplingParams(
                 n=request.number,
                 temperature=sampling.temperature,
+                top_p=TOP_P,
+                **NOTHING_LEFT_OUT,
                 max_tokens=sampling.max_tokens,
                 seed=seed_of(request.question, sampling.seed) + request.first,
             )

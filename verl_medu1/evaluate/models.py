@@ -1,6 +1,7 @@
 """Which model `--model` means, what it is, and what tells it from another."""
 
 import hashlib
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import yaml
 from verl_medu1.checkpoints import newest_model
 
 HOW_TO_GIVE = "give a folder in Hugging Face's format, the run_dir of a training, or the name of a model on the hub"
+# What vLLM reads weights from.
+WEIGHTS = ("*.safetensors", "*.bin", "*.pt")
 # What makes a folder answer as it does.
 CONTENT = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model", "*.txt")
 
@@ -28,7 +31,15 @@ def resolve_model(model: str) -> str:
         return model
     if (folder / "checkpoints").is_dir():
         return str(newest_model(folder))
+    if folder.name == "checkpoints":
+        return str(newest_model(folder.parent))
     found = sorted(file.parent for file in folder.rglob("huggingface/config.json"))
+    below = sorted({run for place in found if (run := _run_below(folder, place))})
+    if below:
+        raise ValueError(
+            f"--model {model} is no run and no checkpoint, but {len(below)} stand below it; "
+            f"give one, such as {below[0]}."
+        )
     whole = [place for place in found if list(place.glob("*.safetensors"))]
     if whole:
         return str(whole[0])
@@ -37,6 +48,45 @@ def resolve_model(model: str) -> str:
             f"--model {model} is a checkpoint without weights in Hugging Face's format; write them with `medu1 export`."
         )
     raise ValueError(f"--model {model} has no config.json; {HOW_TO_GIVE}.")
+
+
+def _run_below(folder: Path, model: Path) -> Path | None:
+    """The run, or else the step, in which a model stands that is somewhere below a folder that is neither."""
+    for step in model.relative_to(folder).parents:
+        if step.name.startswith("global_step_"):
+            path = folder / step
+            return path.parent.parent if path.parent.name == "checkpoints" else path
+    return None
+
+
+def check_weights(model: str) -> None:
+    """Refuse a folder whose weights are missing or cut off, which vLLM says in a traceback.
+
+    Args:
+        model: of `resolve_model`; of a name on the hub nothing is known.
+
+    Raises:
+        ValueError: there are none, or a file of them is missing or can't be read; it is named.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    folder = Path(model)
+    if not folder.is_dir():
+        return
+    if not any(list(folder.glob(pattern)) for pattern in WEIGHTS):
+        raise ValueError(f"--model {model} has no weights (model.safetensors); {HOW_TO_GIVE}.")
+    index = folder / "model.safetensors.index.json"
+    named = set(json.loads(index.read_text())["weight_map"].values()) if index.is_file() else set()
+    for file in sorted({folder / name for name in named} | set(folder.glob("*.safetensors"))):
+        if not file.is_file():
+            raise ValueError(f"{file} is missing: the weights are not whole; copy or export the model again.")
+        try:
+            with safe_open(file, framework="numpy"):
+                pass
+        except SafetensorError as error:
+            raise ValueError(
+                f"{file} is cut off or no safetensors ({error}); copy or export the model again."
+            ) from None
 
 
 def arguments_of_the_run(model: str) -> dict[str, Any]:

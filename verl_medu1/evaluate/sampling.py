@@ -5,10 +5,14 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from verl_medu1.evaluate.questions import Question
 
+# The model's own distribution, from which training samples (verl's trainer/config/rollout/rollout.yaml). It is asked
+# for by name: a server's defaults are those of the model's generation_config.json.
+TOP_P = 1.0
+NOTHING_LEFT_OUT: dict[str, Any] = {"top_k": -1, "repetition_penalty": 1.0}
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
