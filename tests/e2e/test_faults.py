@@ -182,10 +182,11 @@ def test_a_full_disk_leaves_the_checkpoint_before_and_the_run_continues_from_it(
     assert run.left() == []
 
 
+@pytest.mark.timeout(1800)  # each is a start of its own
 def test_six_kills_of_random_parts_at_random_moments_leave_nothing(capsys):
     seed = random.SystemRandom().randrange(10**6)
     arguments = [sys.executable, str(KILLS), "--number", "6", "--seed", str(seed), "--longest", "60"]
-    done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=850)
+    done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1750)
     with capsys.disabled():
         print(f"\n{done.stdout}")
     assert done.returncode == 0, done.stdout
