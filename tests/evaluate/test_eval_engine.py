@@ -74,6 +74,9 @@ def _write_data(path: Path) -> None:
 @pytest.mark.timeout(240)
 def test_eval_generates_counts_scores_and_summarises(tmp_path: Path) -> None:
     _build_model(tmp_path / "model")
+    # Training does not sample by it, and neither does the evaluation: each question would have one answer.
+    defaults = {"do_sample": True, "top_k": 1, "top_p": 0.01, "repetition_penalty": 5.0, "eos_token_id": 0}
+    (tmp_path / "model" / "generation_config.json").write_text(json.dumps(defaults))
     _write_data(tmp_path / "data.parquet")
     command = [sys.executable, "-c", "import typer; from verl_medu1.cli.evaluate import evaluate; typer.run(evaluate)"]
     command += ["--model", str(tmp_path / "model"), "--data", str(tmp_path / "data.parquet")]
