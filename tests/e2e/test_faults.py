@@ -21,6 +21,7 @@ import psutil
 import pytest
 
 from tests.e2e.runs import command, make_inputs, processes_of, saved_step, tail, wait_for
+from tests.signals import by_default
 from verl_medu1.run.channel import LOG
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.timeout(900)]
@@ -53,7 +54,7 @@ class Run:
         self._log = self._log.with_name(f"log{len(self._starts)}")
         with self._log.open("w") as file:
             environment = os.environ | {"TMPDIR": str(self.temporary)}
-            driver = psutil.Popen(self._arguments, stdout=file, stderr=file, env=environment)
+            driver = psutil.Popen(self._arguments, stdout=file, stderr=file, env=environment, preexec_fn=by_default)
         self._starts.append(driver)
         wait_for(lambda: saved_step(self.checkpoints) > found or driver.poll() is not None, 400)
         assert saved_step(self.checkpoints) > found, tail(self._log)

@@ -10,6 +10,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.e2e.runs import MEDU1, command, make_inputs, processes_of, saved_step, tail, wait_for
+from tests.signals import by_default
 from verl_medu1.model_folder import dtype_of_weights
 from verl_medu1.run.channel import METRICS
 from verl_medu1.run.steps import read_step
@@ -136,7 +137,7 @@ def test_two_pipeline_stages_interrupted_leave_nothing_behind(inputs, tmp_path):
         return [data["training/rollout_probs_diff_mean"] for _, data in steps]
 
     with log.open("w") as file:
-        run = subprocess.Popen(arguments, stdout=file, stderr=file)
+        run = subprocess.Popen(arguments, stdout=file, stderr=file, preexec_fn=by_default)
         # A step is saved first and logged then.
         wait_for(lambda: len(compared()) >= 3 or run.poll() is not None, 400)
         assert len(compared()) >= 3 and saved_step(checkpoints) >= 3, tail(log)

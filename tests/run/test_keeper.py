@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.signals import by_default
 from verl_medu1.run.channel import LOG, METRICS
 from verl_medu1.run.start import start as begin
 
@@ -61,6 +62,7 @@ def start(folder: Path, body: str, keeper: str = KEEPER) -> subprocess.Popen[str
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"TMPDIR": str(folder / "tmp"), "MARK": str(folder)},
+        preexec_fn=by_default,
     )
 
 
