@@ -5,12 +5,10 @@ The tests are a chain: each takes the run on from where the one before has left 
 
 import json
 import os
-import random
 import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,7 +24,6 @@ from verl_medu1.run.channel import LOG
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.timeout(900)]
 SECONDS_TO_END = 60.0
-KILLS = Path(__file__).parents[2] / "benchmarks" / "kills.py"
 
 
 class Run:
@@ -181,14 +178,3 @@ def test_a_full_disk_leaves_the_checkpoint_before_and_the_run_continues_from_it(
     driver.send_signal(signal.SIGINT)
     assert driver.wait(SECONDS_TO_END) != 0
     assert run.left() == []
-
-
-@pytest.mark.timeout(1800)  # each is a start of its own
-def test_six_kills_of_random_parts_at_random_moments_leave_nothing(capsys):
-    seed = random.SystemRandom().randrange(10**6)
-    arguments = [sys.executable, str(KILLS), "--number", "6", "--seed", str(seed), "--longest", "60"]
-    done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1750)
-    with capsys.disabled():
-        print(f"\n{done.stdout}")
-    assert done.returncode == 0, done.stdout
-    assert "6 of 6 held" in done.stdout
