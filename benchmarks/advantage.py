@@ -13,7 +13,7 @@ import torch
 import typer
 from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
 
-from verl_medu1.advantage import shape_advantages
+from verl_medu1.length.advantage import shape_advantages
 
 GRPO = "verl's grpo"
 

@@ -18,7 +18,7 @@ import typer
 from measure import measure_or_exit, seconds_between_logs
 from step_ratio import step_ratio
 
-from verl_medu1.evaluate.run_folder import Series, read_scalars
+from verl_medu1.run_folder.reader import Series, read_scalars
 
 FIGURES = (
     "critic/score/mean",
@@ -37,7 +37,7 @@ BARE, OURS = "sync", "medu1_sync"
 
 def train(run: Path, mode: str, arguments: list[str]) -> dict[str, Series]:
     """The scalars of one run under a trainer of verl's V1, and `seconds`, from one log entry to the next."""
-    command = [sys.executable, "-m", "verl_medu1.train", *arguments]
+    command = [sys.executable, "-m", "verl_medu1.run.train", *arguments]
     command += [f"trainer.v1.trainer_mode={mode}", f"run_dir={run}"]
     run.parent.mkdir(parents=True, exist_ok=True)
     measure_or_exit(command, str(run.with_suffix(".log")))

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 from matplotlib.figure import Figure
 
-from verl_medu1.evaluate.curves import source_styles
-from verl_medu1.evaluate.run_folder import read_scalars
+from verl_medu1.report.curves import source_styles
+from verl_medu1.run_folder.reader import read_scalars
 
 PANELS = {
     "score": "reward",

@@ -22,8 +22,8 @@ from typing import Annotated, Any
 import psutil
 import typer
 
-from verl_medu1.checkpoints import newest_step
-from verl_medu1.progress import FILE_NAME, Progress
+from verl_medu1.run_folder.checkpoints import newest_step
+from verl_medu1.run_folder.progress import FILE_NAME, Progress
 
 MEDU1 = [sys.executable, "-m", "verl_medu1.cli.app"]
 # What is killed -> how its process is told from the others: by name, or for the first two by its place.

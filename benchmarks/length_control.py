@@ -21,7 +21,7 @@ import typer
 from measure import measure_or_exit
 from step_ratio import step_ratio
 
-from verl_medu1.checkpoints import TRACKER, newest_model
+from verl_medu1.run_folder.checkpoints import TRACKER, newest_model
 
 # Where the length term enters, and its weight: in the advantage the recipe's; in the reward, where a right answer is
 # worth 1, what gives both terms the same range, as in Med-U1's release.

@@ -7,7 +7,7 @@ import numpy as np
 import typer
 from matplotlib.figure import Figure
 
-from verl_medu1.penalties import PENALTIES, Group
+from verl_medu1.length.penalties import PENALTIES, Group
 
 BUDGET, LONGEST = 1000.0, 2000.0
 # The other responses of the group, for the penalties that compare.

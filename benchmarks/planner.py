@@ -149,9 +149,9 @@ def kept_bytes(name: str, is_fused: bool) -> tuple[float, float]:
 
 def _recipe_topologies() -> Iterator[Topology]:
     """Those of the recipes that name a listed model; a path such as the quickstart's is never looked up on the disk."""
+    from verl_medu1.config.compose import compose_recipe
+    from verl_medu1.config.recipes import recipe_names
     from verl_medu1.plan.architecture import listed_models
-    from verl_medu1.plan.recipe import compose_recipe
-    from verl_medu1.recipe_group import recipe_names
 
     for name in recipe_names():
         settings, path = compose_recipe([f"recipe={name}"])

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 from measure import seconds_between_logs
 
-from verl_medu1.evaluate.run_folder import read_scalars
-from verl_medu1.metrics import ADDED_TIME
+from verl_medu1.run_folder.reader import read_scalars
+from verl_medu1.training.metrics import ADDED_TIME
 
 
 def step_ratio(folder: Path) -> float:

@@ -96,7 +96,7 @@ def main(
         "trainer.save_freq": -1,
     }
     overrides = [f"{key}={value}" for key, value in keys.items()] + context.args
-    seconds, peak = ours(run, [sys.executable, "-m", "verl_medu1.train", f"recipe={recipe}", *overrides], skip)
+    seconds, peak = ours(run, [sys.executable, "-m", "verl_medu1.run.train", f"recipe={recipe}", *overrides], skip)
     typer.echo(f"| {model.name}, {prompts} x {answers} answers of {response} tokens | seconds | share |\n|---|---|---|")
     typer.echo(f"| TRL, {threads} threads | {trl_seconds:.2f} | |")
     for name, value in seconds.items():

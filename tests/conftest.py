@@ -68,7 +68,7 @@ def with_chemistry(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The quickstart's data and model, both small."""
     from verl_medu1.cli.prepare import prepare
-    from verl_medu1.data.tiny_model import read_warmup_texts, write_tiny_model
+    from verl_medu1.models.tiny import read_warmup_texts, write_tiny_model
 
     out = tmp_path_factory.mktemp("inputs")
     prepare(["quickstart"], out / "data", train=64, warmup=50)
@@ -84,7 +84,7 @@ def configure(inputs: Path):
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from omegaconf import DictConfig, OmegaConf
 
-    from verl_medu1.recipe_group import register_recipes
+    from verl_medu1.config.recipes import register_recipes
 
     register_recipes()
     GlobalHydra.instance().clear()

@@ -10,7 +10,7 @@ import pytest
 import typer.main
 
 from verl_medu1.cli.app import app
-from verl_medu1.recipe_group import recipe_names
+from verl_medu1.config.recipes import recipe_names
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/*/README.md")]

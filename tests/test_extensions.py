@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from verl_medu1 import extensions
+from verl_medu1.config.recipes import recipe_names, register_recipes
 from verl_medu1.data.sources import find_source, load_source
-from verl_medu1.recipe_group import recipe_names, register_recipes
 
 
 def install(folder: Path, name: str, entry_points: str, **modules: str) -> None:

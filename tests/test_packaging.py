@@ -47,7 +47,7 @@ def test_top_level_packages(wheel):
         "verl_medu1/data/calculators/notes.yaml",
         "verl_medu1/data/sources/pubmedqa_test_pmids.txt",
         "reward_score/label_overrides.csv",
-        "verl_medu1/evaluate/templates/",
+        "verl_medu1/report/templates/",
         "verl_medu1/evaluate/formats.yaml",
         "verl_medu1/evaluate/lm_eval_tasks/_medu1_yaml",
         "verl_medu1/evaluate/lm_eval_tasks/medu1_medqa.yaml",

@@ -8,20 +8,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-from verl_medu1.import_hook import around_import
-from verl_medu1.platform import has_accelerator
+from verl_medu1.machine.accelerator import has_accelerator
+from verl_medu1.verl_compat.import_hook import around_import
 
 
 @contextmanager
 def _register_trainer(_module: ModuleType) -> Iterator[None]:
     yield
-    import verl_medu1.trainer  # noqa: F401  (registers itself)
+    import verl_medu1.training.trainer  # noqa: F401  (registers itself)
 
 
 @contextmanager
 def _register_agent_loop(_module: ModuleType) -> Iterator[None]:
     yield
-    import verl_medu1.seeded_rollout  # noqa: F401  (registers itself)
+    import verl_medu1.rollout.single_turn  # noqa: F401  (registers itself)
 
 
 around_import("verl.trainer.ppo.v1", _register_trainer)

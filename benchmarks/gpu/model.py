@@ -7,7 +7,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from verl_medu1.data.tiny_model import train_tokenizer
+from verl_medu1.models.tiny import train_tokenizer
 from verl_medu1.plan.architecture import Architecture
 
 

@@ -20,14 +20,14 @@ import typer
 from model import write_random_model
 from table import Column, column_of, markdown
 
-from verl_medu1.data.tiny_model import read_warmup_texts
-from verl_medu1.evaluate.run_folder import read_scalars
+from verl_medu1.config.compose import compose_recipe
+from verl_medu1.machine.machine import this_machine
+from verl_medu1.models.tiny import read_warmup_texts
 from verl_medu1.plan.architecture import Architecture, find_architecture
 from verl_medu1.plan.gpus import GIB, GPU, processor
-from verl_medu1.plan.layout import find_violations
-from verl_medu1.plan.machine import this_machine
-from verl_medu1.plan.recipe import compose_recipe
+from verl_medu1.plan.rules.layout import find_violations
 from verl_medu1.plan.verdict import build
+from verl_medu1.run_folder.reader import read_scalars
 
 MEDU1 = [sys.executable, "-m", "verl_medu1.cli.app"]
 PRECISIONS = ("bf16", "fp8")

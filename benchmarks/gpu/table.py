@@ -4,8 +4,8 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from verl_medu1.evaluate.run_folder import Series
 from verl_medu1.plan.verdict import Plan
+from verl_medu1.run_folder.reader import Series
 
 # Names of verl 0.9.1 (trainer/ppo/metric_utils.py, utils/debug/metrics.py, trainer/ppo/rollout_corr_helper.py,
 # workers/engine_workers.py).

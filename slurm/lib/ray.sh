@@ -46,7 +46,7 @@ ray_start() {
 start_ray_head() {
     local -a head_options node_options
     ray_address=$node_ip:$MEDU1_PORT_BASE
-    "$MEDU1_PYTHON" -m verl_medu1.ray_start "$@" >"$node_dir/ray_options" ||
+    "$MEDU1_PYTHON" -m verl_medu1.cluster.ray_start "$@" >"$node_dir/ray_options" ||
         fail "$EXIT_MISTAKE" "Ray's options can't be read from the configuration; see node-$host.log"
     mapfile -t head_options < <(sed -n 's/^head //p' "$node_dir/ray_options")
     mapfile -t node_options < <(sed -n 's/^node //p' "$node_dir/ray_options")
@@ -68,7 +68,7 @@ start_ray_worker() {
 watch_nodes() {
     local -a hosts
     read -ra hosts <<<"$MEDU1_HOSTS"
-    RAY_ADDRESS=$ray_address "$MEDU1_PYTHON" -m verl_medu1.ray_watch --attempt "$MEDU1_ATTEMPT_DIR" \
+    RAY_ADDRESS=$ray_address "$MEDU1_PYTHON" -m verl_medu1.cluster.ray_watch --attempt "$MEDU1_ATTEMPT_DIR" \
         --hosts "${hosts[@]}" --timeout "$MEDU1_NODE_TIMEOUT_S" &
     watch_pid=$!
 }

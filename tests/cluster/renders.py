@@ -11,8 +11,8 @@ from pathlib import Path
 
 from verl_medu1.cluster.job import Job, job_of, render
 from verl_medu1.cluster.site import CONTAINERS, DEFAULT, example_sites, read_site
-from verl_medu1.plan.recipe import compose_config, settings_in
-from verl_medu1.recipe_group import recipe_names
+from verl_medu1.config.compose import compose_config, settings_in
+from verl_medu1.config.recipes import recipe_names
 
 FOLDER = Path(__file__).parent / "renders"
 SITES = [file for file in sorted(example_sites().glob("*.yaml")) if file.name != DEFAULT]

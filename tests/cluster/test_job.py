@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from verl_medu1.cluster.job import job_of, render
 from verl_medu1.cluster.site import example_sites, read_site
-from verl_medu1.plan.recipe import compose_config, settings_in
+from verl_medu1.config.compose import compose_config, settings_in
 
 SITE = read_site(example_sites() / "gres-infiniband.yaml")
 SEVEN = "recipe=qwen2.5-7b-1x8h100-tp2-pp1"

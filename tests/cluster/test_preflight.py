@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from verl_medu1.cluster.agreement import needed_packages, problems_of
-from verl_medu1.cluster.facts import Facts, GPUFacts, node_facts
+from verl_medu1.cluster.node_checks import needed_packages, problems_of
+from verl_medu1.machine.facts import Facts, GPUFacts, node_facts
 from verl_medu1.plan.architecture import find_architecture
 from verl_medu1.plan.settings import Settings
 

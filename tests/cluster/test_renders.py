@@ -9,7 +9,7 @@ import pytest
 from tests.cluster.renders import CHECKOUT, FOLDER, SITES, jobs_of
 from verl_medu1.cluster.job import render
 from verl_medu1.cluster.site import CONTAINERS
-from verl_medu1.recipe_group import recipe_names
+from verl_medu1.config.recipes import recipe_names
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -10,7 +10,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from verl_medu1.cli.app import main
-from verl_medu1.progress import Progress
+from verl_medu1.run_folder.progress import Progress
 
 
 @pytest.fixture

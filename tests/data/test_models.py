@@ -6,8 +6,8 @@ import pytest
 from transformers import AutoConfig, AutoTokenizer
 
 from verl_medu1.cli.prepare import prepare
-from verl_medu1.data import smollm2
-from verl_medu1.data.tiny_model import TAGS, read_warmup_texts, write_tiny_model
+from verl_medu1.models import smollm2
+from verl_medu1.models.tiny import TAGS, read_warmup_texts, write_tiny_model
 
 
 @pytest.fixture(scope="module")

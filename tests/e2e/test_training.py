@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.e2e.runs import MEDU1, command, make_inputs, processes_of, saved_step, tail, wait_for
 from tests.signals import by_default
-from verl_medu1.model_folder import dtype_of_weights
+from verl_medu1.models.folder import dtype_of_weights
 from verl_medu1.run.channel import METRICS
 from verl_medu1.run.steps import read_step
 

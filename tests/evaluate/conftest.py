@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from verl_medu1.evaluate import storage
 from verl_medu1.evaluate.summary import summarize
+from verl_medu1.run_folder import evaluations
 
 TYPES = {"demo_choice": "multiple_choice", "demo_calc": "calculation", "demo_open": "open_ended"}
 
@@ -49,8 +49,8 @@ def _sample(
 def _write_evaluation(folder: Path, samples: list[dict[str, Any]], parameters: int | None = 2_457_856) -> None:
     folder.mkdir(parents=True)
     model = {"path": "outputs/quickstart/model", "architecture": "Qwen2ForCausalLM", "parameters": parameters}
-    storage.write_jsonl(folder / storage.SAMPLES, samples)
-    storage.write_json(folder / storage.SUMMARY, {"model": model, **summarize(samples)})
+    evaluations.write_jsonl(folder / evaluations.SAMPLES, samples)
+    evaluations.write_json(folder / evaluations.SUMMARY, {"model": model, **summarize(samples)})
 
 
 def _write_scalars(folder: Path, steps: int, sources: list[str], gradient_norm: float) -> None:

@@ -19,10 +19,10 @@ import verl_medu1.evaluate
 from verl_medu1.cli.compare import compare
 from verl_medu1.cli.evaluate import evaluate
 from verl_medu1.cli.report import report
-from verl_medu1.data.tiny_model import write_tiny_model
 from verl_medu1.evaluate.generation import check_lengths, load_tokenizer, set_environment
 from verl_medu1.evaluate.models import fingerprint, resolve_model
 from verl_medu1.evaluate.sampling import Sampling
+from verl_medu1.models.tiny import write_tiny_model
 
 
 def _run(command: Callable, *arguments: object) -> Result:

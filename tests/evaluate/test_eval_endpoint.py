@@ -18,7 +18,7 @@ from verl_medu1.data.prompts import load_prompts
 from verl_medu1.data.schema import QUESTIONS, question_row
 from verl_medu1.evaluate.endpoint import read_completion
 from verl_medu1.evaluate.questions import Question
-from verl_medu1.evaluate.storage import append_jsonl, read_jsonl
+from verl_medu1.run_folder.evaluations import append_jsonl, read_jsonl
 
 pytest.importorskip("openai", reason="the package openai is not installed")
 QUESTIONS_ASKED = 6

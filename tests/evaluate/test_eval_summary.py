@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from verl_medu1.evaluate import storage
 from verl_medu1.evaluate.budget_curve import MAX_POINTS, by_budget, is_kept
 from verl_medu1.evaluate.statistics import Difference
 from verl_medu1.evaluate.summary import accuracy_differences, figures, per_question, summarize
 from verl_medu1.evaluate.tables import all_tables, budget_table, comparison_table, difference_text
+from verl_medu1.run_folder import evaluations
 
 
 def test_figures_of_a_small_group(sample: Callable) -> None:
@@ -172,14 +172,14 @@ def test_the_figures_of_several_samples(sample: Callable) -> None:
 
 def test_jsonl_keeps_what_was_written(tmp_path: Path) -> None:
     rows = [{"response": 'line\nbreak \u2028 "quoted" 😀'}, {"score": 0.1}]
-    storage.write_jsonl(tmp_path / "rows.jsonl", rows)
-    assert storage.read_jsonl(tmp_path / "rows.jsonl") == rows
+    evaluations.write_jsonl(tmp_path / "rows.jsonl", rows)
+    assert evaluations.read_jsonl(tmp_path / "rows.jsonl") == rows
 
 
 def test_a_line_that_is_still_being_written_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"a": 1}\n{"a": 2}\n{"a": ')
-    assert storage.read_jsonl(path) == [{"a": 1}, {"a": 2}]
+    assert evaluations.read_jsonl(path) == [{"a": 1}, {"a": 2}]
 
 
 @pytest.mark.parametrize("line", ["{broken}", "[1, 2]", "", "null"])
@@ -187,12 +187,12 @@ def test_a_line_that_is_no_object_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text(f'{{"a": 1}}\n{line}\n')
     with pytest.raises(ValueError, match=r"Line 2 of .*rows.jsonl is no JSON object"):
-        storage.read_jsonl(path)
+        evaluations.read_jsonl(path)
 
 
 def test_nan_never_reaches_a_summary_file(tmp_path: Path) -> None:
     path = tmp_path / "summary.json"
-    storage.write_json(path, {"accuracy": 0.5})
+    evaluations.write_json(path, {"accuracy": 0.5})
     with pytest.raises(ValueError, match="JSON"):
-        storage.write_json(path, {"accuracy": float("nan")})
+        evaluations.write_json(path, {"accuracy": float("nan")})
     assert json.loads(path.read_text()) == {"accuracy": 0.5}

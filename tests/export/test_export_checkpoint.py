@@ -14,13 +14,13 @@ from transformers import AutoModelForCausalLM
 
 from tests.cpu.small_engine import token_rows
 from tests.twins.twin import Twin, write_model
-from verl_medu1.checkpoints import TRACKER
 from verl_medu1.cli.prepare import prepare
 from verl_medu1.export.card import write_card
 from verl_medu1.export.checkpoint import Weights, find_checkpoint
 from verl_medu1.export.export import export
-from verl_medu1.export.record import write
 from verl_medu1.export.shards import load_fsdp_shard, load_megatron, read_metadata
+from verl_medu1.run_folder.checkpoints import TRACKER
+from verl_medu1.training.log_prob_record import write
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ import torch
 import torch.distributed
 
 from tests.cpu.small_engine import SAVED, VOCABULARY, build_engine, join, token_rows, train_step
-from verl_medu1.checkpoints import TRACKER
-from verl_medu1.export.record import rows_for_engine, write
+from verl_medu1.run_folder.checkpoints import TRACKER
+from verl_medu1.training.log_prob_record import rows_for_engine, write
 
 PROMPTS = [row.tolist() for row in token_rows(7)[1:3]]
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from verl_medu1.machine.machine import Machine
 from verl_medu1.plan.architecture import find_architecture, listed_models
-from verl_medu1.plan.fp8 import BLOCK_SCALES, RECIPES, _sizes
-from verl_medu1.plan.layout import CHOICES, POSITIVE, find_violations
-from verl_medu1.plan.machine import Machine
+from verl_medu1.plan.rules.layout import CHOICES, POSITIVE, find_violations
+from verl_medu1.plan.rules.precision import BLOCK_SCALES, RECIPES, _sizes
+from verl_medu1.plan.rules.violation import divisors, tensor_sizes
 from verl_medu1.plan.settings import KEYS, Settings
-from verl_medu1.plan.violation import divisors, tensor_sizes
 
 GOOD_MACHINE = Machine(capability=(9, 0), cuda=(12, 9), transformer_engine=True, apex=True)
 MANY = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])

@@ -10,11 +10,11 @@ import pytest
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 
-from verl_medu1 import verl_configs
 from verl_medu1.cli.app import main
-from verl_medu1.plan.recipe import compose_recipe, settings_in
+from verl_medu1.config.compose import compose_recipe, settings_in
+from verl_medu1.config.recipes import recipe_names, register_recipes
 from verl_medu1.plan.settings import OPTIMIZER
-from verl_medu1.recipe_group import recipe_names, register_recipes
+from verl_medu1.verl_compat import hydra_source
 
 TINY = {
     "model_type": "qwen2",
@@ -103,7 +103,7 @@ def test_a_recipe_without_importing_verl(run, tiny):
     found = json.loads(done.stdout)
     assert found["settings"]["actor_rollout_ref.actor.megatron.tensor_model_parallel_size"] == 2
     assert found["verdict"] == "fits" and found["gpu"]["name"] == "worker of this machine"
-    heavy = "import sys; from verl_medu1.plan.recipe import compose_recipe; compose_recipe(['recipe=quickstart']); "
+    heavy = "import sys; from verl_medu1.config.compose import compose_recipe; compose_recipe(['recipe=quickstart']); "
     heavy += "import verl_medu1.plan.search; print([m for m in ('verl', 'torch', 'transformers') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]"
@@ -210,6 +210,6 @@ def test_a_config_that_has_no_dimensions_is_one_sentence(run, tmp_path, content,
 
 
 def test_without_verl_a_recipe_is_refused(monkeypatch):
-    monkeypatch.setattr(verl_configs, "find_spec", lambda name: None)
+    monkeypatch.setattr(hydra_source, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"verl is not installed, .* `medu1 plan` takes --model and --gpus"):
         compose_recipe(["recipe=quickstart"])

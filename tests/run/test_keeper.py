@@ -123,7 +123,7 @@ def test_nothing_is_left_when_the_keeper_is_told_to_end(folder, number, code):
 
 
 def test_nothing_is_left_when_the_keeper_is_killed(folder):
-    """The kernel tells the driver, which does what verl_medu1.supervise does then."""
+    """The kernel tells the driver, which does what verl_medu1.run.supervise does then."""
     body = (
         "from verl_medu1.run.tidy import clear_temporary, end_descendants; "
         "signal.signal(signal.SIGTERM, lambda *_: (end_descendants(), "
@@ -257,7 +257,7 @@ def test_training_has_a_keeper_whatever_rank_the_machine_has_set(monkeypatch):
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setattr("verl_medu1.run.start.keep", lambda command, verbose: 42)
     with pytest.raises(SystemExit, match="42"):
-        begin("verl_medu1.train", ["recipe=no-such-recipe"])
+        begin("verl_medu1.run.train", ["recipe=no-such-recipe"])
 
 
 def test_a_mistake_before_the_run_is_its_sentence_alone(folder):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import ray
 
-from verl_medu1.stop_request import EXIT_STOPPED, StopRequest
+from verl_medu1.run_folder.stop_request import EXIT_STOPPED, StopRequest
 
 run_dir = Path(sys.argv[-1].removeprefix("run_dir=").strip("'"))
 ray.init(logging_level="ERROR")

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from verl_medu1.checkpoints import TRACKER, newest_model
-from verl_medu1.progress import STOPPED, Progress
 from verl_medu1.run.channel import LOG
+from verl_medu1.run_folder.checkpoints import TRACKER, newest_model
+from verl_medu1.run_folder.progress import STOPPED, Progress
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1500)]
 STEPS, SAVE_FREQ = 16, 3

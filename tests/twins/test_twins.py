@@ -11,9 +11,9 @@ from tests.cpu.memory import compared
 from tests.cpu.ranks import run_ranks
 from tests.cpu.small_engine import token_rows
 from tests.twins.twin import Twin, twin_of, write_model
+from verl_medu1.config.compose import compose_recipe
+from verl_medu1.config.recipes import recipe_names
 from verl_medu1.plan.architecture import find_architecture
-from verl_medu1.plan.recipe import compose_recipe
-from verl_medu1.recipe_group import recipe_names
 
 TWINS = [
     Twin("qwen2", True, 8, False, tp=1, pp=1),

@@ -34,9 +34,9 @@ def comparison(before: Path, after: Path, key: str) -> "Table":
     Raises:
         ValueError: a folder has no evaluation, or they have no question in common.
     """
-    from verl_medu1.evaluate.storage import read_evaluation
     from verl_medu1.evaluate.summary import accuracy_differences
     from verl_medu1.evaluate.tables import comparison_table
+    from verl_medu1.run_folder.evaluations import read_evaluation
 
     old_summary, old_samples = read_evaluation(before)
     new_summary, new_samples = read_evaluation(after)

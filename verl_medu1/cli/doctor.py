@@ -27,7 +27,7 @@ def doctor(
     from rich.table import Table
     from rich.text import Text
 
-    from verl_medu1.cluster.doctor import examine
+    from verl_medu1.machine.doctor import examine
 
     kind, findings = examine(machine.value if machine else None)
     bad = [finding.name for finding in findings if finding.is_bad]

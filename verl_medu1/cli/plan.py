@@ -82,13 +82,13 @@ def _inputs(
 
     from verl_medu1.plan.architecture import find_architecture
     from verl_medu1.plan.gpus import find_gpu, processor
-    from verl_medu1.plan.layout import value_violations
+    from verl_medu1.plan.rules.layout import value_violations
+    from verl_medu1.plan.rules.violation import raise_all
     from verl_medu1.plan.settings import Settings, settings_from_overrides
-    from verl_medu1.plan.violation import raise_all
 
     card = find_gpu(gpu)
     if any(override.startswith("recipe=") for override in overrides):
-        from verl_medu1.plan.recipe import compose_recipe
+        from verl_medu1.config.compose import compose_recipe
 
         settings, path = compose_recipe(overrides)
         _require_megatron(settings)

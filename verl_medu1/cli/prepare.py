@@ -85,10 +85,10 @@ def prepare(
 ) -> None:
     """Prepare questions for training and evaluation: chat messages, gold answers, options, limits and budgets."""
     from reward_score.label_overrides import read_overrides
-    from verl_medu1.chat_template import parse_arguments
     from verl_medu1.data.budget import parse_budget_rule
     from verl_medu1.data.prompts import DEFAULT_FILE, load_prompts
     from verl_medu1.data.storage import earlier_files
+    from verl_medu1.models.chat_template import parse_arguments
 
     if source == ["quickstart"]:
         fixed = {
@@ -196,7 +196,7 @@ def _load_tokenizer(name: str | None, arguments: dict[str, Any], with_demonstrat
         return None
     from transformers import AutoTokenizer
 
-    from verl_medu1.chat_template import DEMONSTRATION, demonstration_fault, prompt_fault
+    from verl_medu1.models.chat_template import DEMONSTRATION, demonstration_fault, prompt_fault
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)

@@ -32,7 +32,7 @@ def _layout(engine: Engine, tp: int, pp: int) -> list[str]:
     """Overrides of the recipe; an impossible layout is refused here, before the minutes of the warm-up."""
     if engine == Engine.dp:
         return ["model_engine=dp"]
-    from verl_medu1.data.tiny_model import HEADS, LAYERS
+    from verl_medu1.models.tiny import HEADS, LAYERS
 
     for option, size, name, number in (("--tp", tp, "attention heads", HEADS), ("--pp", pp, "layers", LAYERS)):
         if size < 1 or number % size:
@@ -50,7 +50,7 @@ def _commands(
     out: Path, layout: list[str], seed: int, demonstrations: int | None, overrides: list[str]
 ) -> Iterator[tuple[str, list[str]]]:
     """What is done next, and the arguments of the medu1 command that does it."""
-    from verl_medu1.checkpoints import newest_model
+    from verl_medu1.run_folder.checkpoints import newest_model
 
     data, model = str(out / "data"), str(out / "model")
     held_out = ["--data", f"{data}/test.parquet", "--samples", "4"]

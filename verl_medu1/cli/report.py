@@ -16,7 +16,7 @@ def report(
     ] = None,
 ) -> None:
     """Write one self-contained HTML page: curves of all runs, figures before and after, samples; and PNGs beside it."""
-    from verl_medu1.evaluate.report import write_report
+    from verl_medu1.report.page import write_report
 
     page = out or runs[0] / "report.html"
     for run in write_report(runs, page):

@@ -26,7 +26,7 @@ def slurm(
     """Submit a recipe to Slurm: nodes, GPUs and CPUs are the recipe's; checked and planned before."""
     from verl_medu1.cluster.job import job_of, render
     from verl_medu1.cluster.site import read_site
-    from verl_medu1.plan.recipe import compose_config, settings_in
+    from verl_medu1.config.compose import compose_config, settings_in
 
     cluster = read_site(site)
     config = compose_config(overrides)

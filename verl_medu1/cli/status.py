@@ -15,8 +15,8 @@ def status(
     """Show a run's attempts, steps, last reward and logs; Slurm is asked where there is one."""
     from rich.console import Console
 
-    from verl_medu1.cluster.attempts import attempts_table, read_attempts
     from verl_medu1.cluster.submission import jobs_of, state_of
+    from verl_medu1.run_folder.attempts import attempts_table, read_attempts
 
     run_dir = _run_dir(job, runs)
     attempts = read_attempts(run_dir)
@@ -44,8 +44,8 @@ def status(
 
 
 def _run_dir(job: str, runs: Path) -> Path:
-    from verl_medu1.cluster.attempts import find_run
     from verl_medu1.cluster.submission import run_dir_of
+    from verl_medu1.run_folder.attempts import find_run
 
     if not job.isdecimal():
         if not Path(job).is_dir():
@@ -61,8 +61,8 @@ def _run_dir(job: str, runs: Path) -> Path:
 
 def _progress(run_dir: Path) -> list[str]:
     """Sentences about steps, reward, checkpoint and what it does now, as far as files tell."""
-    from verl_medu1.checkpoints import newest_step
-    from verl_medu1.evaluate.run_folder import read_progress, read_scalars
+    from verl_medu1.run_folder.checkpoints import newest_step
+    from verl_medu1.run_folder.reader import read_progress, read_scalars
 
     scalars = read_scalars(run_dir / "tensorboard") if (run_dir / "tensorboard").is_dir() else {}
     reward = scalars.get("critic/score/mean")

@@ -13,7 +13,7 @@ def train(context: typer.Context) -> None:
     """
     from verl_medu1.run.start import start
 
-    start("verl_medu1.train", with_allowed_changes(context.args))
+    start("verl_medu1.run.train", with_allowed_changes(context.args))
 
 
 def with_allowed_changes(arguments: Sequence[str]) -> list[str]:
@@ -44,4 +44,4 @@ def sft(context: typer.Context) -> None:
     """Warm a model up on worked answers: recipe=NAME key=value ... (Hydra; --help, --cfg job --resolve, --verbose)."""
     from verl_medu1.run.start import start
 
-    start("verl_medu1.sft", context.args)
+    start("verl_medu1.run.sft", context.args)

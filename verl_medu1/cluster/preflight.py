@@ -20,11 +20,11 @@ from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from verl_medu1.cluster.agreement import Problem, needed_packages, problems_of
-from verl_medu1.cluster.facts import Facts, GPUFacts, node_facts
+from verl_medu1.cluster.node_checks import Problem, needed_packages, problems_of
+from verl_medu1.config.compose import compose_config, settings_in
 from verl_medu1.errors import in_one_sentence
+from verl_medu1.machine.facts import Facts, GPUFacts, node_facts
 from verl_medu1.plan.architecture import Architecture, find_architecture
-from verl_medu1.plan.recipe import compose_config, settings_in
 
 WIDTH = 160
 VANILLA_BRIDGE = "actor_rollout_ref.actor.megatron.vanilla_mbridge"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-from verl_medu1.import_hook import around_import
+from verl_medu1.verl_compat.import_hook import around_import
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import torch
 import torch.distributed
 from torch.distributed.fsdp import CPUOffloadPolicy
 
-from verl_medu1.import_hook import around_import
+from verl_medu1.verl_compat.import_hook import around_import
 
 
 def one_backend_per_device_type() -> None:

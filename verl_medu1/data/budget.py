@@ -5,7 +5,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from verl_medu1.length import BUDGET_MODES, COUNTED
+from verl_medu1.length.budget import BUDGET_MODES, COUNTED
 
 DISTRIBUTIONS = ("uniform", "loguniform", "fixed")
 EXAMPLES = "none, exact:uniform:100:2000, max:loguniform:256:4096 or exact:fixed:20,40,80"
@@ -13,7 +13,7 @@ EXAMPLES = "none, exact:uniform:100:2000, max:loguniform:256:4096 or exact:fixed
 
 @dataclass(frozen=True)
 class Budget:
-    """Budget of one response: N tokens of what it counts (`verl_medu1.length.COUNTED`); `tokens` is 0 for "none"."""
+    """Budget of one response: N tokens of what it counts (`COUNTED`); `tokens` is 0 for "none"."""
 
     mode: str = "none"
     tokens: int = 0

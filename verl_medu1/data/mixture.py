@@ -11,7 +11,6 @@ from typing import Any
 import reward_score
 from reward_score.label_overrides import Overrides, find_override, shipped_overrides
 from verl_medu1 import __version__
-from verl_medu1.chat_template import render_tokens
 from verl_medu1.data.benchmark import read_benchmark
 from verl_medu1.data.budget import Budget, BudgetRule, draw_budget
 from verl_medu1.data.calculators.generate import DATA_SOURCE as GENERATED
@@ -28,6 +27,7 @@ from verl_medu1.data.sources import Loaded, load_source, source_title
 from verl_medu1.data.sources.usable import MAX_UNUSABLE
 from verl_medu1.data.storage import write_data_set
 from verl_medu1.data.tracking import tracked
+from verl_medu1.models.chat_template import render_tokens
 
 TEST_SHARE = 0.1  # where no other is asked for
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from verl_medu1.evaluate import storage
 from verl_medu1.evaluate.questions import Question
 from verl_medu1.evaluate.sampling import Sampling
 from verl_medu1.evaluate.scoring import Response
+from verl_medu1.run_folder import evaluations
 
 RESPONSES = "responses.jsonl"
 
@@ -35,10 +35,10 @@ class ResponseCache:
         self._asked: list[Any] = [model, sampling.temperature, sampling.max_tokens, sampling.seed, sampling.dtype]
         if template_arguments:
             self._asked.append(dict(template_arguments))
-        rows = storage.read_jsonl(self._path) if self._path.is_file() else []
+        rows = evaluations.read_jsonl(self._path) if self._path.is_file() else []
         self._responses = {row["key"]: Response(*(row[name] for name in Response._fields)) for row in rows}
         # A last line that was cut off must not run into the next one.
-        storage.write_jsonl(self._path, rows)
+        evaluations.write_jsonl(self._path, rows)
 
     def _key(self, question: Question, number: int) -> str:
         content = [*self._asked, question.prompt, question.budget_counts, number]
@@ -61,4 +61,4 @@ class ResponseCache:
             key = self._key(question, number)
             self._responses[key] = response
             rows.append({"key": key, **response._asdict()})
-        storage.append_jsonl(self._path, rows)
+        evaluations.append_jsonl(self._path, rows)

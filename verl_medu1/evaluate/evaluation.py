@@ -8,14 +8,15 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from verl_medu1.chat_template import prompt_fault
-from verl_medu1.evaluate import endpoint, generation, models, storage
+from verl_medu1.evaluate import endpoint, generation, models
 from verl_medu1.evaluate.cache import ResponseCache
 from verl_medu1.evaluate.questions import Question
 from verl_medu1.evaluate.sampling import Request, Sampling, missing_requests
 from verl_medu1.evaluate.scoring import Response, score_response
 from verl_medu1.evaluate.summary import summarize
+from verl_medu1.models.chat_template import prompt_fault
 from verl_medu1.run.foreign_output import foreign_output_to
+from verl_medu1.run_folder import evaluations
 
 # What vLLM prints, in the folder of an evaluation.
 LOG = "engine.log"
@@ -124,8 +125,8 @@ def run_evaluation(
         "template_arguments": dict(answerer.template_arguments),
         **summarize(samples),
     }
-    storage.write_jsonl(out / storage.SAMPLES, samples)
-    storage.write_json(out / storage.SUMMARY, summary)
+    evaluations.write_jsonl(out / evaluations.SAMPLES, samples)
+    evaluations.write_json(out / evaluations.SUMMARY, summary)
     return summary
 
 

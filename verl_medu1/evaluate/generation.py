@@ -6,12 +6,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from verl_medu1.chat_template import render_tokens
 from verl_medu1.evaluate.models import HOW_TO_GIVE
 from verl_medu1.evaluate.questions import Question
 from verl_medu1.evaluate.sampling import NOTHING_LEFT_OUT, TOP_P, Request, Sampling, seed_of
 from verl_medu1.evaluate.scoring import Response
-from verl_medu1.length import counted_tokens
+from verl_medu1.length.budget import counted_tokens
+from verl_medu1.models.chat_template import render_tokens
 
 # Requests are handed over in portions of so many batches, and what is answered is kept after each.
 BATCHES_AT_ONCE = 4

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from verl_medu1.checkpoints import newest_model
+from verl_medu1.run_folder.checkpoints import newest_model
 
 HOW_TO_GIVE = "give a folder in Hugging Face's format, the run_dir of a training, or the name of a model on the hub"
 # What vLLM reads weights from.

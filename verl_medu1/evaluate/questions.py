@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reward_score import known_sources
-from verl_medu1.length import BUDGET_MODES, COUNTED, what_is_counted
+from verl_medu1.length.budget import BUDGET_MODES, COUNTED, what_is_counted
 
 COLUMNS = ("data_source", "prompt", "reward_model", "extra_info")
 EXTRA_FIELDS = ("row_id", "budget_mode", "budget_tokens")

@@ -6,7 +6,7 @@ from reward_score import compute_score, parse_response
 from reward_score.verdict import Verdict
 from verl_medu1.evaluate.formats import judge_in_format
 from verl_medu1.evaluate.questions import AS_PREPARED, Question
-from verl_medu1.length import budget_distance
+from verl_medu1.length.budget import budget_distance
 
 Sample = dict[str, Any]
 
@@ -39,7 +39,7 @@ def score_response(question: Question, response: Response, number: int) -> Sampl
         One row of samples.jsonl: `row_id`, `sample`, `data_source`, `asked_as`, `prompt`, `ground_truth`, `extra_info`
         (with which `medu1 score` gives the same verdict), `response`, all keys of `reward_score.compute_score`,
         `length` (tokens), `truncated` (0 or 1), `counted_tokens` (of the budget), `budget_mode`, `budget_counts`,
-        `budget_tokens`, `budget_distance` (`verl_medu1.length`).
+        `budget_tokens`, `budget_distance` (`verl_medu1.length.budget`).
     """
     opinion = opinion_on(question, response.text)
     verdict = compute_score(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from verl_medu1.checkpoints import TRACKER
 from verl_medu1.export.shards import read_metadata
+from verl_medu1.run_folder.checkpoints import TRACKER
 
 
 class Weights(StrEnum):

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from verl_medu1.export.record import FILE
+from verl_medu1.training.log_prob_record import FILE
 
 # Two programs that compute the same in float32 differ in the last digits. In a lower precision single tokens differ by
 # more, as they do between any two kernels; weights that are not the model's differ by whole units.

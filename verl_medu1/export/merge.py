@@ -22,7 +22,7 @@ from verl.model_merger.fsdp_model_merger import FSDPModelMerger, merge_non_dtens
 
 from verl_medu1.export.checkpoint import Checkpoint, Weights
 from verl_medu1.export.shards import load_fsdp_shard, load_megatron
-from verl_medu1.model_folder import correct_description
+from verl_medu1.models.folder import correct_description
 
 Tensors = dict[str, torch.Tensor]
 # "decoder.layers.self_attention.linear_qkv.weight" has the layers of the model as its first dimension.

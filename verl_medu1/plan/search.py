@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from verl_medu1.machine.machine import Machine
 from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.assumptions import assumptions
 from verl_medu1.plan.communication import forward_passes, rank_tokens
 from verl_medu1.plan.gpus import GPU
-from verl_medu1.plan.layout import find_violations
-from verl_medu1.plan.machine import Machine
 from verl_medu1.plan.memory import RankMemory
 from verl_medu1.plan.parameters import stage_layers
 from verl_medu1.plan.rollout import rollout_of
+from verl_medu1.plan.rules.layout import find_violations
+from verl_medu1.plan.rules.violation import divisors, tensor_sizes
 from verl_medu1.plan.settings import Settings
 from verl_medu1.plan.verdict import Plan, build, peak_share
-from verl_medu1.plan.violation import divisors, tensor_sizes
 
 RECOMPUTE: tuple[dict[str, object], ...] = (
     {"recompute": None},

@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from verl_medu1.machine.machine import Machine
 from verl_medu1.plan.architecture import MODEL_TYPES, Architecture
 from verl_medu1.plan.communication import Communication, communication_of
 from verl_medu1.plan.gpus import GIB, GPU
-from verl_medu1.plan.layout import find_violations
-from verl_medu1.plan.machine import Machine
 from verl_medu1.plan.memory import PHASES, RankMemory, peak_of, ranks_of
 from verl_medu1.plan.rollout import Rollout, rollout_of
+from verl_medu1.plan.rules.layout import find_violations
+from verl_medu1.plan.rules.violation import raise_all
 from verl_medu1.plan.settings import KEYS, Settings
-from verl_medu1.plan.violation import raise_all
 
 ROUND = 1024  # tokens of a micro-batch are proposed in multiples of this
 

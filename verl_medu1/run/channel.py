@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from verl_medu1.checkpoints import remove_half_written
-from verl_medu1.progress import SAVE, Progress
 from verl_medu1.run.tidy import adopt_orphans, clear_temporary, end_descendants
+from verl_medu1.run_folder.checkpoints import remove_half_written
+from verl_medu1.run_folder.progress import SAVE, Progress
 
 # Names the keeper's process, the descriptor to write to and the run's temporary folder to the driver, as JSON.
 VARIABLE = "MEDU1_KEEPER"

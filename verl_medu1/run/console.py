@@ -12,9 +12,9 @@ from rich.console import Console as Terminal
 from rich.live import Live
 from rich.text import Text
 
-from verl_medu1.progress import Progress
 from verl_medu1.run.channel import Run
 from verl_medu1.run.steps import minutes, read_step, step_line
+from verl_medu1.run_folder.progress import Progress
 
 # Of a supervised run, whose steps take a fraction of a second, so many lines are printed where there is no terminal.
 SUPERVISED_LINES = 5

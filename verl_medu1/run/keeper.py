@@ -14,14 +14,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from verl_medu1.checkpoints import remove_half_written, way_on
-from verl_medu1.part_watch import EXIT_PART_DIED
-from verl_medu1.progress import SAVE, Progress
 from verl_medu1.run.channel import LOG, METRICS, VARIABLE, Run
 from verl_medu1.run.console import Console
+from verl_medu1.run.parts import EXIT_PART_DIED
 from verl_medu1.run.relevant import relevant_lines
 from verl_medu1.run.tidy import adopt_orphans, clear_temporary, end_descendants
-from verl_medu1.stop_request import EXIT_STOPPED
+from verl_medu1.run_folder.checkpoints import remove_half_written, way_on
+from verl_medu1.run_folder.progress import SAVE, Progress
+from verl_medu1.run_folder.stop_request import EXIT_STOPPED
 
 # How a driver may end without anything to explain: done, stopped on request, by Ctrl-C or SIGTERM.
 QUIET = (0, EXIT_STOPPED, 128 + signal.SIGINT, 128 + signal.SIGTERM)

@@ -1,0 +1,304 @@
+"""Wrong inputs of a training run: one clear sentence each, before anything is started."""
+
+import json
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from verl_medu1.checks import run
+from verl_medu1.checks.run import check, require_verl
+from verl_medu1.config.recipes import SFT, recipe_names
+
+
+@pytest.mark.parametrize("engine", ["megatron", "dp"])
+def test_a_right_configuration_passes(configure, engine):
+    check(configure(f"model_engine={engine}"))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["trainer.v1.trainer_mode=medu1_colocate_async"],
+        ["trainer.v1.trainer_mode=sync", "algorithm.length_penalty.weight=0"],
+        [
+            "data.mixture.by=data_source",
+            "data.mixture.weights={quickstart-calc: 2, quickstart-mcq: 1, quickstart-open: 1}",
+        ],
+        [
+            "data.mixture.by=ability",
+            "data.mixture.stages=[{families: [calculation, multiple_choice], share: 1}, "
+            "{families: [open_ended], share: 2}]",
+        ],
+    ],
+)
+def test_a_right_trainer_passes(configure, overrides):
+    check(configure(*overrides))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "strategy"),
+    [
+        ([], "megatron"),
+        (["model_engine=dp"], "fsdp2"),
+        (["recipe=smollm2-135m-cpu"], "fsdp2"),
+        (["recipe=smollm2-135m-cpu", "model_engine=megatron"], "megatron"),
+    ],
+)
+def test_the_recipe_names_the_engine_and_the_command_line_changes_it(configure, overrides, strategy):
+    actor = configure(*overrides).actor_rollout_ref.actor
+    assert actor.strategy == strategy
+    # engine_on follows the engine.
+    dtype = actor.megatron.dtype if strategy == "megatron" else actor.fsdp_config.dtype
+    assert dtype == "float32"
+
+
+MEGATRON = "actor_rollout_ref.actor.megatron"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["data.train_files=nowhere.parquet"], r"data\.train_files is 'nowhere\.parquet', and there is no such file"),
+        (
+            [f"{MEGATRON}.tensor_model_parallel_size=3", "trainer.n_gpus_per_node=3"],
+            r"is 3, which does not divide .* 4",
+        ),
+        (
+            [f"{MEGATRON}.pipeline_model_parallel_size=3", "trainer.n_gpus_per_node=6"],
+            r"2 layers; choose one of 1, 2, or set .*first_pipeline_stage",
+        ),
+        ([f"{MEGATRON}.tensor_model_parallel_size=4"], "does not divide the 2 workers"),
+        (["actor_rollout_ref.actor.ppo_mini_batch_size=24"], r"is 24, more than data\.train_batch_size"),
+        (
+            ["actor_rollout_ref.actor.ppo_max_token_len_per_gpu=200"],
+            r"is 200, less than .*\(256\); raise it to at least",
+        ),
+        ([f"+{MEGATRON}.override_transformer_config.fp8=hybrid"], r"fp8 is 'hybrid', and trainer\.device is 'cpu'"),
+        (
+            [f"+{MEGATRON}.override_transformer_config.fp8=hybrid", "trainer.device=cuda"],
+            r"Transformer Engine can't be imported here, without which Megatron trains .* and says nothing",
+        ),
+        (["actor_rollout_ref.rollout.tensor_model_parallel_size=2"], "is 'uni', one process, with 2 .* set it to mp"),
+        (["data.max_response_length=4000"], "more than the model's 512 positions"),
+        (["data.train_batch_size=100"], "the training files have 64 rows"),
+        (["data.mixture.by=topic"], r"mixture\.by is 'topic'; choose data_source or ability, or null"),
+        (["data.mixture.weights={calculation: 1}"], r"mixture\.weights is set and data\.mixture\.by is null"),
+        (
+            ["data.mixture.by=ability", "data.mixture.weights={calculation: 1, open_ended: 1}"],
+            r"mixture\.weights lacks 'multiple_choice'; the training rows have calculation, multiple_choice, open",
+        ),
+        (
+            ["data.mixture.by=ability", "data.mixture.weights={calculation: 0, multiple_choice: 1, open_ended: 1}"],
+            r"mixture\.weights\.calculation is 0; it must be a number above 0",
+        ),
+        (
+            ["data.mixture.by=ability", "data.train_batch_size=2", "actor_rollout_ref.actor.ppo_mini_batch_size=2"],
+            r"train_batch_size is 2, .*calculation, multiple_choice, open_ended; raise it to at least 3",
+        ),
+        (
+            ["data.mixture.by=ability", "data.mixture.stages=[{families: [calculation, multiple_choice], share: 1}]"],
+            r"mixture\.stages leaves 'open_ended' out",
+        ),
+        (
+            ["data.mixture.by=ability", "data.mixture.stages=[{families: [sums], share: 0}]"],
+            r"stages\[0\]\.share is 0; it must .*\n.*stages\[0\] names 'sums'; the training rows have calculation",
+        ),
+        (["data.mixture.by=ability", "data.mixture.stages=[first]"], r"stages\[0\] is first; give it families and"),
+        (
+            ["data.mixture.by=ability", "trainer.v1.trainer_mode=sync", "algorithm.length_penalty.where=off"],
+            "trainer_mode is 'sync', which leaves data.mixture out; use medu1_sync",
+        ),
+        (["algorithm.length_penalty.name=nope"], "choose one of alp, dapo_overlong"),
+        (["algorithm.length_penalty.where=prompt"], "choose one of off, advantage, reward"),
+        (["algorithm.length_penalty.weight=-1"], r"length_penalty\.weight is -1; it must be a number of at least 0"),
+        (
+            ["trainer.v1.trainer_mode=nope"],
+            "trainer_mode is 'nope'; choose medu1_sync or medu1_colocate_async, or sync",
+        ),
+        (["trainer.v1.trainer_mode=sync"], "trainer_mode is 'sync', verl's own, which leaves algorithm.length_penalty"),
+        (["algorithm.length_penalty.weight=nan"], r"length_penalty\.weight is nan; it must be a number"),
+        (["algorithm.length_penalty.per_source={MedQA: -1}"], r"per_source\.MedQA is -1; it must be"),
+        (["algorithm.length_penalty.per_source={nowhere: 1}"], r"names 'nowhere', which is no data source; known are"),
+        (
+            ["algorithm.length_penalty.name=med_u1_max"],
+            "'med_u1_max', which is for questions with budget max, and the data has exact only",
+        ),
+        (["algorithm.adv_estimator=gdpo"], "hands no components; use medu1_gdpo"),
+        (["algorithm.adv_estimator=medu1_gdpo"], r"gdpo_reward_keys is empty; name components of score, acc, format"),
+        (
+            ["algorithm.adv_estimator=medu1_gdpo", "algorithm.gdpo_reward_keys=[acc,tone]"],
+            "gdpo_reward_keys has 'tone'; choose from score, acc, format",
+        ),
+        (
+            [
+                "algorithm.adv_estimator=medu1_gdpo",
+                "algorithm.gdpo_reward_keys=[acc,format]",
+                "algorithm.gdpo_reward_weights=[1]",
+            ],
+            "gdpo_reward_weights has 1 numbers for 2",
+        ),
+        (["algorithm.length_penalty.weight=high"], r"length_penalty\.weight is high; it must be a number"),
+        (["algorithm.adv_estimator=grpoo"], r"adv_estimator is 'grpoo'; choose one of .*grpo.*medu1_gdpo"),
+        (
+            [
+                "algorithm.adv_estimator=medu1_gdpo",
+                "algorithm.gdpo_reward_keys=[acc]",
+                "algorithm.length_penalty.where=reward",
+            ],
+            "where is 'reward', and GDPO looks at components only; name length_score",
+        ),
+        (["actor_rollout_ref.rollout.agent.default_agent_loop=medu1_seeded"], "enable_chunked_prefill is True, with"),
+        (
+            ["actor_rollout_ref.rollout.agent.default_agent_loop=medu1_seeded", "data.seed=null"],
+            "data.seed is None, which .*=medu1_seeded starts from",
+        ),
+        (["scoring.scheme=release"], "scheme is 'release', which pays for length, and so does"),
+        (
+            [
+                "scoring.judge.base_url=http://127.0.0.1:8000/v1",
+                "scoring.judge.model=m",
+                "scoring.judge.timeout_s=60s",
+            ],
+            "scoring.judge: timeout_s is 60s; give a number above 0",
+        ),
+        (["scoring.scheme=nope"], "scoring.scheme: scheme 'nope' is unknown: use one of gated_binary"),
+        (["scoring.judge.base_url=localhost:8000"], "scoring.judge: base_url is 'localhost:8000'; give an address"),
+        (["scoring.judge.base_url=http://127.0.0.1:8000/v1"], "scoring.judge: model is empty; name the model"),
+        (["actor_rollout_ref.model.path=./nowhere"], "there is no model directory"),
+        (
+            ["+actor_rollout_ref.actor.clip_ration=0.3"],
+            r"clip_ration is no key of .*ActorConfig; near it are clip_",
+        ),
+        (["model_engine=dp", f"+{MEGATRON}.tensor_model_parallel_size=2"], r"actor\.megatron is no key of .*FSDPActor"),
+        (["run_dir=/dev/null/run"], "is not a folder that can be written to"),
+    ],
+)
+def test_each_mistake_has_its_sentence(configure, overrides, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        check(configure(*overrides))
+
+
+def test_all_mistakes_are_named_at_once(configure):
+    with pytest.raises(ValueError) as error:
+        check(configure("data.train_files=nowhere.parquet", "algorithm.length_penalty.name=nope"))
+    assert "nowhere.parquet" in str(error.value) and "dapo_overlong" in str(error.value)
+
+
+def test_a_file_without_our_columns(configure, tmp_path):
+    pq.write_table(pa.table({"text": ["x"]}), tmp_path / "other.parquet")
+    with pytest.raises(ValueError, match="lacks the columns data_source, prompt, reward_model, extra_info"):
+        check(configure(f"data.train_files={tmp_path}/other.parquet"))
+    (tmp_path / "text.parquet").write_text("no parquet")
+    with pytest.raises(ValueError, match="which is not a parquet file"):
+        check(configure(f"data.train_files={tmp_path}/text.parquet"))
+
+
+def test_a_file_with_a_test_set_is_not_trained_on(configure, inputs, tmp_path):
+    for name in ("train", "test"):
+        shutil.copy(inputs / "data" / "train.parquet", tmp_path / f"{name}.parquet")
+    counts = {"test_set": "the test split of MedQA", "official_train": 0, "official_test": 7}
+    (tmp_path / "manifest.json").write_text(json.dumps({"sources": {"medqa": counts, "mediq": {}}}))
+    check(configure(f"data.train_files={tmp_path}/train.parquet"))
+    with pytest.raises(
+        ValueError, match=r"test\.parquet', which holds 7 rows of the test split of MedQA; take the train"
+    ):
+        check(configure(f"data.train_files={tmp_path}/test.parquet"))
+    # It was asked for: --keep-test-rows.
+    counts["official_train"] = 5
+    (tmp_path / "manifest.json").write_text(json.dumps({"sources": {"medqa": counts}}))
+    check(configure(f"data.train_files={tmp_path}/train.parquet"))
+    (tmp_path / "manifest.json").write_text("[]")
+    check(configure(f"data.train_files={tmp_path}/test.parquet"))
+    (tmp_path / "manifest.json").write_text('{"sources":')
+    with pytest.raises(ValueError, match=r"manifest\.json is cut off or no JSON"):
+        check(configure(f"data.train_files={tmp_path}/test.parquet"))
+
+
+def test_a_mixture_of_a_column_that_is_not_there(configure, inputs, tmp_path):
+    table = pq.read_table(inputs / "data" / "train.parquet").drop_columns(["ability"])
+    pq.write_table(table, tmp_path / "plain.parquet")
+    check(configure(f"data.train_files={tmp_path}/plain.parquet"))
+    with pytest.raises(ValueError, match=r"mixture\.by is 'ability', and '.*plain\.parquet' has no such column"):
+        check(configure(f"data.train_files={tmp_path}/plain.parquet", "data.mixture.by=ability"))
+
+
+def test_an_unknown_source_lists_the_known_ones(configure, inputs, tmp_path):
+    table = pq.read_table(inputs / "data" / "train.parquet")
+    table = table.set_column(0, "data_source", pa.array(["mystery"] * table.num_rows))
+    pq.write_table(table, tmp_path / "mystery.parquet")
+    with pytest.raises(
+        ValueError, match=r"data_source 'mystery', for which no scorer is registered; known are .*MedIQ"
+    ):
+        check(configure(f"data.train_files={tmp_path}/mystery.parquet"))
+
+
+def test_no_disk(configure, monkeypatch):
+    monkeypatch.setattr(run.shutil, "disk_usage", lambda path: SimpleNamespace(free=1))
+    with pytest.raises(ValueError, match=r"0\.0 GiB free"):
+        check(configure())
+
+
+def test_a_tracked_checkpoint_that_is_gone_is_not_begun_again(configure, tmp_path):
+    (tmp_path / "run" / "checkpoints" / "global_step_2").mkdir(parents=True)
+    (tmp_path / "run" / "checkpoints" / "latest_checkpointed_iteration.txt").write_text("4")
+    with pytest.raises(ValueError, match="names global_step_4, which is not there; write 2 into it"):
+        check(configure(f"run_dir={tmp_path}/run"))
+    check(configure(f"run_dir={tmp_path}/run", "trainer.resume_mode=disable"))
+
+
+def test_a_port_in_use(configure):
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        keys = ["ray_kwargs.ray_init.include_dashboard=true", f"+ray_kwargs.ray_init.dashboard_port={port}"]
+        with pytest.raises(ValueError, match=f"is {port}, which is in use"):
+            check(configure(*keys))
+
+
+def test_another_verl(monkeypatch):
+    monkeypatch.setattr(run, "version", lambda package: "0.8.0")
+    with pytest.raises(ValueError, match=r"verl 0\.8\.0 is installed, this package extends 0\.9\.1"):
+        require_verl()
+
+
+def test_the_command_line_gives_one_sentence_and_no_traceback(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "verl_medu1.run.train", "recipe=quickstart", f"run_dir={tmp_path}/run"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=100,
+    )
+    assert done.returncode == 2
+    assert "medu1: data.train_files is" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_supervised_stage_gives_one_sentence_for_each_mistake(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "verl_medu1.run.sft", "recipe=cold-start", f"run_dir={tmp_path}/run"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "medu1: data.train_files is" in done.stderr and "and there is no model directory with" in done.stderr
+
+
+@pytest.mark.parametrize("name", recipe_names(SFT))
+def test_each_supervised_recipe_composes_and_resolves(name):
+    options = ["model.path=somewhere", "--cfg", "job", "--resolve"]
+    subprocess.run(
+        [sys.executable, "-m", "verl_medu1.run.sft", f"recipe={name}", *options],
+        check=True,
+        capture_output=True,
+        timeout=100,
+    )

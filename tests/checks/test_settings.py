@@ -1,0 +1,195 @@
+"""Keys that nobody reads, values that end a run late, settings without effect, and prompts that do not fit."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from omegaconf import OmegaConf
+
+from verl_medu1.checks.keys import LEGACY_GROUPS, MOVED, legacy_violations, unknown_key_violations
+from verl_medu1.checks.prompts import load_tokenizer, too_long
+from verl_medu1.checks.run import check, check_sft
+from verl_medu1.models.tiny import CHAT_TEMPLATE
+
+ACTOR, ROLLOUT, MODEL = (f"actor_rollout_ref.{part}" for part in ("actor", "rollout", "model"))
+CUSTOM = "reward.custom_reward_function"
+GDPO = ["algorithm.adv_estimator=medu1_gdpo", "algorithm.gdpo_reward_keys=[acc]"]
+ANOTHER_MANAGER = [
+    "reward.reward_manager.source=register",
+    "reward.reward_manager.name=dapo",
+    "reward.reward_manager.module.path=null",
+]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        # verl's older names, read by nobody
+        (["custom_reward_function.path=nothere.py"], r"path is 'nothere\.py', an .*set reward\.custom_"),
+        (["reward_model.reward_manager=dapo"], r"is 'dapo', an older name .*set reward\.reward_manager\.name"),
+        (["reward_model.enable=true"], r"reward_model\.enable is True, .*set reward\.reward_model\.enable"),
+        (["sandbox_fusion.url=http://x"], r"sandbox_fusion\.url is .*set reward\.sandbox_fusion\.url"),
+        (["algorithm.use_pf_ppo=true"], r"use_pf_ppo is true, which verl's V1 trainers do not"),
+        # what Hydra's `use +key` leads to
+        (["+trainer.total_training_stepz=4"], r"total_training_stepz is no key .*near it are total_training_steps"),
+        (["+data.apply_chat_template_kwarg={a: 1}"], "near it are apply_chat_template_kwargs"),
+        (["+algorithm.lenght_penalty.weight=0"], "near it are length_penalty"),
+        (["+algorithm.length_penalty.wieght=0"], "near it are weight"),
+        (["+watchdog.time=1"], r"watchdog\.time is no key .*near it are timeout_s"),
+        (["+nonsense=1"], "nonsense is no key that anything reads"),
+        # values that ended a run late, or meant nothing
+        ([f"{ROLLOUT}.n=1"], r"rollout\.n is 1, and .*grpo compares the answers to one question; give at least 2"),
+        ([f"{ROLLOUT}.n=two"], r"rollout\.n is 'two'; it must be a whole number"),
+        (["trainer.total_training_steps=-4"], "total_training_steps is -4; give at least 1, or null"),
+        ([f"{ACTOR}.optim.lr=abc"], r"optim\.lr is 'abc'; it must be a number"),
+        ([f"{ACTOR}.optim.lr=-1"], r"optim\.lr is -1; it must be a number of at least 0"),
+        ([f"{MODEL}.lora_rank=16"], r"lora_rank is 16, which the Megatron engine does not read; set .*lora\.rank"),
+        (["trainer.nnodes=2"], "nnodes is 2, and this machine is one; .*medu1 slurm"),
+        (["data.max_response_length=4"], "is 4, and the shortest answer of the right form has [0-9]+ tokens"),
+        ([f"{CUSTOM}.path=/nothere.py"], "path is '/nothere.py', and there is no such file"),
+        ([f"{CUSTOM}.path=pkg://no.such.module"], "there is no such module"),
+        # settings without effect beside others
+        (
+            [*GDPO, "algorithm.norm_adv_by_std_in_grpo=false"],
+            "norm_adv_by_std_in_grpo is false, which .*medu1_gdpo does not read",
+        ),
+        (["algorithm.gdpo_reward_keys=[acc]"], "gdpo_reward_keys is set, and is for medu1_gdpo"),
+        (["data.mixture.by=ability", "data.shuffle=false"], r"shuffle is false, and data\.mixture\.by draws"),
+        (["data.truncation=left"], "truncation is 'left', and no prompt is ever cut"),
+        # rewards that are not ours, where something needs ours
+        (
+            ANOTHER_MANAGER,
+            "'dapo', which is not ours and returns no lengths; set .*where=off",
+        ),
+        (["reward.reward_model.enable=true"], r"enable is true without a resource pool.*set .*where=off"),
+        (["reward.reward_manager.name=Nope"], "'Nope', which pkg://verl_medu1.training.reward_manager does not have"),
+        # prompts
+        (["data.max_prompt_length=10"], "is 10, and 64 of the 64 prompts of data.train_files are longer .up to [0-9]+"),
+        ([f"{ROLLOUT}.prompt_length=10"], "is 10, and 64 of the 64 prompts"),
+    ],
+)  # fmt: skip
+def test_each_has_its_sentence(configure, monkeypatch, overrides, sentence):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(ValueError, match=sentence):
+        check(configure(*overrides))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        # what other programs read
+        ["+ray_kwargs.ray_init.log_to_driver=false"],
+        ["+data.apply_chat_template_kwargs.enable_thinking=true"],
+        [f"+{ACTOR}.megatron.override_transformer_config.attention_dropout=0.0"],
+        [f"+{ROLLOUT}.engine_kwargs.vllm.seed=1"],
+        ["+ray_kwargs.ray_init.runtime_env.env_vars.NCCL_DEBUG=INFO"],
+        # what verl reads without a default
+        ["+data.cache_dir=x", "+trainer.remove_previous_ckpt_in_save=true"],
+        # rewards that are not ours, where nothing needs ours
+        [*ANOTHER_MANAGER, "algorithm.length_penalty.where=off"],
+        # verl leaves them out by itself
+        ["data.max_prompt_length=10", "data.filter_overlong_prompts=true"],
+        ["data.mixture.by=null", "data.shuffle=false"],
+    ],
+)
+def test_what_is_read_passes(configure, overrides):
+    check(configure(*overrides))
+
+
+def test_each_older_key_is_named_with_a_key_that_is_there(configure):
+    config = configure()
+    for group in LEGACY_GROUPS:
+        for key in config[group]:
+            if OmegaConf.is_dict(config[group][key]):
+                continue
+            changed = config.copy()
+            changed[group][key] = "x"
+            (sentence,) = legacy_violations(changed)
+            named = MOVED.get(f"{group}.{key}", f"reward.{group}.{key}")
+            parent = OmegaConf.select(config, named.rpartition(".")[0])
+            assert f"set {named}." in sentence and named.rpartition(".")[2] in parent, named
+
+
+def test_several_nodes_join_a_cluster_that_is_there(configure, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    with pytest.raises(ValueError) as error:
+        check(configure("trainer.nnodes=2", "trainer.n_gpus_per_node=0"))
+    assert "this machine is one" not in str(error.value)
+
+
+def test_a_function_of_ones_own_is_looked_for(configure, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("def compute_score(**kwargs):\n    return 1.0\n")
+    check(configure(f"{CUSTOM}.path={file}"))
+    with pytest.raises(ValueError, match=r"name is 'nope', which .*mine\.py' does not have"):
+        check(configure(f"{CUSTOM}.path={file}", f"{CUSTOM}.name=nope"))
+    with pytest.raises(ValueError, match=r"scoring\.\* is set, and the reward is not made by our scorers"):
+        check(configure(f"{CUSTOM}.path={file}", "scoring.scheme=accuracy"))
+
+
+def test_files_that_cannot_follow_each_other_are_named(configure, inputs, tmp_path):
+    table = pq.read_table(inputs / "data" / "train.parquet")
+    other = table.set_column(0, "data_source", table["data_source"].cast(pa.large_string()))
+    pq.write_table(other, tmp_path / "large.parquet")
+    pq.write_table(table, tmp_path / "same.parquet")
+    check(configure(f"data.train_files=[{inputs}/data/train.parquet,{tmp_path}/same.parquet]"))
+    with pytest.raises(ValueError, match=r"train\.parquet' and '.*large\.parquet', whose columns data_source have"):
+        check(configure(f"data.train_files=[{inputs}/data/train.parquet,{tmp_path}/large.parquet]"))
+
+
+def test_a_file_without_rows_is_named(configure, inputs, tmp_path):
+    pq.write_table(pq.read_table(inputs / "data" / "test.parquet").slice(0, 0), tmp_path / "empty.parquet")
+    for key in ("data.val_files", "data.train_files"):
+        with pytest.raises(ValueError, match=rf"{key} is '.*empty\.parquet', which has no rows") as error:
+            check(configure(f"{key}={tmp_path}/empty.parquet"))
+        assert "at most 0" not in str(error.value)
+
+
+def test_long_prompts_are_counted_as_verl_counts_them(configure, inputs):
+    config = configure()
+    tokenizer = load_tokenizer(config.actor_rollout_ref.model, "actor_rollout_ref.model.path")
+    path = inputs / "data" / "train.parquet"
+    lengths = [
+        len(tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False))
+        for messages in pq.read_table(path)["prompt"].to_pylist()
+    ]
+    for limit in (1, min(lengths), sorted(lengths)[len(lengths) // 2], max(lengths) - 1, max(lengths)):
+        assert list(too_long(tokenizer, {}, path, limit)) == [length for length in lengths if length > limit]
+
+
+def _with_template(model: Path, out: Path, template: str | None) -> Path:
+    """The tokenizer and config of a model, with another chat template."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.chat_template = template
+    tokenizer.save_pretrained(out)
+    AutoConfig.from_pretrained(model).save_pretrained(out)
+    return out
+
+
+def test_a_template_that_does_not_fit_the_scorer_is_named(configure, inputs, tmp_path):
+    closed = CHAT_TEMPLATE.replace("assistant\n{%", "assistant\n<think>\n\n</think>\n\n{%")
+    model = _with_template(inputs / "model", tmp_path / "closed", closed)
+    with pytest.raises(ValueError, match=r"model\.path is '.*closed': the chat template closes the reasoning"):
+        check(configure(f"{MODEL}.path={model}"))
+    check(configure(f"{MODEL}.path={model}", "scoring.scheme=accuracy"))
+    none = _with_template(inputs / "model", tmp_path / "none", None)
+    with pytest.raises(ValueError, match="has no chat template"):
+        check(configure(f"{MODEL}.path={none}"))
+
+
+def test_demonstrations_that_lose_their_reasoning_are_named(inputs, tmp_path):
+    cut = CHAT_TEMPLATE.replace("message['content']", "message['content'].split('</think>')[-1]")
+    model = _with_template(inputs / "model", tmp_path / "cut", cut)
+    data = {"messages_key": "messages", "train_files": f"{inputs}/data/warmup.parquet", "val_files": None}
+    config = OmegaConf.create({"data": data, "model": {"path": str(inputs / "model"), "custom_chat_template": None}})
+    check_sft(config)
+    config.model.path = str(model)
+    with pytest.raises(ValueError, match=r"model\.path is '.*cut': the chat template drops the reasoning"):
+        check_sft(config)
+
+
+def test_no_key_of_the_quickstart_is_unknown(configure):
+    assert list(unknown_key_violations(configure())) == []

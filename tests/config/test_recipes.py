@@ -1,0 +1,255 @@
+"""Each recipe: it composes, its name says what it configures, its layout divides, and it states differences only."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+
+from verl_medu1.checks.keys import legacy_violations, unknown_key_violations
+from verl_medu1.checks.rewards import (
+    estimator_violations,
+    penalty_violations,
+    reward_source_violations,
+    scoring_violations,
+    trainer_violations,
+)
+from verl_medu1.checks.settings import setting_violations
+from verl_medu1.config.compose import settings_in
+from verl_medu1.config.recipes import SFT, TRAIN, recipe_names, register_recipes
+from verl_medu1.plan.architecture import find_architecture
+from verl_medu1.plan.gpus import find_gpu
+from verl_medu1.plan.verdict import plan_of
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = sorted({*recipe_names(), *recipe_names(SFT)})
+NAME = re.compile(
+    r"(?P<model>.+?)(?:-(?:release|alphamed))?-(?P<nodes>\d+)x(?P<gpus>\d+)(?P<gpu>h100|h200|a100)"
+    r"-tp(?P<tp>\d+)-pp(?P<pp>\d+)(?:-cp(?P<cp>\d+))?"
+)
+GPU_RECIPES = [name for name in recipe_names() if NAME.fullmatch(name)]
+GPUS = {"h100": "h100-80", "a100": "a100-80", "h200": "h200-141"}
+
+
+MODELS = {
+    "qwen2.5-3b": "Qwen/Qwen2.5-3B-Instruct",
+    "qwen2.5-7b": "Qwen/Qwen2.5-7B-Instruct",
+    "qwen2.5-14b": "Qwen/Qwen2.5-14B-Instruct",
+    "qwen2.5-32b": "Qwen/Qwen2.5-32B-Instruct",
+    "qwen2.5-72b": "Qwen/Qwen2.5-72B-Instruct",
+    "llama-3.1-8b": "meta-llama/Llama-3.1-8B-Instruct",
+    "llama-3.1-70b": "meta-llama/Llama-3.1-70B-Instruct",
+    "qwen3-8b": "Qwen/Qwen3-8B",
+    "qwen3-32b": "Qwen/Qwen3-32B",
+}
+
+
+def takes_fp8(name: str) -> bool:
+    """A100 has no FP8, and Qwen2.5-72B's feed-forward layer can't be shared out in blocks of 128."""
+    return "a100" not in name and not name.startswith("qwen2.5-72b")
+
+
+@pytest.fixture(scope="module")
+def composed():
+    """Composes overrides of the primary configuration, each once."""
+    register_recipes()
+    GlobalHydra.instance().clear()
+    found: dict[tuple[str, ...], DictConfig] = {}
+    with initialize_config_module("verl_medu1.config", version_base="1.3"):
+
+        def get(*overrides: str) -> DictConfig:
+            if overrides not in found:
+                found[overrides] = compose("medu1", overrides=list(overrides))
+            return found[overrides]
+
+        yield get
+
+
+def parts(name: str) -> tuple[str, dict[str, Any]]:
+    """Hub name of the model, and the sizes in a recipe's name."""
+    found = NAME.fullmatch(name)
+    assert found
+    sizes = {key: int(value or 1) for key, value in found.groupdict().items() if key not in ("model", "gpu")}
+    return MODELS[found["model"]], {**sizes, "gpu": found["gpu"]}
+
+
+def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from leaves(value, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, node
+
+
+def stated(file: Path) -> dict[str, Any]:
+    """What a file sets, without its defaults list."""
+    content = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+    assert isinstance(content, dict)
+    content.pop("defaults", None)
+    return dict(leaves(content))
+
+
+def test_the_models_of_the_table_have_a_recipe():
+    assert {NAME.fullmatch(name)["model"] for name in GPU_RECIPES} == set(MODELS)
+
+
+def test_every_training_recipe_for_gpus_has_a_name_that_says_its_layout():
+    assert set(recipe_names()) - set(GPU_RECIPES) == {"quickstart", "smollm2-135m-cpu"}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_recipe_has_a_readme_and_a_pin(name):
+    folder = ROOT / "recipes" / name
+    assert (folder / "README.md").read_text().startswith(f"# {name}\n")
+    pin = (ROOT / "recipes" / "quickstart" / "REQUIRED_VERL.txt").read_text()
+    assert (folder / "REQUIRED_VERL.txt").read_text() == pin and "PIP_INSTALL=verl==0.9.1" in pin
+
+
+@pytest.mark.parametrize("name", GPU_RECIPES)
+def test_the_readme_says_how_to_start_and_what_is_not_verified(name):
+    text = (ROOT / "recipes" / name / "README.md").read_text()
+    assert f"`medu1 train recipe={name}`" in text and "not run on GPUs yet" in text
+    assert ("`precision=fp8`" in text) == takes_fp8(name) or "release" in name
+
+
+@pytest.mark.parametrize("name", GPU_RECIPES)
+def test_the_name_agrees_with_the_configuration(composed, name):
+    config = composed(f"recipe={name}")
+    model, sizes = parts(name)
+    megatron = config.actor_rollout_ref.actor.megatron
+    assert config.trainer.experiment_name == name
+    assert config.actor_rollout_ref.model.path == model
+    assert (config.trainer.nnodes, config.trainer.n_gpus_per_node) == (sizes["nodes"], sizes["gpus"])
+    assert megatron.tensor_model_parallel_size == sizes["tp"]
+    assert megatron.pipeline_model_parallel_size == sizes["pp"]
+    assert megatron.context_parallel_size == sizes["cp"]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        *((f"recipe={name}",) for name in recipe_names()),
+        *((f"recipe={name}", "precision=fp8") for name in GPU_RECIPES if takes_fp8(name)),
+    ],
+    ids=" ".join,
+)
+def test_it_resolves_and_has_no_unknown_key(composed, overrides):
+    config = composed(*overrides)
+    OmegaConf.to_container(config, resolve=True)
+    assert config.trainer.v1.trainer_mode == "medu1_sync"
+    checks = (
+        unknown_key_violations, legacy_violations, setting_violations, trainer_violations, reward_source_violations,
+        penalty_violations, estimator_violations, scoring_violations,
+    )  # fmt: skip
+    assert [violation for check in checks for violation in check(config)] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [
+        *((name, "bf16") for name in GPU_RECIPES),
+        *((name, "fp8") for name in GPU_RECIPES if takes_fp8(name)),
+    ],
+)
+def test_a_recipe_breaks_no_rule_and_fits_by_its_plan(composed, name, precision):
+    config = composed(f"recipe={name}", f"precision={precision}")
+    model, sizes = parts(name)
+    plan = plan_of(find_architecture(model), find_gpu(GPUS[sizes["gpu"]]), settings_in(config))
+    assert plan.problems == []
+
+
+@pytest.mark.parametrize("name", [name for name in GPU_RECIPES if not takes_fp8(name)])
+def test_fp8_is_refused_where_a_recipe_can_not_take_it(composed, name):
+    settings = settings_in(composed(f"recipe={name}", "precision=fp8"))
+    model, sizes = parts(name)
+    key = "fp8_recipe is 'blockwise'" if sizes["gpu"] == "a100" else "rollout.tensor_model_parallel_size is"
+    with pytest.raises(ValueError, match=key):
+        plan_of(find_architecture(model), find_gpu(GPUS[sizes["gpu"]]), settings)
+
+
+@pytest.mark.parametrize("name", GPU_RECIPES)
+def test_a_recipe_states_differences_only(composed, name):
+    base = composed("base=medical_rl")
+    for key, value in stated(ROOT / "recipes" / name / TRAIN).items():
+        assert OmegaConf.select(base, key) != value, f"{key} is {value} in the base already"
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        *(f"verl_medu1/config/{name}.yaml" for name in ("base/medical_rl", "precision/fp8")),
+        *(f"recipes/{name}/{TRAIN}" for name in GPU_RECIPES),
+    ],
+)
+def test_every_key_is_one_that_verl_or_megatron_has(composed, file):
+    from megatron.core.optimizer import OptimizerConfig
+    from megatron.core.transformer.transformer_config import TransformerConfig
+
+    ours = composed("model_engine=megatron")
+    fields = {
+        "override_transformer_config": TransformerConfig.__dataclass_fields__,
+        "override_optimizer_config": OptimizerConfig.__dataclass_fields__,
+    }
+    for path in stated(ROOT / file):
+        parent, _, key = path.rpartition(".")
+        node = OmegaConf.select(ours, parent)
+        name = parent.rpartition(".")[2]
+        assert name == "env_vars" or key in fields.get(name, ()) or key in node, path
+
+
+def test_what_wins_over_what(composed):
+    name = "recipe=qwen2.5-3b-release-1x8h100-tp1-pp1"
+    rollout = composed("base=medical_rl").actor_rollout_ref.rollout
+    assert (rollout.n, rollout.temperature, rollout.quantization) == (16, 1.0, None)
+    rollout = composed(name, "precision=fp8").actor_rollout_ref.rollout
+    assert (rollout.n, rollout.temperature, rollout.quantization) == (8, 0.6, "fp8")
+    assert composed(name, "actor_rollout_ref.rollout.n=4").actor_rollout_ref.rollout.n == 4
+    assert composed(name).actor_rollout_ref.actor.strategy == "megatron"
+    assert composed(name).actor_rollout_ref.actor.optim.use_checkpoint_opt_param_scheduler is True
+
+
+def test_precision_is_one_switch(composed):
+    name = "recipe=qwen3-8b-1x8h100-tp2-pp1"
+    before, after = (
+        dict(leaves(OmegaConf.to_container(composed(*overrides), resolve=True)))
+        for overrides in ((name,), (name, "precision=fp8"))
+    )
+    fp8 = stated(ROOT / "verl_medu1/config/precision/fp8.yaml")
+    assert {key: after[key] for key in fp8} == fp8
+    # Nothing else changes but the reference model, which follows the actor.
+    changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    assert {key.replace("_ref.ref.", "_ref.actor.") for key in changed} <= fp8.keys()
+    assert after["actor_rollout_ref.ref.megatron.override_transformer_config.fp8_recipe"] == "blockwise"
+
+
+def test_recipes_for_the_cpu_are_as_they_were(composed):
+    for name in ("quickstart", "smollm2-135m-cpu"):
+        config = composed(f"recipe={name}")
+        assert config == composed(f"recipe={name}", "precision=bf16")
+        assert config.trainer.device == "cpu" and config.data.train_batch_size in (8, 12)
+
+
+@pytest.mark.parametrize("name", GPU_RECIPES)
+def test_the_table_of_the_documentation_is_right(composed, name):
+    config = composed(f"recipe={name}")
+    model, sizes = parts(name)
+    data_parallel = sizes["nodes"] * sizes["gpus"] // (sizes["tp"] * sizes["pp"] * sizes["cp"])
+    numbers = (sizes["tp"], sizes["pp"], sizes["cp"], data_parallel)
+    row = [
+        f"[{name}](../recipes/{name}/README.md)",
+        model.split("/")[1],
+        f"{sizes['nodes']} x {sizes['gpus']} {sizes['gpu'].upper()}",
+        *map(str, numbers),
+        str(config.actor_rollout_ref.rollout.tensor_model_parallel_size),
+        "yes" if takes_fp8(name) else "no",
+    ]
+    assert f"| {' | '.join(row)} |" in (ROOT / "docs" / "recipes.md").read_text()
+
+
+def test_the_table_has_no_other_recipe():
+    listed = re.findall(r"^\| \[([^\]]+)\]", (ROOT / "docs" / "recipes.md").read_text(), re.M)
+    assert sorted(listed) == sorted(GPU_RECIPES)

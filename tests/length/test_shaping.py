@@ -1,0 +1,89 @@
+"""From components to groups and values, and GDPO's components on their way to verl's estimator."""
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage, get_adv_estimator_fn
+
+from verl_medu1.length.shaping import length_shaping
+from verl_medu1.training.gdpo import delivered, gdpo
+
+
+def sample(uid, length, acc=1.0, source="MedQA", mode="exact", tokens=100):
+    return {
+        "uid": uid,
+        "data_source": source,
+        "acc": acc,
+        "score": acc,
+        "counted_tokens": length,
+        "budget_mode": mode,
+        "budget_tokens": tokens,
+    }
+
+
+def penalty(name="relative_distance", weight=1.0, **per_source):
+    return OmegaConf.create({"name": name, "weight": weight, "tolerance": 0.0, "per_source": per_source})
+
+
+def test_each_question_has_its_own_budget_and_its_own_group():
+    samples = [sample("b", 100), sample("a", 100, tokens=50), sample("b", 150), sample("a", 70, mode="none", acc=0)]
+    samples[3] |= {"budget_mode": "exact", "budget_tokens": 50}
+    shaping = length_shaping(samples, [False] * 4, penalty(), longest=1000)
+    assert shaping.values.tolist() == pytest.approx([1.0, -1.0, 0.0, 0.2])
+    assert shaping.group[0] == shaping.group[2] != shaping.group[1] == shaping.group[3]
+    assert shaping.correct.tolist() == [True, True, True, False]
+
+
+def test_padding_is_in_no_group():
+    samples = [sample("a", 100), sample("a", 300), sample("a", 900)]
+    shaping = length_shaping(samples, [False, False, True], penalty("group_relative"), longest=1000)
+    assert shaping.values.tolist() == [0.5, -0.5, 0.0]
+    assert shaping.correct.tolist() == [True, True, False]
+
+
+def test_a_reward_function_of_the_users_may_return_no_verdict():
+    samples = [sample("a", 100) | {"score": 0.3}, sample("a", 100) | {"score": 0.0}]
+    for one in samples:
+        del one["acc"]
+    assert length_shaping(samples, [False] * 2, penalty(), 1000).correct.tolist() == [True, False]
+
+
+def test_a_right_answer_that_earns_nothing_is_not_moved_by_its_length():
+    """Malformed: moved up by its length, it could pass one that is right and well-formed."""
+    samples = [sample("a", 150), sample("a", 10) | {"score": 0.0, "format": 0.0}, sample("a", 10, acc=0.0)]
+    shaping = length_shaping(samples, [False] * 3, penalty("group_relative"), 1000)
+    assert shaping.correct.tolist() == [True, False, False]
+
+
+def test_a_source_may_have_its_own_weight():
+    samples = [sample("a", 100), sample("b", 100, source="MedMCQA")]
+    assert length_shaping(samples, [False] * 2, penalty(weight=0.5, MedMCQA=0.0), 1000).weight.tolist() == [0.5, 0.0]
+
+
+def test_gdpo_normalises_each_component_that_the_trainer_delivers():
+    mask = torch.tensor([[1, 1, 1], [1, 1, 0], [1, 0, 0], [1, 1, 1]])
+    index = np.array(["a", "a", "b", "b"], dtype=object)
+    components = [{"acc": 1.0, "format": 1.0}, {"acc": 0.0, "format": 1.0}, {"acc": 0.0, "format": 0.0}]
+    components.append({"acc": 0.0, "format": 1.0})
+    config = OmegaConf.create({"gdpo_reward_keys": ["acc", "format"], "gdpo_reward_weights": [2.0, 1.0]})
+    assert get_adv_estimator_fn("medu1_gdpo") is gdpo
+    with delivered(components):
+        advantages, _ = gdpo(torch.zeros(4, 3), mask, index, config)
+
+    def normalised(key: str) -> torch.Tensor:
+        rewards = torch.zeros(4, 3)
+        rewards[:, 0] = torch.tensor([sample[key] for sample in components])
+        return compute_grpo_outcome_advantage(rewards, mask, index)[0]
+
+    mixed = 2.0 * normalised("acc") + normalised("format")
+    tokens = mixed[mask.bool()]
+    expected = (mixed - tokens.mean()) / (tokens.var() + 1e-8).sqrt() * mask
+    torch.testing.assert_close(advantages, expected)
+    assert not torch.allclose(advantages, torch.zeros(4, 3))
+
+
+def test_a_verdict_that_is_no_number_is_named():
+    samples = [sample("a", 100) | {"acc": "yes"}]
+    with pytest.raises(ValueError, match=r"component acc of data source .* is 'yes' and must be a number"):
+        length_shaping(samples, [False], penalty(), 1000)

@@ -1,0 +1,50 @@
+"""Names of a run's parts, and what the watch says of processes that are no actors, shown with real processes."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from verl_medu1.run.parts import PartWatch, part_name
+
+
+@pytest.mark.parametrize(
+    ("class_name", "name", "part"),
+    [
+        ("TaskRunnerV1", "", "trainer"),
+        ("WorkerDict", "a1B2c3WorkerDict_0:1", "actor worker rank 1"),
+        ("WorkerDict", "a1B2c3WorkerDict_2:5", "actor worker rank 21"),
+        ("vLLMHttpServer", "vllm_server_3_0", "vLLM server 3"),
+        ("vLLMHttpServer", "vllm_server_3_1", "vLLM server 3 on its node 1"),
+        ("RewardLoopWorker", "reward_loop_worker_7", "reward worker 7"),
+        ("AgentLoopWorkerTQ", "agent_loop_worker_2_0123abcd", "agent loop worker 2"),
+        ("TransferQueueController", "TransferQueueController", "TransferQueue controller"),
+        ("SimpleStorageUnit", "TransferQueueStorageUnit#4", "TransferQueue storage unit 4"),
+        ("Another", "", "Ray actor Another"),
+        ("Another", "named", "Ray actor named"),
+    ],
+)
+def test_a_part_has_the_name_that_its_user_knows(class_name, name, part):
+    assert part_name(class_name, name, workers_per_node=8) == part
+
+
+@pytest.mark.parametrize(
+    ("title", "sentence"),
+    [
+        ("raylet", "Ray's raylet (process {}) died"),
+        ("gcs_server", "Ray's GCS server (process {}) died"),
+        ("VLLM::EngineCore", "vLLM engine, VLLM::EngineCore (process {}) died"),
+        ("another", None),
+    ],
+)
+def test_a_process_that_is_no_actor_is_missed(tmp_path, title, sentence):
+    program = shutil.copy(shutil.which("sleep"), tmp_path / title)
+    watch = PartWatch(workers_per_node=1)
+    assert watch.look() is None
+    process = subprocess.Popen([program, "100"])
+    assert watch.look() is None
+    process.kill()
+    sentence = sentence and sentence.format(process.pid)
+    assert watch.last_look(patience_s=1.0) == sentence
+    process.wait()
+    assert watch.look() == sentence

@@ -1,0 +1,44 @@
+"""A batch stands in the order of its questions, whatever was finished first."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from transfer_queue import KVBatchMeta
+
+from verl_medu1.training.batch_order import by_question
+from verl_medu1.training.trainer import MedU1TrainerSync, PPOTrainer
+
+
+@pytest.mark.parametrize(
+    ("keys", "place", "order"),
+    [
+        ([], {}, []),
+        (["q_0_0"], {"q": 0}, [0]),
+        # As finished -> as asked, and a question's answers together.
+        (["b_1_0", "a_1_0", "b_0_0", "a_0_0"], {"b": 0, "a": 1}, [2, 0, 3, 1]),
+        # Numbers, not letters.
+        (["q_10_0", "q_9_0", "q_9_1"], {"q": 0}, [1, 2, 0]),
+        # A question of a run before this one.
+        (["new_0_0", "old_0_0"], {"new": 0}, [1, 0]),
+        (["a-b_c_1_0", "a-b_c_0_0"], {"a-b_c": 3}, [1, 0]),
+    ],
+)
+def test_order(keys: list[str], place: dict[str, int], order: list[int]) -> None:
+    assert by_question(keys, place) == order
+
+
+@given(st.permutations([f"{question}_{answer}_0" for question in "abc" for answer in range(4)]))
+def test_what_was_finished_first_does_not_matter(finished: list[str]) -> None:
+    ordered = [finished[row] for row in by_question(finished, {"c": 0, "a": 1, "b": 2})]
+    assert ordered == [f"{question}_{answer}_0" for question in "cab" for answer in range(4)]
+
+
+def test_the_trainer_orders_a_batch_before_verl_shares_it_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PPOTrainer, "_balance_batch", lambda self, batch, *rest: batch)
+    trainer = object.__new__(MedU1TrainerSync)
+    trainer._place = {"first": 0, "second": 1}
+    keys = ["second_0_0", "first_1_0", "second_1_0", "first_0_0"]
+    batch = KVBatchMeta(partition_id="train", keys=keys, tags=[{"seq_len": place} for place in range(4)])
+    ordered = trainer._balance_batch(batch, {})
+    assert ordered.keys == ["first_0_0", "first_1_0", "second_0_0", "second_1_0"]
+    assert [tag["seq_len"] for tag in ordered.tags] == [3, 1, 0, 2]

@@ -1,0 +1,59 @@
+"""What is logged of components and shaping."""
+
+import numpy as np
+import pytest
+import torch
+
+from verl_medu1.training.metrics import component_metrics, group_metrics, shaping_metrics
+
+
+def test_components_are_averaged_per_source_and_strings_are_left_out():
+    samples = [
+        {"data_source": "MedQA", "acc": 1.0, "length": 10.0, "pred": "A"},
+        {"data_source": "MedQA", "acc": 0.0, "length": 30.0, "pred": "B"},
+        {"data_source": "MedIQ", "acc": 1.0, "length": 7.0, "pred": "C"},
+    ]
+    metrics = component_metrics(samples)
+    assert metrics["reward/MedQA/acc/mean"] == 0.5
+    assert metrics["reward/MedQA/length/p50"] == 20.0
+    assert metrics["reward/MedIQ/length/mean"] == 7.0
+    assert not any("pred" in name for name in metrics)
+
+
+def test_rows_without_a_budget_are_in_no_mean_of_budgets():
+    with_one = {"budget_mode": "max", "budget_tokens": 100.0, "over_budget": 1.0, "budget_distance": 80.0}
+    without = {"budget_mode": "none", "budget_tokens": 0.0, "over_budget": 0.0, "budget_distance": 0.0}
+    rows = [("MedQA", with_one), ("MedQA", without), ("MedIQ", without)]
+    metrics = component_metrics([{"data_source": source, "acc": 1.0, **row} for source, row in rows])
+    means = {
+        f"reward/MedQA/{name}/mean": with_one[name] for name in ("budget_tokens", "over_budget", "budget_distance")
+    }
+    assert metrics == {"reward/MedQA/acc/mean": 1.0, "reward/MedIQ/acc/mean": 1.0} | means
+
+
+def test_groups_and_moves_are_counted_per_source():
+    base = torch.tensor([[1.0], [1.0], [-1.0], [-1.0], [0.0], [0.0]])
+    shaped = torch.tensor([[1.5], [0.5], [-1.0], [-1.0], [0.0], [0.0]])
+    correct = torch.tensor([True, True, False, False, True, False])
+    sources = ["MedQA"] * 4 + ["MedIQ"] * 2
+    assert group_metrics(torch.tensor([0, 0, 1, 1, 2, 2]), correct, sources) == {
+        "advantage/MedQA/all_wrong_groups": 0.5,
+        "advantage/MedQA/all_right_groups": 0.5,
+        "advantage/MedIQ/all_wrong_groups": 0.0,
+        "advantage/MedIQ/all_right_groups": 0.0,
+    }
+    assert shaping_metrics(base, shaped, correct, sources) == {
+        "advantage/MedQA/moved_share_of_right": 1.0,
+        "advantage/MedQA/moved_mean_abs": 0.5,
+        "advantage/MedIQ/moved_share_of_right": 0.0,
+        "advantage/MedIQ/moved_mean_abs": 0.0,
+    }
+
+
+def test_what_is_no_number_is_counted_and_nothing_needs_our_components():
+    rows = [{"acc": 1.0, "note": None}, {"acc": np.bool_(False), "note": [1, 2]}, {"acc": True, "over_budget": 1.0}]
+    assert component_metrics([{"data_source": "own", **row} for row in rows]) == {
+        "reward/own/acc/mean": pytest.approx(2 / 3),
+        "reward/own/note/no_number": 2,
+        "reward/own/over_budget/mean": 1.0,
+    }

@@ -1,0 +1,87 @@
+"""From tokens to reward and components: verl's interface, our schemes and the judge."""
+
+import asyncio
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+from verl import DataProto
+
+from verl_medu1.config.recipes import register_recipes
+from verl_medu1.training.reward_manager import MedU1RewardManager
+
+RIGHT = "<think>a</think><answer>B</answer>"
+WRONG = "<think>a</think><answer>C</answer>"
+
+
+class Characters:
+    """A tokenizer: one token per character."""
+
+    def decode(self, ids: Any, skip_special_tokens: bool = True) -> str:
+        return "".join(chr(int(i)) for i in ids)
+
+
+def score(*overrides: str, source: str = "MedQA", response: str = RIGHT, **extra_info: Any) -> dict[str, Any]:
+    """What the manager hands to verl for a response; the gold answer is B."""
+    register_recipes()
+    GlobalHydra.instance().clear()
+    with initialize_config_module("verl_medu1.config", version_base="1.3"):
+        config = compose("medu1", overrides=["recipe=quickstart", *overrides])
+    # Three tokens of a prompt before, five of padding after.
+    ids = torch.tensor([[*map(ord, response), *[0] * 5]])
+    mask = torch.tensor([[1] * 3 + [1] * len(response) + [0] * 5])
+    row = {"data_source": source, "reward_model": {"ground_truth": "B"}, "extra_info": extra_info}
+    data = DataProto.from_dict(
+        {"responses": ids, "attention_mask": mask},
+        non_tensors={key: np.array([value], dtype=object) for key, value in row.items()},
+    )
+
+    async def run() -> dict[str, Any]:
+        return await MedU1RewardManager(config, Characters()).run_single(data)
+
+    return asyncio.run(run())
+
+
+def test_components_of_a_right_answer():
+    scored = score(budget_mode="exact", budget_tokens=30)
+    assert scored["reward_score"] == 1.0
+    components = scored["reward_extra_info"]
+    assert components["acc"] == components["format"] == components["over_budget"] == 1.0
+    assert components["budget_mode"] == "exact" and components["budget_tokens"] == 30
+    assert components["length"] == len(RIGHT) and components["budget_distance"] == len(RIGHT) - 30
+
+
+def test_a_budget_of_the_reasoning_counts_up_to_its_closing_tag():
+    components = score(budget_mode="max", budget_tokens=10, budget_counts="reasoning")["reward_extra_info"]
+    reasoning = RIGHT.index("</think>") + len("</think>")
+    assert (components["length"], components["counted_tokens"]) == (len(RIGHT), reasoning)
+    assert components["budget_distance"] == reasoning - 10 and components["over_budget"] == 1.0
+
+
+def test_length_never_enters_the_reward_of_the_default_scheme():
+    assert score(budget_mode="max", budget_tokens=5)["reward_score"] == 1.0
+    assert score(response=WRONG)["reward_score"] == 0.0
+
+
+def test_the_published_scheme_sees_the_length_in_tokens():
+    off = 100
+    scored = score("scoring.scheme=release", budget_mode="exact", budget_tokens=len(RIGHT) + off)
+    assert scored["reward_score"] == pytest.approx(1 + 1 + 1 - off / 1500)
+    assert score("scoring.scheme=release", response=WRONG)["reward_score"] == 0.0
+    reasoning = RIGHT.index("</think>") + len("</think>")
+    budget = {"budget_mode": "exact", "budget_tokens": reasoning, "budget_counts": "reasoning"}
+    assert score("scoring.scheme=release", **budget)["reward_score"] == 3.0
+
+
+def test_the_judge_is_asked_where_a_recipe_names_one():
+    source = "medical-o1-verifiable-problem"
+    assert score(source=source, response=WRONG)["reward_extra_info"]["error"] == 0.0
+    # Nothing listens there, so that the question to the judge shows as a counted failure.
+    judge = ["scoring.judge.base_url=http://127.0.0.1:9/v1", "scoring.judge.model=m", "scoring.judge.retries=0"]
+    asked = score(*judge, source=source, response=WRONG)
+    assert asked["reward_score"] == 0.0 and asked["reward_extra_info"]["error"] == 1.0
+    assert asked["reward_extra_info"]["reason"].startswith("judge: APIConnectionError")
+    assert score(*judge, source=source, response=RIGHT)["reward_extra_info"]["error"] == 0.0

@@ -1,0 +1,77 @@
+"""What `data.mixture` needs of its settings and of the training rows; part of `checks.check`."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from omegaconf import DictConfig
+
+from verl_medu1.checks.rewards import OUR_TRAINER_MODES
+
+# Columns of a row that may tell its family.
+FAMILY_COLUMNS = ("data_source", "ability")
+
+
+def mixture_violations(config: DictConfig, train_files: Sequence[str]) -> Iterator[str]:
+    """What is wrong with `data.mixture`, one sentence each.
+
+    Args:
+        config: of the run.
+        train_files: parquet files with the columns of a training run.
+    """
+    mixture = config.data.mixture
+    if mixture.by is None:
+        for key in ("weights", "stages"):
+            if mixture[key]:
+                yield f"data.mixture.{key} is set and data.mixture.by is null; set it to {' or '.join(FAMILY_COLUMNS)}."
+        return
+    if mixture.by not in FAMILY_COLUMNS:
+        yield f"data.mixture.by is {mixture.by!r}; choose {' or '.join(FAMILY_COLUMNS)}, or null for none."
+        return
+    mode = config.trainer.v1.trainer_mode
+    if mode not in OUR_TRAINER_MODES:
+        ours = " or ".join(OUR_TRAINER_MODES)
+        yield f"trainer.v1.trainer_mode is {mode!r}, which leaves data.mixture out; use {ours}."
+    families: set[str] = set()
+    for name in train_files:
+        if mixture.by not in pq.read_schema(Path(name).expanduser()).names:
+            yield f"data.mixture.by is {mixture.by!r}, and {name!r} has no such column; `medu1 prepare` writes it."
+            return
+        families |= set(pq.read_table(Path(name).expanduser(), columns=[mixture.by])[mixture.by].to_pylist())
+    known = ", ".join(sorted(families))
+    weights = mixture.weights or {}
+    for family in sorted(set(weights) ^ families if weights else ()):
+        is_missing = family in families
+        yield f"data.mixture.weights {'lacks' if is_missing else 'names'} {family!r}; the training rows have {known}."
+    for family, weight in weights.items():
+        if not isinstance(weight, int | float) or not 0 < weight < math.inf:
+            yield f"data.mixture.weights.{family} is {weight}; it must be a number above 0."
+    stages = [families]
+    if mixture.stages:
+        yield from _stage_violations(mixture, families)
+        stages = [
+            set(stage.families) for stage in mixture.stages if isinstance(stage, DictConfig) and stage.get("families")
+        ]
+    for stage in stages:
+        if len(stage) > config.data.train_batch_size:
+            yield (
+                f"data.train_batch_size is {config.data.train_batch_size}, and a batch has a row of each of the "
+                f"{len(stage)} families {', '.join(sorted(stage))}; raise it to at least {len(stage)}."
+            )
+
+
+def _stage_violations(mixture: DictConfig, families: set[str]) -> Iterator[str]:
+    staged: set[str] = set()
+    for number, stage in enumerate(mixture.stages):
+        key = f"data.mixture.stages[{number}]"
+        if not isinstance(stage, DictConfig) or set(stage) != {"families", "share"} or not stage.families:
+            yield f"{key} is {stage}; give it families and a share of the training."
+            continue
+        if not isinstance(stage.share, int | float) or not 0 < stage.share < math.inf:
+            yield f"{key}.share is {stage.share}; it must be a number above 0."
+        staged |= set(stage.families)
+        for family in sorted(set(stage.families) - families):
+            yield f"{key} names {family!r}; the training rows have {', '.join(sorted(families))}."
+    for family in sorted(families - staged):
+        yield f"data.mixture.stages leaves {family!r} out; name it in a stage, or prepare the data without it."

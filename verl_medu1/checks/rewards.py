@@ -1,0 +1,180 @@
+"""What the settings of reward and advantage need; part of `checks.check`."""
+
+import math
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from reward_score.schemes import DEFAULT_SCHEME
+from verl_medu1.length.penalties import get_penalty
+
+LENGTH_PENALTY_PLACES = ("off", "advantage", "reward")
+# Those of verl_medu1/training/trainer.py, which bring the components of a sample to the advantage, and those of verl.
+OUR_TRAINER_MODES = ("medu1_sync", "medu1_colocate_async")
+VERL_TRAINER_MODES = ("sync", "colocate_async", "separate_async")
+OUR_MANAGER = "pkg://verl_medu1.training.reward_manager"
+# Components of a sample that GDPO can take: the scorer's, the reward manager's and the length penalty.
+NUMERIC_COMPONENTS = (
+    "score", "acc", "format", "similarity", "length", "counted_tokens", "over_budget", "budget_distance",
+    "length_score",
+)  # fmt: skip
+
+
+def is_on(penalty: DictConfig) -> bool:
+    """Whether a length penalty has a weight above zero; what is no number has its own sentence."""
+    weights = [penalty.weight, *(penalty.per_source or {}).values()]
+    return any(isinstance(weight, int | float) and weight > 0 for weight in weights)
+
+
+def trainer_violations(config: DictConfig) -> Iterator[str]:
+    """verl's own trainers leave out what only ours do."""
+    mode, algorithm = config.trainer.v1.trainer_mode, config.algorithm
+    ours = " or ".join(OUR_TRAINER_MODES)
+    if mode not in (*OUR_TRAINER_MODES, *VERL_TRAINER_MODES):
+        yield f"trainer.v1.trainer_mode is {mode!r}; choose {ours}, or {', '.join(VERL_TRAINER_MODES)} of verl's."
+    elif mode in VERL_TRAINER_MODES:
+        if algorithm.length_penalty.where != "off" and is_on(algorithm.length_penalty):
+            yield (
+                f"trainer.v1.trainer_mode is {mode!r}, verl's own, which leaves algorithm.length_penalty out; use "
+                f"{ours}, or set algorithm.length_penalty.where=off."
+            )
+        if algorithm.adv_estimator == "medu1_gdpo":
+            yield f"trainer.v1.trainer_mode is {mode!r}, which hands medu1_gdpo no components; use {ours}."
+
+
+def _lacks_our_components(config: DictConfig) -> str | None:
+    """The setting with which samples come without what our reward manager adds, and why; None if there is none."""
+    manager, model = config.reward.reward_manager, config.reward.reward_model
+    path = manager.module.path if manager.source == "importlib" else None
+    if path is None:
+        return f"reward.reward_manager.name is {manager.name!r}, which is not ours and returns no lengths"
+    if path == OUR_MANAGER and manager.name != "MedU1RewardManager":
+        return f"reward.reward_manager.name is {manager.name!r}, which {OUR_MANAGER} does not have"
+    if model.enable and not model.enable_resource_pool:
+        return "reward.reward_model.enable is true without a resource pool, which passes the reward manager over"
+    return None
+
+
+def reward_source_violations(config: DictConfig) -> Iterator[str]:
+    """Rewards that are not ours work where nothing needs our components; where something does, it is named."""
+    yield from _function_violations(config)
+    lack, algorithm = _lacks_our_components(config), config.algorithm
+    if lack and algorithm.length_penalty.where != "off" and is_on(algorithm.length_penalty):
+        yield f"{lack}; set algorithm.length_penalty.where=off, or take medu1's manager (or a subclass, as pkg://)."
+    ours = ("counted_tokens", "length", "over_budget", "budget_distance", "length_score")
+    needed = [key for key in algorithm.gdpo_reward_keys or () if key in ours]
+    if lack and algorithm.adv_estimator == "medu1_gdpo" and needed:
+        names = ", ".join(needed)
+        yield f"{lack}, and algorithm.gdpo_reward_keys names {names}; leave them out, or take medu1's manager."
+    another = lack is not None or config.reward.custom_reward_function.path is not None
+    if another and (config.scoring.scheme != DEFAULT_SCHEME or config.scoring.judge.base_url is not None):
+        yield "scoring.* is set, and the reward is not made by our scorers; leave it out, or leave them in place."
+
+
+def _function_violations(config: DictConfig) -> Iterator[str]:
+    """A reward function of the user's that no worker would find."""
+    function = config.reward.custom_reward_function
+    if function.path is None:
+        return
+    path = str(function.path)
+    if path.startswith("pkg://"):
+        module = path.removeprefix("pkg://")
+        try:
+            found = find_spec(module) is not None
+        except ModuleNotFoundError:
+            found = False
+        if not found:
+            yield f"reward.custom_reward_function.path is {path!r}, and there is no such module; install its package."
+        return
+    file = Path(path.removeprefix("file://")).expanduser()
+    if not file.is_file():
+        yield f"reward.custom_reward_function.path is {path!r}, and there is no such file; give one, or pkg://MODULE."
+    elif str(function.name) not in file.read_text(encoding="utf-8", errors="replace"):
+        yield f"reward.custom_reward_function.name is {function.name!r}, which {path!r} does not have."
+
+
+def penalty_violations(config: DictConfig) -> Iterator[str]:
+    """What is wrong with `algorithm.length_penalty`, one sentence each."""
+    from reward_score import known_sources
+
+    penalty = config.algorithm.length_penalty
+    try:
+        get_penalty(penalty.name)
+    except ValueError as error:
+        yield str(error)
+    if penalty.where not in LENGTH_PENALTY_PLACES:
+        yield (
+            f"algorithm.length_penalty.where is {penalty.where!r}; choose one of {', '.join(LENGTH_PENALTY_PLACES)}."
+        )
+    per_source = penalty.per_source or {}
+    weights = {f"per_source.{source}": weight for source, weight in per_source.items()}
+    for key, value in {"weight": penalty.weight, "tolerance": penalty.tolerance, **weights}.items():
+        if not isinstance(value, int | float) or not 0 <= value < math.inf:
+            yield f"algorithm.length_penalty.{key} is {value}; it must be a number of at least 0."
+    is_ours = config.reward.custom_reward_function.path is None
+    for source in sorted(set(per_source) - set(known_sources())) if is_ours else ():
+        yield (
+            f"algorithm.length_penalty.per_source names {source!r}, which is no data source; known are "
+            f"{', '.join(known_sources())}."
+        )
+
+
+def estimator_violations(config: DictConfig) -> Iterator[str]:
+    """GDPO: verl's name for it can't work under the V1 trainer, and each component must be one that we return."""
+    from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
+
+    estimator = config.algorithm.adv_estimator
+    known = sorted({*map(str, ADV_ESTIMATOR_REGISTRY), "medu1_gdpo"})
+    if estimator not in known:
+        yield f"algorithm.adv_estimator is {estimator!r}; choose one of {', '.join(known)}."
+    if estimator == "gdpo":
+        yield "algorithm.adv_estimator is 'gdpo', to which verl's V1 trainer hands no components; use medu1_gdpo."
+    if estimator != "medu1_gdpo":
+        for key in ("gdpo_reward_keys", "gdpo_reward_weights"):
+            if config.algorithm[key] is not None:
+                yield f"algorithm.{key} is set, and is for medu1_gdpo; leave it out, or set algorithm.adv_estimator."
+        return
+    if config.algorithm.length_penalty.where == "reward" and is_on(config.algorithm.length_penalty):
+        yield (
+            "algorithm.length_penalty.where is 'reward', and GDPO looks at components only; name length_score in "
+            "algorithm.gdpo_reward_keys, or set algorithm.length_penalty.where=advantage."
+        )
+    keys, weights = config.algorithm.gdpo_reward_keys or [], config.algorithm.gdpo_reward_weights
+    if not keys:
+        yield f"algorithm.gdpo_reward_keys is empty; name components of {', '.join(NUMERIC_COMPONENTS)}."
+    for key in keys:
+        if key not in NUMERIC_COMPONENTS and config.reward.custom_reward_function.path is None:
+            yield f"algorithm.gdpo_reward_keys has {key!r}; choose from {', '.join(NUMERIC_COMPONENTS)}."
+    if weights is not None and len(weights) != len(keys):
+        yield f"algorithm.gdpo_reward_weights has {len(weights)} numbers for {len(keys)} algorithm.gdpo_reward_keys."
+    for weight in weights or []:
+        if not isinstance(weight, int | float) or not math.isfinite(weight):
+            yield f"algorithm.gdpo_reward_weights has {weight!r}; give numbers."
+
+
+def scoring_violations(config: DictConfig) -> Iterator[str]:
+    """What is wrong with `scoring`, one sentence each."""
+    from reward_score.judge import JudgeSettings
+    from reward_score.schemes import find_scheme
+
+    try:
+        find_scheme(config.scoring.scheme)
+    except ValueError as error:
+        yield f"scoring.scheme: {error}."
+    penalty = config.algorithm.length_penalty
+    if config.scoring.scheme == "release" and penalty.where != "off" and is_on(penalty):
+        yield (
+            f"scoring.scheme is 'release', which pays for length, and so does algorithm.length_penalty.where="
+            f"{penalty.where}; set it to off."
+        )
+    judge = config.scoring.judge
+    if judge.base_url is None:
+        return
+    try:
+        JudgeSettings(**judge)
+    except (TypeError, ValueError) as error:  # TypeError: a key that it does not have
+        yield f"scoring.judge: {error}."
+    if find_spec("openai") is None:
+        yield "scoring.judge.base_url is set, and the package openai is missing; `pip install verl-medu1[judge]`."

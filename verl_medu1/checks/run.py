@@ -1,0 +1,309 @@
+"""What a training run needs, checked before anything heavy starts; each violation is one sentence."""
+
+import os
+import shutil
+import socket
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from importlib.metadata import PackageNotFoundError, entry_points, version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from omegaconf import DictConfig, OmegaConf
+
+from verl_medu1.checks.keys import legacy_violations, unknown_key_violations
+from verl_medu1.checks.mixture import mixture_violations
+from verl_medu1.checks.prompts import demonstration_violations, prompt_violations
+from verl_medu1.checks.rewards import (
+    estimator_violations,
+    is_on,
+    penalty_violations,
+    reward_source_violations,
+    scoring_violations,
+    trainer_violations,
+)
+from verl_medu1.checks.settings import setting_violations, started_here_violations
+from verl_medu1.config.compose import settings_in
+from verl_medu1.data.credentialed import credentialed_violations
+from verl_medu1.data.folds import official_violations
+from verl_medu1.length.budget import COUNTED, what_is_counted
+from verl_medu1.length.penalties import PENALTIES
+from verl_medu1.machine.machine import Machine, this_machine
+from verl_medu1.plan.architecture import Architecture, find_architecture
+from verl_medu1.plan.rules.layout import find_violations
+from verl_medu1.run_folder.checkpoints import lost_step
+from verl_medu1.verl_compat.overrides import changed_methods
+
+REQUIRED_VERL = "0.9.1"
+TRAINING_COLUMNS = ("data_source", "prompt", "reward_model", "extra_info")
+
+
+def require_verl() -> None:
+    """Raise a ValueError unless the verl that this package extends is installed and loads this package's plugin."""
+    try:
+        installed = version("verl")
+    except PackageNotFoundError:
+        raise ValueError(
+            "verl is not installed; install the training stack with `make install` or `pip install verl-medu1[gpu]`."
+        ) from None
+    if installed != REQUIRED_VERL:
+        raise ValueError(
+            f"verl {installed} is installed, this package extends {REQUIRED_VERL}; `pip install verl=={REQUIRED_VERL}`."
+        )
+    if not any(point.value == "verl_medu1.plugin" for point in entry_points(group="verl.plugins")):
+        raise ValueError(
+            "verl's plugin verl_medu1.plugin is not registered; reinstall this package with `pip install`."
+        )
+
+
+def check_overrides() -> None:
+    """Raise a ValueError that says which of verl's methods are not what our trainer overrides."""
+    _raise_all(changed_methods())
+
+
+def _raise_all(violations: Iterable[str]) -> None:
+    found = list(violations)
+    if found:
+        raise ValueError("\nmedu1: ".join(found))
+
+
+def as_list(value: Any) -> list[str]:
+    """The files that a key of verl's names: one, several or none."""
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _file_violations(key: str, value: Any, columns: Sequence[str]) -> Iterator[str]:
+    for name in as_list(value):
+        path = Path(name).expanduser()
+        if not path.is_file():
+            yield f"{key} is {name!r}, and there is no such file; `medu1 prepare` writes one."
+            continue
+        try:
+            with pq.ParquetFile(path) as file:
+                present, rows = file.schema_arrow.names, file.metadata.num_rows
+        except (pa.ArrowInvalid, OSError) as error:
+            yield f"{key} is {name!r}, which is not a parquet file ({str(error).splitlines()[0]})."
+            continue
+        if missing := [column for column in columns if column not in present]:
+            yield f"{key} is {name!r}, which lacks the columns {', '.join(missing)}; `medu1 prepare` writes them."
+        elif not rows:
+            yield f"{key} is {name!r}, which has no rows; prepare it with more, or with another --test-share."
+
+
+def _unlike_files(key: str, names: Sequence[str]) -> Iterator[str]:
+    """Files whose columns `datasets` can't put one behind the other, as verl does."""
+    if len(names) < 2:
+        return
+    from datasets import Dataset, concatenate_datasets
+
+    def first_row(name: str) -> Dataset:
+        with pq.ParquetFile(Path(name).expanduser()) as file:
+            return Dataset(pa.Table.from_batches([next(file.iter_batches(1))]))
+
+    first, *others = names
+    begun = first_row(first)
+    for name, other in zip(others, map(first_row, others), strict=True):
+        try:
+            concatenate_datasets([begun, other])
+        except ValueError:
+            unlike = [key for key, kind in begun.features.items() if other.features.get(key, kind) != kind]
+            yield (
+                f"{key} has {first!r} and {name!r}, whose columns {', '.join(unlike)} have other types; write both "
+                "with `medu1 prepare`, or cast one to the schema of the other."
+            )
+
+
+def _data_violations(config: DictConfig) -> Iterator[str]:
+    from reward_score import known_sources
+
+    found_modes: set[str] = set()
+    for key in ("data.train_files", "data.val_files"):
+        value = OmegaConf.select(config, key)
+        violations = list(_file_violations(key, value, TRAINING_COLUMNS))
+        yield from violations
+        if violations:
+            continue
+        yield from _unlike_files(key, as_list(value))
+        rows = 0
+        for name in as_list(value):
+            table = pq.read_table(Path(name).expanduser(), columns=["data_source", "extra_info"])
+            rows += table.num_rows
+            unknown = sorted(set(table["data_source"].to_pylist()) - set(known_sources()))
+            if unknown and config.reward.custom_reward_function.path is None:
+                yield (
+                    f"{key} is {name!r} with data_source {', '.join(map(repr, unknown))}, for which no scorer is "
+                    f"registered; known are {', '.join(known_sources())}."
+                )
+            infos = table["extra_info"].to_pylist()
+            if key == "data.train_files":
+                found_modes |= {info.get("budget_mode") or "none" for info in infos}
+            counted = {what_is_counted(info) for info in infos}
+            if wrong := sorted(counted - set(COUNTED)):
+                yield f"{key} is {name!r} with budget_counts {wrong[0]!r}; known are {', '.join(COUNTED)}."
+        if key == "data.train_files" and rows < config.data.train_batch_size:
+            yield (
+                f"data.train_batch_size is {config.data.train_batch_size}, and the training files have {rows} rows; "
+                f"lower it to at most {rows}."
+            )
+        if key == "data.train_files":
+            yield from mixture_violations(config, as_list(value))
+            yield from official_violations(as_list(value))
+    penalty = config.algorithm.length_penalty
+    known = PENALTIES.get(penalty.name)
+    if known and penalty.where != "off" and is_on(penalty) and found_modes and not known.modes & found_modes:
+        yield (
+            f"algorithm.length_penalty.name is {penalty.name!r}, which is for questions with budget "
+            f"{' or '.join(sorted(known.modes))}, and the data has {' and '.join(sorted(found_modes))} only; prepare "
+            "it with other budgets, choose another penalty, or set algorithm.length_penalty.where=off."
+        )
+
+
+def _credentialed_violations(config: DictConfig) -> Iterator[str]:
+    yield from credentialed_violations(config, [*as_list(config.data.train_files), *as_list(config.data.val_files)])
+
+
+def _model_violations(config: DictConfig, node: str = "actor_rollout_ref.model") -> Iterator[str]:
+    name = str(OmegaConf.select(config, node).path)
+    is_local = name.startswith((".", "/", "~")) or name.count("/") != 1 or Path(name).exists()
+    if is_local and not (Path(name).expanduser() / "config.json").is_file():
+        yield (
+            f"{node}.path is {name!r}, and there is no model directory with a config.json; "
+            "`medu1 model` makes small ones, or give a Hugging Face name."
+        )
+
+
+def check_sft(config: DictConfig) -> None:
+    """Check a composed configuration of the supervised stage.
+
+    Raises:
+        ValueError: one sentence for each violation, all at once.
+    """
+    files = {key: OmegaConf.select(config, key) for key in ("data.train_files", "data.val_files")}
+    columns = [config.data.messages_key]
+    _raise_all(
+        violation
+        for found in (
+            *(_file_violations(key, value, columns) for key, value in files.items()),
+            _model_violations(config, "model"),
+            demonstration_violations(config),
+        )
+        for violation in found
+    )
+
+
+def _layout_violations(config: DictConfig, machine: Machine) -> Iterator[str]:
+    """The layout against model and machine (verl_medu1/plan/rules/layout.py)."""
+    model: Architecture | None = None
+    # A model from the hub that is not listed has no dimensions here; _model_violations speaks of a missing folder.
+    with suppress(ValueError):
+        model = find_architecture(str(config.actor_rollout_ref.model.path))
+    for violation in find_violations(settings_in(config), model, machine):
+        yield violation.sentence
+
+
+def _seed_violations(config: DictConfig) -> Iterator[str]:
+    """What answers with seeds of their own need (verl_medu1/rollout/single_turn.py)."""
+    rollout = config.actor_rollout_ref.rollout
+    if rollout.agent.default_agent_loop != "medu1_seeded":
+        return
+    seed = config.data.seed
+    if not isinstance(seed, int) or seed < 0:
+        yield f"data.seed is {seed}, which default_agent_loop=medu1_seeded starts from; give a number of at least 0."
+    if config.trainer.device == "cpu" and rollout.enable_chunked_prefill:
+        yield (
+            "actor_rollout_ref.rollout.enable_chunked_prefill is True, with which vLLM on the CPU can't take seeded "
+            "answers (vllm/v1/worker/gpu_model_runner.py:3750); set it to false."
+        )
+
+
+def _machine_violations(config: DictConfig) -> Iterator[str]:
+    run_dir = Path(config.run_dir).expanduser().absolute()
+    existing = next(folder for folder in (run_dir, *run_dir.parents) if folder.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        yield f"run_dir is {str(config.run_dir)!r}, and {str(existing)!r} is not a folder that can be written to."
+        return
+    weights = Path(str(config.actor_rollout_ref.model.path)).expanduser()
+    # Weights, float32 copies and Adam's two moments: four times the weights' file at most for 32-bit weights.
+    size = sum(file.stat().st_size for file in weights.glob("*.safetensors")) if weights.is_dir() else 0
+    needed, free = 4 * size + 2**30, shutil.disk_usage(existing).free
+    if free < needed:
+        yield (
+            f"run_dir is {str(config.run_dir)!r} with {free / 2**30:.1f} GiB free, and one checkpoint needs up to "
+            f"{needed / 2**30:.1f} GiB; free some space or choose another run_dir."
+        )
+    ray_init = config.ray_kwargs.ray_init
+    if ray_init.get("include_dashboard"):
+        port = ray_init.get("dashboard_port") or 8265
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                yield f"ray_kwargs.ray_init.dashboard_port is {port}, which is in use; choose another port."
+
+
+def _checkpoint_violations(config: DictConfig) -> Iterator[str]:
+    if config.trainer.resume_mode == "auto" and (lost := lost_step(Path(config.trainer.default_local_dir))):
+        yield f"{lost}."
+
+
+def check(config: DictConfig) -> None:
+    """Check a composed training configuration against the files, the model and the machine.
+
+    Raises:
+        ValueError: one sentence for each violation, all at once.
+    """
+    _raise_all(
+        violation
+        for part in (
+            unknown_key_violations,
+            legacy_violations,
+            setting_violations,
+            started_here_violations,
+            _data_violations,
+            _credentialed_violations,
+            trainer_violations,
+            reward_source_violations,
+            penalty_violations,
+            estimator_violations,
+            scoring_violations,
+            _model_violations,
+            partial(_layout_violations, machine=this_machine()),
+            _seed_violations,
+            _machine_violations,
+            _checkpoint_violations,
+            prompt_violations,
+        )
+        for violation in part(config)
+    )
+
+
+def check_submission(config: DictConfig, machine: Machine) -> None:
+    """Check what a login node can know of a configuration: all but what takes torch, verl itself or the machine.
+
+    Args:
+        config: composed configuration of a training run.
+        machine: what the nodes can do that the job will have.
+
+    Raises:
+        ValueError: one sentence for each violation, all at once.
+    """
+    _raise_all(
+        violation
+        for part in (
+            legacy_violations,
+            setting_violations,
+            _data_violations,
+            _credentialed_violations,
+            trainer_violations,
+            reward_source_violations,
+            penalty_violations,
+            scoring_violations,
+            _model_violations,
+            partial(_layout_violations, machine=machine),
+            _seed_violations,
+        )
+        for violation in part(config)
+    )

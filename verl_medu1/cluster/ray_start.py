@@ -1,0 +1,49 @@
+"""The options of `ray start` for a configuration, so that a cluster on Slurm is what `medu1 train` would start.
+
+python -m verl_medu1.cluster.ray_start recipe=NAME key=value
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+
+from omegaconf import DictConfig, OmegaConf
+
+from verl_medu1.config.compose import compose_config
+from verl_medu1.errors import in_one_sentence
+
+
+def options_of(config: DictConfig) -> Iterator[tuple[str, str]]:
+    """What `config.ray_kwargs.ray_init` says of the cluster, option by option.
+
+    Yields:
+        ("head", option) for what the head alone is told, ("node", option) for what every node is told.
+
+    Example:
+        >>> from omegaconf import OmegaConf
+        >>> init = {"num_cpus": 8, "include_dashboard": False}
+        >>> list(options_of(OmegaConf.create({"trainer": {"n_gpus_per_node": 2}, "ray_kwargs": {"ray_init": init}})))
+        [('node', '--num-gpus=2'), ('node', '--num-cpus=8'), ('head', '--include-dashboard=False')]
+    """
+    init = config.ray_kwargs.ray_init
+    yield "node", f"--num-gpus={config.trainer.n_gpus_per_node}"
+    for key, option in {"num_cpus": "--num-cpus", "object_store_memory": "--object-store-memory"}.items():
+        if init.get(key) is not None:
+            yield "node", f"{option}={init[key]}"
+    yield "head", f"--include-dashboard={init.get('include_dashboard', False)}"
+    if init.get("_system_config"):
+        yield "head", f"--system-config={json.dumps(OmegaConf.to_container(init._system_config, resolve=True))}"
+
+
+def main() -> None:
+    """Print the options, one a line, after "head" or "node"."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="as for `medu1 train`")
+    arguments, overrides = parser.parse_known_args()
+    with in_one_sentence():
+        for who, option in options_of(compose_config([*arguments.overrides, *overrides])):
+            print(who, option)
+
+
+if __name__ == "__main__":
+    main()

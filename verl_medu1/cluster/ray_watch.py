@@ -1,0 +1,72 @@
+"""Waits until all nodes of a job have joined its Ray cluster, then watches them until one is lost.
+
+python -m verl_medu1.cluster.ray_watch --attempt FOLDER --hosts node1 node2 --timeout 600      (RAY_ADDRESS says where)
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+EXIT_LOST = 70
+
+
+def short(host: str) -> str:
+    """A host's name without its domain."""
+    return host.partition(".")[0]
+
+
+def absent(nodes: Iterable[Mapping[str, Any]], hosts: Iterable[str]) -> list[str]:
+    """The hosts that have no living node of Ray.
+
+    Args:
+        nodes: what `ray.nodes()` returns; each was started under its name in Slurm.
+        hosts: names of hosts, with their domain or without.
+
+    Example:
+        >>> absent([{"Alive": True, "NodeName": "a.cluster"}], ["a", "b"])
+        ['b']
+    """
+    alive = {short(node["NodeName"]) for node in nodes if node["Alive"]}
+    return [host for host in hosts if short(host) not in alive]
+
+
+def watch(attempt: Path, hosts: list[str], timeout_s: float, interval_s: float = 1.0) -> str:
+    """Block until a host is missing; `attempt/complete` appears when all are there.
+
+    Returns:
+        One sentence.
+    """
+    import ray
+
+    ray.init(logging_level="ERROR", log_to_driver=False)
+    deadline = time.monotonic() + timeout_s
+    while missing := absent(ray.nodes(), hosts):
+        if time.monotonic() > deadline:
+            return f"after {timeout_s:.0f} s Ray has not heard of {', '.join(missing)}"
+        time.sleep(interval_s)
+    (attempt / "complete").touch()
+    while not (missing := absent(ray.nodes(), hosts)):
+        time.sleep(interval_s)
+    # A host whose Ray alone has ended gives its own reason.
+    time.sleep(3 * interval_s)
+    return f"Ray has lost {', '.join(missing)}"
+
+
+def main() -> None:
+    """Watch, then write the sentence to `attempt/watch` and exit with code 70."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--attempt", type=Path, required=True, help="folder of the attempt, seen by all nodes")
+    parser.add_argument("--hosts", nargs="+", required=True, help="names of the job's nodes")
+    parser.add_argument("--timeout", type=float, default=600.0, help="seconds until all must be there")
+    arguments = parser.parse_args()
+    sentence = watch(arguments.attempt, arguments.hosts, arguments.timeout)
+    (arguments.attempt / "watch").write_text(sentence)
+    print(sentence, file=sys.stderr)
+    sys.exit(EXIT_LOST)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Recipes as Hydra's config group `recipe`: `recipe=<folder name>`."""
+
+from collections.abc import Collection, Iterator
+from importlib import resources
+from importlib.resources.abc import Traversable
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+
+from verl_medu1.extensions import RECIPES, added, load
+from verl_medu1.verl_compat import hydra_source
+
+# What a recipe's folder may hold: settings of `medu1 train`, and of the supervised stage before it.
+TRAIN, SFT = "recipe.yaml", "sft.yaml"
+
+
+def _folders(file: str) -> Iterator[Traversable]:
+    """The folders that hold such a file: of recipes/, and of the packages that add recipes (docs/another-domain.md)."""
+    packages = ["verl_medu1.recipes", *(load(entry_point) for entry_point in added(RECIPES).values())]
+    for package in packages:
+        yield from (folder for folder in resources.files(package).iterdir() if folder.joinpath(file).is_file())
+
+
+def recipe_names(file: str = TRAIN) -> list[str]:
+    """Names of the installed recipes, ours and those of other packages.
+
+    Example:
+        >>> "quickstart" in recipe_names()
+        True
+    """
+    return sorted(folder.name for folder in _folders(file))
+
+
+def register_recipes(file: str = TRAIN, only: Collection[str] | None = None) -> None:
+    """Make recipes selectable, all or the named ones, and verl's configuration, on which they stand, findable.
+
+    Hydra lists the choices when a name is wrong.
+
+    Raises:
+        ValueError: another package's recipes can't be loaded, or have a name that is taken.
+    """
+    hydra_source.register()
+    names = set()
+    for folder in _folders(file):
+        if folder.name in names:
+            raise ValueError(f"two recipes are called {folder.name!r}; uninstall the package of one, or rename it.")
+        names.add(folder.name)
+        if only is not None and folder.name not in only:
+            continue
+        text = folder.joinpath(file).read_text()
+        ConfigStore.instance().store(
+            group="recipe", name=folder.name, node=OmegaConf.create(text), package="_global_",
+            provider="verl-medu1 recipes",
+        )  # fmt: skip

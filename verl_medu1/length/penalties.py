@@ -1,0 +1,226 @@
+"""Length penalties: what the lengths of the responses to one question are worth. One pure function each.
+
+A penalty sees a `Group` and gives one value per response, higher is better. Where it says so the value is relative to
+the other responses of the group. `algorithm.length_penalty` names one, and says where it enters: the advantage of right
+answers (clipped to [-1, 1] there, `verl_medu1/length/advantage.py`), or the reward, as it is.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verl_medu1.length.budget import BUDGET_MODES, check_budget
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The responses to one question.
+
+    Attributes:
+        lengths: (G,) tokens of the responses that the budget counts.
+        correct: (G,) bool, whether each is right.
+        mode: the question's budget: "none", "exact" or "max".
+        budget: N, its tokens; not looked at with "none".
+        longest: tokens a response may have at most (`data.max_response_length`).
+        tolerance: share of the budget that costs nothing; only `relative_distance` knows it.
+
+    Raises:
+        ValueError: an unknown mode, a budget below one token, or arrays of different lengths.
+    """
+
+    lengths: Values
+    correct: NDArray[np.bool_]
+    mode: str = "none"
+    budget: float = 0.0
+    longest: float = 1.0
+    tolerance: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_budget(self.mode, self.budget)
+        if self.lengths.shape != self.correct.shape:
+            raise ValueError(f"a group has {len(self.lengths)} lengths and {len(self.correct)} verdicts.")
+
+    @property
+    def limit(self) -> float:
+        """The budget, or the longest response where the question has none."""
+        return self.longest if self.mode == "none" else self.budget
+
+
+def relative_distance(group: Group) -> Values:
+    """1 within the tolerance, -1 from a distance of one budget on: s = 1 - 2 min(1, max(0, d - tolerance N) / N).
+
+    d = |L - N| for exact and max(0, L - N) for maximum budgets. Relative to the budget, unlike the fixed 500 and 1500
+    tokens of Med-U1's release, so that a budget of 100 and one of 2000 are held to the same standard.
+
+    Example: N = 100 exact, L = 150: 0; N = 100 at most, L = 60: 1.
+    """
+    over = group.lengths - group.budget
+    distance = np.abs(over) if group.mode == "exact" else np.maximum(0.0, over)
+    free = group.tolerance * group.budget
+    return 1.0 - 2.0 * np.minimum(1.0, np.maximum(0.0, distance - free) / group.budget)
+
+
+def med_u1_exact(group: Group) -> Values:
+    """clip(1 - |L - N| / 1500, -1, 1), as published: Med-U1's release (arXiv 2506.12307).
+
+    Example: N = 1000, L = 1750: 0.5.
+    """
+    return np.clip(1.0 - np.abs(group.lengths - group.budget) / 1500, -1.0, 1.0)
+
+
+def med_u1_max(group: Group) -> Values:
+    """clip((N - L) / 500, -1, 1), as published: Med-U1's release. It pays most for stopping 500 tokens early.
+
+    Example: N = 1000, L = 750: 0.5.
+    """
+    return np.clip((group.budget - group.lengths) / 500, -1.0, 1.0)
+
+
+def lcpo_exact(group: Group, alpha: float = 0.0003) -> Values:
+    """-alpha |L - N|: LCPO-Exact (L1, arXiv 2503.04697), alpha as in its code.
+
+    Example: N = 1000, L = 2000: -0.3.
+    """
+    return -alpha * np.abs(group.lengths - group.budget)
+
+
+def lcpo_max(group: Group, alpha: float = 0.002) -> Values:
+    """(clip(alpha (N - L), -1, 1) + 1) / 2 for right answers, 0 for wrong ones: LCPO-Max (L1), alpha as in its code.
+
+    Example: N = 1000, L = 1000: 0.5 for a right answer.
+    """
+    return np.where(group.correct, (np.clip(alpha * (group.budget - group.lengths), -1.0, 1.0) + 1.0) / 2.0, 0.0)
+
+
+def dapo_overlong(group: Group, buffer_share: float = 0.2) -> Values:
+    """0 up to M - B, then falling to -1 at M, and -1 beyond: DAPO's soft overlong punishment (arXiv 2503.14476).
+
+    M is the budget, or the longest response where there is none; B = `buffer_share` M, a fifth, as 4096 of 20480.
+
+    Example: M = 1000, L = 900: -0.5.
+    """
+    buffer = buffer_share * group.limit
+    return -np.clip((group.lengths - (group.limit - buffer)) / buffer, 0.0, 1.0)
+
+
+def kimi(group: Group) -> Values:
+    """0.5 - (L - L_min) / (L_max - L_min) over the group, at most 0 for wrong answers: Kimi k1.5 (arXiv 2501.12599).
+
+    0 for all where all are equally long.
+
+    Example: right answers of 100, 200 and 300 tokens: 0.5, 0, -0.5.
+    """
+    position = _position(group.lengths)
+    if position is None:
+        return np.zeros_like(group.lengths)
+    return np.where(group.correct, 0.5 - position, np.minimum(0.0, 0.5 - position))
+
+
+def alp(group: Group) -> Values:
+    """-max(p, 1 / G) L / M, p the share of right answers, M the longest response: ALP (arXiv 2506.05256).
+
+    Easy questions pay most for tokens. The paper's beta is the weight.
+
+    Example: half of the group right, M = 1000, L = 500: -0.25.
+    """
+    share = max(float(group.correct.mean()), 1.0 / len(group.correct)) if len(group.correct) else 0.0
+    return -share * group.lengths / group.longest
+
+
+def grpo_lead(group: Group, alpha: float = 0.05) -> Values:
+    """exp(-alpha z) - 1 for right answers, z = (L - mean) / deviation over them: GRPO-LEAD (arXiv 2504.09696).
+
+    Its reward of a right answer is exp(-alpha z), which is 1 plus this. 0 for wrong answers, and where all right ones
+    are equally long; what wrong ones pay there is no length penalty.
+
+    Example: right answers of 100 and 300 tokens: exp(0.05) - 1 and exp(-0.05) - 1.
+    """
+    right = group.lengths[group.correct]
+    deviation = right.std() if len(right) else 0.0
+    if deviation == 0.0:
+        return np.zeros_like(group.lengths)
+    return np.where(group.correct, np.expm1(-alpha * (group.lengths - right.mean()) / deviation), 0.0)
+
+
+def short_rl(group: Group, tolerance_tokens: float = 100.0) -> Values:
+    """Kimi's score among right answers, 0.5 up to 100 tokens over the shortest: Short-RL (arXiv 2505.12284).
+
+    0 for wrong answers. Its gate on the accuracy of the whole batch is left out: the shaping of the advantage guards
+    accuracy.
+
+    Example: right answers of 100, 200 and 500 tokens: 0.5, 0.5, -0.5.
+    """
+    right = group.lengths[group.correct]
+    position = _position(right)
+    if position is None:
+        return np.where(group.correct, 0.5, 0.0) if len(right) else np.zeros_like(group.lengths)
+    values = np.zeros_like(group.lengths)
+    values[group.correct] = np.where(right > right.min() + tolerance_tokens, 0.5 - position, 0.5)
+    return values
+
+
+def group_relative(group: Group) -> Values:
+    """1 - (L - L_min) / (L_max - L_min) among right answers, less its mean: NeMo-RL's group-relative penalty.
+
+    0 for wrong answers, and where all right ones are equally long.
+
+    Example: right answers of 100, 200 and 300 tokens: 0.5, 0, -0.5.
+    """
+    position = _position(group.lengths[group.correct])
+    values = np.zeros_like(group.lengths)
+    if position is not None:
+        values[group.correct] = position.mean() - position
+    return values
+
+
+def _position(lengths: Values) -> Values | None:
+    """Where each length stands between the shortest, 0, and the longest, 1; None if there are no two lengths."""
+    span = np.ptp(lengths) if len(lengths) else 0.0
+    return (lengths - lengths.min()) / span if span else None
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """A penalty and the budgets it is for: rows with another budget mode are left alone."""
+
+    function: Callable[[Group], Values]
+    modes: frozenset[str]
+
+    def values(self, group: Group) -> Values:
+        """One value per response; zeros for a question whose budget mode the penalty is not for."""
+        return self.function(group) if group.mode in self.modes else np.zeros_like(group.lengths)
+
+
+_ANY = frozenset(BUDGET_MODES)
+PENALTIES = {
+    "relative_distance": Penalty(relative_distance, frozenset(("exact", "max"))),
+    "med_u1_exact": Penalty(med_u1_exact, frozenset(("exact",))),
+    "med_u1_max": Penalty(med_u1_max, frozenset(("max",))),
+    "lcpo_exact": Penalty(lcpo_exact, frozenset(("exact",))),
+    "lcpo_max": Penalty(lcpo_max, frozenset(("max",))),
+    "dapo_overlong": Penalty(dapo_overlong, frozenset(("none", "max"))),
+    "kimi": Penalty(kimi, _ANY),
+    "alp": Penalty(alp, _ANY),
+    "grpo_lead": Penalty(grpo_lead, _ANY),
+    "short_rl": Penalty(short_rl, _ANY),
+    "group_relative": Penalty(group_relative, _ANY),
+}
+
+
+def get_penalty(name: str) -> Penalty:
+    """The penalty of that name.
+
+    Raises:
+        ValueError: none has that name.
+
+    Example:
+        >>> sorted(get_penalty("med_u1_max").modes)
+        ['max']
+    """
+    if name not in PENALTIES:
+        raise ValueError(f"algorithm.length_penalty.name is {name!r}; choose one of {', '.join(sorted(PENALTIES))}.")
+    return PENALTIES[name]

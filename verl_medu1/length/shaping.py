@@ -1,0 +1,94 @@
+"""From the components of a batch to what each response's length is worth: groups, verdicts, values and weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+
+from verl_medu1.length.penalties import Group, get_penalty
+
+# What the reward manager returned for one sample, with `uid` (its question) and `data_source`.
+Components = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class LengthShaping:
+    """What the hook needs of a batch of B responses.
+
+    Attributes:
+        group: (B,) integer label of the question.
+        correct: (B,) bool: right and rewarded. One that earns nothing, because it is malformed, gains nothing by its
+            length either; padding is never right.
+        values: (B,) what the penalty gives, higher is better.
+        weight: (B,) its weight, by data source.
+    """
+
+    group: torch.Tensor
+    correct: torch.Tensor
+    values: torch.Tensor
+    weight: torch.Tensor
+
+
+# What the length term reads of a sample.
+NEEDED = ("score", "counted_tokens", "budget_mode", "budget_tokens")
+
+
+def lacking(samples: Sequence[Components]) -> list[str]:
+    """Components of `NEEDED` that some sample does not have.
+
+    Example:
+        >>> lacking([{"score": 1.0, "budget_mode": "none", "budget_tokens": 0.0}])
+        ['counted_tokens']
+    """
+    return [name for name in NEEDED if any(name not in sample for sample in samples)]
+
+
+def _number(sample: Components, name: str) -> float:
+    value = sample[name]
+    if not isinstance(value, Real | np.bool_):
+        raise ValueError(
+            f"component {name} of data source {sample['data_source']!r} is {str(value)[:80]!r} and must be a number; "
+            "correct the reward function."
+        )
+    return float(value)
+
+
+def length_shaping(
+    samples: Sequence[Components], is_padding: Sequence[bool], penalty: DictConfig, longest: int
+) -> LengthShaping:
+    """The groups of a batch, and what `algorithm.length_penalty` gives each response in its group.
+
+    Args:
+        samples: components with `uid`, `data_source`, `score`, `acc`, `counted_tokens`, `budget_mode` and
+            `budget_tokens`.
+        is_padding: for each sample, whether it only fills up the batch: it is not right, and counts in no group.
+        penalty: `algorithm.length_penalty` (name, weight, per_source, tolerance).
+        longest: `data.max_response_length`.
+
+    Example: see tests/length/test_shaping.py.
+    """
+    uids, label = np.unique([sample["uid"] for sample in samples], return_inverse=True)
+    real = ~np.asarray(is_padding, dtype=bool)
+    # A reward function of the user's may return no `acc`.
+    verdicts = [min(_number(sample, name) for name in ("acc", "score") if name in sample) for sample in samples]
+    correct = np.array([verdict > 0 for verdict in verdicts], dtype=bool) & real
+    lengths = np.array([sample["counted_tokens"] for sample in samples], dtype=float)
+    values = np.zeros(len(samples))
+    get_values = get_penalty(penalty.name).values
+    for number in range(len(uids)):
+        rows = np.flatnonzero((label == number) & real)
+        if len(rows):
+            first = samples[rows[0]]
+            budget = (first["budget_mode"], first["budget_tokens"])
+            values[rows] = get_values(Group(lengths[rows], correct[rows], *budget, longest, penalty.tolerance))
+    weights = [(penalty.per_source or {}).get(sample["data_source"], penalty.weight) for sample in samples]
+    return LengthShaping(
+        torch.from_numpy(label),
+        torch.from_numpy(correct),
+        torch.from_numpy(values).float(),
+        torch.tensor(weights, dtype=torch.float32),
+    )

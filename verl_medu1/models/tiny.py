@@ -1,0 +1,129 @@
+"""A small Qwen2 from nothing, with its own tokenizer, for the quickstart and for tests."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from verl_medu1.models.folder import correct_description
+
+VOCABULARY = 512
+MAX_POSITIONS = 512
+HEADS = 4
+LAYERS = 2
+TAGS = ("<think>", "</think>", "<answer>", "</answer>")
+PAD, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
+
+# Qwen's chat format. No system message is put in where there is none: verl renders message by message.
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def read_warmup_texts(data: Path) -> list[str]:
+    """The texts of the messages of data/warmup.parquet.
+
+    Raises:
+        ValueError: there is no such file, or it has no column `messages`.
+    """
+    path = data / "warmup.parquet"
+    if not path.is_file():
+        raise ValueError(f"--data {data} has no warmup.parquet; make it with `medu1 prepare --source quickstart`.")
+    if "messages" not in pq.read_schema(path).names:
+        raise ValueError(f"{path} has no column messages; make it with `medu1 prepare --source quickstart`.")
+    column = pq.read_table(path, columns=["messages"])["messages"].to_pylist()
+    return [message["content"] for messages in column for message in messages]
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> Any:
+    """Train a byte-level BPE tokenizer with Qwen's chat format.
+
+    The tags of the response format are one token each and no special tokens, so that they survive
+    `skip_special_tokens`.
+
+    Args:
+        texts: what it is trained on.
+        vocabulary: tokens at most, tags and special tokens included; fewer where the texts give no more.
+
+    Returns:
+        A `transformers.Qwen2Tokenizer` with an even number of tokens, `<|im_end|>` as end of sequence and
+        `<|endoftext|>` as padding.
+    """
+    from tokenizers import AddedToken
+    from transformers import Qwen2Tokenizer
+
+    # Qwen2's own rules for splitting text: every loader applies them to a model of this type.
+    blank = Qwen2Tokenizer(
+        eos_token=TURN_END, pad_token=PAD, additional_special_tokens=[TURN_START], model_max_length=MAX_POSITIONS
+    )
+    roles = "system\nuser\nassistant\n"
+    corpus = [roles * 100, *(_without_tags(text) for text in texts)]
+    tokenizer = blank.train_new_from_iterator(corpus, vocab_size=vocabulary - len(TAGS), show_progress=False)
+    tokenizer.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in TAGS])
+    if len(tokenizer) % 2:
+        # Tensor parallelism halves the vocabulary.
+        tokenizer.add_tokens([AddedToken("<|unused|>", special=True, normalized=False)])
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
+
+
+def _without_tags(text: str) -> str:
+    for tag in TAGS:
+        text = text.replace(tag, " ")
+    return text
+
+
+def write_tiny_model(texts: Sequence[str], out: Path, seed: int = 0, hidden: int = 128, layers: int = LAYERS) -> int:
+    """Write a randomly initialised Qwen2 and its tokenizer as a Hugging Face folder (fp32, safetensors).
+
+    Its heads and vocabulary divide by two, for tensor parallelism of two.
+
+    Args:
+        texts: what the tokenizer is trained on.
+        out: folder to write.
+        seed: of the weights.
+        hidden: width, a multiple of 8.
+        layers: number of layers.
+
+    Returns:
+        The number of parameters.
+
+    Raises:
+        ValueError: a width that is no multiple of 8, or no layer.
+    """
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    if hidden < 8 or hidden % 8:
+        raise ValueError(f"--hidden is {hidden}; it must be a multiple of 8 (four heads of even width).")
+    if layers < 1:
+        raise ValueError(f"--layers is {layers}; it must be at least 1.")
+    tokenizer = train_tokenizer(texts)
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=hidden,
+        intermediate_size=3 * hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=HEADS,
+        num_key_value_heads=2,
+        max_position_embeddings=MAX_POSITIONS,
+        # Wide for the width, and a short base for short texts: both make it learn in far fewer steps.
+        initializer_range=0.08,
+        rope_parameters={"rope_type": "default", "rope_theta": 100.0},
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        dtype="float32",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Qwen2ForCausalLM(config)
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    correct_description(out)
+    return model.num_parameters()

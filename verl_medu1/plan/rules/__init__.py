@@ -1,0 +1,1 @@
+"""What a layout, a batch, a checkpoint and a precision must fulfil."""

@@ -1,0 +1,217 @@
+"""What is wrong with a run's layout: one sentence for each violation, with key, value and the nearest valid values.
+
+Pure functions over plain settings; `checks.check` asks them before Ray starts, and so does `medu1 plan`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from verl_medu1.machine.machine import Machine
+from verl_medu1.plan.architecture import Architecture
+from verl_medu1.plan.parameters import stage_layers
+from verl_medu1.plan.rules.batches import batch_violations
+from verl_medu1.plan.rules.checkpoint import checkpoint_violations
+from verl_medu1.plan.rules.precision import precision_violations
+from verl_medu1.plan.rules.violation import Violation, divisors, nearest, tensor_sizes
+from verl_medu1.plan.settings import KEYS, Settings
+
+WORKERS = f"{KEYS['nodes']} x {KEYS['gpus_per_node']}"
+POSITIVE = (
+    "nodes", "gpus_per_node", "tp", "pp", "cp", "vpp", "first_layers", "last_layers", "ulysses", "train_batch",
+    "mini_batch", "micro_batch", "n", "prompt", "response", "token_limit", "recompute_layers", "rollout_tp",
+    "max_num_seqs", "max_num_batched_tokens", "bucket_mib",
+)  # fmt: skip
+# verl/workers/config/optimizer.py, engine.py (float32 is the CPU's); megatron/core/transformer/transformer_config.py.
+OPTIMIZER_DTYPES = ("fp32", "bf16", "float32", "bfloat16")
+CHOICES = {
+    "dtype": ("bfloat16", "float16", "float32"),
+    "main_grads_dtype": OPTIMIZER_DTYPES,
+    "exp_avg_dtype": OPTIMIZER_DTYPES,
+    "exp_avg_sq_dtype": OPTIMIZER_DTYPES,
+    "recompute": ("full", "selective"),
+    "recompute_method": ("uniform", "block"),
+}
+# Type of a field -> what its values are, and in words.
+KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
+    bool: ((int,), "true or false"),
+    float: ((int, float), "a number"),
+    str: ((str,), "a name"),
+    str | None: ((str,), "a name"),
+    Sequence[str]: ((list, tuple), "a list"),
+    Mapping[str, str]: ((Mapping,), "names with their values"),
+}
+
+
+def find_violations(settings: Settings, model: Architecture | None, machine: Machine | None = None) -> list[Violation]:
+    """All that is wrong with a layout.
+
+    Args:
+        settings: of the run.
+        model: dimensions; without, only what needs none is checked.
+        machine: what the machines can do; what is unknown isn't judged.
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> wrong = Settings(tp=8, utilization=0.5)
+        >>> print(find_violations(wrong, find_architecture("Qwen2.5-7B-Instruct"))[0].sentence)
+        actor_rollout_ref.actor.megatron.tensor_model_parallel_size is 8, which does not divide the model's 28 \
+attention heads; near it are 1, 2, 4.
+    """
+    # Everything else reckons with these.
+    if found := list(value_violations(settings)):
+        return found
+    found += _worker_violations(settings)
+    if model:
+        if settings.strategy == "megatron":
+            found += _trainer_violations(settings, model)
+        # vLLM pads the vocabulary.
+        found += _tensor_violations(KEYS["rollout_tp"], settings.rollout_tp, model, _split(model))
+    found += batch_violations(settings, model)
+    if settings.strategy == "megatron":
+        found += precision_violations(settings, model, machine or Machine())
+    return found
+
+
+def value_violations(settings: Settings) -> Iterator[Violation]:
+    """Values that their key does not take, whatever the others are.
+
+    Example:
+        >>> [found.sentence for found in value_violations(Settings(exp_avg_dtype="fp8"))]
+        ["actor_rollout_ref.actor.optim.exp_avg_dtype is 'fp8'; choose one of fp32, bf16, float32, bfloat16."]
+    """
+    for field in fields(Settings):
+        key, value = KEYS[field.name], getattr(settings, field.name)
+        if value is None and field.default is None:
+            continue
+        if field.name in POSITIVE:
+            is_valid = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+            way_out = "give a whole number of at least 1"
+        elif field.name in CHOICES:
+            is_valid = value in CHOICES[field.name]
+            way_out = f"choose one of {', '.join(CHOICES[field.name])}"
+        else:
+            kinds, words = KINDS[field.type]
+            is_valid, way_out = isinstance(value, kinds), f"give {words}"
+        if not is_valid:
+            said = "null" if value is None else repr(value)
+            yield Violation(key, f"{key} is {said}; {way_out}{', or null' if field.default is None else ''}.")
+
+
+def _worker_violations(settings: Settings) -> Iterator[Violation]:
+    workers, size = settings.gpus, settings.model_parallel
+    if workers % size:
+        name, keys = "ulysses", KEYS["ulysses"]
+        if settings.strategy == "megatron":
+            name, keys = "tp", f"{KEYS['tp']} x pipeline_model_parallel_size x context_parallel_size"
+        yield Violation(
+            KEYS[name],
+            f"{keys} is {size}, which does not divide the {workers} workers of {WORKERS}; near it are "
+            f"{nearest(divisors(workers), size)}.",
+        )
+    key, size, node = KEYS["rollout_tp"], settings.rollout_tp, settings.gpus_per_node
+    if workers % size:
+        yield Violation(
+            key,
+            f"{key} is {size}, which does not divide the {workers} workers of {WORKERS}; near it are "
+            f"{nearest(divisors(workers), size)}.",
+        )
+    elif node % size and size % node:
+        yield Violation(
+            key,
+            f"{key} is {size}, with which an engine would stand across nodes of {node} workers; near it are "
+            f"{nearest(divisors(node), size)}.",
+        )
+    if settings.rollout_executor == "uni" and size > 1:
+        executor = KEYS["rollout_executor"]
+        sentence = f"{executor} is 'uni', one process, with {size} tensor-parallel workers; set it to mp."
+        yield Violation(executor, sentence)
+
+
+def _trainer_violations(settings: Settings, model: Architecture) -> Iterator[Violation]:
+    whole = (*_split(model), (model.vocabulary, "rows of the vocabulary, which verl does not pad"))
+    yield from _tensor_violations(KEYS["tp"], settings.tp, model, whole)
+    stages = list(_stage_violations(settings, model))
+    yield from stages
+    if not stages:
+        yield from _virtual_violations(settings, model)
+        yield from checkpoint_violations(settings, model)
+
+
+def _split(model: Architecture) -> tuple[tuple[int, str], ...]:
+    return (model.heads, "attention heads"), (model.ffn, "columns of the feed-forward layer")
+
+
+def _tensor_violations(
+    key: str, size: int, model: Architecture, whole: Sequence[tuple[int, str]]
+) -> Iterator[Violation]:
+    """Numbers that a tensor-parallel size must divide, and the groups, which it may also be a multiple of."""
+    valid = [fits for fits in tensor_sizes(model) if all(number % fits == 0 for number, _ in whole)]
+    way_out = f"near it are {nearest(valid, size)}"
+    for number, name in whole:
+        if number % size:
+            yield Violation(key, f"{key} is {size}, which does not divide the model's {number} {name}; {way_out}.")
+    if model.groups % size and size % model.groups:
+        yield Violation(
+            key,
+            f"{key} is {size}, neither a divisor nor a multiple of the model's {model.groups} key-value heads; "
+            f"{way_out}.",
+        )
+
+
+def _is_split(layers: int, pp: int, first: int | None, last: int | None) -> bool:
+    try:
+        stage_layers(layers, pp, first, last)
+    except ValueError:
+        return False
+    return True
+
+
+def _stage_violations(settings: Settings, model: Architecture) -> Iterator[Violation]:
+    pp, first, last = settings.pp, settings.first_layers, settings.last_layers
+    if pp == 1:
+        for name in ("first_layers", "last_layers"):
+            if getattr(settings, name) is not None:
+                key, value = KEYS[name], getattr(settings, name)
+                yield Violation(key, f"{key} is {value}, and {KEYS['pp']} is 1; set it to null.")
+        return
+    if _is_split(model.layers, pp, first, last):
+        return
+    if first is None and last is None:
+        key = KEYS["pp"]
+        yield Violation(
+            key,
+            f"{key} is {pp}, which does not divide the model's {model.layers} layers; choose one of "
+            f"{nearest(divisors(model.layers), pp)}, or set override_transformer_config."
+            "num_layers_in_first_pipeline_stage or num_layers_in_last_pipeline_stage.",
+        )
+        return
+    # The one that is set, or the last where both are: with the other as it is, what would do.
+    name = "first_layers" if last is None else "last_layers"
+    key, value = KEYS[name], getattr(settings, name)
+    ends: Callable[[int], tuple[int | None, int | None]] = lambda n: (n, None) if last is None else (first, n)  # noqa: E731
+    valid = [count for count in range(1, model.layers) if _is_split(model.layers, pp, *ends(count))]
+    beside = f" beside {KEYS['first_layers']}={first}" if first is not None and last is not None else ""
+    way_out = f"near it are {nearest(valid, value)}" if valid else f"set {KEYS['first_layers']} to null"
+    yield Violation(
+        key,
+        f"{key} is {value}{beside}, which leaves the {pp} stages no even share of {model.layers} layers; {way_out}.",
+    )
+
+
+def _virtual_violations(settings: Settings, model: Architecture) -> Iterator[Violation]:
+    key, vpp = KEYS["vpp"], settings.vpp
+    if vpp is None:
+        return
+    if settings.pp == 1:
+        yield Violation(key, f"{key} is {vpp}, and {KEYS['pp']} is 1; set it to null.")
+        return
+    stages = stage_layers(model.layers, settings.pp, settings.first_layers, settings.last_layers)
+    if any(layers % vpp for layers in stages):
+        valid = [size for size in divisors(max(stages)) if all(layers % size == 0 for layers in stages)]
+        counts = " and ".join(map(str, sorted(set(stages))))
+        yield Violation(
+            key,
+            f"{key} is {vpp}, which does not divide the {counts} layers of a pipeline stage; near it are "
+            f"{nearest(valid, vpp)}.",
+        )

@@ -1,0 +1,154 @@
+"""Runs end: with their reason when they hang, lose a part or fill a disk."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from verl_medu1.run.channel import METRICS, Channel, Run
+from verl_medu1.run.full_disk import EXIT_DISK_FULL, full_disk
+from verl_medu1.run.parts import EXIT_PART_DIED, PartWatch
+from verl_medu1.run_folder.checkpoints import way_on
+from verl_medu1.run_folder.progress import SAVE, Progress
+
+# What ray.init takes only where it starts a cluster: one that is there has been told by whoever started it.
+CLUSTER_KEYS = ("num_cpus", "num_gpus", "object_store_memory", "include_dashboard", "_system_config", "_temp_dir")
+START_PHASES = ("start", "first weight sync")
+EXIT_STALLED = 3
+
+
+class StallWatch:
+    """Tells a run whose report of progress has not changed for too long.
+
+    Counted is the time that this process has seen pass: the reports are another machine's, whose clock may differ, and
+    a laptop may have slept.
+    """
+
+    def __init__(self, progress: Progress, timeout_s: float, start_timeout_s: float) -> None:
+        self._progress, self._timeout_s, self._start_timeout_s = progress, timeout_s, start_timeout_s
+        self._last: dict[str, int | str | float] = {}
+        self._since = time.monotonic()
+
+    def look(self) -> str | None:
+        """One sentence if the last sign of life is too old."""
+        last = self._progress.read()
+        if last != self._last:
+            self._last, self._since = last, time.monotonic()
+        limit, key = self._timeout_s, "watchdog.timeout_s"
+        if last["phase"] in START_PHASES:
+            limit, key = self._start_timeout_s, "watchdog.start_timeout_s"
+        if time.monotonic() - self._since <= limit:
+            return None
+        return (
+            f"no progress for {limit:.0f} s in phase '{last['phase']}' of step {last['step']}, the run is ended; "
+            f"raise {key} if this phase may take longer."
+        )
+
+
+def _died(part: str, progress: Progress, checkpoints: Path) -> tuple[str, int]:
+    last = progress.read()
+    return f"{part}, in phase '{last['phase']}' of step {last['step']}; {way_on(checkpoints)}.", EXIT_PART_DIED
+
+
+@contextmanager
+def supervised(config: DictConfig, channel: Channel, interval_s: float = 1.0) -> Iterator[DictConfig]:
+    """Run the body, in a driver, under a watchdog. The keeper ends what is left of it afterwards.
+
+    Args:
+        config: the run's configuration (`run_dir`, `watchdog`, `ray_kwargs`, `trainer`).
+        channel: to the keeper.
+        interval_s: seconds between two looks at the run's progress and its parts.
+
+    Yields:
+        The configuration to train with: absolute run_dir, and the keeper's temporary folder for the sockets of Ray and
+        vLLM. Where the environment names a cluster (RAY_ADDRESS), that one is joined as it is.
+
+    One sentence and the exit code tell a stalled run (3), a part that died (4) and a full disk (5).
+    """
+    temporary = str(channel.temporary)
+    config = config.copy()
+    with open_dict(config):
+        config.run_dir = os.path.abspath(config.run_dir)
+        ray_init = config.ray_kwargs.ray_init
+        ray_init.runtime_env.env_vars.VERL_FILE_LOGGER_PATH = str(Path(config.run_dir) / METRICS)
+        if os.environ.get("RAY_ADDRESS"):
+            # Each node of that cluster has a folder of its own, of which its processes know (slurm/node.sh).
+            for key in CLUSTER_KEYS:
+                ray_init.pop(key, None)
+        else:
+            ray_init._temp_dir = temporary
+            ray_init.runtime_env.env_vars.update({"TMPDIR": temporary, "VLLM_RPC_BASE_PATH": temporary})
+    OmegaConf.resolve(config)  # verl copies ray_kwargs out of the configuration, where interpolations lead nowhere
+    progress = Progress(config.run_dir)
+    progress.report(0, "start")
+
+    run_dir, checkpoints = Path(config.run_dir), Path(config.trainer.default_local_dir)
+    channel.announce(Run(str(run_dir), str(checkpoints.absolute())))
+    parts = PartWatch(config.trainer.n_gpus_per_node)
+    stalls = StallWatch(progress, config.watchdog.timeout_s, config.watchdog.start_timeout_s)
+    ending = threading.Lock()  # the watching thread and this one may both find that the run is over
+    finished = threading.Event()
+
+    def find_fault() -> tuple[str, int] | None:
+        if part := parts.look():
+            return _died(part, progress, checkpoints)
+        stall = stalls.look()
+        return (stall, EXIT_STALLED) if stall else None
+
+    def watch() -> None:
+        blind = ""
+        while not finished.wait(interval_s):
+            try:
+                fault = find_fault()
+            except Exception as error:  # a shared disk or Ray that does not answer now may do so at the next look
+                if blind != (blind := repr(error)):
+                    channel.say(f"medu1: the watch over the run can't see: {error!r}")
+                continue
+            if fault and ending.acquire(blocking=False):
+                channel.say(f"medu1: {fault[0]}")
+                channel.tidy_without_keeper()
+                os._exit(fault[1])  # the main thread waits in Ray for an answer that will not come
+
+    told: list[int] = []
+
+    def leave(number: int, _: object) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)  # a second one would cut the way out short
+        told.append(number)
+        raise KeyboardInterrupt  # not SystemExit, of which Ray makes an error of its own while it waits
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, leave)
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        try:
+            yield config
+        finally:
+            ending.acquire()  # for good, where the watching thread ends the run
+            finished.set()
+            watching.join()  # it may be asking Ray, which is about to be shut down
+    except BaseException as error:
+        if told:
+            sys.exit(128 + told[0])
+        if not isinstance(error, Exception):
+            raise
+        if full := full_disk(error, (checkpoints, run_dir), saving=progress.read()["phase"] == SAVE):
+            fault = f"{full}; make room, and {way_on(checkpoints)}.", EXIT_DISK_FULL
+        elif part := parts.last_look():
+            fault = _died(part, progress, checkpoints)
+        else:
+            raise
+        channel.say(f"medu1: {fault[0]}")
+        sys.exit(fault[1])
+    finally:
+        import ray
+
+        ray.shutdown()
+        channel.tidy_without_keeper()

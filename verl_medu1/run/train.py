@@ -1,0 +1,61 @@
+"""Training: `medu1 train` and `python -m verl_medu1.run.train`, a Hydra application on verl's configuration.
+
+This module is started twice: by the user, and by the keeper of that process as its driver (verl_medu1/run/keeper.py).
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from verl_medu1.checks.run import check, check_overrides, require_verl
+from verl_medu1.config.recipes import register_recipes
+from verl_medu1.errors import in_one_sentence
+from verl_medu1.run.channel import connect, say
+from verl_medu1.run.start import start
+from verl_medu1.run_folder.claim import begin_or_resume, claim
+
+
+@hydra.main(config_path="config", config_name="medu1", version_base="1.3")
+def _main(config: DictConfig) -> None:
+    with in_one_sentence():
+        check(config)
+        claimed = claim(Path(config.run_dir))
+        begin_or_resume(config)
+
+    channel = connect()
+    assert channel, "training has a keeper (verl_medu1/run/start.py)"
+    from verl_medu1.run.supervise import supervised
+    from verl_medu1.run_folder.progress import STOPPED, Progress
+    from verl_medu1.run_folder.stop_request import EXIT_STOPPED, StopRequest
+
+    stop_request = StopRequest(config.run_dir)
+    if "MEDU1_ATTEMPT_DIR" not in os.environ:  # a job's attempt has done so before it could be asked (slurm/job.sh)
+        stop_request.take()  # which the run did not live to meet
+    stop_request.make_on_signal()
+    with supervised(config, channel) as ray_config:
+        from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
+
+        run_ppo(ray_config, task_runner_class=TaskRunnerV1)
+    if Progress(config.run_dir).read()["phase"] == STOPPED:
+        say("medu1: stopped on request after a checkpoint; the same command resumes.")
+        sys.exit(EXIT_STOPPED)
+    claimed.release()
+
+
+def drive() -> None:
+    """Compose the configuration from the command line and train."""
+    with in_one_sentence():
+        require_verl()
+        check_overrides()
+        register_recipes()
+    _main()
+
+
+if __name__ == "__main__":
+    if connect():
+        drive()
+    else:
+        start("verl_medu1.run.train", sys.argv[1:])

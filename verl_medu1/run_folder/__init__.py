@@ -1,0 +1,1 @@
+"""The files of a run, each with its name and format."""

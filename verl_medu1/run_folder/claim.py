@@ -1,0 +1,253 @@
+"""A run folder belongs to one run at a time, and its run stays the one that it began as."""
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from verl_medu1.data.storage import sha256
+from verl_medu1.run.channel import say
+from verl_medu1.run_folder.checkpoints import TRACKER, newest_step
+
+LOCK, FINGERPRINT, CONFIG = "run.lock", "fingerprint.json", "config.yaml"
+ALLOW = "--allow-changed"
+# What must not change when a run goes on: method, optimisation, sampling, what makes up a batch, and the layout, in
+# which a checkpoint's optimizer states are cut up. How fast it goes (micro-batches, memory, the rollout's own
+# parallelism, logging, saving) may.
+KEYS = (
+    "algorithm.adv_estimator",
+    "algorithm.filter_groups.enable",
+    "algorithm.filter_groups.metric",
+    "algorithm.gdpo_reward_keys",
+    "algorithm.gdpo_reward_weights",
+    "algorithm.length_penalty",
+    "algorithm.norm_adv_by_std_in_grpo",
+    "algorithm.rollout_correction",
+    "algorithm.use_kl_in_reward",
+    "scoring.scheme",
+    "scoring.judge.model",
+    "reward.custom_reward_function",
+    "reward.reward_manager",
+    "data.apply_chat_template_kwargs",
+    "data.max_prompt_length",
+    "data.max_response_length",
+    "data.mixture",
+    "data.seed",
+    "data.shuffle",
+    "data.train_batch_size",
+    "actor_rollout_ref.actor.clip_ratio",
+    "actor_rollout_ref.actor.clip_ratio_high",
+    "actor_rollout_ref.actor.clip_ratio_low",
+    "actor_rollout_ref.actor.entropy_coeff",
+    "actor_rollout_ref.actor.kl_loss_coef",
+    "actor_rollout_ref.actor.loss_agg_mode",
+    "actor_rollout_ref.actor.megatron.context_parallel_size",
+    "actor_rollout_ref.actor.megatron.expert_model_parallel_size",
+    "actor_rollout_ref.actor.megatron.pipeline_model_parallel_size",
+    "actor_rollout_ref.actor.megatron.tensor_model_parallel_size",
+    "actor_rollout_ref.actor.optim",
+    "actor_rollout_ref.actor.policy_loss.loss_mode",
+    "actor_rollout_ref.actor.ppo_epochs",
+    "actor_rollout_ref.actor.ppo_mini_batch_size",
+    "actor_rollout_ref.actor.strategy",
+    "actor_rollout_ref.actor.use_kl_loss",
+    "actor_rollout_ref.rollout.n",
+    "actor_rollout_ref.rollout.temperature",
+    "actor_rollout_ref.rollout.top_k",
+    "actor_rollout_ref.rollout.top_p",
+    "trainer.n_gpus_per_node",
+    "trainer.nnodes",
+    "trainer.v1.trainer_mode",
+)
+# Known by their content, wherever they stand.
+MODEL, FILES = "actor_rollout_ref.model.path", ("data.train_files", "data.val_files")
+# The length of the training sets the ends of a mixture's stages and the learning rate's way down; with neither, more
+# steps are more of the same.
+LENGTH = ("trainer.total_epochs", "trainer.total_training_steps")
+# Bytes at each end of a weights' file that stand for it: the whole of a large model takes minutes to read.
+ENDS = 1 << 20
+
+
+class RunClaim:
+    """The lock on a run's folder. It ends with the process that took it, however that ends.
+
+    Attributes:
+        run_dir: the folder.
+    """
+
+    def __init__(self, run_dir: Path, file: IO[str] | None) -> None:
+        self.run_dir, self._file = run_dir, file
+
+    def release(self) -> None:
+        """Let the folder go before the process ends."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def claim(run_dir: Path) -> RunClaim:
+    """Take a run's folder for this process, which must be the one that lives longest.
+
+    The lock is POSIX's (fcntl), which shared file systems keep for all machines; a child process does not inherit it.
+    On a file system that has no locks the folder is taken without one, and a line says so.
+
+    Args:
+        run_dir: made if it does not exist.
+
+    Raises:
+        ValueError: another process holds it, or it can't be written to.
+    """
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        file = (run_dir / LOCK).open("a+", encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"run_dir={run_dir} can't be written to: {error.strerror}.") from error
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        file.seek(0)
+        holder = file.read().strip() or "another process"
+        file.close()
+        raise ValueError(
+            f"run_dir is {str(run_dir)!r}, which {holder} is using; wait for it, end it, or choose another run_dir."
+        ) from None
+    except OSError as error:
+        file.close()
+        say(f"medu1: run_dir {run_dir} can't be locked ({error.strerror}); start no second run in it.")
+        return RunClaim(run_dir, None)
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()} since {datetime.now().astimezone():%Y-%m-%d %H:%M}\n")
+    file.flush()
+    return RunClaim(run_dir, file)
+
+
+def begin_or_resume(config: DictConfig) -> None:
+    """Compare a run with what its folder says it is, then note what it is now; call it with the folder claimed.
+
+    A difference counts where there is a checkpoint to go on from. The last attempt's config.yaml is kept beside the new
+    one (config-1.yaml, ...) where they differ.
+
+    Args:
+        config: of the run; `allow_changed` names keys whose difference is wanted.
+
+    Raises:
+        ValueError: one sentence for each difference, or for a checkpoint that is missing.
+    """
+    run_dir, checkpoints = Path(config.run_dir), Path(config.trainer.default_local_dir)
+    now = fingerprint(config)
+    file = run_dir / FINGERPRINT
+    if config.trainer.resume_mode == "auto":
+        _require_the_newest(checkpoints)
+        if newest_step(checkpoints) is not None and file.is_file():
+            before = json.loads(file.read_text(encoding="utf-8"))
+            if found := differences(before, now, config.allow_changed):
+                raise ValueError("\nmedu1: ".join(found))
+    try:
+        _replace(file, json.dumps(now, indent=2) + "\n")
+        _keep_and_write(run_dir, OmegaConf.to_yaml(config, resolve=True))
+    except OSError as error:
+        raise ValueError(f"run_dir={run_dir} can't be written to: {error.strerror}.") from error
+
+
+def fingerprint(config: DictConfig) -> dict[str, Any]:
+    """What must not change while a run goes on: key -> value, and for files and weights what they are called and hold.
+
+    Args:
+        config: of the run; its files exist.
+    """
+    optimizer = config.actor_rollout_ref.actor.optim
+    schedule = optimizer.get("lr_scheduler_type") or optimizer.get("lr_decay_style") or "constant"
+    keys = [*KEYS, *(LENGTH if config.data.mixture.stages or schedule != "constant" else ())]
+    values = {key: _plain(OmegaConf.select(config, key)) for key in keys}
+    model = str(config.actor_rollout_ref.model.path)
+    values[MODEL] = {"is": model, "content": _weights(Path(model).expanduser())}
+    for key in FILES:
+        names = OmegaConf.select(config, key) or []
+        names = [names] if isinstance(names, str) else list(names)
+        values[key] = {"is": ", ".join(names), "content": [sha256(Path(name).expanduser()) for name in names]}
+    return values
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], allowed: Collection[str] = ()) -> list[str]:
+    """One sentence for each key that is not what it was, other than the allowed ones.
+
+    Example:
+        >>> print(*differences({"data.seed": 1}, {"data.seed": 2}))
+        data.seed was 1 when this run began, and is 2 now; set it back, choose another run_dir, or go on with it by \
+--allow-changed data.seed.
+    """
+    found = []
+    for key, value in now.items():
+        if key not in before or key in allowed:
+            continue
+        old, new = before[key], value
+        if isinstance(value, Mapping) and "content" in value:
+            if old["content"] == value["content"] and (value["content"] or old["is"] == value["is"]):
+                continue
+            old, new = old["is"], value["is"]
+            if old == new:
+                old, new = f"{old!r} with another content", f"{new!r}"
+        elif old == new:
+            continue
+        if isinstance(value, Mapping) and "content" not in value and isinstance(old, Mapping):
+            parts = [part for part in {**old, **value} if old.get(part) != value.get(part)]
+            old, new = ({part: side.get(part) for part in parts} for side in (old, value))
+        found.append(
+            f"{key} was {old} when this run began, and is {new} now; set it back, choose another run_dir, or go on "
+            f"with it by {ALLOW} {key}."
+        )
+    return found
+
+
+def _require_the_newest(checkpoints: Path) -> None:
+    """verl begins again, over what is there, where its tracker names a step whose folder is gone."""
+    tracker = checkpoints / TRACKER
+    text = tracker.read_text().strip() if tracker.is_file() else ""
+    steps = [int(folder.name.removeprefix("global_step_")) for folder in checkpoints.glob("global_step_*")]
+    if text.isdecimal() and steps and int(text) not in steps:
+        newest = checkpoints / f"global_step_{max(steps)}"
+        raise ValueError(
+            f"{tracker} names step {text}, whose folder is gone; write {max(steps)} into it to go on from {newest}, or "
+            "choose another run_dir."
+        )
+
+
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+def _weights(folder: Path) -> dict[str, str]:
+    """Name of each weights' file with its size and the digest of its ends; empty for a name on the hub."""
+    import hashlib
+
+    found = {}
+    for file in sorted(folder.glob("*.safetensors")) if folder.is_dir() else ():
+        size = file.stat().st_size
+        with file.open("rb") as content:
+            digest = hashlib.sha256(content.read(ENDS))
+            content.seek(max(0, size - ENDS))
+            digest.update(content.read(ENDS))
+        found[file.name] = f"{size} {digest.hexdigest()[:16]}"
+    return found
+
+
+def _keep_and_write(run_dir: Path, text: str) -> None:
+    file = run_dir / CONFIG
+    if file.is_file() and file.read_text(encoding="utf-8") != text:
+        number = 1
+        while (run_dir / f"config-{number}.yaml").exists():
+            number += 1
+        os.replace(file, run_dir / f"config-{number}.yaml")
+    _replace(file, text)
+
+
+def _replace(file: Path, text: str) -> None:
+    temporary = file.with_name(f".{file.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, file)

@@ -1,0 +1,126 @@
+"""What a run has written so far. Any part may be missing or half written: the run may still be going."""
+
+import datetime
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from verl_medu1.evaluate.scoring import Sample
+from verl_medu1.run_folder import evaluations
+from verl_medu1.run_folder.progress import FILE_NAME as PROGRESS_FILE
+from verl_medu1.run_folder.progress import Progress
+
+Series = dict[int, float]  # value by step
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `medu1 eval` wrote."""
+
+    summary: dict[str, Any]
+    samples: list[Sample]
+
+
+@dataclass
+class Run:
+    """The parts of a run folder; `missing` has one sentence for each part that is not there."""
+
+    path: Path
+    scalars: dict[str, Series] = field(default_factory=dict)
+    rollouts: dict[int, Path] = field(default_factory=dict)
+    validation: dict[int, Path] = field(default_factory=dict)
+    before: Evaluation | None = None
+    after: Evaluation | None = None
+    config: DictConfig | None = None
+    progress: str | None = None
+    missing: list[str] = field(default_factory=list)
+
+    @property
+    def steps(self) -> int:
+        """The last step of which anything is known; 0 if none."""
+        return max([*self.rollouts, *(max(series) for series in self.scalars.values() if series)], default=0)
+
+    @property
+    def summaries(self) -> dict[str, dict[str, Any]]:
+        """The summaries of "before" and "after", as far as they are there."""
+        evaluations = {"before": self.before, "after": self.after}
+        return {label: evaluation.summary for label, evaluation in evaluations.items() if evaluation is not None}
+
+    @property
+    def model(self) -> dict[str, Any]:
+        """`path`, `architecture` and `parameters` of the model, as far as an evaluation or the configuration say."""
+        for summary in self.summaries.values():
+            return summary["model"]
+        path = OmegaConf.select(self.config, "actor_rollout_ref.model.path") if self.config is not None else None
+        return {"path": path, "architecture": None, "parameters": None}
+
+
+def read_scalars(folder: Path) -> dict[str, Series]:
+    """TensorBoard scalars by tag and step; where a resumed run wrote a step twice, the later value counts.
+
+    Args:
+        folder: folder with event files, which may still be written to.
+    """
+    from tensorboard.backend.event_processing.event_accumulator import SCALARS, EventAccumulator
+
+    accumulator = EventAccumulator(str(folder), size_guidance={SCALARS: 0}).Reload()
+    scalars = {}
+    for tag in accumulator.Tags()["scalars"]:
+        events = sorted(accumulator.Scalars(tag), key=lambda event: event.wall_time)
+        scalars[tag] = dict(sorted({event.step: event.value for event in events}.items()))
+    return scalars
+
+
+def _read_evaluation(folder: Path) -> Evaluation | None:
+    if not (folder / evaluations.SUMMARY).is_file() or not (folder / evaluations.SAMPLES).is_file():
+        return None
+    return Evaluation(*evaluations.read_evaluation(folder))
+
+
+def _dumps(folder: Path) -> dict[int, Path]:
+    """verl's dumps of samples, `<step>.jsonl`, by step."""
+    return dict(sorted((int(file.stem), file) for file in folder.glob("*.jsonl") if file.stem.isdecimal()))
+
+
+def read_progress(folder: Path) -> str | None:
+    """What a run said last that it does, and when; None where it never said."""
+    if not (folder / PROGRESS_FILE).is_file():
+        return None
+    last = Progress(folder).read()
+    when = datetime.datetime.fromtimestamp(float(last["time"])).strftime("%Y-%m-%d %H:%M:%S")
+    return f"step {last['step']}, {last['phase']}, {when}"
+
+
+def read_run(path: Path) -> Run:
+    """Read a run folder: `tensorboard/`, `rollouts/<step>.jsonl`, `validation/<step>.jsonl`, `eval/before`,
+    `eval/after`, `config.yaml`.
+
+    Raises:
+        ValueError: the folder does not exist or has none of these; or a file of it can't be read.
+    """
+    if not path.is_dir():
+        raise ValueError(f"RUN_DIR {path} is no folder; give the run_dir of a training.")
+    run = Run(path, progress=read_progress(path))
+    if (path / "tensorboard").is_dir():
+        run.scalars = read_scalars(path / "tensorboard")
+    run.rollouts, run.validation = _dumps(path / "rollouts"), _dumps(path / "validation")
+    run.before = _read_evaluation(path / "eval" / "before")
+    run.after = _read_evaluation(path / "eval" / "after")
+    if (path / "config.yaml").is_file():
+        config = OmegaConf.load(path / "config.yaml")
+        run.config = config if isinstance(config, DictConfig) else None
+    parts = {
+        "tensorboard/ has no scalars: there are no curves.": run.scalars,
+        "rollouts/ has no step: there are no training samples.": run.rollouts,
+        "eval/before has no evaluation: nothing is known of the model before training.": run.before,
+        "eval/after has no evaluation: nothing is known of the model after training.": run.after,
+        "config.yaml is not there: the settings are not known.": run.config,
+    }
+    run.missing = [sentence for sentence, part in parts.items() if not part]
+    if len(run.missing) == len(parts):
+        raise ValueError(
+            f"RUN_DIR {path} has no tensorboard/, rollouts/, eval/ or config.yaml; give the run_dir of a training."
+        )
+    return run

@@ -1,0 +1,1 @@
+"""What verl calls in a training step."""

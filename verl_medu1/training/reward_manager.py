@@ -1,0 +1,74 @@
+"""From a rollout's tokens to its reward and components, for verl's reward loop."""
+
+from collections.abc import Callable
+from typing import Any
+
+from omegaconf import DictConfig
+from typing_extensions import override
+from verl import DataProto
+from verl.experimental.reward_loop.reward_manager.naive import NaiveRewardManager
+
+import reward_score
+from reward_score.judge import Judge, JudgeSettings, compute_judged_score
+from verl_medu1.length.budget import budget_distance, counted_tokens, what_is_counted
+
+# Where the manager hands the length that the budget counts to the scorer: verl passes nothing else on.
+COUNTED_TOKENS = "counted_tokens"
+
+
+class MedU1RewardManager(NaiveRewardManager):
+    """verl's naive manager, with the response's length and budget added to the components of each sample.
+
+    Keys added: `length` (response tokens), `counted_tokens` (those that the budget counts), `budget_mode` ("none",
+    "exact" or "max"), `budget_counts`, `budget_tokens` (0 without one), `over_budget` (0 or 1) and `budget_distance`
+    (tokens). The reward stays the scorer's: what a length is worth is decided in the trainer, where its group is known,
+    and never in the reward that validation reports.
+    """
+
+    def __init__(self, config: DictConfig, tokenizer: Any, compute_score: Any = None, **kwargs: Any) -> None:
+        # verl fills in its own default scorers, which know none of our sources.
+        own = config.reward.custom_reward_function.path is None
+        super().__init__(config, tokenizer, _own_scorer(config) if own else compute_score, **kwargs)
+
+    @override
+    async def run_single(self, data: DataProto) -> dict[str, Any]:
+        """Score the last sequence of a rollout; returns verl's `reward_score` and `reward_extra_info`."""
+        item = data[-1]
+        response_tokens = item.batch["responses"].shape[-1]
+        length = int(item.batch["attention_mask"][-response_tokens:].sum())
+        extra_info = item.non_tensor_batch["extra_info"]
+        tokens = item.batch["responses"][:length].tolist()
+        counted = counted_tokens(tokens, what_is_counted(extra_info), self.tokenizer.decode)
+        extra_info[COUNTED_TOKENS] = counted
+        result = await super().run_single(data)
+        mode = extra_info.get("budget_mode") or "none"
+        budget = float(extra_info.get("budget_tokens") or 0)
+        result["reward_extra_info"].update(
+            length=float(length),
+            counted_tokens=float(counted),
+            budget_mode=mode,
+            budget_counts=what_is_counted(extra_info),
+            budget_tokens=budget,
+            over_budget=float(mode != "none" and counted > budget),
+            budget_distance=float(budget_distance(counted, mode, budget)),
+        )
+        return result
+
+
+def _own_scorer(config: DictConfig) -> Callable[..., Any]:
+    """`reward_score` under the scheme of the configuration, with the judge if it names one."""
+    scheme = config.scoring.scheme
+
+    def score(*, extra_info: dict[str, Any], **row: Any) -> dict[str, Any]:
+        settings = {"scheme": scheme, "num_tokens": extra_info[COUNTED_TOKENS]}
+        return dict(reward_score.compute_score(extra_info=extra_info, **row, **settings))
+
+    if config.scoring.judge.base_url is None:
+        return score
+    judge = Judge(JudgeSettings(**config.scoring.judge))
+
+    async def judged_score(*, extra_info: dict[str, Any], **row: Any) -> dict[str, Any]:
+        settings = {"scheme": scheme, "num_tokens": extra_info[COUNTED_TOKENS]}
+        return dict(await compute_judged_score(judge, extra_info=extra_info, **row, **settings))
+
+    return judged_score

@@ -1,0 +1,48 @@
+"""verl's SFT trainer, whose checkpoints say what they hold, with the record that an export is compared with."""
+
+from pathlib import Path
+
+import torch.distributed
+from omegaconf import DictConfig
+from typing_extensions import override
+from verl.trainer.sft_trainer import SFTTrainer
+from verl.utils.distributed import destroy_global_process_group, initialize_global_process_group
+
+from verl_medu1.models.folder import correct_description
+from verl_medu1.training.log_prob_record import precision, rows_of_text, write
+
+
+class MedU1SFTTrainer(SFTTrainer):
+    """verl's, with our record beside each checkpoint."""
+
+    @override
+    def _build_ckpt_handler(self) -> None:
+        super()._build_ckpt_handler()
+        save = self.ckpt_handler.save_checkpoint
+
+        def save_with_record(step: int) -> None:
+            folder = Path(self.config.trainer.default_local_dir) / f"global_step_{step}"
+            # Before the rest: verl calls a checkpoint whole when it is done.
+            self._write_record(folder)
+            save(step)
+            if self.rank == 0:
+                for config in folder.rglob("huggingface/config.json"):
+                    correct_description(config.parent)
+            torch.distributed.barrier()
+
+        self.ckpt_handler.save_checkpoint = save_with_record
+
+    def _write_record(self, folder: Path) -> None:
+        tokens, rows = rows_of_text(self.model_config.tokenizer, torch.distributed.get_world_size())
+        # Each process asks its own engine: data-parallel replicas compute the same rows.
+        output = self.training_client.infer_batch(rows)
+        if output is not None and self.engine.get_data_parallel_rank() == 0:
+            log_probs = output["log_probs"].unbind()[0].tolist()[: len(tokens) - 1]
+            write(folder, tokens, log_probs, precision(self.config.engine.strategy, self.config.engine))
+
+
+def run_sft(config: DictConfig) -> None:
+    """Train as verl's `run_sft` does."""
+    initialize_global_process_group()
+    MedU1SFTTrainer(config=config).fit()
+    destroy_global_process_group()

@@ -1,0 +1,315 @@
+"""verl's V1 trainers with the reward's components delivered to the advantage hook, the log and the rollout dump.
+
+verl hands an advantage estimator rewards, mask, group and configuration only, and logs no component of a reward.
+The classes here fetch what the reward manager returned for each sample (`reward_extra_info`) and pass it on;
+everything else is verl's.
+"""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import torch
+import transfer_queue as tq
+from omegaconf import DictConfig, open_dict
+from tensordict import TensorDict
+from torchdata.stateful_dataloader import StatefulDataLoader
+from transfer_queue import KVBatchMeta
+from typing_extensions import override
+from verl.trainer.ppo.v1.trainer_base import PPOTrainer, register_trainer
+from verl.trainer.ppo.v1.trainer_colocate_async import PPOTrainerColocateAsync
+from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+from verl.utils.profiler.performance import simple_timer
+from verl.workers.utils.padding import response_to_nested
+
+from verl_medu1.checks.rewards import is_on
+from verl_medu1.length.advantage import shape_advantages
+from verl_medu1.length.shaping import Components, LengthShaping, lacking, length_shaping
+from verl_medu1.models.folder import correct_description
+from verl_medu1.run_folder.checkpoints import mend_tracker
+from verl_medu1.run_folder.progress import SAVE, STOPPED, Progress
+from verl_medu1.run_folder.stop_request import StopRequest
+from verl_medu1.training.batch_order import by_question
+from verl_medu1.training.gdpo import delivered
+from verl_medu1.training.log_prob_record import write_record
+from verl_medu1.training.metrics import ADDED_TIME, component_metrics, group_metrics, shaping_metrics
+from verl_medu1.training.mixture_sampler import MixtureSampler, plan_stages
+
+
+def no_answers(step: int, number: int) -> RuntimeError:
+    """What ends a run some of whose questions could not be answered."""
+    return RuntimeError(
+        f"step {step} is not trained on: {number} of its questions have no answers; "
+        "the log above says why, at 'Error in _run_prompt'"
+    )
+
+
+def end_on_failed_questions(buffer: Any) -> None:
+    """Let a replay buffer end the run where it would replace failed questions by others, unless it is asked to.
+
+    verl's asynchronous buffer does so before it returns, for ever where all questions fail
+    (trainer/ppo/v1/replay_buffer.py, wait_for_sampleable).
+    """
+    evict = buffer._evict_terminal_groups
+
+    def evict_or_end(global_steps: int, partition_id: str, eviction_reasons: tuple[Any, ...]) -> Any:
+        if (failed := eviction_reasons[2]) and not buffer.sync_refill_failed_groups:
+            raise no_answers(global_steps, len(failed))
+        return evict(global_steps, partition_id, eviction_reasons)
+
+    buffer._evict_terminal_groups = evict_or_end
+
+
+class MedU1Trainer(PPOTrainer):
+    """What we add to each of verl's V1 trainers: length-shaped advantages, components per source, the mixture."""
+
+    train_dataloader: StatefulDataLoader
+
+    def __init__(self, config: DictConfig) -> None:
+        # verl looks up the settings of a mode, and what is asynchronous, by its own names.
+        with open_dict(config):
+            config.trainer.v1.trainer_mode = config.trainer.v1.trainer_mode.removeprefix("medu1_")
+        super().__init__(config)
+        self._penalty = config.algorithm.length_penalty
+        self._progress = Progress(config.run_dir)
+        self._stop_request = StopRequest(config.run_dir)
+        self._components: dict[str, Components] = {}
+        self._place: dict[str, int] = {}
+        self._stopped = False
+
+    @override
+    def _build_replay_buffer(self) -> Any:
+        buffer = super()._build_replay_buffer()
+        buffer.poll_interval = self.config.trainer.v1.sampler.poll_interval
+        end_on_failed_questions(buffer)
+        return buffer
+
+    # ------------------------------------------------------------------ rows of a batch
+
+    @override
+    def _init_dataloader(self) -> None:
+        super()._init_dataloader()
+        self._progress.steps = self.total_training_steps
+        data, built = self.config.data, self.train_dataloader
+        if data.mixture.by is None:
+            return
+        families = list(self.train_dataset.dataframe[data.mixture.by])
+        stages = plan_stages(Counter(families), data.mixture.weights, data.mixture.stages, self.total_training_steps)
+        self.train_dataloader = StatefulDataLoader(
+            dataset=built.dataset,
+            batch_size=built.batch_size,
+            num_workers=built.num_workers,
+            drop_last=True,
+            collate_fn=built.collate_fn,
+            sampler=MixtureSampler(families, stages, data.train_batch_size, data.seed),
+        )
+
+    # ------------------------------------------------------------------ progress and parts, for supervise.py
+
+    @override
+    def on_init_end(self) -> None:
+        self._progress.report(self.global_steps, "first weight sync")
+        super().on_init_end()
+        self._progress.report(self.global_steps, "initialised")
+
+    @override
+    def on_validate_begin(self) -> None:
+        self._progress.report(self.global_steps, "validation")
+
+    @override
+    def on_step_begin(self) -> None:
+        self._components.clear()
+
+    @override
+    def on_sample_begin(self) -> None:
+        self._progress.report(self.global_steps, "rollout")
+
+    @override
+    def on_sample_end(self) -> None:
+        super().on_sample_end()
+        # verl would train on the answers that are left, and save that, when a part goes down with the others.
+        if failed := self.replay_buffer.failure_keys["train"]:
+            raise no_answers(self.global_steps, len(failed))
+        self._progress.report(self.global_steps, "update")
+
+    @override
+    def on_step_end(self) -> None:
+        if self.global_steps < self.total_training_steps and self._stop_request.take():
+            self._stop_after_this_step()
+        self._progress.report(self.global_steps, "weight sync")
+        super().on_step_end()
+        self._progress.report(self.global_steps, "step done")
+
+    # ------------------------------------------------------------------ checkpoints
+
+    @override
+    def _load_checkpoint(self) -> None:
+        mend_tracker(self.config.trainer.default_local_dir)
+        super()._load_checkpoint()
+
+    @override
+    def _save_checkpoint(self) -> None:
+        self._progress.report(self.global_steps, SAVE)
+        # Before the rest: verl calls a checkpoint whole when it is done.
+        step = Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
+        write_record(self.actor_rollout_wg, self.tokenizer, self.config.actor_rollout_ref.actor, step / "actor")
+        super()._save_checkpoint()
+        for config in step.rglob("huggingface/config.json"):
+            correct_description(config.parent)
+
+    def _stop_after_this_step(self) -> None:
+        save_freq = self.config.trainer.save_freq
+        if save_freq <= 0 or self.global_steps % save_freq:
+            self._save_checkpoint()
+        # verl's loop (trainer_base.py:467) asks before each step whether there is one more.
+        self.total_training_steps = self.global_steps
+        self._stopped = True
+
+    @override
+    def on_train_end(self) -> None:
+        super().on_train_end()
+        if self._stopped:
+            self._progress.report(self.global_steps - 1, STOPPED)
+
+    # ------------------------------------------------------------------ order of the batch
+
+    @override
+    def _submit_batch_to_rollout(self, batch: TensorDict) -> int:
+        first = len(self._place)
+        self._place.update((question, first + row) for row, question in enumerate(batch["uid"]))
+        return super()._submit_batch_to_rollout(batch)
+
+    @override
+    def _balance_batch(
+        self,
+        batch: KVBatchMeta,
+        metrics: dict[str, Any],
+        logging_prefix: str = "global_seqlen",
+        keep_minibatch: bool = False,
+    ) -> KVBatchMeta:
+        batch.reorder(by_question(batch.keys, self._place))
+        return super()._balance_batch(batch, metrics, logging_prefix, keep_minibatch)
+
+    # ------------------------------------------------------------------ components
+
+    def _fetch_components(self, batch: KVBatchMeta) -> list[Components]:
+        """What the reward manager returned for each sample of the batch, with its question and data source."""
+        data = tq.kv_batch_get(
+            keys=batch.keys, partition_id=batch.partition_id, select_fields=["uid", "extra_fields", "data_source"]
+        )
+        questions, sources, extra_fields = (data.pop(key).tolist() for key in ("uid", "data_source", "extra_fields"))
+        return [
+            {"uid": question, "data_source": source, **(extra.get("reward_extra_info") or {})}
+            for question, source, extra in zip(questions, sources, extra_fields, strict=True)
+        ]
+
+    @override
+    def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
+        with simple_timer(ADDED_TIME, self.timing_raw):
+            components = self._fetch_components(batch)
+            self._components.update(zip(batch.keys, components, strict=True))
+            # A row that only fills up the batch (padding) is no answer.
+            is_padding = [bool(tag.get("is_padding", False)) for tag in batch.tags]
+            shaping = self._length_shaping(components, is_padding)
+            if shaping is not None:
+                real = [row for row, padding in enumerate(is_padding) if not padding]
+                sources = [components[row]["data_source"] for row in real]
+                metrics.update(group_metrics(shaping.group[real], shaping.correct[real], sources))
+                for sample, value in zip(components, shaping.values.tolist(), strict=True):
+                    sample["length_score"] = value
+                if self._penalty.where == "reward":
+                    batch = self._shape_rewards(batch, shaping)
+        with delivered(components):
+            batch = super()._compute_advantage(batch, metrics)
+        # A weight of 0 leaves each advantage what it is: nothing is fetched for it.
+        if shaping is not None and self._penalty.where == "advantage" and shaping.weight.any():
+            with simple_timer(ADDED_TIME, self.timing_raw):
+                batch = self._shape_advantages(batch, shaping, metrics)
+        return batch
+
+    def _length_shaping(self, components: list[Components], is_padding: list[bool]) -> LengthShaping | None:
+        """What the length term needs; None where the reward is not ours and nothing asks for it."""
+        lacks = lacking(components)
+        if not lacks:
+            return length_shaping(components, is_padding, self._penalty, self.config.data.max_response_length)
+        if self._penalty.where != "off" and is_on(self._penalty):
+            raise RuntimeError(
+                f"algorithm.length_penalty.where is {self._penalty.where}, and the rewards come without "
+                f"{', '.join(lacks)}, which our reward manager adds; take it, or set where=off"
+            )
+        return None
+
+    def _shape_rewards(self, batch: KVBatchMeta, shaping: LengthShaping) -> KVBatchMeta:
+        """Adds the weighted values to the rewards, which stand on the last token of each response."""
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["rm_scores"])
+        terms = (shaping.weight * shaping.values).unbind()
+        shaped = [row.clone() for row in data["rm_scores"].unbind()]
+        for row, term in zip(shaped, terms, strict=True):
+            row[-1] += term
+        rewards = torch.nested.as_nested_tensor(shaped, layout=torch.jagged)
+        fields = TensorDict({"rm_scores": rewards}, batch_size=len(batch))
+        return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
+
+    def _shape_advantages(self, batch: KVBatchMeta, shaping: LengthShaping, metrics: dict[str, Any]) -> KVBatchMeta:
+        data = tq.kv_batch_get(
+            keys=batch.keys, partition_id=batch.partition_id, select_fields=["response_mask", "advantages"]
+        )
+        nested_mask = data["response_mask"]
+        padded = data.to_padded_tensor()
+        base = padded["advantages"]
+        shaped = shape_advantages(
+            advantages=base,
+            response_mask=padded["response_mask"],
+            group=shaping.group,
+            correct=shaping.correct,
+            length_score=shaping.values.clamp(-1.0, 1.0),
+            weight=shaping.weight,
+        )
+        sources = [self._components[key]["data_source"] for key in batch.keys]
+        metrics.update(shaping_metrics(base, shaped, shaping.correct, sources))
+        fields = TensorDict({"advantages": response_to_nested(shaped, nested_mask)}, batch_size=len(batch))
+        return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
+
+    # ------------------------------------------------------------------ log and rollout dump
+
+    @override
+    def _compute_metrics(
+        self, batch: KVBatchMeta, metrics: dict[str, Any], timing_raw: dict[str, float], global_steps: int, epoch: int
+    ) -> None:
+        super()._compute_metrics(batch, metrics, timing_raw, global_steps=global_steps, epoch=epoch)
+        samples = [
+            self._components[key]
+            for key, tag in zip(batch.keys, batch.tags, strict=True)
+            if not tag.get("is_padding", False)
+        ]
+        with simple_timer(ADDED_TIME, timing_raw):
+            metrics.update(component_metrics(samples))
+        metrics[f"timing_s/{ADDED_TIME}"] = timing_raw[ADDED_TIME]
+
+    @override
+    def _dump_generations(
+        self,
+        inputs: list[str],
+        outputs: list[str],
+        gts: list[Any],
+        scores: list[float],
+        reward_extra_infos_dict: dict[str, list[Any]],
+        dump_path: str,
+    ) -> None:
+        # The validation dump has its components already; the rollout dump of verl has the keys only.
+        if set(reward_extra_infos_dict) == {"uid"}:
+            samples = [self._components[key] for key in reward_extra_infos_dict["uid"]]
+            reward_extra_infos_dict = reward_extra_infos_dict | {
+                name: [sample[name] for sample in samples] for name in samples[0] if name not in ("score", "uid")
+            }
+        super()._dump_generations(inputs, outputs, gts, scores, reward_extra_infos_dict, dump_path)
+
+
+@register_trainer("medu1_sync")
+class MedU1TrainerSync(MedU1Trainer, PPOTrainerSync):
+    """verl's synchronous trainer, with ours."""
+
+
+@register_trainer("medu1_colocate_async")
+class MedU1TrainerColocateAsync(MedU1Trainer, PPOTrainerColocateAsync):
+    """verl's trainer with partial rollouts on the same devices, with ours."""

@@ -1,0 +1,1 @@
+"""What is taken from verl that is not public, or works around it."""
