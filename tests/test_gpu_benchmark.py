@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks.gpu.model import write_random_model
 from benchmarks.gpu.table import MFU, PEAK_MEASURED, PEAK_PREDICTED, Column, column_of, markdown, planned_peak
+from verl_medu1.machine.gpus import find_gpu
 from verl_medu1.plan.architecture import find_architecture
-from verl_medu1.plan.gpus import find_gpu
 from verl_medu1.plan.settings import Settings
 from verl_medu1.plan.verdict import Plan, build
 

@@ -42,7 +42,7 @@ def test_top_level_packages(wheel):
         "verl_medu1/recipes/quickstart/recipe.yaml",
         "verl_medu1/data/prompts.yaml",
         "verl_medu1/plan/architectures.yaml",
-        "verl_medu1/plan/gpus.yaml",
+        "verl_medu1/machine/gpus.yaml",
         "verl_medu1/plan/assumptions.yaml",
         "verl_medu1/data/calculators/notes.yaml",
         "verl_medu1/data/sources/pubmedqa_test_pmids.txt",

@@ -21,10 +21,10 @@ from model import write_random_model
 from table import Column, column_of, markdown
 
 from verl_medu1.config.compose import compose_recipe
+from verl_medu1.machine.gpus import GIB, GPU, processor
 from verl_medu1.machine.machine import this_machine
 from verl_medu1.models.tiny import read_warmup_texts
 from verl_medu1.plan.architecture import Architecture, find_architecture
-from verl_medu1.plan.gpus import GIB, GPU, processor
 from verl_medu1.plan.rules.layout import find_violations
 from verl_medu1.plan.verdict import build
 from verl_medu1.run_folder.reader import read_scalars

@@ -21,8 +21,8 @@ from verl_medu1.checks.rewards import (
 from verl_medu1.checks.settings import setting_violations
 from verl_medu1.config.compose import settings_in
 from verl_medu1.config.recipes import SFT, TRAIN, recipe_names, register_recipes
+from verl_medu1.machine.gpus import find_gpu
 from verl_medu1.plan.architecture import find_architecture
-from verl_medu1.plan.gpus import find_gpu
 from verl_medu1.plan.verdict import plan_of
 
 ROOT = Path(__file__).resolve().parents[2]

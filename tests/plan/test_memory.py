@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from verl_medu1.machine.gpus import GIB, find_gpu
 from verl_medu1.plan.activations import in_flight, layer_bytes, peaks, stage_bytes
 from verl_medu1.plan.architecture import find_architecture
 from verl_medu1.plan.assumptions import assumptions
 from verl_medu1.plan.communication import communication_of
-from verl_medu1.plan.gpus import GIB, find_gpu
 from verl_medu1.plan.memory import PHASES, gather_bytes, optimizer_bytes, weight_bytes
 from verl_medu1.plan.parameters import Parts, rank_parameters, total_parameters
 from verl_medu1.plan.rollout import rollout_of, rollout_weights, token_bytes

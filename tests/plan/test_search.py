@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from verl_medu1.machine.gpus import find_gpu, known_gpus
 from verl_medu1.machine.machine import Machine
 from verl_medu1.plan.architecture import find_architecture, listed_models
-from verl_medu1.plan.gpus import find_gpu, known_gpus
 from verl_medu1.plan.rules.layout import find_violations
 from verl_medu1.plan.search import _ends, search, step_seconds
 from verl_medu1.plan.settings import Settings

@@ -8,7 +8,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
 from verl_medu1.config.recipes import register_recipes
-from verl_medu1.plan.gpus import GIB
+from verl_medu1.machine.gpus import GIB
 from verl_medu1.plan.plot import draw
 from verl_medu1.report.memory_figure import PEAK, memory_figure, plan_of_run
 from verl_medu1.report.page import RunPart, render

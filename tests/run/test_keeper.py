@@ -26,7 +26,8 @@ DRIVER = textwrap.dedent(
     """
     import json, multiprocessing, os, signal, subprocess, sys, time
     from pathlib import Path
-    from verl_medu1.run.channel import Run, connect, say
+    from verl_medu1.exit import say
+    from verl_medu1.run.channel import Run, connect
     folder = Path(sys.argv[1])
     channel = connect()
     print("before", flush=True)
@@ -261,7 +262,10 @@ def test_training_has_a_keeper_whatever_rank_the_machine_has_set(monkeypatch):
 
 
 def test_a_mistake_before_the_run_is_its_sentence_alone(folder):
-    program = "import sys; from verl_medu1.run.channel import connect, say; connect(); say('medu1: no'); sys.exit(2)"
+    program = (
+        "import sys; from verl_medu1.exit import say; from verl_medu1.run.channel import connect; "
+        "connect(); say('medu1: no'); sys.exit(2)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", KEEPER, program],
         capture_output=True,
@@ -276,7 +280,9 @@ def test_a_mistake_before_the_run_is_its_sentence_alone(folder):
 def test_a_temporary_folder_too_long_for_sockets_is_replaced(folder):
     long = folder / ("a" * 90)
     long.mkdir()
-    program = "from verl_medu1.run.channel import connect, say; say(str(connect().temporary))"
+    program = (
+        "from verl_medu1.exit import say; from verl_medu1.run.channel import connect; say(str(connect().temporary))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", KEEPER, program],
         capture_output=True,

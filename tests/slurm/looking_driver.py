@@ -8,7 +8,8 @@ from pathlib import Path
 
 import ray
 
-from verl_medu1.run_folder.stop_request import EXIT_STOPPED, StopRequest
+from verl_medu1.exit import ExitCode
+from verl_medu1.run_folder.stop_request import StopRequest
 
 run_dir = Path(sys.argv[-1].removeprefix("run_dir=").strip("'"))
 ray.init(logging_level="ERROR")
@@ -29,4 +30,4 @@ seen = ray.get([worker.where.remote() for worker in workers])
 (run_dir / "seen.json").write_text(json.dumps({"nodes": nodes, "workers": seen, "address": os.environ["RAY_ADDRESS"]}))
 while not StopRequest(run_dir).take():
     time.sleep(0.2)
-sys.exit(EXIT_STOPPED)
+sys.exit(ExitCode.STOPPED)

@@ -20,7 +20,7 @@ from verl_medu1.cli import (
     train,
     validate,
 )
-from verl_medu1.errors import in_one_sentence
+from verl_medu1.exit import in_one_sentence
 
 app = typer.Typer(
     help="Train, score and evaluate medical reasoning models (research only; not medical advice).",

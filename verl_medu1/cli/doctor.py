@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from verl_medu1.exit import ExitCode
+
 
 class Machine(StrEnum):
     """What a machine trains on."""
@@ -44,4 +46,4 @@ def doctor(
         console.print(table)
         typer.echo(f"To mend: {', '.join(bad)}." if bad else "All that training needs is here.")
     if bad:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FAILED)

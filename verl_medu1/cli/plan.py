@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from verl_medu1.machine.gpus import GPU
     from verl_medu1.plan.architecture import Architecture
-    from verl_medu1.plan.gpus import GPU
     from verl_medu1.plan.settings import Settings
 
 WIDTH = 140  # characters of the widest table
@@ -80,8 +80,8 @@ def _inputs(
     """Model, kind of GPU and settings, of a recipe or of the options, each setting a value that its key takes."""
     from dataclasses import replace
 
+    from verl_medu1.machine.gpus import find_gpu, processor
     from verl_medu1.plan.architecture import find_architecture
-    from verl_medu1.plan.gpus import find_gpu, processor
     from verl_medu1.plan.rules.layout import value_violations
     from verl_medu1.plan.rules.violation import raise_all
     from verl_medu1.plan.settings import Settings, settings_from_overrides

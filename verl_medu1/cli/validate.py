@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from reward_score.verdict import Score
+from verl_medu1.exit import ExitCode
 
 
 def validate(
@@ -57,7 +58,7 @@ def validate(
     if num_failed:
         Console().print(table)
         print(f"{num_failed} of {num_rows} gold answers are not right through their own scorer, or a corruption is.")
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FAILED)
     print(f"All {num_rows} gold answers are right through their own scorers, and {num_corrupted} corruptions wrong.")
     if num_passages:
         print(f"{num_passages} references are passages, which no corruption was tried on: don't train on them.")

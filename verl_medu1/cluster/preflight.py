@@ -22,7 +22,7 @@ from rich.table import Table
 
 from verl_medu1.cluster.node_checks import Problem, needed_packages, problems_of
 from verl_medu1.config.compose import compose_config, settings_in
-from verl_medu1.errors import in_one_sentence
+from verl_medu1.exit import ExitCode, in_one_sentence
 from verl_medu1.machine.facts import Facts, GPUFacts, node_facts
 from verl_medu1.plan.architecture import Architecture, find_architecture
 
@@ -74,7 +74,7 @@ def judge_command(
     if len(problems) > 1:
         print(f"{problems[0].sentence} ({len(problems) - 1} more above)")
     if problems:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def read_facts(folder: Path, nodes: int, hosts: Sequence[str] = ()) -> list[Facts]:

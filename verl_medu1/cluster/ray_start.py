@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1.config.compose import compose_config
-from verl_medu1.errors import in_one_sentence
+from verl_medu1.exit import in_one_sentence
 
 
 def options_of(config: DictConfig) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-EXIT_LOST = 70
+from verl_medu1.exit import ExitCode
 
 
 def short(host: str) -> str:
@@ -65,7 +65,7 @@ def main() -> None:
     sentence = watch(arguments.attempt, arguments.hosts, arguments.timeout)
     (arguments.attempt / "watch").write_text(sentence)
     print(sentence, file=sys.stderr)
-    sys.exit(EXIT_LOST)
+    sys.exit(ExitCode.LOST)
 
 
 if __name__ == "__main__":

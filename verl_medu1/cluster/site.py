@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 
-from verl_medu1.plan.gpus import known_gpus
+from verl_medu1.machine.gpus import known_gpus
 
 DEFAULT = "default.yaml"
 CONTAINERS = ("none", "apptainer", "pyxis")

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from verl_medu1.checks.run import check_submission
 from verl_medu1.cluster.job import JOB_FILE, Job, render
 from verl_medu1.cluster.site import Site
+from verl_medu1.machine.gpus import find_gpu
 from verl_medu1.machine.machine import Machine
 from verl_medu1.plan.architecture import find_architecture
-from verl_medu1.plan.gpus import find_gpu
 from verl_medu1.plan.render import override_of
 from verl_medu1.plan.settings import Settings
 from verl_medu1.plan.verdict import Plan, plan_of, verdict_of

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import psutil
 
+from verl_medu1.machine.gpus import GIB
 from verl_medu1.machine.machine import has_apex
-from verl_medu1.plan.gpus import GIB
 
 # Packages that must be the same on all nodes.
 PACKAGES = (

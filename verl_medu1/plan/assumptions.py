@@ -6,7 +6,7 @@ from importlib import resources
 
 import yaml
 
-from verl_medu1.plan.gpus import GIB
+from verl_medu1.machine.gpus import GIB
 
 
 @dataclass(frozen=True)

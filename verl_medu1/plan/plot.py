@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from verl_medu1.plan.gpus import GIB
+from verl_medu1.machine.gpus import GIB
 from verl_medu1.plan.memory import PHASES
 from verl_medu1.plan.verdict import Plan
 

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from verl_medu1.plan.gpus import GIB
+from verl_medu1.machine.gpus import GIB
 from verl_medu1.plan.memory import PHASES, RankMemory, peak_of
 from verl_medu1.plan.search import Candidate
 from verl_medu1.plan.settings import KEYS, Settings

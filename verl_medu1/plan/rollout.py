@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from verl_medu1.machine.gpus import GIB
 from verl_medu1.plan.activations import rank_groups
 from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.assumptions import assumptions
-from verl_medu1.plan.gpus import GIB
 from verl_medu1.plan.parameters import layer_linear, layer_small
 from verl_medu1.plan.settings import Settings
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from verl_medu1.machine.gpus import GPU
 from verl_medu1.machine.machine import Machine
 from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.assumptions import assumptions
 from verl_medu1.plan.communication import forward_passes, rank_tokens
-from verl_medu1.plan.gpus import GPU
 from verl_medu1.plan.memory import RankMemory
 from verl_medu1.plan.parameters import stage_layers
 from verl_medu1.plan.rollout import rollout_of
@@ -55,7 +55,7 @@ def search(model: Architecture, gpu: GPU, settings: Settings, count: int = 5) ->
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
-        >>> from verl_medu1.plan.gpus import find_gpu
+        >>> from verl_medu1.machine.gpus import find_gpu
         >>> found = search(find_architecture("Qwen2.5-7B-Instruct"), find_gpu("h100-80"), Settings())
         >>> [best := found[0].plan.settings] and best.tp * best.pp * best.cp * best.dp
         8
@@ -150,7 +150,7 @@ def step_seconds(plan: Plan) -> float:
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
-        >>> from verl_medu1.plan.gpus import find_gpu
+        >>> from verl_medu1.machine.gpus import find_gpu
         >>> model, gpu = find_architecture("Qwen2.5-7B-Instruct"), find_gpu("h100-80")
         >>> few, many = (build(model, gpu, Settings(nodes=nodes, tp=2, pp=2)) for nodes in (1, 8))
         >>> step_seconds(few) > step_seconds(many)

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from verl_medu1.machine.gpus import GIB, GPU
 from verl_medu1.machine.machine import Machine
 from verl_medu1.plan.architecture import MODEL_TYPES, Architecture
 from verl_medu1.plan.communication import Communication, communication_of
-from verl_medu1.plan.gpus import GIB, GPU
 from verl_medu1.plan.memory import PHASES, RankMemory, peak_of, ranks_of
 from verl_medu1.plan.rollout import Rollout, rollout_of
 from verl_medu1.plan.rules.layout import find_violations
@@ -67,7 +67,7 @@ def plan_of(model: Architecture, gpu: GPU, settings: Settings) -> Plan:
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
-        >>> from verl_medu1.plan.gpus import find_gpu
+        >>> from verl_medu1.machine.gpus import find_gpu
         >>> settings = Settings(tp=2, pp=2, recompute="full", utilization=0.6)
         >>> plan_of(find_architecture("Qwen2.5-7B-Instruct"), find_gpu("h100-80"), settings).problems
         []
@@ -149,7 +149,7 @@ def verdict_of(plan: Plan) -> Verdict:
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
-        >>> from verl_medu1.plan.gpus import find_gpu
+        >>> from verl_medu1.machine.gpus import find_gpu
         >>> model, gpu = find_architecture("Qwen2.5-7B-Instruct"), find_gpu("h100-80")
         >>> verdict_of(plan_of(model, gpu, Settings(tp=2, token_limit=32768))).word
         'fits with these changes'

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from omegaconf import OmegaConf
 
 from verl_medu1.config.compose import settings_in
+from verl_medu1.machine.gpus import GIB, GPU, known_gpus, processor
 from verl_medu1.plan.architecture import find_architecture
-from verl_medu1.plan.gpus import GIB, GPU, known_gpus, processor
 from verl_medu1.plan.plot import draw
 from verl_medu1.plan.settings import Settings
 from verl_medu1.plan.verdict import Plan, plan_of

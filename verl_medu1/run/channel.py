@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from verl_medu1.exit import say_through
 from verl_medu1.run.tidy import adopt_orphans, clear_temporary, end_descendants
 from verl_medu1.run_folder.checkpoints import remove_half_written
 from verl_medu1.run_folder.progress import SAVE, Progress
@@ -118,17 +119,10 @@ def connect() -> Channel | None:
         _channel = Channel(**json.loads(told))
         os.set_inheritable(_channel._descriptor, False)
         adopt_orphans()
+        say_through(_channel.say)
         signal.signal(signal.SIGTERM, _channel.leave_without_keeper)
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
         if _channel.keeper_is_gone():  # before that call
             _channel.tidy_without_keeper()
             os._exit(128 + signal.SIGTERM)
     return _channel
-
-
-def say(text: str) -> None:
-    """Show the user a line: by the keeper where there is one, else on stderr."""
-    if _channel:
-        _channel.say(text)
-    else:
-        print(text, file=sys.stderr)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from verl_medu1.exit import ExitCode
 from verl_medu1.run.relevant import relevant_lines
 
 
@@ -48,4 +49,4 @@ def foreign_output_to(log: Path) -> Iterator[TextIO]:
         with log.open(errors="replace") as lines:
             print("\n".join(relevant_lines(lines)), file=sys.stderr)
         print(f"medu1: this failed; {log} has all that was printed.", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(ExitCode.FAILED)

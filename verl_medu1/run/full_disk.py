@@ -5,8 +5,6 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-EXIT_DISK_FULL = 5
-
 # How Python, safetensors and TensorBoard tell it, and torch.save, which does not pass the reason of a failed write on.
 _SIGNS = re.compile(
     r"No space left on device|Disk quota exceeded"

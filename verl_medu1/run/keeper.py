@@ -14,17 +14,16 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from verl_medu1.exit import ExitCode
 from verl_medu1.run.channel import LOG, METRICS, VARIABLE, Run
 from verl_medu1.run.console import Console
-from verl_medu1.run.parts import EXIT_PART_DIED
 from verl_medu1.run.relevant import relevant_lines
 from verl_medu1.run.tidy import adopt_orphans, clear_temporary, end_descendants
 from verl_medu1.run_folder.checkpoints import remove_half_written, way_on
 from verl_medu1.run_folder.progress import SAVE, Progress
-from verl_medu1.run_folder.stop_request import EXIT_STOPPED
 
 # How a driver may end without anything to explain: done, stopped on request, by Ctrl-C or SIGTERM.
-QUIET = (0, EXIT_STOPPED, 128 + signal.SIGINT, 128 + signal.SIGTERM)
+QUIET = (0, ExitCode.STOPPED, 128 + signal.SIGINT, 128 + signal.SIGTERM)
 LOOK_INTERVAL_S = 0.5
 # A driver that has been told to end is killed after that.
 PATIENCE_S = 30.0
@@ -169,7 +168,7 @@ class _Keeper:
         if given_up:
             self._console.say(f"medu1: {given_up} processes of the run can't be ended; the kernel holds them.")
         clear_temporary(self._temporary, Path(self._run.run_dir) if self._run and failed else None, self._console.say)
-        return EXIT_PART_DIED if code < 0 else code
+        return ExitCode.PART_DIED if code < 0 else code
 
     def _explain(self, code: int, driver: int, failed: bool) -> None:
         if self._run:

@@ -13,8 +13,6 @@ from typing import Any
 
 import psutil
 
-EXIT_PART_DIED = 4
-
 # Class and name of an actor, as verl 0.9.1 and TransferQueue give them -> what a reader calls it.
 _PARTS = (
     (r"TaskRunner.*", "trainer"),

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, open_dict
 
 from verl_medu1.checks.run import as_list, check_sft, require_verl
 from verl_medu1.config.recipes import SFT, register_recipes
-from verl_medu1.errors import in_one_sentence
+from verl_medu1.exit import in_one_sentence
 from verl_medu1.run.channel import METRICS, Run, connect
 from verl_medu1.run.start import start
 
@@ -25,7 +25,7 @@ def _be_the_only_process() -> None:
     os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
 
 
-@hydra.main(config_path="config", config_name="sft", version_base="1.3")
+@hydra.main(config_path="pkg://verl_medu1.config", config_name="sft", version_base="1.3")
 def _main(config: DictConfig) -> None:
     with in_one_sentence():
         check_sft(config)

@@ -11,16 +11,16 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from verl_medu1.exit import ExitCode
 from verl_medu1.run.channel import METRICS, Channel, Run
-from verl_medu1.run.full_disk import EXIT_DISK_FULL, full_disk
-from verl_medu1.run.parts import EXIT_PART_DIED, PartWatch
+from verl_medu1.run.full_disk import full_disk
+from verl_medu1.run.parts import PartWatch
 from verl_medu1.run_folder.checkpoints import way_on
 from verl_medu1.run_folder.progress import SAVE, Progress
 
 # What ray.init takes only where it starts a cluster: one that is there has been told by whoever started it.
 CLUSTER_KEYS = ("num_cpus", "num_gpus", "object_store_memory", "include_dashboard", "_system_config", "_temp_dir")
 START_PHASES = ("start", "first weight sync")
-EXIT_STALLED = 3
 
 
 class StallWatch:
@@ -53,7 +53,7 @@ class StallWatch:
 
 def _died(part: str, progress: Progress, checkpoints: Path) -> tuple[str, int]:
     last = progress.read()
-    return f"{part}, in phase '{last['phase']}' of step {last['step']}; {way_on(checkpoints)}.", EXIT_PART_DIED
+    return f"{part}, in phase '{last['phase']}' of step {last['step']}; {way_on(checkpoints)}.", ExitCode.PART_DIED
 
 
 @contextmanager
@@ -99,7 +99,7 @@ def supervised(config: DictConfig, channel: Channel, interval_s: float = 1.0) ->
         if part := parts.look():
             return _died(part, progress, checkpoints)
         stall = stalls.look()
-        return (stall, EXIT_STALLED) if stall else None
+        return (stall, ExitCode.STALLED) if stall else None
 
     def watch() -> None:
         blind = ""
@@ -140,7 +140,7 @@ def supervised(config: DictConfig, channel: Channel, interval_s: float = 1.0) ->
         if not isinstance(error, Exception):
             raise
         if full := full_disk(error, (checkpoints, run_dir), saving=progress.read()["phase"] == SAVE):
-            fault = f"{full}; make room, and {way_on(checkpoints)}.", EXIT_DISK_FULL
+            fault = f"{full}; make room, and {way_on(checkpoints)}.", ExitCode.DISK_FULL
         elif part := parts.last_look():
             fault = _died(part, progress, checkpoints)
         else:

@@ -12,13 +12,13 @@ from omegaconf import DictConfig
 
 from verl_medu1.checks.run import check, check_overrides, require_verl
 from verl_medu1.config.recipes import register_recipes
-from verl_medu1.errors import in_one_sentence
-from verl_medu1.run.channel import connect, say
+from verl_medu1.exit import ExitCode, in_one_sentence, say
+from verl_medu1.run.channel import connect
 from verl_medu1.run.start import start
 from verl_medu1.run_folder.claim import begin_or_resume, claim
 
 
-@hydra.main(config_path="config", config_name="medu1", version_base="1.3")
+@hydra.main(config_path="pkg://verl_medu1.config", config_name="medu1", version_base="1.3")
 def _main(config: DictConfig) -> None:
     with in_one_sentence():
         check(config)
@@ -29,7 +29,7 @@ def _main(config: DictConfig) -> None:
     assert channel, "training has a keeper (verl_medu1/run/start.py)"
     from verl_medu1.run.supervise import supervised
     from verl_medu1.run_folder.progress import STOPPED, Progress
-    from verl_medu1.run_folder.stop_request import EXIT_STOPPED, StopRequest
+    from verl_medu1.run_folder.stop_request import StopRequest
 
     stop_request = StopRequest(config.run_dir)
     if "MEDU1_ATTEMPT_DIR" not in os.environ:  # a job's attempt has done so before it could be asked (slurm/job.sh)
@@ -41,7 +41,7 @@ def _main(config: DictConfig) -> None:
         run_ppo(ray_config, task_runner_class=TaskRunnerV1)
     if Progress(config.run_dir).read()["phase"] == STOPPED:
         say("medu1: stopped on request after a checkpoint; the same command resumes.")
-        sys.exit(EXIT_STOPPED)
+        sys.exit(ExitCode.STOPPED)
     claimed.release()
 
 

@@ -12,7 +12,7 @@ from typing import IO, Any
 from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1.data.storage import sha256
-from verl_medu1.run.channel import say
+from verl_medu1.exit import say
 from verl_medu1.run_folder.checkpoints import TRACKER, newest_step
 
 LOCK, FINGERPRINT, CONFIG = "run.lock", "fingerprint.json", "config.yaml"

@@ -8,8 +8,6 @@ import signal
 from pathlib import Path
 
 FILE_NAME = "stop_requested"
-# The exit code of a run that has stopped on request; slurm/job.sh queues the job again when it sees it.
-EXIT_STOPPED = 85
 
 
 class StopRequest:

@@ -1,0 +1,50 @@
+"""How a command ends: its exit codes, and a user's mistake told in one sentence."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """All exit codes of this package besides 0, and 128 + N for signal N. slurm/lib/common.sh has those it needs."""
+
+    FAILED = 1  # an error of the program itself, with its traceback, or a check that did not pass
+    MISTAKE = 2  # the user's: one sentence, and nothing was started
+    STALLED = 3  # nothing moved for watchdog.timeout_s
+    PART_DIED = 4  # a process of the run died
+    DISK_FULL = 5  # a write found no room
+    LOST = 70  # a node of the job was lost, or never came
+    GIVEN_UP = 71  # the job was queued again as often as it may be
+    STOPPED = 85  # stopped on request with a checkpoint; slurm/job.sh queues the job again
+
+
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+_tell: Callable[[str], None] = _to_stderr
+
+
+def say_through(tell: Callable[[str], None]) -> None:
+    """Let `say` take another way than stderr: a driver's stderr is a log, and its keeper shows the user the line."""
+    global _tell
+    _tell = tell
+
+
+def say(text: str) -> None:
+    """Show the user a line."""
+    _tell(text)
+
+
+@contextmanager
+def in_one_sentence() -> Iterator[None]:
+    """Turn a ValueError of the body into one line for the user and exit code 2, instead of a traceback.
+
+    Only for what runs before anything is started: an error of the training itself keeps its traceback.
+    """
+    try:
+        yield
+    except ValueError as error:
+        say(f"medu1: {error}")
+        sys.exit(ExitCode.MISTAKE)
