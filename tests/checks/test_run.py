@@ -264,7 +264,7 @@ def test_a_port_in_use(configure):
 
 
 def test_another_verl(monkeypatch):
-    monkeypatch.setattr(run, "version", lambda package: "0.8.0")
+    monkeypatch.setattr(run, "installed_version", lambda package: "0.8.0")
     with pytest.raises(ValueError, match=r"verl 0\.8\.0 is installed, this package extends 0\.9\.1"):
         require_verl()
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from verl_medu1.cluster.submission import SUBMITTED, job_number, jobs_of
+from verl_medu1.cluster.submission import job_number
 from verl_medu1.machine.facts import visible_gpus
+from verl_medu1.run_folder.attempts import SUBMITTED, jobs_of
 
 SLURM = Path(__file__).resolve().parents[2] / "slurm"
 GPU = "NVIDIA H100 80GB HBM3, 580.1, 81559, 9.0\n"

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +36,18 @@ from verl_medu1.plan.architecture import Architecture, find_architecture
 from verl_medu1.plan.rules.layout import find_violations
 from verl_medu1.run_folder.checkpoints import lost_step
 from verl_medu1.verl_compat.overrides import changed_methods
+from verl_medu1.verl_compat.versions import REQUIRED_VERL, installed_version
 
-REQUIRED_VERL = "0.9.1"
 TRAINING_COLUMNS = ("data_source", "prompt", "reward_model", "extra_info")
 
 
 def require_verl() -> None:
     """Raise a ValueError unless the verl that this package extends is installed and loads this package's plugin."""
-    try:
-        installed = version("verl")
-    except PackageNotFoundError:
+    installed = installed_version("verl")
+    if installed is None:
         raise ValueError(
             "verl is not installed; install the training stack with `make install` or `pip install verl-medu1[gpu]`."
-        ) from None
+        )
     if installed != REQUIRED_VERL:
         raise ValueError(
             f"verl {installed} is installed, this package extends {REQUIRED_VERL}; `pip install verl=={REQUIRED_VERL}`."

@@ -15,8 +15,8 @@ def status(
     """Show a run's attempts, steps, last reward and logs; Slurm is asked where there is one."""
     from rich.console import Console
 
-    from verl_medu1.cluster.submission import jobs_of, state_of
-    from verl_medu1.run_folder.attempts import attempts_table, read_attempts
+    from verl_medu1.cluster.submission import state_of
+    from verl_medu1.run_folder.attempts import attempts_table, jobs_of, read_attempts
 
     run_dir = _run_dir(job, runs)
     attempts = read_attempts(run_dir)

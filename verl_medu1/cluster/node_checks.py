@@ -8,7 +8,6 @@ from importlib import resources
 
 import yaml
 
-from verl_medu1.checks.run import REQUIRED_VERL
 from verl_medu1.machine.facts import Facts
 from verl_medu1.machine.gpus import GIB
 from verl_medu1.machine.machine import Machine, version_pair
@@ -16,6 +15,7 @@ from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.parameters import total_parameters
 from verl_medu1.plan.rules.precision import precision_violations
 from verl_medu1.plan.settings import KEYS, Settings
+from verl_medu1.verl_compat.versions import REQUIRED_VERL
 
 
 @dataclass(frozen=True)

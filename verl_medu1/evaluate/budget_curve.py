@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from verl_medu1.evaluate.scoring import Sample
+from verl_medu1.run_folder.evaluations import Sample
 
 MAX_POINTS = 8  # more budgets than these are put together, equally many samples in each
 TOLERANCE = 0.1  # an exact budget is kept within this share of it

@@ -7,8 +7,8 @@ import numpy as np
 
 from verl_medu1.evaluate.formats import FORMATS
 from verl_medu1.evaluate.questions import AS_PREPARED
-from verl_medu1.evaluate.scoring import Sample
 from verl_medu1.evaluate.statistics import share
+from verl_medu1.run_folder.evaluations import Sample
 
 
 def robustness(samples: Sequence[Sample]) -> dict[str, dict[str, Any]]:

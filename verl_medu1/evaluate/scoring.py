@@ -1,14 +1,13 @@
 """A question and a response become a sample: the verdict, the length and the distance from the budget."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from reward_score import compute_score, parse_response
 from reward_score.verdict import Verdict
 from verl_medu1.evaluate.formats import judge_in_format
 from verl_medu1.evaluate.questions import AS_PREPARED, Question
 from verl_medu1.length.budget import budget_distance
-
-Sample = dict[str, Any]
+from verl_medu1.run_folder.evaluations import Sample
 
 
 class Response(NamedTuple):

@@ -10,9 +10,9 @@ from verl_medu1.evaluate.budget_curve import by_budget, is_kept
 from verl_medu1.evaluate.lm_eval_ids import PUBLIC
 from verl_medu1.evaluate.questions import AS_PREPARED
 from verl_medu1.evaluate.robustness import robustness
-from verl_medu1.evaluate.scoring import Sample
 from verl_medu1.evaluate.statistics import Difference, Estimate, paired_difference, pass_at_k, share
 from verl_medu1.evaluate.votes import majority
+from verl_medu1.run_folder.evaluations import Sample
 
 Figures = dict[str, Any]
 QuestionKey = tuple[str, str]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from verl_medu1.evaluate.scoring import Sample
+from verl_medu1.run_folder.evaluations import Sample
 
 
 def majority(samples: Sequence[Sample]) -> float:

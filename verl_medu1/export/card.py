@@ -12,7 +12,8 @@ from verl_medu1.export.checkpoint import Checkpoint
 from verl_medu1.export.compare import Comparison
 from verl_medu1.models.folder import needs_transformers_5
 from verl_medu1.run_folder.evaluations import SUMMARY, read_json
-from verl_medu1.training.log_prob_record import FILE, installed_versions
+from verl_medu1.training.log_prob_record import FILE
+from verl_medu1.verl_compat.versions import installed_versions
 
 TEMPLATE = Path(__file__).with_name("card.md.j2")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")

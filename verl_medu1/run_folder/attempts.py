@@ -1,4 +1,4 @@
-"""What the attempts of a run have left in its folder; any of it may be missing or half written."""
+"""What jobs and their attempts have left in a run's folder; any of it may be missing or half written."""
 
 import json
 from collections.abc import Sequence
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 ATTEMPTS, RECORD, DRIVER_LOG = "attempts", "attempt.json", "driver.log"
+# Jobs that were submitted for a run, one JSON object a line.
+SUBMITTED = "jobs.jsonl"
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,23 @@ def attempts_table(attempts: Sequence[Attempt], running_job: str | None) -> "Tab
     return table
 
 
+def _submitted(run_dir: Path) -> list[str]:
+    """Numbers of the jobs that were submitted for a run, the oldest first; what is no number is left out."""
+    file = run_dir / SUBMITTED
+    numbers = [str(json.loads(line)["job"]) for line in file.read_text().splitlines()] if file.is_file() else []
+    return [number for number in numbers if number.isascii() and number.isdigit()]
+
+
+def jobs_of(run_dir: Path) -> list[str]:
+    """Numbers of a run's jobs, submitted by us or by hand, the oldest first.
+
+    Example:
+        >>> jobs_of(Path("nowhere"))
+        []
+    """
+    return sorted({*_submitted(run_dir), *(attempt.job_id for attempt in read_attempts(run_dir))}, key=int)
+
+
 def find_run(job: str, folder: Path) -> Path | None:
     """The run below a folder that has an attempt or a submission of this job.
 
@@ -100,12 +119,10 @@ def find_run(job: str, folder: Path) -> Path | None:
         >>> find_run("17", Path("nowhere")) is None
         True
     """
-    from verl_medu1.cluster.submission import SUBMITTED, submitted
-
     for record in sorted(folder.glob(f"**/{ATTEMPTS}/*/{RECORD}")):
         if _read(record).job_id == job:
             return record.parents[2]
     for file in sorted(folder.glob(f"**/{SUBMITTED}")):
-        if job in submitted(file.parent):
+        if job in _submitted(file.parent):
             return file.parent
     return None

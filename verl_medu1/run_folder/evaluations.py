@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+Sample = dict[str, Any]  # a row of samples.jsonl
 SAMPLES = "samples.jsonl"
 SUMMARY = "summary.json"
 # What two evaluations are compared by.

@@ -7,8 +7,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from verl_medu1.evaluate.scoring import Sample
 from verl_medu1.run_folder import evaluations
+from verl_medu1.run_folder.evaluations import Sample
 from verl_medu1.run_folder.progress import FILE_NAME as PROGRESS_FILE
 from verl_medu1.run_folder.progress import Progress
 

