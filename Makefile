@@ -11,7 +11,7 @@ export PYTHON TORCH_PIP_ARGS
 # also where this variable forbids it elsewhere.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help install quickstart test test-faults test-slurm test-long test-all lint clean
+.PHONY: help install quickstart test test-faults test-slurm test-long test-all test-verl lint clean
 
 help:
 	@echo "make quickstart   train a small model on two CPU cores and write $(OUT)/report.html"
@@ -21,6 +21,7 @@ help:
 	@echo "make test-slurm   job files, and jobs on a Slurm with three virtual nodes (skipped where that can't be)"
 	@echo "make test-long    the tests that take minutes: twins, FSDP2, GDPO, colocate_async, export (THIRD=0|1|2 for one third)"
 	@echo "make test-all     make test, test-slurm, test-faults and test-long, one after the other"
+	@echo "make test-verl    what another verl breaks (VERL=its checkout)"
 	@echo "make lint         ruff and mypy"
 	@echo "make install      only $(VENV)"
 	@echo "make clean        remove $(VENV), outputs and build files"
@@ -41,6 +42,9 @@ test: install lint
 
 test-faults: install
 	$(VENV)/bin/python -m pytest -m faults tests/e2e
+
+test-verl: install
+	$(VENV)/bin/python -m verl_medu1.verl_compat $(VERL)
 
 test-slurm: install
 	$(VENV)/bin/python -m pytest tests/cluster --numprocesses 2 --dist loadfile

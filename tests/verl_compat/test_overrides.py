@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from verl_medu1.verl_compat.overrides import changed_methods
+from verl_medu1.verl_compat.table import Extended
 
 OURS = """
 class Trainer(Base):
@@ -28,7 +29,7 @@ def found(tmp_path: Path, theirs: str | None) -> list[str]:
     (tmp_path / "ours.py").write_text(OURS)
     if theirs is not None:
         (tmp_path / "theirs.py").write_text(theirs)
-    return list(changed_methods({"ours.py": ["theirs.py"]}, tmp_path, tmp_path))
+    return list(changed_methods([Extended("ours.py", ("theirs.py",), "", "")], tmp_path, tmp_path))
 
 
 def test_the_installed_verl_is_what_we_extend() -> None:

