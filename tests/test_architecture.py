@@ -1,6 +1,7 @@
 """The rooms of the house (docs/architecture.md): what may import what, and how much stands where."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,3 +101,15 @@ def test_a_file_can_be_read_in_one_sitting():
         if (lines := len(file.read_text(encoding="utf-8").splitlines())) > MOST_LINES
     }
     assert long == {}
+
+
+def test_each_room_says_what_its_modules_do():
+    for file in sorted((ROOT / "verl_medu1").glob("*/**/__init__.py")):
+        folder = file.parent
+        said = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+        if "\n\n" not in said:  # a list of its modules belongs to a room, and not to a folder of one kind of module
+            assert folder.name in ("cli", "sources", "generated", "calculators", "lm_eval_tasks"), folder
+            continue
+        names = {file.name for file in folder.glob("*.py")} - {"__init__.py", "__main__.py"}
+        assert {name for name in names if name not in said} == set(), folder
+        assert {word for word in re.findall(r"\b[a-z_0-9]+\.py\b", said) if word not in names} == set(), folder

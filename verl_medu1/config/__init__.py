@@ -1,1 +1,5 @@
-"""Hydra configurations: pkg://verl_medu1.config."""
+"""The Hydra configuration, `pkg://verl_medu1.config`, and how a recipe is composed over it.
+
+compose.py  a recipe and overrides -> configuration, as `medu1 train` composes it
+recipes.py  recipes as the config group `recipe`
+"""

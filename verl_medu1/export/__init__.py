@@ -1,10 +1,9 @@
 """From a checkpoint of a training to a folder that any program reads which knows Hugging Face's format.
 
-record.py       while training: what the engine finds likely, beside each checkpoint
-checkpoint.py   which checkpoint is meant, what holds its weights, and whether all of it is there
-shards.py       weights out of the shards of Megatron or FSDP, without unpickling anything
-merge.py        weights -> folder, by verl's mergers
-compare.py      what the exported model finds likely, against the record
-card.py         the model card
-export.py       the steps of `medu1 export`, in order
+checkpoint.py  which checkpoint is meant, what holds its weights, and whether all of it is there
+shards.py      weights out of the shards of Megatron or FSDP, without unpickling anything
+merge.py       weights -> folder, by verl's mergers
+compare.py     log-probabilities of the exported model, against those that the training recorded
+card.py        the model card
+export.py      the steps of `medu1 export`, in order
 """

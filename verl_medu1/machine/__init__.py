@@ -1,1 +1,8 @@
-"""What the machine at hand has: accelerators, memory, packages."""
+"""What the machine at hand has.
+
+accelerator.py  whether verl finds an accelerator
+machine.py      GPU, CUDA, Transformer Engine, Apex: what a layout depends on
+gpus.py         figures of known GPUs, from gpus.yaml
+facts.py        what a node of a job has, without torch
+doctor.py       what is installed, and the command that mends it
+"""

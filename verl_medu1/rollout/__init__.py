@@ -1,1 +1,4 @@
-"""Agent loops: how answers are sampled."""
+"""Agent loops: how answers are sampled.
+
+single_turn.py  one turn, each answer with a sampling seed of its own
+"""

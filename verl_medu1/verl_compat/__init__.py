@@ -1,4 +1,8 @@
-"""What is taken from verl that is not public: the list (table.py), and whether it is still there.
+"""What is taken from verl and others that is not public: the page to open for the next verl.
 
-`python -m verl_medu1.verl_compat CHECKOUT` looks for it in another verl.
+table.py        the list; page.py makes docs/verl-compat.md of it
+look.py         is each entry still there; overrides.py whether overridden methods take the same parameters
+versions.py     which versions this package is written for
+import_hook.py  code around the first import of a module
+hydra_source.py verl's configuration files for Hydra
 """

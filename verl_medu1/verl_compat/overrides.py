@@ -32,6 +32,8 @@ def changed_methods(
                 yield f"verl has no {file} any more, which verl_medu1/{each.ours} extends."
                 continue
             known |= {method.name: _parameters(method) for method in _methods(folder / file)}
+        if not known:
+            continue
         for method in overridden(ours / each.ours):
             if method.name not in known:
                 files = " and ".join(each.files)
