@@ -113,3 +113,12 @@ def test_each_room_says_what_its_modules_do():
         names = {file.name for file in folder.glob("*.py")} - {"__init__.py", "__main__.py"}
         assert {name for name in names if name not in said} == set(), folder
         assert {word for word in re.findall(r"\b[a-z_0-9]+\.py\b", said) if word not in names} == set(), folder
+
+
+def test_the_page_has_the_rooms_in_their_order():
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    table = page[page.index("## The rooms") : page.index("Beside them")]
+    named = [
+        name for row in re.findall(r"^\| (.+?) \|", table, re.M) for name in re.findall(r"`(?:verl_medu1/)?(\w+)", row)
+    ]
+    assert named == [name for name in ROOMS if name != "verl_medu1"]
