@@ -13,7 +13,11 @@ from verl_medu1.cli.app import app
 from verl_medu1.config.recipes import recipe_names
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/*/README.md")]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "reward_score/README.md")),
+    *ROOT.glob("docs/*.md"),
+    *ROOT.glob("recipes/*/README.md"),
+]
 # Parts of others, and trl_step.py needs TRL.
 PARTS = ("measure.py", "published_rule.py", "rank_memory.py", "trl_step.py")
 BENCHMARKS = [file for file in ROOT.glob("benchmarks/*.py") if file.name not in PARTS]
