@@ -32,14 +32,11 @@ if [[ ${1:-} == --help || -z ${SLURM_JOB_ID:-} ]]; then
     usage
     [[ ${1:-} == --help ]] && exit 0 || exit 2
 fi
-if [[ ${SLURM_HET_SIZE:-} ]]; then
-    echo "the job is heterogeneous, with $SLURM_HET_SIZE components, which is not supported; submit one without ':'" >&2
-    exit 2
-fi
-
 MEDU1_SLURM_DIR=${MEDU1_SLURM_DIR:-$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)}
 # shellcheck source=slurm/lib/common.sh
 source "$MEDU1_SLURM_DIR/lib/common.sh"
+# shellcheck source=slurm/lib/allocation.sh
+source "$MEDU1_SLURM_DIR/lib/allocation.sh"
 # shellcheck source=slurm/lib/environment.sh
 source "$MEDU1_SLURM_DIR/lib/environment.sh"
 # shellcheck source=slurm/lib/attempt.sh
@@ -49,7 +46,12 @@ source "$MEDU1_SLURM_DIR/lib/container.sh"
 
 # One function, because bash reads a script while it runs it, and this one may run for days.
 main() {
-    requeue_count=${SLURM_RESTART_COUNT:-0}
+    read_allocation
+    if is_heterogeneous; then
+        echo "the job is heterogeneous, which is not supported; submit one without ':'" >&2
+        exit "$EXIT_MISTAKE"
+    fi
+    forget_outer_job
     set_defaults "$@"
     begin_attempt
     trap end_attempt EXIT
@@ -61,7 +63,7 @@ main() {
 
     # A request that the last attempt did not live to meet.
     rm -f "$MEDU1_RUN_DIR/stop_requested"
-    trap 'say "SIGUSR1: the trainer is asked to save and stop"; touch "$MEDU1_RUN_DIR/stop_requested"' USR1
+    trap on_warning USR1
     # What cancels the job tells its nodes, too; this script stays to write down how it ended.
     terminated=
     trap 'terminated=1' TERM
@@ -69,15 +71,17 @@ main() {
     # ---------------------------------------------------------------- all nodes, until the first of them ends
     step=(srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --mpi=none
           --kill-on-bad-exit=0 --wait=60 --export=ALL --output="$MEDU1_ATTEMPT_DIR/node-%N.log")
-    # Since 22.05 srun does not take the number over from the job.
-    [[ -z ${SLURM_CPUS_PER_TASK:-} ]] || step+=(--cpus-per-task="$SLURM_CPUS_PER_TASK")
+    # All of the job's processors on a node, and none of them for its one task alone.
+    step+=(--cpu-bind=none)
     in_container step bash "$MEDU1_SLURM_DIR/node.sh" "$@"
-    "${step[@]}" &
+    # What the nodes say is in their own files.
+    "${step[@]}" 2>"$MEDU1_ATTEMPT_DIR/srun.log" &
     step_pid=$!
     # Once the first node has ended, the others have this long to clean up; srun alone would wait for a dead one.
     patience_s=30 lost=""
     while kill -0 "$step_pid" 2>/dev/null; do
         pause
+        [[ -z ${stop_at:-} ]] || (( $(date +%s) < stop_at )) || request_stop
         [[ -e $MEDU1_ATTEMPT_DIR/ended ]] || continue
         case $((patience_s--)) in
         0)
@@ -89,6 +93,7 @@ main() {
         esac
     done
     wait "$step_pid" && code=0 || code=$?
+    cat "$MEDU1_ATTEMPT_DIR/srun.log" >&2
     # srun's own is the highest of all nodes'. Theirs are the first failed node's and, above that, the driver's.
     for file in reason_code exit_code; do
         [[ ! -s $MEDU1_ATTEMPT_DIR/$file ]] || code=$(<"$MEDU1_ATTEMPT_DIR/$file")

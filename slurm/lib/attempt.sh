@@ -47,9 +47,18 @@ first_reason() {
         cat "$MEDU1_ATTEMPT_DIR/reason"
     elif [[ ${terminated:-} ]]; then
         echo "ended by Slurm (cancelled, preempted, over its time limit or without one of its nodes)"
-    else
+    elif [[ -e $MEDU1_ATTEMPT_DIR/exit_code ]]; then
         echo "the driver ended with exit code $1"
+    else
+        echo "srun ended with exit code $1 before the driver did: $(said "$MEDU1_ATTEMPT_DIR/srun.log")"
     fi
+}
+
+# The first of what is in a file, on one line.
+said() {
+    local text=""
+    [[ ! -s $1 ]] || text=$(head -c 600 "$1" | tr -s '[:space:]' ' ')
+    echo "${text:-it said nothing}"
 }
 
 show_end_of_driver_log() {
@@ -61,9 +70,12 @@ show_end_of_driver_log() {
 # End the job where a node doesn't see the run's folder, before anything waits for what that node writes there.
 check_run_dir() {
     (( SLURM_JOB_NUM_NODES > 1 )) || return 0
-    local blind
+    local blind code=0
     blind=$(srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --mpi=none \
-        --export=ALL bash "$MEDU1_SLURM_DIR/lib/sees.sh" "$MEDU1_ATTEMPT_DIR/attempt.json" | sort | paste -sd ,) || true
+        --export=ALL bash "$MEDU1_SLURM_DIR/lib/sees.sh" "$MEDU1_ATTEMPT_DIR/attempt.json" \
+        2>"$MEDU1_ATTEMPT_DIR/srun.log" | sort | paste -sd ,) || code=$?
+    (( code == 0 )) ||
+        fail "$code" "srun ended with exit code $code before anything was started: $(said "$MEDU1_ATTEMPT_DIR/srun.log")"
     [[ ! $blind ]] ||
         fail "$EXIT_MISTAKE" "run_dir is $MEDU1_RUN_DIR, and ${blind//,/ and } can't see what ${MEDU1_HOSTS%% *} writes there; choose a folder on a disk that all nodes share"
 }

@@ -33,6 +33,9 @@ any_there() {
 }
 
 ray_start() {
+    # As many processors as Slurm gave; Ray alone counts the machine's.
+    [[ " $*" == *" --num-cpus="* ]] ||
+        set -- "$@" --num-cpus="$("$MEDU1_PYTHON" -c 'from verl_medu1.machine.processors import given_processors as n; print(n())')"
     # Ports of workers are the kernel's choice, so that those of two jobs do not meet.
     "$MEDU1_PYTHON" -m ray.scripts.scripts start --block --disable-usage-stats --node-ip-address "$node_ip" --node-name "$host" \
         --temp-dir "$ray_dir" --min-worker-port 0 --max-worker-port 0 \

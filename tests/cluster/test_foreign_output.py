@@ -97,11 +97,9 @@ def test_the_job_file_finds_itself(tmp_path, folder, arguments):
 
 
 def test_a_heterogeneous_job_is_refused_in_one_sentence(tmp_path):
-    record = f"JobId=1 JobName=medu1\n   Command={SLURM}/train.sbatch\n"
-    put(tmp_path, "scontrol", record * 2)
-    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "1", "SLURM_HET_SIZE": "2"}
+    records = [f"JobId={number} HetJobId=1 HetJobOffset={number - 1} JobName=medu1\n" for number in (1, 2)]
+    put(tmp_path, "scontrol", "".join(records) + f"   Command={SLURM}/train.sbatch\n")
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "1"}
     done = subprocess.run(["bash", SLURM / "train.sbatch"], env=environment, capture_output=True, text=True, timeout=30)
     assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.splitlines() == [
-        "the job is heterogeneous, with 2 components, which is not supported; submit one without ':'"
-    ]
+    assert done.stderr.splitlines() == ["the job is heterogeneous, which is not supported; submit one without ':'"]

@@ -14,6 +14,7 @@ import pytest
 
 from verl_medu1.cluster.node_checks import needed_packages, problems_of
 from verl_medu1.machine.facts import Facts, GPUFacts, node_facts
+from verl_medu1.machine.processors import given_processors
 from verl_medu1.plan.architecture import find_architecture
 from verl_medu1.plan.settings import Settings
 
@@ -140,14 +141,14 @@ def test_the_facts_of_this_machine(tmp_path):
             tmp_path / "none",
         ]
         before = time.time()
-        subprocess.run([*COMMAND, "facts", *arguments], check=True, env=environment, timeout=60)
+        subprocess.run([*COMMAND, "facts", *arguments], check=True, env=environment, timeout=300)
     found = json.loads((tmp_path / "facts/node7.json").read_text())
     assert found["address"] == "127.0.0.1" and "lo" in found["interfaces"]
     assert port in found["busy_ports"] and len(found["busy_ports"]) < 9
     assert before <= found["time"] <= time.time()
     assert found["packages"]["verl"] == "0.9.1" and found["packages"]["Python"] == sys.version.split()[0]
     assert found["run_dir_writable"] and not found["scratch_writable"] and found["scratch_gib"] == 0
-    assert found["memory_gib"] > 1 and found["cpus"] == len(os.sched_getaffinity(0))
+    assert found["memory_gib"] > 1 and found["cpus"] == given_processors()
 
 
 def test_the_memory_is_what_slurm_gave(monkeypatch, tmp_path):
@@ -177,7 +178,7 @@ def attempt(tmp_path) -> Path:
 def judge(folder: Path, *overrides: str, nodes: int = 2) -> subprocess.CompletedProcess[str]:
     arguments = ["--facts", folder, "--nodes", str(nodes), "recipe=quickstart", "trainer.nnodes=2", *overrides]
     environment = os.environ | {"MEDU1_HOSTS": " ".join(f"node{number}" for number in range(1, nodes + 1))}
-    return subprocess.run([*COMMAND, "judge", *arguments], capture_output=True, text=True, env=environment, timeout=60)
+    return subprocess.run([*COMMAND, "judge", *arguments], capture_output=True, text=True, env=environment, timeout=300)
 
 
 def test_two_good_nodes_pass(attempt):
@@ -197,6 +198,16 @@ def test_a_bad_node_is_named_in_the_table_and_in_the_last_line(attempt):
     row = next(line for line in done.stdout.splitlines() if "node2" in line)
     assert "packages, clock" in row
     assert done.stdout.splitlines()[-1].startswith("node2 has ray 2.59.0") and "(1 more above)" in done.stdout
+
+
+def test_a_node_with_too_few_processors_for_rays_actors_is_named(attempt):
+    for name, cpus in (("node1", 9), ("node2", 8)):
+        file = attempt / f"{name}.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"cpus": cpus}))
+    assert judge(attempt).returncode == 0  # the recipe's own number counts
+    done = judge(attempt, "ray_kwargs.ray_init.num_cpus=null")
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1].startswith("node2 has 8 processors, and the run asks Ray for 9 on a node")
 
 
 def test_a_node_that_left_no_facts_is_named(attempt):

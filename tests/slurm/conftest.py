@@ -62,4 +62,4 @@ def submit(cluster) -> Iterator[Callable[..., str]]:
     yield submit
     for number in numbers:
         cluster.run("scancel", number)
-    virtual.wait_for(lambda: not cluster.run("squeue", "--noheader"), 60)
+    virtual.wait_for(lambda: not cluster.run("squeue", "--noheader"), 300)

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 from omegaconf import DictConfig, OmegaConf
 
+from verl_medu1.machine.processors import given_processors, processor_violation
+
 # Estimators that compare the answers to one question.
 GROUPED = ("grpo", "grpo_passk", "grpo_vectorized", "medu1_gdpo", "rloo", "rloo_vectorized", "opo")
 WHOLE_NUMBERS = (
@@ -72,8 +74,14 @@ def _without_effect(config: DictConfig) -> Iterator[str]:
 
 
 def started_here_violations(config: DictConfig) -> Iterator[str]:
-    """Several nodes need a Ray cluster that is there already."""
-    if config.trainer.nnodes != 1 and not os.environ.get("RAY_ADDRESS"):
+    """Several nodes need a Ray cluster that is there already, and one needs processors for the run's actors."""
+    if os.environ.get("RAY_ADDRESS"):
+        return
+    workers = config.trainer.n_gpus_per_node
+    if config.trainer.nnodes == 1:
+        if isinstance(workers, int) and (sentence := processor_violation(config, given_processors())):
+            yield sentence
+    else:
         yield (
             f"trainer.nnodes is {config.trainer.nnodes}, and this machine is one; start the run with `medu1 slurm`, or "
             "in a Ray cluster that RAY_ADDRESS names, or set trainer.nnodes=1."

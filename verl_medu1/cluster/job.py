@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verl_medu1.cluster.site import UNSAFE, Site, example_sites, time_violation
+from verl_medu1.machine.processors import asked_processors, processor_violation
 from verl_medu1.plan.settings import KEYS, Settings
 
 if TYPE_CHECKING:
@@ -111,8 +112,8 @@ def job_of(
 ) -> Job:
     """The job of a recipe at a site.
 
-    Nodes and GPUs are the recipe's. CPUs and memory are the share of a node that its GPUs are; without GPUs one CPU for
-    each thread of its workers.
+    Nodes and GPUs are the recipe's. CPUs and memory are the share of a node that its GPUs are, and no fewer CPUs than
+    its actors need; without GPUs one CPU for each thread of its workers.
 
     Args:
         config: composed configuration of the run.
@@ -136,7 +137,12 @@ def job_of(
     if violations := list(_violations(settings, site, time, folder, run_dir, overrides)):
         raise ValueError("\nmedu1: ".join(violations))
     gpus = 0 if settings.device == "cpu" else settings.gpus_per_node
-    cpus = site.cpus_per_node * gpus // site.gpus_per_node if gpus else _threads(settings)
+    cpus = _threads(settings)
+    if gpus:
+        cpus = max(site.cpus_per_node * gpus // site.gpus_per_node, asked_processors(config))
+        if sentence := processor_violation(config, site.cpus_per_node, "a node of the site"):
+            raise ValueError(sentence)
+        cpus = min(cpus, site.cpus_per_node)
     share = gpus / site.gpus_per_node if gpus else cpus / site.cpus_per_node
     memory = "0" if share == 1 else None
     if site.memory_gib_per_node is not None:

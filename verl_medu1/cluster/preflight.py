@@ -24,6 +24,7 @@ from verl_medu1.cluster.node_checks import Problem, needed_packages, problems_of
 from verl_medu1.config.compose import compose_config, settings_in
 from verl_medu1.exit import ExitCode, in_one_sentence
 from verl_medu1.machine.facts import Facts, GPUFacts, node_facts
+from verl_medu1.machine.processors import processor_violation
 from verl_medu1.plan.architecture import Architecture, find_architecture
 
 WIDTH = 160
@@ -68,6 +69,9 @@ def judge_command(
         model = find_architecture(str(config.actor_rollout_ref.model.path))
     needed = needed_packages(settings, bool(OmegaConf.select(config, VANILLA_BRIDGE)))
     problems = problems_of(found, settings, model, needed, _started(facts), time.time())
+    for node in found:
+        if sentence := processor_violation(config, node.cpus, node.host):
+            problems.append(Problem(node.host, "CPUs", sentence))
     Console(width=WIDTH).print(facts_table(found, problems))
     for problem in problems:
         print(problem.sentence)

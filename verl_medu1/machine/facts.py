@@ -19,6 +19,7 @@ import psutil
 
 from verl_medu1.machine.gpus import GIB
 from verl_medu1.machine.machine import has_apex
+from verl_medu1.machine.processors import given_processors
 from verl_medu1.verl_compat.versions import STACK, installed_version
 
 # Ports of a job from MEDU1_PORT_BASE on (slurm/lib/ray.sh).
@@ -118,7 +119,7 @@ def node_facts(interface: str, run_dir: Path, scratch: Path, port_base: int | No
         scratch_gib=_free_gib(scratch),
         shm_gib=_free_gib(Path("/dev/shm")),
         memory_gib=_memory_gib(),
-        cpus=len(os.sched_getaffinity(0)),
+        cpus=given_processors(),
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from verl_medu1.exit import ExitCode
+from verl_medu1.machine.processors import given_processors
 from verl_medu1.run.channel import METRICS, Channel, Run
 from verl_medu1.run.full_disk import full_disk
 from verl_medu1.run.parts import PartWatch
@@ -83,6 +84,8 @@ def supervised(config: DictConfig, channel: Channel, interval_s: float = 1.0) ->
                 ray_init.pop(key, None)
         else:
             ray_init._temp_dir = temporary
+            if ray_init.get("num_cpus") is None:
+                ray_init.num_cpus = given_processors()  # Ray alone counts the machine's
             ray_init.runtime_env.env_vars.update({"TMPDIR": temporary, "VLLM_RPC_BASE_PATH": temporary})
     OmegaConf.resolve(config)  # verl copies ray_kwargs out of the configuration, where interpolations lead nowhere
     progress = Progress(config.run_dir)

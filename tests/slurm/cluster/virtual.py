@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -24,6 +25,7 @@ import psutil
 
 HERE = Path(__file__).parent
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged", "ip", "nsenter", "unshare")
+NODE_PORT = 17000  # of slurmd, on the nodes' own networks
 PACKAGES = "slurmctld slurmd slurm-client munge iproute2"
 
 
@@ -37,11 +39,11 @@ def missing() -> str | None:
     done = subprocess.run(probe, capture_output=True, text=True)
     if done.returncode:
         return f"this machine allows no namespaces ({done.stderr.strip()})"
-    probe = ["ip", "link", "add", "medu1probe", "type", "veth", "peer", "name", "medu1probe2"]
+    # In a namespace of its own, which ends with the command: another run may be looking at the same moment.
+    probe = ["unshare", "--net", "ip", "link", "add", "probe", "type", "veth", "peer", "name", "probe2"]
     done = subprocess.run(probe, capture_output=True, text=True)
     if done.returncode:
         return f"this machine allows no virtual network ({done.stderr.strip()})"
-    subprocess.run(["ip", "link", "del", "medu1probe"], check=True)
     return None
 
 
@@ -51,6 +53,23 @@ def wait_for(condition: Callable[[], object], seconds: float, interval_s: float 
     while not (holds := condition()) and time.monotonic() < deadline:
         time.sleep(interval_s)
     return bool(holds)
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True)
+
+
+def _claim_number() -> int:
+    """A number that no other cluster on this machine has; the bridge that is made for it keeps it until `stop`."""
+    for number in random.SystemRandom().sample(range(1, 251), 250):
+        with contextlib.suppress(subprocess.CalledProcessError):
+            _ip("link", "add", _bridge(number), "type", "bridge")
+            return number
+    raise RuntimeError("no bridge could be made for a virtual network")
+
+
+def _bridge(number: int) -> str:
+    return f"medu1br{number}"
 
 
 @dataclass
@@ -72,14 +91,14 @@ class Cluster:
         node_timeout_s: SlurmdTimeout, after which a silent node counts as down.
     """
 
-    def __init__(self, node_count: int, gpus: int = 0, node_timeout_s: int = 10) -> None:
+    def __init__(self, node_count: int, gpus: int = 0, node_timeout_s: int = 30) -> None:
+        # Clusters of several test runs live side by side on one machine. The number tells their networks and ports
+        # apart, the folder all else.
+        self._number = _claim_number()
         self.folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
         self.folder.chmod(0o755)
         self.scratch = self.folder / "scratch"
         self.conf = self.folder / "slurm.conf"
-        # Clusters of several test runs on one machine live side by side: the folder's name tells them apart.
-        self._number = os.getpid() % 250
-        self._bridge = f"medu1br{self._number}"
         self._gpus = gpus
         self._daemons: list[subprocess.Popen[bytes]] = []
         self.nodes = {
@@ -100,19 +119,20 @@ class Cluster:
         self._daemons.append(self._spawn("slurmctld", "-D", "-c", "-f", str(self.conf)))
         for name in self.nodes:
             self.up(name)
-        if not wait_for(lambda: self._states() == {"idle"}, 30):
-            raise RuntimeError(f"nodes are {self._states()} after 30 s: {self.log('slurmctld')[-2000:]}")
+        if not wait_for(lambda: self._states() == {"idle"}, 120):
+            raise RuntimeError(f"nodes are {self._states()} after 120 s: {self.log('slurmctld')[-2000:]}")
 
     def stop(self) -> None:
         """End every job, node and daemon, and remove the folder."""
-        with contextlib.suppress(subprocess.SubprocessError):
-            self.run("scancel", "--user=root", timeout=20)
-            wait_for(lambda: not self.run("squeue", "-h"), 20)
+        # A Slurm that did not start can't be asked, and all else is to go.
+        with contextlib.suppress(subprocess.SubprocessError, RuntimeError):
+            self.run("scancel", "--user=root")
+            wait_for(lambda: not self.run("squeue", "-h"), 60)
         for name, node in self.nodes.items():
             if node.process is not None:
                 self.kill(name)
             subprocess.run(["ip", "netns", "del", node.namespace], capture_output=True)
-        subprocess.run(["ip", "link", "del", self._bridge], capture_output=True)
+        subprocess.run(["ip", "link", "del", _bridge(self._number)], capture_output=True)
         for daemon in reversed(self._daemons):
             daemon.terminate()
             try:
@@ -140,31 +160,27 @@ class Cluster:
             )
 
     def _make_network(self) -> None:
-        def ip(*arguments: str) -> None:
-            subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True)
-
-        ip("link", "add", self._bridge, "type", "bridge")
-        ip("addr", "add", f"10.77.{self._number}.254/24", "dev", self._bridge)
-        ip("link", "set", self._bridge, "up")
+        bridge = _bridge(self._number)
+        _ip("addr", "add", f"10.77.{self._number}.254/24", "dev", bridge)
+        _ip("link", "set", bridge, "up")
         for i, node in enumerate(self.nodes.values(), 1):
             outside = f"medu1v{self._number}x{i}"
-            ip("netns", "add", node.namespace)
-            ip("link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", node.namespace)
-            ip("link", "set", outside, "master", self._bridge, "up")
-            ip("-n", node.namespace, "addr", "add", f"{node.address}/24", "dev", "eth0")
-            ip("-n", node.namespace, "link", "set", "eth0", "up")
-            ip("-n", node.namespace, "link", "set", "lo", "up")
+            _ip("netns", "add", node.namespace)
+            _ip("link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", node.namespace)
+            _ip("link", "set", outside, "master", bridge, "up")
+            _ip("-n", node.namespace, "addr", "add", f"{node.address}/24", "dev", "eth0")
+            _ip("-n", node.namespace, "link", "set", "eth0", "up")
+            _ip("-n", node.namespace, "link", "set", "lo", "up")
 
     def _configure(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("", 0))
-            controller_port = probe.getsockname()[1]
         template = jinja2.Template((HERE / "slurm.conf.j2").read_text(), undefined=jinja2.StrictUndefined)
         text = template.render(
             folder=self.folder,
             controller_host=socket.gethostname(),
             controller_address=f"10.77.{self._number}.254",
-            controller_port=controller_port,
+            # Below the range from which the kernel gives ports to everybody.
+            controller_port=NODE_PORT + self._number,
+            node_port=NODE_PORT,
             node_timeout_s=self._node_timeout_s,
             nodes=list(self.nodes.values()),
             gpus=self._gpus,
@@ -208,7 +224,7 @@ class Cluster:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "RAY_", "MEDU1_"))}
         return kept | {"SLURM_CONF": str(self.conf)}
 
-    def run(self, *command: str, timeout: float = 60, **more: str) -> str:
+    def run(self, *command: str, timeout: float = 180, **more: str) -> str:
         """What a command of Slurm prints; `more` is put into its environment."""
         done = subprocess.run(
             command, env=self.environment | more, capture_output=True, text=True, timeout=timeout, cwd=self.folder
@@ -260,7 +276,7 @@ class Cluster:
         """What a command prints on a node."""
         enter = ["nsenter", f"--target={self._pid_inside(name)}", "--net", "--uts", "--ipc", "--mount", "--pid"]
         done = subprocess.run(
-            [*enter, *command], env=self.environment | more, capture_output=True, text=True, timeout=60
+            [*enter, *command], env=self.environment | more, capture_output=True, text=True, timeout=180
         )
         if check and done.returncode:
             raise RuntimeError(f"{name}: {' '.join(command)}: exit code {done.returncode}\n{done.stderr}")
@@ -281,7 +297,7 @@ class Cluster:
         """Addresses and ports on which a node listens, slurmd's left out."""
         lines = self.on(name, "ss", "--no-header", "--listening", "--tcp", "--numeric").splitlines()
         found = [line.split()[3].rpartition(":") for line in lines]
-        return sorted((address, int(port)) for address, _, port in found if port != "17000")
+        return sorted((address, int(port)) for address, _, port in found if port != str(NODE_PORT))
 
     def leftovers(self, name: str) -> dict[str, list[str]]:
         """What a job has left on a node: processes, open ports, files in scratch and shared memory."""
@@ -293,7 +309,7 @@ class Cluster:
         }
         return {what: things for what, things in found.items() if things}
 
-    def clean(self, seconds: float = 10) -> dict[str, dict[str, list[str]]]:
+    def clean(self, seconds: float = 60) -> dict[str, dict[str, list[str]]]:
         """Leftovers of all nodes that are up, once nothing more goes away by itself; empty where all is clean."""
 
         def left() -> dict[str, dict[str, list[str]]]:
