@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from functools import partial
 from types import SimpleNamespace
 
 import pyarrow as pa
@@ -11,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from verl_medu1.checks import run
-from verl_medu1.checks.run import check, require_verl
+from verl_medu1.checks.run import check, memory_warning, require_verl
 from verl_medu1.config.recipes import SFT, recipe_names
+from verl_medu1.machine.machine import Machine
 
 
 @pytest.mark.parametrize("engine", ["megatron", "dp"])
@@ -181,6 +183,24 @@ MEGATRON = "actor_rollout_ref.actor.megatron"
 def test_each_mistake_has_its_sentence(configure, overrides, sentence):
     with pytest.raises(ValueError, match=sentence):
         check(configure(*overrides))
+
+
+MODEL = "actor_rollout_ref.model.path"
+
+
+def test_a_broken_model_is_refused_and_one_that_is_not_planned_is_not(configure, tmp_path):
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"has a config\.json that is no JSON"):
+        check(configure(f"{MODEL}={tmp_path}"))
+    layout = partial(run._layout_violations, machine=Machine())
+    assert list(layout(configure(f"{MODEL}=somebody/my-own"))) == []
+
+
+def test_memory_that_can_not_be_planned_is_a_warning(configure):
+    assert memory_warning(configure(f"{MODEL}=somebody/my-own")) is None  # on the CPU
+    gpu = ["trainer.device=cuda", f"{MODEL}=somebody/my-own"]
+    assert memory_warning(configure(*gpu)).startswith("memory was not planned: model 'somebody/my-own' is no folder")
+    assert memory_warning(configure("trainer.device=cuda", f"{MODEL}=Qwen/Qwen2.5-7B")) is None
 
 
 def test_all_mistakes_are_named_at_once(configure):

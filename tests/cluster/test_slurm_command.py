@@ -96,6 +96,60 @@ def test_a_kind_of_gpu_that_has_no_fp8_is_refused(run, mixture, tmp_path):
     assert code == 2 and "needs compute capability 9.0 or more, and the GPU has 8.0" in err
 
 
+MODEL = "actor_rollout_ref.model.path"
+EXPERTS = {
+    "model_type": "qwen3_moe",
+    "hidden_size": 2048,
+    "num_hidden_layers": 48,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 4,
+    "head_dim": 128,
+    "num_experts": 128,
+    "vocab_size": 151936,
+    "max_position_embeddings": 40960,
+}
+
+
+@pytest.mark.parametrize("name", ["google/medgemma-27b-text-it", "somebody/my-own", "experts"])
+def test_what_can_not_be_planned_can_be_submitted(run, mixture, tmp_path, name):
+    if name == "experts":
+        name = str(tmp_path)
+        (tmp_path / "config.json").write_text(json.dumps(EXPERTS))
+    command = [SEVEN, f"{MODEL}={name}", "--site", SITE]
+    code, out, err = run(*command, *files(mixture))
+    assert code == 2 and "sbatch is not found" in err and "It fits" not in out
+    warning = f"medu1: memory was not planned: model '{name}' "
+    assert warning in err
+    code, out, shown = run(*command, "--dry-run")
+    assert code == 0 and out.startswith("#!") and shown.startswith(warning)
+
+
+@pytest.mark.parametrize("name", ["Qwen/Qwen2.5-7B", "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B"])
+def test_models_that_people_train_are_planned_by_name(run, mixture, name):
+    _, out, err = run(SEVEN, f"{MODEL}={name}", "--site", SITE, *files(mixture))
+    assert "It fits" in out and "not planned" not in err
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("{", "has a config.json that is no JSON"),
+        (json.dumps(EXPERTS | {"model_type": "llama", "num_experts": 0}), "lacks 'intermediate_size'"),
+        (json.dumps(EXPERTS | {"num_attention_heads": 5, "num_key_value_heads": 5}), "the model's 5 attention heads"),
+    ],
+)
+def test_what_is_wrong_with_a_model_is_refused(run, mixture, tmp_path, content, sentence):
+    (tmp_path / "config.json").write_text(content)
+    code, _, err = run(SEVEN, f"{MODEL}={tmp_path}", "--site", SITE, *files(mixture))
+    assert code == 2 and sentence in err and "sbatch" not in err and "Traceback" not in err
+
+
+def test_a_dry_run_says_what_would_be_refused(run):
+    tp = "actor_rollout_ref.actor.megatron.tensor_model_parallel_size=8"
+    code, out, err = run(SEVEN, tp, "--site", SITE, "--dry-run")
+    assert code == 0 and out.startswith("#!") and "this job would be refused: " in err and "28 attention heads" in err
+
+
 def test_an_offline_site_needs_the_model_on_a_disk(run, mixture, tmp_path):
     site = tmp_path / "site.yaml"
     site.write_text(yaml.safe_dump({"offline": True, "environment": {"HF_HOME": str(tmp_path / "hf")}}))

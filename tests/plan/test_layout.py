@@ -35,6 +35,7 @@ def valid(draw, least_dp=1, least_pp=1):
     gpus = tp * pp * cp * dp
     node = 8 if gpus % 8 == 0 else gpus
     mini_batch = dp * draw(st.integers(1, 8))
+    biases = (model.heads + 2 * model.groups) * model.head_dim if model.qkv_bias else 0
     prompt = draw(st.integers(1, model.positions // 2))
     response = draw(st.integers(1, model.positions // 2))
     sizes = Settings(
@@ -43,7 +44,8 @@ def valid(draw, least_dp=1, least_pp=1):
         tp=tp,
         pp=pp,
         cp=cp,
-        reshardable=tp <= 4 and dp * cp in (1, 2, 4, 8),
+        # Biases of a rank fill no whole bucket otherwise.
+        reshardable=tp <= 4 and dp * cp in (1, 2, 4, 8) and biases % (128 * tp) == 0,
         vpp=draw(st.sampled_from([None, *divisors(model.layers // pp)])) if pp > 1 else None,
         train_batch=mini_batch * draw(st.integers(1, 4)),
         mini_batch=mini_batch,

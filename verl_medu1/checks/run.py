@@ -4,7 +4,6 @@ import os
 import shutil
 import socket
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -32,7 +31,14 @@ from verl_medu1.data.folds import official_violations
 from verl_medu1.length.budget import COUNTED, what_is_counted
 from verl_medu1.length.penalties import PENALTIES
 from verl_medu1.machine.machine import Machine, this_machine
-from verl_medu1.plan.architecture import Architecture, find_architecture
+from verl_medu1.plan.architecture import (
+    Architecture,
+    NotPlanned,
+    find_architecture,
+    has_config,
+    is_path,
+    require_planned,
+)
 from verl_medu1.plan.rules.layout import find_violations
 from verl_medu1.run_folder.checkpoints import lost_step
 from verl_medu1.verl_compat.look import missing
@@ -169,8 +175,7 @@ def _credentialed_violations(config: DictConfig) -> Iterator[str]:
 
 def _model_violations(config: DictConfig, node: str = "actor_rollout_ref.model") -> Iterator[str]:
     name = str(OmegaConf.select(config, node).path)
-    is_local = name.startswith((".", "/", "~")) or name.count("/") != 1 or Path(name).exists()
-    if is_local and not (Path(name).expanduser() / "config.json").is_file():
+    if is_path(name) and not has_config(name):
         yield (
             f"{node}.path is {name!r}, and there is no model directory with a config.json; "
             "`medu1 model` makes small ones, or give a Hugging Face name."
@@ -198,12 +203,33 @@ def check_sft(config: DictConfig) -> None:
 
 def _layout_violations(config: DictConfig, machine: Machine) -> Iterator[str]:
     """The layout against model and machine (verl_medu1/plan/rules/layout.py)."""
+    name = str(config.actor_rollout_ref.model.path)
     model: Architecture | None = None
-    # A model from the hub that is not listed has no dimensions here; _model_violations speaks of a missing folder.
-    with suppress(ValueError):
-        model = find_architecture(str(config.actor_rollout_ref.model.path))
+    try:
+        model = find_architecture(name)
+    except NotPlanned:
+        pass  # without dimensions, only what needs none is judged; `memory_warning` says so
+    except ValueError as error:
+        if has_config(name):  # of a missing folder _model_violations speaks
+            yield str(error)
     for violation in find_violations(settings_in(config), model, machine):
         yield violation.sentence
+
+
+def memory_warning(config: DictConfig) -> str | None:
+    """Why the memory of a run on GPUs can't be planned with this model, in a sentence; None where it can.
+
+    Raises:
+        ValueError: the model is not there, or its config.json is broken; `check` says so before.
+    """
+    settings = settings_in(config)
+    if settings.device == "cpu" or settings.strategy != "megatron":
+        return None
+    try:
+        require_planned(find_architecture(str(config.actor_rollout_ref.model.path)))
+    except NotPlanned as why:
+        return f"memory was not planned: {why}"
+    return None
 
 
 def _seed_violations(config: DictConfig) -> Iterator[str]:

@@ -44,7 +44,8 @@ def plan(
 
     sizes = {"tp": tp, "pp": pp, "cp": cp, "rollout_tp": rollout_tp}
     architecture, card, settings = _inputs(overrides or [], model, gpu, gpus, sizes)
-    console = Console(highlight=False, soft_wrap=True)
+    # A folder may have brackets in its name.
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     # A table that a narrow terminal cuts off says nothing.
     console.width = max(console.width, WIDTH)
     if search:

@@ -32,13 +32,24 @@ def slurm(
     config = compose_config(overrides)
     settings = settings_in(config)
     job = job_of(config, settings, overrides, cluster, time)
+    from verl_medu1.cluster import submission
+    from verl_medu1.plan.architecture import NotPlanned
+    from verl_medu1.plan.search import step_seconds
+
+    if not dry_run:
+        submission.check_job(job, config)
+    plan = None
+    try:
+        plan = submission.plan_job(job, config, settings)
+    except NotPlanned as why:
+        typer.echo(f"medu1: memory was not planned: {why}", err=True)
+    except ValueError as error:
+        if not dry_run:
+            raise
+        typer.echo(f"medu1: this job would be refused: {error}", err=True)
     if dry_run:
         typer.echo(render(job), nl=False)
         return
-    from verl_medu1.cluster import submission
-    from verl_medu1.plan.search import step_seconds
-
-    plan = submission.check_job(job, config, settings)
     gpus = f"{job.gpus} x {cluster.gpu} and " if job.gpus else ""
     typer.echo(f"{job.recipe}: nodes: {job.nodes}, each with {gpus}{job.cpus} CPUs; at most {job.time} a job.")
     if plan is not None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import TypeGuard
 
 import yaml
 
@@ -209,7 +210,12 @@ def _network_problems(node: Facts) -> Iterator[Problem]:
 
 def _checkpoint_gib(model: Architecture | None) -> float:
     """A checkpoint has weights and those for Hugging Face in 2 bytes, and 12 of the optimizer, of each parameter."""
-    return 16 * total_parameters(model) / GIB if model else 0.0
+    return 16 * total_parameters(model) / GIB if _is_counted(model) else 0.0
+
+
+def _is_counted(model: Architecture | None) -> TypeGuard[Architecture]:
+    """Whether the model's parameters are known."""
+    return model is not None and model.unplanned is None
 
 
 def _disk_problems(node: Facts, model: Architecture | None) -> Iterator[Problem]:
@@ -245,7 +251,7 @@ def _disk_problems(node: Facts, model: Architecture | None) -> Iterator[Problem]
 
 def _memory_problems(node: Facts, settings: Settings, model: Architecture | None) -> Iterator[Problem]:
     """Offloaded, weights are in host memory once for each data-parallel replica, and the optimizer once in all."""
-    if model is None or settings.device == "cpu" or settings.strategy != "megatron":
+    if not _is_counted(model) or settings.device == "cpu" or settings.strategy != "megatron":
         return
     each = (2 * settings.dp if settings.param_offload else 0) + (12 if settings.optimizer_offload else 0)
     needed = each * total_parameters(model) / settings.nodes / GIB

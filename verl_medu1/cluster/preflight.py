@@ -9,7 +9,6 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -25,7 +24,7 @@ from verl_medu1.config.compose import compose_config, settings_in
 from verl_medu1.exit import ExitCode, in_one_sentence
 from verl_medu1.machine.facts import Facts, GPUFacts, node_facts
 from verl_medu1.machine.processors import processor_violation
-from verl_medu1.plan.architecture import Architecture, find_architecture
+from verl_medu1.plan.architecture import Architecture, NotPlanned, find_architecture, has_config, require_planned
 
 WIDTH = 160
 VANILLA_BRIDGE = "actor_rollout_ref.actor.megatron.vanilla_mbridge"
@@ -63,10 +62,7 @@ def judge_command(
     settings = settings_in(config)
     if settings.nodes != nodes:
         raise ValueError(f"trainer.nnodes is {settings.nodes}, and the job has {nodes} nodes; make them the same.")
-    model: Architecture | None = None
-    # What its dimensions would tell is left out for a model that is neither listed nor on this disk.
-    with suppress(ValueError):
-        model = find_architecture(str(config.actor_rollout_ref.model.path))
+    model = _model_of(str(config.actor_rollout_ref.model.path))
     needed = needed_packages(settings, bool(OmegaConf.select(config, VANILLA_BRIDGE)))
     problems = problems_of(found, settings, model, needed, _started(facts), time.time())
     for node in found:
@@ -79,6 +75,26 @@ def judge_command(
         print(f"{problems[0].sentence} ({len(problems) - 1} more above)")
     if problems:
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _model_of(name: str) -> Architecture | None:
+    """The model's dimensions, without which disk and memory are judged as if it had none; that is said.
+
+    Raises:
+        ValueError: its config.json is broken.
+    """
+    try:
+        model = find_architecture(name)
+        require_planned(model)
+    except NotPlanned as why:
+        print(f"Disk and memory were not compared with the model: {why}")
+        return None
+    except ValueError:
+        # The driver speaks of a missing folder; a part in the place of the driver may need none.
+        if has_config(name):
+            raise
+        return None
+    return model
 
 
 def read_facts(folder: Path, nodes: int, hosts: Sequence[str] = ()) -> list[Facts]:

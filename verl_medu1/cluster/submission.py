@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from verl_medu1.checks.run import check_submission
 from verl_medu1.cluster.job import JOB_FILE, Job, render
 from verl_medu1.cluster.site import Site
-from verl_medu1.machine.gpus import find_gpu
+from verl_medu1.machine.gpus import GPU, find_gpu
 from verl_medu1.machine.machine import Machine
-from verl_medu1.plan.architecture import find_architecture
+from verl_medu1.plan.architecture import NotPlanned, find_architecture
 from verl_medu1.plan.render import override_of
-from verl_medu1.plan.settings import Settings
+from verl_medu1.plan.settings import KEYS, Settings
 from verl_medu1.plan.verdict import Plan, plan_of, verdict_of
 from verl_medu1.run_folder.attempts import SUBMITTED, jobs_of
 
@@ -46,23 +46,36 @@ def _slurm(command: Sequence[str], script: str | None = None) -> str:
     return done.stdout + done.stderr if "--test-only" in command else done.stdout
 
 
-def check_job(job: Job, config: "DictConfig", settings: Settings) -> Plan | None:
-    """Data, model, settings, and whether the run fits the site's GPUs, before anything is submitted.
-
-    Returns:
-        The plan, or None where none can be made: without GPUs, and with FSDP2.
+def check_job(job: Job, config: "DictConfig") -> None:
+    """Data, model, settings and layout, before anything is submitted.
 
     Raises:
-        ValueError: one sentence for each violation, or with the changes that would make it fit.
+        ValueError: one sentence for each violation.
     """
-    gpu = find_gpu(job.site.gpu) if job.gpus and job.site.gpu else None
+    gpu = _gpu_of(job)
     check_submission(config, Machine(capability=gpu.capability if gpu else None))
     model = str(config.actor_rollout_ref.model.path)
     if job.site.offline and (sentence := offline_violation(model, job.site)):
         raise ValueError(sentence)
-    if gpu is None or settings.strategy != "megatron":
+
+
+def _gpu_of(job: Job) -> GPU | None:
+    return find_gpu(job.site.gpu) if job.gpus and job.site.gpu else None
+
+
+def plan_job(job: Job, config: "DictConfig", settings: Settings) -> Plan | None:
+    """The plan of a run that fits the site's GPUs; None without GPUs.
+
+    Raises:
+        NotPlanned: the run may be submitted, and nobody knows here whether it fits.
+        ValueError: it does not fit, with the changes that would make it; or as in `plan_of`.
+    """
+    gpu = _gpu_of(job)
+    if gpu is None:
         return None
-    plan = plan_of(find_architecture(model), gpu, settings)
+    if settings.strategy != "megatron":
+        raise NotPlanned(f"{KEYS['strategy']} is {settings.strategy!r}, and Megatron alone is planned.")
+    plan = plan_of(find_architecture(str(config.actor_rollout_ref.model.path)), gpu, settings)
     verdict = verdict_of(plan)
     if verdict.word != "fits":
         changes = " ".join(override_of(key, value) for key, value in verdict.changes.items())

@@ -1,6 +1,8 @@
 """A model's dimensions: all that memory and layout depend on."""
 
+import difflib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +13,16 @@ from typing import Any
 import yaml
 
 # Model types whose layers parameters.py describes: RMSNorm, rotary positions, grouped queries, SwiGLU.
-MODEL_TYPES = ("llama", "qwen2", "qwen3")
+MODEL_TYPES = ("llama", "mistral", "phi3", "qwen2", "qwen3")
+# How many experts a layer has, by the names that model types give it.
+EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+BIASES = ("attention_bias", "mlp_bias")
+LARGEST = 10**9
+LIST = "verl_medu1/plan/architectures.yaml"
+
+
+class NotPlanned(ValueError):
+    """A model that may well train, and whose memory can't be planned here; the sentence says why."""
 
 
 @dataclass(frozen=True)
@@ -20,18 +31,19 @@ class Architecture:
 
     Attributes:
         name: shown to the user.
-        model_type: MODEL_TYPES can be planned; the rules of a layout hold for others as well.
+        model_type: of the whole model, also where the dimensions are those of its text part.
         hidden: width of the residual stream.
         layers: transformer layers.
         heads: query heads.
         groups: key-value heads (query groups).
         head_dim: width of a head; heads * head_dim need not be hidden.
-        ffn: width of the SwiGLU layer.
+        ffn: width of the SwiGLU layer; 0 with experts, whose width no rule judges.
         vocabulary: rows of the embedding.
         positions: longest sequence.
         tied: the output layer is the embedding.
         qkv_bias: query, key and value have a bias.
         qk_norm: query and key are normalised per head.
+        unplanned: why memory can't be planned, None where it can; the rules of a layout hold all the same.
     """
 
     name: str
@@ -47,13 +59,15 @@ class Architecture:
     tied: bool
     qkv_bias: bool
     qk_norm: bool
+    unplanned: str | None = None
 
 
 def architecture_of(name: str, config: Mapping[str, Any]) -> Architecture:
-    """The dimensions in a config.json.
+    """The dimensions in a config.json, or in its `text_config` where it has one.
 
     Raises:
-        ValueError: a key is missing, or is no size.
+        NotPlanned: the model type is not planned, and its dimensions are not where other types have them.
+        ValueError: a key of a planned type is missing, or has an impossible value.
 
     Example:
         >>> config = {"model_type": "qwen2", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -61,32 +75,88 @@ def architecture_of(name: str, config: Mapping[str, Any]) -> Architecture:
         >>> architecture_of("tiny", config).head_dim
         16
     """
+    kind = config.get("model_type")
+    if not isinstance(kind, str) or not kind:
+        raise ValueError(f"model {name!r} has model_type {_short(kind)} in its config.json; it must be a name.")
+    text, where = config.get("text_config"), "the text_config of its config.json"
+    if not isinstance(text, Mapping):
+        text, where = config, "its config.json"
+    unplanned = _why_unplanned(name, kind, text, where)
+    try:
+        return _dimensions(name, kind, text, where, unplanned)
+    except ValueError as error:
+        if unplanned:
+            raise NotPlanned(f"{unplanned} It {error}") from None
+        raise ValueError(f"model {name!r} {error}") from None
+
+
+def _why_unplanned(name: str, kind: str, text: Mapping[str, Any], where: str) -> str | None:
+    if any(_is_on(text.get(key)) for key in EXPERTS):
+        return f"model {name!r} has model_type {_short(kind)} with experts, and experts are not planned."
+    if kind not in MODEL_TYPES:
+        return f"model {name!r} has model_type {_short(kind)}; planned are {', '.join(MODEL_TYPES)}."
+    if biases := [key for key in BIASES if _is_on(text.get(key))]:
+        return f"model {name!r} has {' and '.join(biases)} in {where}, and such biases are not planned."
+    return None
+
+
+def _is_on(value: object) -> bool:
+    return isinstance(value, int) and value > 0
+
+
+def _short(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:60]}..."
+
+
+def _dimensions(name: str, kind: str, text: Mapping[str, Any], where: str, unplanned: str | None) -> Architecture:
+    def wrong(key: str, must: str) -> ValueError:
+        return ValueError(f"has {key} {_short(text[key])} in {where}; it must be {must}.")
 
     def size(key: str) -> int:
-        if key not in config:
-            raise ValueError(f"model {name!r} lacks {key!r} in its config.json; it is needed for a plan.")
-        value = config[key]
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"model {name!r} has {key} {value!r} in its config.json; it must be at least 1.")
+        if key not in text:
+            raise ValueError(f"lacks {key!r} in {where}; it is needed for a plan.")
+        value = text[key]
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST:
+            raise wrong(key, f"a whole number from 1 to {LARGEST}")
         return value
 
-    kind, heads, hidden = config.get("model_type", ""), size("num_attention_heads"), size("hidden_size")
+    heads, hidden = size("num_attention_heads"), size("hidden_size")
+    groups = heads if text.get("num_key_value_heads") is None else size("num_key_value_heads")
+    if heads % groups:
+        raise wrong("num_key_value_heads", f"a divisor of num_attention_heads, which is {heads}")
+    if text.get("head_dim") is not None:
+        head_dim = size("head_dim")
+    elif hidden % heads:
+        raise wrong("hidden_size", f"a multiple of num_attention_heads, which is {heads}, without a head_dim")
+    else:
+        head_dim = hidden // heads
+    tied = text.get("tie_word_embeddings")
+    if tied is not None and not isinstance(tied, bool):
+        raise wrong("tie_word_embeddings", "true or false")
     return Architecture(
         name=name,
         model_type=kind,
         hidden=hidden,
         layers=size("num_hidden_layers"),
         heads=heads,
-        groups=size("num_key_value_heads") if config.get("num_key_value_heads") else heads,
-        head_dim=size("head_dim") if config.get("head_dim") else hidden // heads,
-        ffn=size("intermediate_size"),
+        groups=groups,
+        head_dim=head_dim,
+        ffn=0 if any(_is_on(text.get(key)) for key in EXPERTS) else size("intermediate_size"),
         vocabulary=size("vocab_size"),
         positions=size("max_position_embeddings"),
-        tied=config.get("tie_word_embeddings", False),
-        # Qwen2 has the bias without saying so; Llama and Qwen3 say so.
-        qkv_bias=kind == "qwen2" or config.get("attention_bias", False),
+        tied=bool(tied),
+        # Qwen2 has the bias without saying so.
+        qkv_bias=kind == "qwen2",
         qk_norm=kind == "qwen3",
+        unplanned=unplanned,
     )
+
+
+def require_planned(model: Architecture) -> None:
+    """Raise NotPlanned, with the reason, for a model whose memory the formulas here do not describe."""
+    if model.unplanned:
+        raise NotPlanned(model.unplanned)
 
 
 @cache
@@ -104,30 +174,62 @@ def listed_models() -> list[str]:
     return sorted(_listed())
 
 
+def has_config(name: str) -> bool:
+    """Whether a model is a folder here with a config.json.
+
+    Example:
+        >>> has_config("nowhere")
+        False
+    """
+    # Not Path.expanduser, which raises for a user who is not there.
+    return os.path.isfile(os.path.join(os.path.expanduser(name), "config.json"))
+
+
+def is_path(name: str) -> bool:
+    """Whether a model's name is that of a folder; one of the hub is owner/name.
+
+    Example:
+        >>> is_path("./model"), is_path("Qwen/Qwen2.5-7B")
+        (True, False)
+    """
+    return name.startswith((".", "/", "~")) or name.count("/") != 1 or os.path.exists(name)
+
+
+def _read_config(name: str) -> dict[str, Any]:
+    try:
+        config = json.loads(Path(os.path.expanduser(name), "config.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"model {name!r} has a config.json that can't be read ({error.strerror}).") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"model {name!r} has a config.json that is no JSON ({error}); write it again.") from None
+    if not isinstance(config, dict):
+        raise ValueError(f"model {name!r} has a config.json that is no object with keys; write it again.")
+    return config
+
+
 def find_architecture(name: str) -> Architecture:
     """The dimensions of a local folder or, by its hub name, of a model of architectures.yaml.
 
     Raises:
-        ValueError: neither a folder with a config.json nor a listed name.
+        NotPlanned: a name of the hub that is not listed, or as in `architecture_of`.
+        ValueError: a folder that is not there, or as in `architecture_of`.
 
     Example:
         >>> find_architecture("Qwen/Qwen3-8B").layers
         36
     """
-    file = Path(name).expanduser() / "config.json"
-    if file.is_file():
-        try:
-            config = json.loads(file.read_text())
-        except json.JSONDecodeError as error:
-            raise ValueError(f"model {name!r} has a config.json that is no JSON ({error}); write it again.") from None
-        if not isinstance(config, dict):
-            raise ValueError(f"model {name!r} has a config.json that is no object with keys; write it again.")
-        return architecture_of(name, config)
+    if has_config(name):
+        return architecture_of(name, _read_config(name))
     # The name alone will do: Qwen3-8B for Qwen/Qwen3-8B.
     for listed, config in _listed().items():
         if name in (listed, listed.rpartition("/")[2]):
             return architecture_of(listed, config)
-    raise ValueError(
-        f"model {name!r} is no folder with a config.json and no model that is listed here; listed are "
-        f"{', '.join(listed_models())}."
+    if is_path(name):
+        raise ValueError(
+            f"model {name!r} is no folder with a config.json, and not listed in {LIST}; near it are "
+            f"{', '.join(difflib.get_close_matches(name, listed_models(), n=3, cutoff=0.0))}."
+        )
+    raise NotPlanned(
+        f"model {name!r} is no folder here, and not listed in {LIST}; to have it planned, give a folder with its "
+        "config.json."
     )

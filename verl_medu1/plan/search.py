@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from verl_medu1.machine.gpus import GPU
 from verl_medu1.machine.machine import Machine
-from verl_medu1.plan.architecture import Architecture
+from verl_medu1.plan.architecture import Architecture, require_planned
 from verl_medu1.plan.assumptions import assumptions
 from verl_medu1.plan.communication import forward_passes, rank_tokens
 from verl_medu1.plan.memory import RankMemory
@@ -53,6 +53,9 @@ def search(model: Architecture, gpu: GPU, settings: Settings, count: int = 5) ->
     Returns:
         The best first; empty where nothing fits.
 
+    Raises:
+        NotPlanned: the model's memory is not described here.
+
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
         >>> from verl_medu1.machine.gpus import find_gpu
@@ -60,6 +63,7 @@ def search(model: Architecture, gpu: GPU, settings: Settings, count: int = 5) ->
         >>> [best := found[0].plan.settings] and best.tp * best.pp * best.cp * best.dp
         8
     """
+    require_planned(model)
     machine = Machine(capability=gpu.capability)
     colocated = replace(
         settings,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from verl_medu1.machine.gpus import GIB, GPU
 from verl_medu1.machine.machine import Machine
-from verl_medu1.plan.architecture import MODEL_TYPES, Architecture
+from verl_medu1.plan.architecture import Architecture, require_planned
 from verl_medu1.plan.communication import Communication, communication_of
 from verl_medu1.plan.memory import PHASES, RankMemory, peak_of, ranks_of
 from verl_medu1.plan.rollout import Rollout, rollout_of
@@ -63,7 +63,8 @@ def plan_of(model: Architecture, gpu: GPU, settings: Settings) -> Plan:
     """Memory, rollout and communication of a run.
 
     Raises:
-        ValueError: the model type is none that is described here, or the layout is wrong; a sentence for each.
+        NotPlanned: the model's memory is not described here.
+        ValueError: the layout is wrong; a sentence for each violation.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -72,10 +73,7 @@ def plan_of(model: Architecture, gpu: GPU, settings: Settings) -> Plan:
         >>> plan_of(find_architecture("Qwen2.5-7B-Instruct"), find_gpu("h100-80"), settings).problems
         []
     """
-    if model.model_type not in MODEL_TYPES:
-        raise ValueError(
-            f"model {model.name!r} has model_type {model.model_type!r}; planned are {', '.join(MODEL_TYPES)}."
-        )
+    require_planned(model)
     raise_all(find_violations(settings, model, Machine(capability=gpu.capability)))
     return build(model, gpu, settings)
 

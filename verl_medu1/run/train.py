@@ -10,7 +10,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from verl_medu1.checks.run import check, check_overrides, require_verl
+from verl_medu1.checks.run import check, check_overrides, memory_warning, require_verl
 from verl_medu1.config.recipes import register_recipes
 from verl_medu1.exit import ExitCode, in_one_sentence, say
 from verl_medu1.run.channel import connect
@@ -22,6 +22,8 @@ from verl_medu1.run_folder.claim import begin_or_resume, claim
 def _main(config: DictConfig) -> None:
     with in_one_sentence():
         check(config)
+        if warning := memory_warning(config):
+            say(f"medu1: {warning}")
         claimed = claim(Path(config.run_dir))
         begin_or_resume(config)
 
