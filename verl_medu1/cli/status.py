@@ -15,12 +15,14 @@ def status(
     """Show a run's attempts, steps, last reward and logs; Slurm is asked where there is one."""
     from rich.console import Console
 
-    from verl_medu1.cluster.submission import jobs_of, state_of
+    from verl_medu1.cluster.submission import SUBMITTED, jobs_of, state_of, submitted
     from verl_medu1.run_folder.attempts import attempts_table, read_attempts
 
     run_dir = _run_dir(job, runs)
     attempts = read_attempts(run_dir)
     numbers = jobs_of(run_dir)
+    if unreadable := submitted(run_dir)[1]:
+        typer.echo(f"{run_dir / SUBMITTED}: lines that name no job are left out: {unreadable}", err=True)
     if not numbers:
         if job.isdecimal() and (state := state_of(job)):
             typer.echo(f"Job: {job}, {state}; nothing of its run is in {run_dir} yet.")

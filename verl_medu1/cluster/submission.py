@@ -114,9 +114,18 @@ def submit(job: Job) -> str:
     file = job.run_dir / JOB_FILE
     file.write_text(render(job))
     number = job_number(_slurm(["sbatch", "--parsable", str(file)]))
-    with (job.run_dir / SUBMITTED).open("a") as lines:
-        lines.write(json.dumps({"job": number, "submitted": time.time(), "recipe": job.recipe}) + "\n")
+    note(job.run_dir, number, job.recipe)
     return number
+
+
+def note(run_dir: Path, number: str, recipe: str) -> None:
+    """Write down in a run's folder that a job was submitted for it."""
+    line = json.dumps({"job": number, "submitted": time.time(), "recipe": recipe})
+    with (run_dir / SUBMITTED).open("a+", errors="replace") as lines:
+        lines.seek(0)
+        # A last line that was cut off must not run into this one.
+        is_whole = lines.read()[-1:] in ("", "\n")
+        lines.write(("" if is_whole else "\n") + line + "\n")
 
 
 def job_number(printed: str) -> str:
@@ -138,11 +147,27 @@ def job_number(printed: str) -> str:
     return found[0]
 
 
-def submitted(run_dir: Path) -> list[str]:
-    """Numbers of the jobs that were submitted for a run, the oldest first; what is no number is left out."""
+def submitted(run_dir: Path) -> tuple[list[str], int]:
+    """Numbers of the jobs that were submitted for a run, the oldest first, and how many lines name none.
+
+    A line is cut off where the disk was full or `medu1 slurm` was killed.
+
+    Example:
+        >>> submitted(Path("nowhere"))
+        ([], 0)
+    """
     file = run_dir / SUBMITTED
-    numbers = [str(json.loads(line)["job"]) for line in file.read_text().splitlines()] if file.is_file() else []
-    return [number for number in numbers if number.isascii() and number.isdigit()]
+    lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
+    numbers = [number for line in lines if (number := _number_in(line))]
+    return numbers, len(lines) - len(numbers)
+
+
+def _number_in(line: str) -> str | None:
+    try:
+        number = str(json.loads(line)["job"])
+    except (ValueError, TypeError, KeyError):
+        return None
+    return number if number.isascii() and number.isdigit() else None
 
 
 def jobs_of(run_dir: Path) -> list[str]:
@@ -152,7 +177,7 @@ def jobs_of(run_dir: Path) -> list[str]:
         >>> jobs_of(Path("nowhere"))
         []
     """
-    return sorted({*submitted(run_dir), *(attempt.job_id for attempt in read_attempts(run_dir))}, key=int)
+    return sorted({*submitted(run_dir)[0], *(attempt.job_id for attempt in read_attempts(run_dir))}, key=int)
 
 
 def state_of(job: str) -> str | None:

@@ -106,6 +106,6 @@ def find_run(job: str, folder: Path) -> Path | None:
         if _read(record).job_id == job:
             return record.parents[2]
     for file in sorted(folder.glob(f"**/{SUBMITTED}")):
-        if job in submitted(file.parent):
+        if job in submitted(file.parent)[0]:
             return file.parent
     return None
