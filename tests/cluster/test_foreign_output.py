@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from verl_medu1.cluster.submission import job_number
+from verl_medu1.cluster.submission import job_number, note
 from verl_medu1.machine.facts import visible_gpus
-from verl_medu1.run_folder.attempts import SUBMITTED, jobs_of
+from verl_medu1.run_folder.attempts import SUBMITTED, jobs_of, submitted
 
 SLURM = Path(__file__).resolve().parents[2] / "slurm"
 GPU = "NVIDIA H100 80GB HBM3, 580.1, 81559, 9.0\n"
@@ -38,6 +38,15 @@ def test_a_folder_that_holds_a_banner_as_a_number_can_be_read(tmp_path):
     lines = [json.dumps({"job": job}) for job in ("--- Welcome 4711", "", "4712")]
     (tmp_path / SUBMITTED).write_text("\n".join(lines) + "\n")
     assert jobs_of(tmp_path) == ["4712"]
+
+
+@pytest.mark.parametrize("cut_off", ["", '{"job": "47', '{"job": "4711"}\n{'])
+def test_a_job_is_written_down_behind_a_line_that_was_cut_off(tmp_path, cut_off):
+    (tmp_path / SUBMITTED).write_text(cut_off)
+    for number in ("4712", "4713"):
+        note(tmp_path, number, "quickstart")
+    numbers, unreadable = submitted(tmp_path)
+    assert numbers[-2:] == ["4712", "4713"] and unreadable == bool(cut_off)
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,17 @@ def test_the_newest_job_of_a_run_is_the_one_that_is_told_of(run, run_dir):
     assert code == 0 and "Job: 20, not in the queue" in out
 
 
+@pytest.mark.parametrize("line", ['{"job": "47', "", "[]", '{"submitted": 0}', '{"job": "Welcome"}', "\udcff{"])
+def test_a_line_that_names_no_job_is_counted_and_left_out(run, run_dir, line):
+    text = f'{{"job": "20"}}\n{line}\n{{"job": "21"}}\n{line}'
+    (run_dir / "jobs.jsonl").write_text(text, errors="surrogateescape")
+    left_out = f"lines that name no job are left out: {1 if not line else 2}"
+    for argument in (str(run_dir), "20"):
+        code, out, err = run(argument)
+        assert code == 0 and f"Job: {21 if argument != '20' else 20}, not in the queue" in out
+        assert left_out in err and "Traceback" not in err
+
+
 @pytest.mark.parametrize(
     ("argument", "sentence"),
     [

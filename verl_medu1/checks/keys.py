@@ -5,7 +5,7 @@ verl keeps older names of some groups, which its V1 trainers do not read.
 """
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -14,7 +14,9 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from verl_medu1.config.recipes import SFT, TRAIN
 from verl_medu1.verl_compat import hydra_source
+from verl_medu1.verl_compat.fields import fields_of
 
 # Groups of verl's older releases, and where their keys stand now where that is not `reward.` and the same name
 # (verl/experimental/reward_loop/reward_loop.py, migrate_legacy_reward_impl, which the V1 trainers do not call).
@@ -41,8 +43,19 @@ WITHOUT_A_DEFAULT = (
     "trainer.ray_wait_register_center_timeout",
     "trainer.remove_previous_ckpt_in_save",
 )
+# Keys that the supervised stage reads with `get`.
+SFT_WITHOUT_A_DEFAULT = (
+    "data.image_key",
+    "data.image_patch_size",
+    "data.seed",
+    "data.shuffle",
+    "data.video_key",
+    "model.task_type",
+)
 # Nodes that verl makes into dataclasses in its workers.
 INSTANTIATED = ("actor_rollout_ref.actor", "actor_rollout_ref.rollout")
+# In the supervised stage; each has a folder with a file for each choice.
+SFT_INSTANTIATED = ("engine", "model", "optim", "profiler")
 # Nodes whose keys are another program's: Ray's, vLLM's, Megatron's, the environment's.
 OPEN = ("ray_init", "engine_kwargs")
 OPEN_PREFIX = "override_"
@@ -61,31 +74,83 @@ def legacy_violations(config: DictConfig) -> Iterator[str]:
         )
 
 
-def unknown_key_violations(config: DictConfig) -> Iterator[str]:
-    """Keys that stand in no configuration file of verl's or ours, and in no dataclass that their node is made into."""
-    for root in INSTANTIATED:
+def unknown_key_violations(config: DictConfig, stage: str = TRAIN) -> Iterator[str]:
+    """Keys that stand in no configuration file of verl's or ours, and in no dataclass that their node is made into.
+
+    Args:
+        config: composed.
+        stage: TRAIN or SFT of `verl_medu1.config.recipes`.
+    """
+    is_sft = stage == SFT
+    roots = SFT_INSTANTIATED if is_sft else INSTANTIATED
+    for root in roots:
         yield from _refused_by_a_dataclass(OmegaConf.select(config, root), root)
-    for path, names in _unknown(config, _known_keys(), ""):
+    for path, names in _unknown(config, _known_keys(stage), ""):
         parent, _, key = path.rpartition(".")
         target = str(OmegaConf.select(config, f"{parent}._target_") or "") if parent else ""
-        fields = _fields(target) if target else []
-        in_a_worker = target and path.startswith(tuple(f"{root}." for root in INSTANTIATED))
-        if key in fields or path in WITHOUT_A_DEFAULT or in_a_worker:
+        fields = fields_of(target)
+        in_a_worker = fields and f"{path}.".startswith(tuple(f"{root}." for root in roots))
+        if key in fields or path in (SFT_WITHOUT_A_DEFAULT if is_sft else WITHOUT_A_DEFAULT) or in_a_worker:
             continue
-        choices = ", ".join(difflib.get_close_matches(key, [*fields, *names], cutoff=0.0, n=3))
         owner = f"of verl's {target.rpartition('.')[2]}" if target else "that anything reads"
-        yield f"{path} is no key {owner}; near it are {choices}."
+        yield f"{path} is no key {owner}; near it are {nearest(key, [*fields, *names])}."
+
+
+def unknown_key_sentence(path: str, stage: str = TRAIN) -> str:
+    """What is wrong with a key that the configuration does not have.
+
+    Example:
+        >>> unknown_key_sentence("trainer.total_training_stepz")
+        'trainer.total_training_stepz is no key; near it are total_training_steps, total_epochs, ...'
+    """
+    known: Any = _known_keys(stage)
+    at = ""
+    for name in path.split("."):
+        if not isinstance(known, Mapping) or name not in known:
+            break
+        known, at = known[name], f"{at}.{name}" if at else name
+    if (isinstance(known, Mapping) and not known) or known is None:
+        return f"{path} is no key of the defaults; if what reads {at} knows it, write +{path}=VALUE."
+    if not isinstance(known, Mapping):
+        return f"{path} is no key, for {at} is a value."
+    key = path.removeprefix(f"{at}.").partition(".")[0]
+    names = [name for name in known if name != "_target_"]
+    return f"{f'{at}.{key}' if at else key} is no key; near it are {nearest(key, names)}."
+
+
+def has_key(path: str, stage: str = TRAIN) -> bool:
+    """Whether a key stands in a configuration file.
+
+    Example:
+        >>> has_key("trainer.total_training_steps"), has_key("trainer.total_training_stepz")
+        (True, False)
+    """
+    known: Any = _known_keys(stage)
+    for name in path.split("."):
+        if not isinstance(known, Mapping) or name not in known:
+            return False
+        known = known[name]
+    return True
+
+
+def nearest(name: str, names: Sequence[str]) -> str:
+    """The names most like one that is not among them, as a text.
+
+    Example:
+        >>> nearest("quickstrat", ["smollm2-135m-cpu", "quickstart"])
+        'quickstart, smollm2-135m-cpu'
+    """
+    return ", ".join(difflib.get_close_matches(name, names, cutoff=0.0, n=3))
 
 
 def _refused_by_a_dataclass(node: Any, path: str) -> Iterator[str]:
     """Keys that verl's dataclass for a node (`_target_`) would refuse in a worker, whichever file they stand in."""
     if not isinstance(node, DictConfig):
         return
-    if target := str(node.get("_target_") or ""):
-        fields = _fields(target)
-        for key in sorted(map(str, node.keys() - set(fields))):
-            choices = ", ".join(difflib.get_close_matches(key, fields, cutoff=0.0, n=3))
-            yield f"{path}.{key} is no key of verl's {target.rpartition('.')[2]}; near it are {choices}."
+    target = str(node.get("_target_") or "")
+    if fields := fields_of(target):
+        for key in sorted(map(str, node.keys() - {"_target_", *fields})):
+            yield f"{path}.{key} is no key of verl's {target.rpartition('.')[2]}; near it are {nearest(key, fields)}."
     for name in node:
         if not OmegaConf.is_missing(node, name):
             yield from _refused_by_a_dataclass(node[name], f"{path}.{name!s}")
@@ -113,23 +178,25 @@ def _unknown(node: DictConfig, known: Mapping[str, Any], path: str) -> Iterator[
                 yield from _unknown(value, known[key], here)
 
 
-def _fields(target: str) -> list[str]:
-    from hydra.utils import get_class
-
-    return ["_target_", *getattr(get_class(target), "__dataclass_fields__", {})]
-
-
 @cache
-def _known_keys() -> Mapping[str, Any]:
-    """All keys of verl's configuration, for each engine, and of ours, as one tree."""
+def _known_keys(stage: str) -> Mapping[str, Any]:
+    """All keys of verl's configuration of a stage, for each engine, and of ours, as one tree."""
     known: dict[str, Any] = {}
-    # verl's files as it composes them, one for each engine.
-    for file in sorted(Path(hydra_source.folder()).glob("_generated_ppo*.yaml")):
-        _merge(known, _read(file.read_text(encoding="utf-8")))
+    theirs = Path(hydra_source.folder())
+    if stage == SFT:
+        _merge(known, _read((theirs / "sft_trainer_engine.yaml").read_text(encoding="utf-8")))
+        for node in SFT_INSTANTIATED:
+            for file in sorted((theirs / node).glob("*.yaml")):
+                _merge(known, {node: _read(file.read_text(encoding="utf-8"))})
+    else:
+        # verl's files as it composes them, one for each engine.
+        for file in sorted(theirs.glob("_generated_ppo*.yaml")):
+            _merge(known, _read(file.read_text(encoding="utf-8")))
     ours = resources.files("verl_medu1.config")
     for folder in (ours, *(entry for entry in ours.iterdir() if entry.is_dir())):
         for entry in folder.iterdir():
-            if entry.name.endswith(".yaml") and not entry.name.startswith("sft"):
+            is_of_sft = "sft" in (entry.name.removesuffix(".yaml"), folder.name.partition("_")[0])
+            if entry.name.endswith(".yaml") and is_of_sft == (stage == SFT):
                 _merge(known, _read(entry.read_text(encoding="utf-8")))
     return known
 

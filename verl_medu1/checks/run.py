@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
+from verl_medu1.checks.batches import batch_violations
 from verl_medu1.checks.keys import legacy_violations, unknown_key_violations
 from verl_medu1.checks.mixture import mixture_violations
 from verl_medu1.checks.prompts import demonstration_violations, prompt_violations
@@ -26,6 +27,7 @@ from verl_medu1.checks.rewards import (
 )
 from verl_medu1.checks.settings import setting_violations, started_here_violations
 from verl_medu1.config.compose import settings_in
+from verl_medu1.config.recipes import SFT
 from verl_medu1.data.credentialed import credentialed_violations
 from verl_medu1.data.folds import official_violations
 from verl_medu1.length.budget import COUNTED, what_is_counted
@@ -81,6 +83,11 @@ def as_list(value: Any) -> list[str]:
     if value is None:
         return []
     return [value] if isinstance(value, str) else list(value)
+
+
+def training_rows(config: DictConfig) -> int:
+    """Rows of all training files, which are there."""
+    return sum(pq.read_metadata(Path(name).expanduser()).num_rows for name in as_list(config.data.train_files))
 
 
 def _file_violations(key: str, value: Any, columns: Sequence[str]) -> Iterator[str]:
@@ -151,12 +158,8 @@ def _data_violations(config: DictConfig) -> Iterator[str]:
             counted = {what_is_counted(info) for info in infos}
             if wrong := sorted(counted - set(COUNTED)):
                 yield f"{key} is {name!r} with budget_counts {wrong[0]!r}; known are {', '.join(COUNTED)}."
-        if key == "data.train_files" and rows < config.data.train_batch_size:
-            yield (
-                f"data.train_batch_size is {config.data.train_batch_size}, and the training files have {rows} rows; "
-                f"lower it to at most {rows}."
-            )
         if key == "data.train_files":
+            yield from batch_violations(config, rows)
             yield from mixture_violations(config, as_list(value))
             yield from official_violations(as_list(value))
     penalty = config.algorithm.length_penalty
@@ -190,10 +193,12 @@ def check_sft(config: DictConfig) -> None:
     """
     files = {key: OmegaConf.select(config, key) for key in ("data.train_files", "data.val_files")}
     columns = [config.data.messages_key]
+    unusable = [violation for key, value in files.items() for violation in _file_violations(key, value, columns)]
     _raise_all(
         violation
         for found in (
-            *(_file_violations(key, value, columns) for key, value in files.items()),
+            unknown_key_violations(config, SFT),
+            unusable or batch_violations(config, training_rows(config)),
             _model_violations(config, "model"),
             demonstration_violations(config),
         )
@@ -319,6 +324,7 @@ def check_submission(config: DictConfig, machine: Machine) -> None:
     _raise_all(
         violation
         for part in (
+            unknown_key_violations,
             legacy_violations,
             setting_violations,
             _data_violations,

@@ -16,11 +16,13 @@ def status(
     from rich.console import Console
 
     from verl_medu1.cluster.submission import state_of
-    from verl_medu1.run_folder.attempts import attempts_table, jobs_of, read_attempts
+    from verl_medu1.run_folder.attempts import SUBMITTED, attempts_table, jobs_of, read_attempts, submitted
 
     run_dir = _run_dir(job, runs)
     attempts = read_attempts(run_dir)
     numbers = jobs_of(run_dir)
+    if unreadable := submitted(run_dir)[1]:
+        typer.echo(f"{run_dir / SUBMITTED}: lines that name no job are left out: {unreadable}", err=True)
     if not numbers:
         if job.isdecimal() and (state := state_of(job)):
             typer.echo(f"Job: {job}, {state}; nothing of its run is in {run_dir} yet.")

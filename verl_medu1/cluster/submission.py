@@ -125,9 +125,18 @@ def submit(job: Job) -> str:
     file = job.run_dir / JOB_FILE
     file.write_text(render(job))
     number = job_number(_slurm(["sbatch", "--parsable", str(file)]))
-    with (job.run_dir / SUBMITTED).open("a") as lines:
-        lines.write(json.dumps({"job": number, "submitted": time.time(), "recipe": job.recipe}) + "\n")
+    note(job.run_dir, number, job.recipe)
     return number
+
+
+def note(run_dir: Path, number: str, recipe: str) -> None:
+    """Write down in a run's folder that a job was submitted for it."""
+    line = json.dumps({"job": number, "submitted": time.time(), "recipe": recipe})
+    with (run_dir / SUBMITTED).open("a+", errors="replace") as lines:
+        lines.seek(0)
+        # A last line that was cut off must not run into this one.
+        is_whole = lines.read()[-1:] in ("", "\n")
+        lines.write(("" if is_whole else "\n") + line + "\n")
 
 
 def job_number(printed: str) -> str:

@@ -12,6 +12,8 @@ from verl_medu1.verl_compat import hydra_source
 
 # What a recipe's folder may hold: settings of `medu1 train`, and of the supervised stage before it.
 TRAIN, SFT = "recipe.yaml", "sft.yaml"
+# The primary configuration of each in verl_medu1/config.
+PRIMARY = {TRAIN: "medu1", SFT: "sft"}
 
 
 def _folders(file: str) -> Iterator[Traversable]:

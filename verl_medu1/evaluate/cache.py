@@ -32,7 +32,7 @@ class ResponseCache:
         self, folder: Path, model: str, sampling: Sampling, template_arguments: Mapping[str, Any] | None = None
     ) -> None:
         self._path = folder / RESPONSES
-        self._asked: list[Any] = [model, sampling.temperature, sampling.max_tokens, sampling.seed, sampling.dtype]
+        self._asked: list[Any] = [model, sampling.distribution, sampling.max_tokens, sampling.seed, sampling.dtype]
         if template_arguments:
             self._asked.append(dict(template_arguments))
         rows = evaluations.read_jsonl(self._path) if self._path.is_file() else []

@@ -8,7 +8,7 @@ from typing import Any
 
 from verl_medu1.evaluate.models import HOW_TO_GIVE
 from verl_medu1.evaluate.questions import Question
-from verl_medu1.evaluate.sampling import NOTHING_LEFT_OUT, TOP_P, Request, Sampling, seed_of
+from verl_medu1.evaluate.sampling import Request, Sampling, seed_of
 from verl_medu1.evaluate.scoring import Response
 from verl_medu1.length.budget import counted_tokens
 from verl_medu1.models.chat_template import render_tokens
@@ -132,9 +132,7 @@ def generate(
         parameters = [
             SamplingParams(
                 n=request.number,
-                temperature=sampling.temperature,
-                top_p=TOP_P,
-                **NOTHING_LEFT_OUT,
+                **sampling.distribution,
                 max_tokens=sampling.max_tokens,
                 seed=seed_of(request.question, sampling.seed) + request.first,
             )

@@ -44,6 +44,11 @@ class Sampling:
         if self.seed < 0:
             raise ValueError(f"--seed is {self.seed}; it must be at least 0.")
 
+    @property
+    def distribution(self) -> dict[str, Any]:
+        """What each token is drawn from, by vLLM's names."""
+        return {"temperature": self.temperature, "top_p": TOP_P, **NOTHING_LEFT_OUT}
+
 
 class Request(NamedTuple):
     """Some samples of one question: `number` of them, the first being the question's sample `first`."""

@@ -40,7 +40,7 @@ def card_of(settings: Settings, name: str) -> GPU | None:
 
 def plan_of_run(run: Run) -> Plan | None:
     """The plan of a run's settings; None where they, the model's dimensions or the kind of GPU are not known here."""
-    if run.config is None:
+    if run.config is None or "actor_rollout_ref" not in run.config:  # a supervised run is not planned
         return None
     settings = settings_in(run.config)
     card = card_of(settings, str(OmegaConf.select(run.config, "trainer.experiment_name")))

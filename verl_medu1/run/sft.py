@@ -3,16 +3,19 @@
 import os
 import socket
 import sys
+from pathlib import Path
 
 import hydra
-import pyarrow.parquet as pq
 from omegaconf import DictConfig, open_dict
 
-from verl_medu1.checks.run import as_list, check_sft, require_verl
+from verl_medu1.checks.batches import left_out
+from verl_medu1.checks.run import check_sft, require_verl, training_rows
+from verl_medu1.config.arguments import require_arguments
 from verl_medu1.config.recipes import SFT, register_recipes
-from verl_medu1.exit import in_one_sentence
+from verl_medu1.exit import in_one_sentence, say
 from verl_medu1.run.channel import METRICS, Run, connect
 from verl_medu1.run.start import start
+from verl_medu1.run_folder.claim import keep_and_write
 
 
 def _be_the_only_process() -> None:
@@ -33,7 +36,10 @@ def _main(config: DictConfig) -> None:
         config.run_dir = os.path.abspath(config.run_dir)
     os.environ["TENSORBOARD_DIR"] = os.path.join(config.run_dir, "tensorboard")
     os.environ["VERL_FILE_LOGGER_PATH"] = os.path.join(config.run_dir, METRICS)
-    os.makedirs(os.path.join(config.run_dir, METRICS.parent), exist_ok=True)
+    with in_one_sentence():
+        begin(config)
+    if is_first() and (rest := left_out(config, training_rows(config))):
+        say(f"medu1: {rest}")
     if channel := connect():
         channel.announce(Run(config.run_dir, config.trainer.default_local_dir, _steps(config), has_progress=False))
     _be_the_only_process()
@@ -42,18 +48,37 @@ def _main(config: DictConfig) -> None:
     run_sft(config)
 
 
+def is_first() -> bool:
+    """Whether this is the first process of torchrun's, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def begin(config: DictConfig) -> None:
+    """Make the run's folder and note there what the run is; under torchrun the first process does.
+
+    Raises:
+        ValueError: it can't be written to.
+    """
+    try:
+        os.makedirs(os.path.join(config.run_dir, METRICS.parent), exist_ok=True)
+        if is_first():
+            keep_and_write(Path(config.run_dir), config)
+    except OSError as error:
+        raise ValueError(f"run_dir={config.run_dir} can't be written to: {error.strerror}.") from error
+
+
 def _steps(config: DictConfig) -> int:
     """How many steps verl's trainer takes; an epoch leaves out what does not fill a batch."""
     if config.trainer.total_training_steps is not None:
         return int(config.trainer.total_training_steps)
-    rows = sum(pq.read_metadata(file).num_rows for file in as_list(config.data.train_files))
-    return rows // int(config.data.train_batch_size) * int(config.trainer.total_epochs)
+    return training_rows(config) // int(config.data.train_batch_size) * int(config.trainer.total_epochs)
 
 
 def drive() -> None:
     """Compose the configuration from the command line and train."""
     with in_one_sentence():
         require_verl()
+        require_arguments(sys.argv[1:], SFT)
         register_recipes(SFT)
     _main()
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from verl_medu1.checks.run import check, check_overrides, memory_warning, require_verl
-from verl_medu1.config.recipes import register_recipes
+from verl_medu1.checks.batches import left_out
+from verl_medu1.checks.run import check, check_overrides, memory_warning, require_verl, training_rows
+from verl_medu1.config.arguments import require_arguments
+from verl_medu1.config.recipes import TRAIN, register_recipes
 from verl_medu1.exit import ExitCode, in_one_sentence, say
 from verl_medu1.run.channel import connect
 from verl_medu1.run.start import start
@@ -26,6 +28,8 @@ def _main(config: DictConfig) -> None:
             say(f"medu1: {warning}")
         claimed = claim(Path(config.run_dir))
         begin_or_resume(config)
+    if rest := left_out(config, training_rows(config)):
+        say(f"medu1: {rest}")
 
     channel = connect()
     assert channel, "training has a keeper (verl_medu1/run/start.py)"
@@ -52,6 +56,7 @@ def drive() -> None:
     with in_one_sentence():
         require_verl()
         check_overrides()
+        require_arguments(sys.argv[1:], TRAIN)
         register_recipes()
     _main()
 

@@ -95,11 +95,27 @@ def attempts_table(attempts: Sequence[Attempt], running_job: str | None) -> "Tab
     return table
 
 
-def _submitted(run_dir: Path) -> list[str]:
-    """Numbers of the jobs that were submitted for a run, the oldest first; what is no number is left out."""
+def submitted(run_dir: Path) -> tuple[list[str], int]:
+    """Numbers of the jobs that were submitted for a run, the oldest first, and how many lines name none.
+
+    A line is cut off where the disk was full or `medu1 slurm` was killed.
+
+    Example:
+        >>> submitted(Path("nowhere"))
+        ([], 0)
+    """
     file = run_dir / SUBMITTED
-    numbers = [str(json.loads(line)["job"]) for line in file.read_text().splitlines()] if file.is_file() else []
-    return [number for number in numbers if number.isascii() and number.isdigit()]
+    lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
+    numbers = [number for line in lines if (number := _number_in(line))]
+    return numbers, len(lines) - len(numbers)
+
+
+def _number_in(line: str) -> str | None:
+    try:
+        number = str(json.loads(line)["job"])
+    except (ValueError, TypeError, KeyError):
+        return None
+    return number if number.isascii() and number.isdigit() else None
 
 
 def jobs_of(run_dir: Path) -> list[str]:
@@ -109,7 +125,7 @@ def jobs_of(run_dir: Path) -> list[str]:
         >>> jobs_of(Path("nowhere"))
         []
     """
-    return sorted({*_submitted(run_dir), *(attempt.job_id for attempt in read_attempts(run_dir))}, key=int)
+    return sorted({*submitted(run_dir)[0], *(attempt.job_id for attempt in read_attempts(run_dir))}, key=int)
 
 
 def find_run(job: str, folder: Path) -> Path | None:
@@ -123,6 +139,6 @@ def find_run(job: str, folder: Path) -> Path | None:
         if _read(record).job_id == job:
             return record.parents[2]
     for file in sorted(folder.glob(f"**/{SUBMITTED}")):
-        if job in _submitted(file.parent):
+        if job in submitted(file.parent)[0]:
             return file.parent
     return None

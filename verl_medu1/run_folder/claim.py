@@ -150,7 +150,7 @@ def begin_or_resume(config: DictConfig) -> None:
                 raise ValueError("\nmedu1: ".join(found))
     try:
         _replace(file, json.dumps(now, indent=2) + "\n")
-        _keep_and_write(run_dir, OmegaConf.to_yaml(config, resolve=True))
+        keep_and_write(run_dir, config)
     except OSError as error:
         raise ValueError(f"run_dir={run_dir} can't be written to: {error.strerror}.") from error
 
@@ -237,8 +237,14 @@ def _weights(folder: Path) -> dict[str, str]:
     return found
 
 
-def _keep_and_write(run_dir: Path, text: str) -> None:
-    file = run_dir / CONFIG
+def keep_and_write(run_dir: Path, config: DictConfig) -> None:
+    """Write config.yaml of a run, each reference in it resolved; an earlier one that differs is kept as config-N.yaml.
+
+    Args:
+        run_dir: exists.
+        config: of the run.
+    """
+    file, text = run_dir / CONFIG, OmegaConf.to_yaml(config, resolve=True)
     if file.is_file() and file.read_text(encoding="utf-8") != text:
         number = 1
         while (run_dir / f"config-{number}.yaml").exists():

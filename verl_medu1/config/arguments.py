@@ -1,0 +1,84 @@
+"""What is wrong with the arguments of `medu1 train` and `medu1 sft`, in a sentence instead of Hydra's lines."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from verl_medu1.checks.keys import has_key, nearest, unknown_key_sentence
+from verl_medu1.config.recipes import SFT, TRAIN, recipe_names
+from verl_medu1.verl_compat.hydra_source import folder
+
+# With these Hydra prints something and starts nothing, or reads configurations that are not ours.
+HYDRAS_OWN = re.compile(
+    r"(--help|-h|--hydra-help|--version|--cfg|-c|--info|-i|--shell-completion|-sc"
+    r"|--config-(path|name|dir)|-cp|-cn|-cd)(=.*)?"
+)
+
+
+def require_arguments(arguments: Sequence[str], stage: str) -> None:
+    """Raise a ValueError where no recipe is named, or one, a key or a choice that does not exist.
+
+    What Hydra takes passes: where a name is in doubt, the configuration is composed once more, which takes a second.
+
+    Args:
+        arguments: of the command.
+        stage: TRAIN or SFT of `verl_medu1.config.recipes`.
+    """
+    if any(HYDRAS_OWN.fullmatch(argument) for argument in arguments):
+        return
+    overrides = [argument for argument in arguments if not argument.startswith("-")]
+    keys = {override.partition("=")[0] for override in overrides}
+    if "recipe" not in keys and not (stage == SFT and {"data.train_files", "model.path"} <= keys):
+        ways = "" if stage == TRAIN else ", or data.train_files and model.path"
+        raise ValueError(
+            f"no recipe is given; add recipe=NAME{ways}, such as {_examples(stage)} (docs/recipes.md has them all)."
+        )
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    with composition_in_a_sentence(stage):
+        OverridesParser.create().parse_overrides(overrides)
+    if not all(_is_sure(override, stage) for override in overrides):
+        from verl_medu1.config.compose import compose_config
+
+        compose_config(overrides, stage)
+
+
+def _examples(stage: str) -> str:
+    """A few recipes: the small ones first."""
+    names = recipe_names(stage)
+    small = [name for name in names if name == "quickstart" or "cpu" in name]
+    return ", ".join([*small, *(name for name in names if name not in small)][:4])
+
+
+def _is_sure(override: str, stage: str) -> bool:
+    """Whether Hydra takes a key; the value of a key is not looked at, that of a group is."""
+    key, _, value = override.partition("=")
+    if key == "recipe":
+        return value in recipe_names(stage)
+    if key[:1] in ("+", "~") or has_key(key, stage):
+        return True
+    ours = Path(__file__).parent / "config"
+    return any((place / key / f"{value}.yaml").is_file() for place in (ours, Path(folder())))
+
+
+@contextmanager
+def composition_in_a_sentence(stage: str = TRAIN) -> Iterator[None]:
+    """What Hydra and OmegaConf find wrong becomes a ValueError of one line."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ValueError(_sentence(str(error), stage)) from None
+
+
+def _sentence(said: str, stage: str) -> str:
+    """What Hydra says of a wrong name, in our words; other things in its own."""
+    if match := re.match(r"Could not override '([^']+)'", said):
+        return unknown_key_sentence(match[1], stage)
+    if match := re.search(r"Could not find '([^']+)/([^'/]+)'\s+Available options in '[^']*':\n((?:\t.*\n?)+)", said):
+        group, name, options = match[1], match[2], match[3].split()
+        return f"{group} is {name!r}, which is none; near it are {nearest(name, options)}; all: {', '.join(options)}."
+    return f"the recipe can't be composed: {' '.join(said.split())}"

@@ -1,0 +1,50 @@
+"""Fields of verl's dataclasses, from the text of its files: importing them takes torch, and seconds."""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+from verl_medu1.verl_compat import hydra_source as verl_configs
+
+
+@cache
+def fields_of(target: str) -> tuple[str, ...]:
+    """Fields of a dataclass of verl's, those of its bases included; empty for what is none, or no class of verl's.
+
+    Args:
+        target: as in `_target_`, such as verl.workers.config.RolloutConfig.
+
+    Example:
+        >>> "temperature" in fields_of("verl.workers.config.RolloutConfig")
+        True
+    """
+    module, _, name = target.rpartition(".")
+    package, *below = module.split(".")
+    if package != "verl":
+        return ()
+    place = Path(verl_configs.folder()).parents[1].joinpath(*below)
+    # A package hands on what its modules define.
+    files = sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+    statements = [statement for file in files if file.is_file() for statement in _statements(file)]
+    origins = {
+        alias.name: f"{statement.module}.{alias.name}"
+        for statement in statements
+        if isinstance(statement, ast.ImportFrom) and not statement.level
+        for alias in statement.names
+    }
+    for statement in statements:
+        if isinstance(statement, ast.ClassDef) and statement.name == name:
+            bases = [base.id for base in statement.bases if isinstance(base, ast.Name)]
+            inherited = [field for base in bases for field in fields_of(origins.get(base, f"{module}.{base}"))]
+            own = [
+                line.target.id
+                for line in statement.body
+                if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
+            ]
+            return tuple(dict.fromkeys([*inherited, *own]))
+    return ()
+
+
+@cache
+def _statements(file: Path) -> list[ast.stmt]:
+    return ast.parse(file.read_text(encoding="utf-8")).body
