@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 from omegaconf import OmegaConf
 
-from verl_medu1.checks.keys import LEGACY_GROUPS, MOVED, legacy_violations, unknown_key_violations
 from verl_medu1.checks.prompts import load_tokenizer, too_long
 from verl_medu1.checks.run import check, check_sft
+from verl_medu1.config.keys import LEGACY_GROUPS, MOVED, legacy_violations, unknown_key_violations
 from verl_medu1.models.tiny import CHAT_TEMPLATE
 
 ACTOR, ROLLOUT, MODEL = (f"actor_rollout_ref.{part}" for part in ("actor", "rollout", "model"))

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from hydra.utils import get_class
 
-from verl_medu1.checks.keys import has_key, unknown_key_violations
 from verl_medu1.checks.run import check_submission
 from verl_medu1.config.arguments import require_arguments
 from verl_medu1.config.compose import compose_config, compose_recipe
+from verl_medu1.config.keys import has_key, unknown_key_violations
 from verl_medu1.config.recipes import SFT, TRAIN, recipe_names
 from verl_medu1.machine.machine import Machine
 from verl_medu1.verl_compat import hydra_source as verl_configs

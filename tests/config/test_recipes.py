@@ -10,7 +10,6 @@ from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
-from verl_medu1.checks.keys import legacy_violations, unknown_key_violations
 from verl_medu1.checks.rewards import (
     estimator_violations,
     penalty_violations,
@@ -20,6 +19,7 @@ from verl_medu1.checks.rewards import (
 )
 from verl_medu1.checks.settings import setting_violations
 from verl_medu1.config.compose import settings_in
+from verl_medu1.config.keys import legacy_violations, unknown_key_violations
 from verl_medu1.config.recipes import SFT, TRAIN, recipe_names, register_recipes
 from verl_medu1.machine.gpus import find_gpu
 from verl_medu1.plan.architecture import find_architecture

@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1.checks.batches import batch_violations
-from verl_medu1.checks.keys import legacy_violations, unknown_key_violations
 from verl_medu1.checks.mixture import mixture_violations
 from verl_medu1.checks.prompts import demonstration_violations, prompt_violations
 from verl_medu1.checks.rewards import (
@@ -27,6 +26,7 @@ from verl_medu1.checks.rewards import (
 )
 from verl_medu1.checks.settings import setting_violations, started_here_violations
 from verl_medu1.config.compose import settings_in
+from verl_medu1.config.keys import legacy_violations, unknown_key_violations
 from verl_medu1.config.recipes import SFT
 from verl_medu1.data.credentialed import credentialed_violations
 from verl_medu1.data.folds import official_violations

@@ -1,11 +1,11 @@
 """What is wrong with the arguments of `medu1 train` and `medu1 sft`, in a sentence instead of Hydra's lines."""
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-from verl_medu1.checks.keys import has_key, nearest, unknown_key_sentence
+from verl_medu1.config.compose import compose_config, composition_in_a_sentence
+from verl_medu1.config.keys import has_key
 from verl_medu1.config.recipes import SFT, TRAIN, recipe_names
 from verl_medu1.verl_compat.hydra_source import folder
 
@@ -39,8 +39,6 @@ def require_arguments(arguments: Sequence[str], stage: str) -> None:
     with composition_in_a_sentence(stage):
         OverridesParser.create().parse_overrides(overrides)
     if not all(_is_sure(override, stage) for override in overrides):
-        from verl_medu1.config.compose import compose_config
-
         compose_config(overrides, stage)
 
 
@@ -58,27 +56,5 @@ def _is_sure(override: str, stage: str) -> bool:
         return value in recipe_names(stage)
     if key[:1] in ("+", "~") or has_key(key, stage):
         return True
-    ours = Path(__file__).parent / "config"
+    ours = Path(__file__).parent
     return any((place / key / f"{value}.yaml").is_file() for place in (ours, Path(folder())))
-
-
-@contextmanager
-def composition_in_a_sentence(stage: str = TRAIN) -> Iterator[None]:
-    """What Hydra and OmegaConf find wrong becomes a ValueError of one line."""
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    try:
-        yield
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ValueError(_sentence(str(error), stage)) from None
-
-
-def _sentence(said: str, stage: str) -> str:
-    """What Hydra says of a wrong name, in our words; other things in its own."""
-    if match := re.match(r"Could not override '([^']+)'", said):
-        return unknown_key_sentence(match[1], stage)
-    if match := re.search(r"Could not find '([^']+)/([^'/]+)'\s+Available options in '[^']*':\n((?:\t.*\n?)+)", said):
-        group, name, options = match[1], match[2], match[3].split()
-        return f"{group} is {name!r}, which is none; near it are {nearest(name, options)}; all: {', '.join(options)}."
-    return f"the recipe can't be composed: {' '.join(said.split())}"

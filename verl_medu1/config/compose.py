@@ -1,10 +1,11 @@
 """A recipe's settings, composed as `medu1 train` does, without importing verl."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from verl_medu1.checks.keys import unknown_key_violations
-from verl_medu1.config.arguments import composition_in_a_sentence
+from verl_medu1.config.keys import nearest, unknown_key_sentence, unknown_key_violations
 from verl_medu1.config.recipes import PRIMARY, TRAIN, recipe_names, register_recipes
 from verl_medu1.plan.settings import Settings, settings_of
 
@@ -55,3 +56,25 @@ def compose_config(overrides: Sequence[str], stage: str = TRAIN) -> "DictConfig"
     GlobalHydra.instance().clear()
     with composition_in_a_sentence(stage), initialize_config_module("verl_medu1.config", version_base="1.3"):
         return compose(PRIMARY[stage], overrides=list(overrides))
+
+
+@contextmanager
+def composition_in_a_sentence(stage: str = TRAIN) -> Iterator[None]:
+    """What Hydra and OmegaConf find wrong becomes a ValueError of one line."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ValueError(_sentence(str(error), stage)) from None
+
+
+def _sentence(said: str, stage: str) -> str:
+    """What Hydra says of a wrong name, in our words; other things in its own."""
+    if match := re.match(r"Could not override '([^']+)'", said):
+        return unknown_key_sentence(match[1], stage)
+    if match := re.search(r"Could not find '([^']+)/([^'/]+)'\s+Available options in '[^']*':\n((?:\t.*\n?)+)", said):
+        group, name, options = match[1], match[2], match[3].split()
+        return f"{group} is {name!r}, which is none; near it are {nearest(name, options)}; all: {', '.join(options)}."
+    return f"the recipe can't be composed: {' '.join(said.split())}"
