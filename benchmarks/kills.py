@@ -1,11 +1,13 @@
 """Kill a random part of a run at a random moment, again and again: is anything left, and does the next start go on?
 
 Each start of one small run continues from where the last one was killed, so that a kill costs one start. A part is
-drawn (driver, keeper, Ray's processes, workers, servers, engines), then the moment, from the first second to some steps
-later. After each kill, within 20 seconds, no process, listening port, temporary folder or shared memory of the run may
-be left; and the next start must continue from the newest whole checkpoint. Prints a row for each kill.
+drawn (driver, keeper, Ray's processes, workers, servers, engines), then the moment: a third of them while the run
+starts, the others in its steps. After each kill, within 20 seconds, no process, listening port, temporary folder or
+shared memory of the run may be left; and the next start must continue from the newest whole checkpoint. Prints a row
+for each kill.
 """
 
+import math
 import os
 import random
 import shutil
@@ -42,6 +44,8 @@ PARTS = {
 }
 SECONDS = 20.0
 LONGEST_START = 300.0
+# Where the moment lies, in seconds: after the command, or after the first rollout has begun.
+WHILE_STARTING, IN_STEPS = 30.0, 15.0
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,13 @@ class Kill:
     @property
     def held(self) -> bool:
         return self.seconds is not None and self.resumed in (None, self.expected)
+
+    @property
+    def row(self) -> str:
+        """Its cells of the table."""
+        seconds = "more than 20" if self.seconds is None else f"{self.seconds:.1f}"
+        began = "not yet" if self.resumed is None else f"{self.resumed + 1} after {self.expected}"
+        return f"| {self.part} | {self.phase} | {seconds} | {began} | {'yes' if self.held else 'NO'}"
 
 
 class Run:
@@ -119,9 +130,18 @@ class Run:
                     found.append(process)
         return found
 
+    def end(self) -> None:
+        """Kill what is left of it."""
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
     def left(self, shared_before: set[str]) -> list[str]:
         """Processes (and with them their ports), temporary folders, and files of shared memory that were not there."""
-        processes = [f"process {process.pid} {' '.join(process.cmdline())[:120]}" for process in self.processes()]
+        processes = []
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):  # a zombie is one, too
+                processes.append(f"process {process.pid} {' '.join(process.cmdline())[:120]}")
         folders = [str(path) for path in self.temporary.glob("medu1-*")]
         return [*processes, *folders, *sorted(unused(shared() - shared_before))]
 
@@ -154,17 +174,20 @@ def find(part: str, keeper: psutil.Popen, rng: random.Random) -> psutil.Process 
     return None
 
 
-def kill_once(run: Run, rng: random.Random, longest_s: float) -> Kill:
+def kill_once(run: Run, rng: random.Random) -> Kill:
     """Start the run, wait for a random moment, kill a random part and look at what is left."""
-    part, delay = rng.choice(list(PARTS)), rng.uniform(0.0, longest_s)
+    part, starting = rng.choice(list(PARTS)), rng.random() < 1 / 3
+    delay = rng.uniform(0.0, WHILE_STARTING if starting else IN_STEPS)
     shared_before, expected, resumed = shared(), run.saved, None
     keeper = run.start()
-    due, deadline = time.monotonic() + delay, time.monotonic() + LONGEST_START
+    due = time.monotonic() + delay if starting else math.inf
+    deadline = time.monotonic() + LONGEST_START
     victim = None
     while keeper.poll() is None and time.monotonic() < deadline:
         last = run.last()
         if resumed is None and last.get("phase") == "rollout":
             resumed = int(last["step"]) - 1
+            due = min(due, time.monotonic() + delay)
         if time.monotonic() >= due and (victim := find(part, keeper, rng)):
             break
         time.sleep(0.01)
@@ -180,9 +203,7 @@ def kill_once(run: Run, rng: random.Random, longest_s: float) -> Kill:
         time.sleep(0.1)
         left = run.left(shared_before)
     seconds = None if left else time.monotonic() - killed
-    for process in run.processes():  # so that the next start is not disturbed
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
+    run.end()  # so that the next start is not disturbed
     keeper.wait()
     return Kill(part, phase, seconds, left, resumed, expected)
 
@@ -190,25 +211,24 @@ def kill_once(run: Run, rng: random.Random, longest_s: float) -> Kill:
 def main(
     number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many kills.")] = 6,
     seed: Annotated[int, typer.Option(help="Of the parts and moments.")] = 0,
-    longest: Annotated[float, typer.Option(help="The latest moment, in seconds after the start.")] = 90.0,
 ) -> None:
     """Kill parts of a run; exit code 1 unless each kill left nothing and was continued from."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that the run is ended
     rng = random.Random(seed)
     folder = Path(tempfile.mkdtemp(prefix="k", dir="/tmp"))
     print(f"seed {seed}, {number} kills, folder {folder}")
     print("| kill | part | in | seconds until nothing is left | began with step | held |\n|---|---|---|---|---|---|")
     run, held, times = Run(folder), 0, []
-    for turn in range(1, number + 1):
-        kill = kill_once(run, rng, longest)
-        held += kill.held
-        times += [kill.seconds] if kill.seconds is not None else []
-        shown = "more than 20" if kill.seconds is None else f"{kill.seconds:.1f}"
-        began = "not yet" if kill.resumed is None else f"{kill.resumed + 1} after {kill.expected}"
-        print(
-            f"| {turn} | {kill.part} | {kill.phase} | {shown} | {began} | {'yes' if kill.held else 'NO'} |", flush=True
-        )
-        for line in kill.left:
-            print(f"left: {line}", flush=True)
+    try:
+        for turn in range(1, number + 1):
+            kill = kill_once(run, rng)
+            held += kill.held
+            times += [kill.seconds] if kill.seconds is not None else []
+            print(f"| {turn} {kill.row} |", flush=True)
+            for line in kill.left:
+                print(f"left: {line}", flush=True)
+    finally:
+        run.end()
     if times:
         print(f"seconds: median {sorted(times)[len(times) // 2]:.1f}, longest {max(times):.1f}")
     print(f"{held} of {number} held")

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from verl_medu1.exit import say_through
-from verl_medu1.run.tidy import adopt_orphans, clear_temporary, end_descendants
+from verl_medu1.run.tidy import adopt_orphans, clear_shared_memory, clear_temporary, end_descendants
 from verl_medu1.run_folder.checkpoints import remove_half_written
 from verl_medu1.run_folder.progress import SAVE, Progress
 
@@ -57,6 +57,7 @@ class Channel:
         if not self.keeper_is_gone():
             return
         end_descendants()
+        clear_shared_memory()
         if self._run and self._run.has_progress:
             with suppress(OSError, ValueError):  # the folder is gone: nothing in it is half written
                 last = Progress(self._run.run_dir).read()

@@ -18,7 +18,7 @@ from verl_medu1.exit import ExitCode
 from verl_medu1.run.channel import LOG, METRICS, VARIABLE, Run
 from verl_medu1.run.console import Console
 from verl_medu1.run.relevant import relevant_lines
-from verl_medu1.run.tidy import adopt_orphans, clear_temporary, end_descendants
+from verl_medu1.run.tidy import adopt_orphans, clear_shared_memory, clear_temporary, end_descendants
 from verl_medu1.run_folder.checkpoints import remove_half_written, way_on
 from verl_medu1.run_folder.progress import SAVE, Progress
 
@@ -159,6 +159,7 @@ class _Keeper:
 
     def _end(self, code: int, driver: int) -> int:
         given_up = end_descendants()
+        clear_shared_memory()
         failed = code not in QUIET
         self._look()
         try:

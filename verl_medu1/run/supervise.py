@@ -52,7 +52,7 @@ class StallWatch:
         )
 
 
-def _died(part: str, progress: Progress, checkpoints: Path) -> tuple[str, int]:
+def _died(part: str, progress: Progress, checkpoints: Path) -> tuple[str, ExitCode]:
     last = progress.read()
     return f"{part}, in phase '{last['phase']}' of step {last['step']}; {way_on(checkpoints)}.", ExitCode.PART_DIED
 
@@ -98,7 +98,7 @@ def supervised(config: DictConfig, channel: Channel, interval_s: float = 1.0) ->
     ending = threading.Lock()  # the watching thread and this one may both find that the run is over
     finished = threading.Event()
 
-    def find_fault() -> tuple[str, int] | None:
+    def find_fault() -> tuple[str, ExitCode] | None:
         if part := parts.look():
             return _died(part, progress, checkpoints)
         stall = stalls.look()

@@ -1,4 +1,4 @@
-"""What is done when a run has ended in any way: its processes end, and its temporary folder goes."""
+"""What is done when a run has ended in any way: its processes end, its shared memory and its temporary folder go."""
 
 import ctypes
 import os
@@ -11,6 +11,9 @@ from pathlib import Path
 import psutil
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+SHARED_MEMORY = Path("/dev/shm")
+# Names in shared memory that multiprocessing and verl give; the rest of each is random.
+_NAMES = ("sem.mp-*", "psm_*", "verl_weights_*")
 
 
 def adopt_orphans() -> None:
@@ -65,6 +68,40 @@ def _descendants() -> list[psutil.Process]:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
     return psutil.Process().children(recursive=True)
+
+
+def clear_shared_memory(since: float | None = None) -> None:
+    """Remove the shared memory and the semaphores that processes of a run have left.
+
+    The resource trackers of `multiprocessing` do so, unless they are killed first: Ray and vLLM kill the children of a
+    process of theirs that has died. Removed is what has a name of `multiprocessing`'s or verl's, belongs to this user,
+    was made after `since`, and is used by no process.
+
+    Args:
+        since: when the run began, in seconds since the epoch; when this process began by default.
+    """
+    begun = psutil.Process().create_time() if since is None else since
+    left = set()
+    for name in _NAMES:
+        for path in SHARED_MEMORY.glob(name):
+            with suppress(OSError):
+                found = path.stat()
+                if found.st_uid == os.getuid() and found.st_ctime >= begun:
+                    left.add(str(path))
+    for path in left - (_in_use() if left else set()):
+        with suppress(OSError):
+            os.unlink(path)
+
+
+def _in_use() -> set[str]:
+    """Files that a process has mapped or open, of the processes that this user may look into."""
+    used: set[str] = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            used |= {line.split(maxsplit=5)[-1] for line in (process / "maps").read_text(errors="replace").splitlines()}
+        with suppress(OSError):
+            used |= {os.readlink(descriptor) for descriptor in (process / "fd").iterdir()}
+    return used
 
 
 def clear_temporary(temporary: Path, keep_logs_in: Path | None, say: Callable[[str], None]) -> None:
