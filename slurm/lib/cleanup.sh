@@ -12,6 +12,7 @@ make_node_dir() {
         fail "$EXIT_MISTAKE" "MEDU1_SCRATCH is $MEDU1_SCRATCH, where $host can't make a folder"
     # Ray's workers inherit these: sockets and temporary files of all of them are below the folder.
     export MEDU1_NODE_DIR=$node_dir TMPDIR=$node_dir/tmp
+    node_begun=$EPOCHSECONDS
 }
 
 # Processes that were started with this folder in their environment or have a file in it open: some change the name
@@ -57,6 +58,8 @@ clean_up() {
         signal_processes -KILL || break
         sleep 0.2
     done
+    # What killed processes have left in shared memory.
+    [[ ${node_begun-} ]] && "$MEDU1_PYTHON" -m verl_medu1.run.tidy --since "$node_begun"
     keep_logs "$code"
     rm -rf "$node_dir"
     say "$host is clean, exit code $code"

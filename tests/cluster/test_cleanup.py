@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,7 +16,7 @@ PROGRAM = """
 set -euo pipefail
 source "$LIB/common.sh"
 source "$LIB/cleanup.sh"
-host=node1 SLURM_PROCID=0 MEDU1_ATTEMPT_DIR=${2:-$1} ended_file=${2:-$1}/ended driver_pid=""
+MEDU1_PYTHON=$PYTHON host=node1 SLURM_PROCID=0 MEDU1_ATTEMPT_DIR=${2:-$1} ended_file=${2:-$1}/ended driver_pid=""
 MEDU1_SCRATCH=$1 node_dir=$1/job.0 MEDU1_NODE_DIR_PREFIX=$1/job.
 make_node_dir
 trap clean_up EXIT
@@ -39,7 +40,12 @@ def folder() -> Iterator[Path]:
 def run(folder: Path, program: str, *more: object) -> subprocess.CompletedProcess[str]:
     """Run `program` as a part of node.sh; what it ends with is 7. All that it starts has the folder as THIS_TEST."""
     command = ["bash", "-c", f"{PROGRAM}{program}{COUNT_SLEEP}", "node.sh", folder, *more]
-    environment = os.environ | {"LIB": str(LIB), "THIS_TEST": str(folder), "SLEPT": f"{folder}.slept"}
+    environment = os.environ | {
+        "LIB": str(LIB),
+        "THIS_TEST": str(folder),
+        "SLEPT": f"{folder}.slept",
+        "PYTHON": sys.executable,
+    }
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 7 and "node1 is clean, exit code 7" in done.stdout, done.stderr
     return done
@@ -110,3 +116,21 @@ def test_where_the_attempts_disk_is_full_the_node_is_clean_all_the_same(folder, 
         subprocess.run(["umount", "--lazy", disk], check=True)
     assert "No space left on device" in done.stderr and list(folder.iterdir()) == []
     assert running(folder) == []
+
+
+HOLD = """
+import os, signal, time
+from multiprocessing.resource_tracker import _resource_tracker
+from multiprocessing.shared_memory import SharedMemory
+memory = SharedMemory(create=True, size=9)
+print(memory.name, flush=True)
+os.kill(_resource_tracker._pid, signal.SIGKILL)
+time.sleep(100)
+"""
+
+
+def test_shared_memory_of_a_killed_process_is_removed(folder):
+    name = Path(f"{folder}.name")
+    run(folder, f'"$PYTHON" -c "$3" >{name} & while [[ ! -s {name} ]]; do command sleep 0.1; done', folder, HOLD)
+    assert not Path("/dev/shm", name.read_text().strip()).exists()
+    name.unlink()

@@ -66,6 +66,11 @@ def test_what_no_resource_tracker_removes_is_removed(leftovers):
     assert not any(file.exists() for file in leftovers)
 
 
+def test_a_node_of_a_job_is_cleared_by_a_command(leftovers):
+    subprocess.run([sys.executable, "-m", "verl_medu1.run.tidy", "--since", str(int(time.time()) - 60)], check=True)
+    assert not any(file.exists() for file in leftovers)
+
+
 def test_what_is_older_than_the_run_stays(leftovers):
     clear_shared_memory(since=time.time() + 1)
     assert all(file.exists() for file in leftovers)

@@ -1,5 +1,6 @@
 """What is done when a run has ended in any way: its processes end, its shared memory and its temporary folder go."""
 
+import argparse
 import ctypes
 import os
 import shutil
@@ -122,3 +123,14 @@ def clear_temporary(temporary: Path, keep_logs_in: Path | None, say: Callable[[s
         else:
             say(f"medu1: the logs of the run's processes are in {kept}")
     shutil.rmtree(temporary, ignore_errors=True)
+
+
+def main() -> None:
+    """Clear shared memory on a node of a job (slurm/lib/cleanup.sh)."""
+    parser = argparse.ArgumentParser(description=str(main.__doc__).splitlines()[0])
+    parser.add_argument("--since", type=float, required=True, help="seconds since the epoch")
+    clear_shared_memory(parser.parse_args().since)
+
+
+if __name__ == "__main__":
+    main()
