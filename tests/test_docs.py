@@ -45,7 +45,7 @@ def test_make_knows_the_target(line):
 def test_medu1_takes_the_arguments(line, with_chemistry):
     name, *arguments = shlex.split(line)[1:]
     if name in ("train", "sft"):
-        module = [sys.executable, "-m", f"verl_medu1.{name}"]
+        module = [sys.executable, "-m", f"verl_medu1.run.{name}"]
         command = [*module, *arguments, "--cfg", "job"]
         subprocess.run(command, env=with_chemistry, check=True, capture_output=True, timeout=60)
         return

@@ -1,6 +1,7 @@
 """Wrong inputs of a training run: one clear sentence each, before anything is started."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -281,6 +282,25 @@ def test_a_port_in_use(configure):
         keys = ["ray_kwargs.ray_init.include_dashboard=true", f"+ray_kwargs.ray_init.dashboard_port={port}"]
         with pytest.raises(ValueError, match=f"is {port}, which is in use"):
             check(configure(*keys))
+
+
+@pytest.mark.parametrize(
+    ("allowed", "hook", "sentence"),
+    [
+        ("none", "", "verl has not loaded its plugin verl_medu1.plugin; unset VERL_USE_EXTERNAL_PLUGINS"),
+        (
+            "auto",
+            "import verl_medu1.machine.accelerator as a; a.has_accelerator = lambda: 1 / 0; ",
+            "verl's plugin verl_medu1.plugin can't be loaded: ZeroDivisionError",
+        ),
+    ],
+)
+def test_a_plugin_that_verl_has_not_loaded(allowed, hook, sentence):
+    """verl logs what fails in a plugin below what it shows, and goes on without it."""
+    program = f"{hook}from verl_medu1.checks.run import require_plugin; require_plugin()"
+    environment = os.environ | {"VERL_USE_EXTERNAL_PLUGINS": allowed}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    assert done.returncode == 1 and f"ValueError: {sentence}" in done.stderr, done.stderr
 
 
 def test_another_verl(monkeypatch):

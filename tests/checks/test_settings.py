@@ -183,7 +183,12 @@ def test_a_template_that_does_not_fit_the_scorer_is_named(configure, inputs, tmp
 def test_demonstrations_that_lose_their_reasoning_are_named(inputs, tmp_path):
     cut = CHAT_TEMPLATE.replace("message['content']", "message['content'].split('</think>')[-1]")
     model = _with_template(inputs / "model", tmp_path / "cut", cut)
-    data = {"messages_key": "messages", "train_files": f"{inputs}/data/warmup.parquet", "val_files": None}
+    data = {
+        "messages_key": "messages",
+        "train_files": f"{inputs}/data/warmup.parquet",
+        "val_files": None,
+        "train_batch_size": 1,
+    }
     config = OmegaConf.create({"data": data, "model": {"path": str(inputs / "model"), "custom_chat_template": None}})
     check_sft(config)
     config.model.path = str(model)

@@ -4,13 +4,18 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import hydra
 import pytest
 import yaml
 
+from verl_medu1.checks import run as checks
 from verl_medu1.cli.app import main
 from verl_medu1.cluster.site import example_sites
+from verl_medu1.plan import verdict
 
 SITE = str(example_sites() / "gres-infiniband.yaml")
 SEVEN = "recipe=qwen2.5-7b-1x8h100-tp2-pp1"
@@ -51,6 +56,25 @@ def test_a_dry_run_shows_the_job_and_leaves_nothing(run, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_dry_run_composes_once_and_asks_the_rules_once(run, monkeypatch):
+    calls: Counter[str] = Counter()
+
+    def count(owner: Any, name: str) -> None:
+        function = getattr(owner, name)
+
+        def counted(*arguments: Any, **options: Any) -> Any:
+            calls[name] += 1
+            return function(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, counted)
+
+    count(hydra, "compose")
+    for module in (verdict, checks):
+        count(module, "find_violations")
+    assert run(SEVEN, "--site", SITE, "--dry-run")[0] == 0
+    assert calls == {"compose": 1, "find_violations": 1}
+
+
 def test_the_site_may_be_in_the_environment(run, monkeypatch):
     monkeypatch.setenv("MEDU1_SITE", SITE)
     assert "#SBATCH --account=med-rl" in run(SEVEN, "--dry-run")[1]
@@ -66,8 +90,8 @@ def test_what_is_checked_passes_on_to_sbatch(run, mixture):
     ("arguments", "sentence"),
     [
         ([SEVEN], "data.train_files is 'data/mixture/train.parquet', and there is no such file"),
-        (["recipe=nope"], "Could not find 'recipe/nope'"),
-        ([SEVEN, "trainer.nope=1"], "Could not override 'trainer.nope'"),
+        (["recipe=nope"], "recipe is 'nope', which does not exist; near it are"),
+        ([SEVEN, "trainer.nope=1"], "trainer.nope is no key; near it are "),
         ([SEVEN, "--time", "soon"], "--time is 'soon'; give D-HH:MM:SS"),
         ([SEVEN, "--site", "nowhere.yaml"], "--site is 'nowhere.yaml', and there is no such file; copy one of"),
     ],

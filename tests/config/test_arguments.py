@@ -24,9 +24,9 @@ QUICKSTART = "recipe=quickstart"
         (TRAIN, [], r"no recipe is given; add recipe=NAME, such as quickstart, smollm2-135m-cpu, .*docs/recipes\.md"),
         (TRAIN, ["trainer.nnodes=1"], "no recipe is given"),
         (SFT, [], "no recipe is given; add recipe=NAME, or data.train_files and model.path, such as quickstart, "),
-        (TRAIN, ["recipe=quickstrat"], "'quickstrat', which is none; near it are quickstart, .*; all: .*qwen"),
-        (SFT, ["recipe=cold_start"], "recipe is 'cold_start', which is none; near it are cold-start"),
-        (TRAIN, [QUICKSTART, "precision=fp9"], "precision is 'fp9', which is none; near it are fp8"),
+        (TRAIN, ["recipe=quickstrat"], "'quickstrat', which does not exist; near it are quickstart, .*; all: .*qwen"),
+        (SFT, ["recipe=cold_start"], "recipe is 'cold_start', which does not exist; near it are cold-start"),
+        (TRAIN, [QUICKSTART, "precision=fp9"], "precision is 'fp9', which does not exist; near it are fp8"),
         (
             TRAIN,
             [QUICKSTART, "trainer.total_training_stepz=4"],

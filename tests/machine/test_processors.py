@@ -15,7 +15,7 @@ from verl_medu1.config.compose import compose_config
 from verl_medu1.config.recipes import recipe_names
 from verl_medu1.machine.processors import asked_processors, given_processors, processor_violation
 
-LIB = Path(__file__).resolve().parents[1] / "slurm" / "lib"
+LIB = Path(__file__).resolve().parents[2] / "slurm" / "lib"
 GIVEN = "from verl_medu1.machine.processors import given_processors; print(given_processors())"
 RAY_START = """
 set -euo pipefail

@@ -190,11 +190,6 @@ def test_changes_that_are_not_needed_are_taken_back():
     assert all(rank.total(phase) <= H100.memory for rank in changed.ranks for phase in PHASES)
 
 
-def test_a_model_of_another_kind_is_not_planned():
-    with pytest.raises(ValueError, match="has model_type 'mamba'; planned are llama, qwen2, qwen3"):
-        plan_of(replace(SEVEN, model_type="mamba"), H100, Settings())
-
-
 def test_figures_of_the_gpus():
     assert find_gpu("h200-141").memory == round(139.7 * GIB)
     with pytest.raises(ValueError, match="--gpu is 'h100'; choose one of h100-80, h200-141, a100-80"):

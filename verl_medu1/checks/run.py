@@ -3,8 +3,10 @@
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,7 @@ from verl_medu1.verl_compat.look import missing
 from verl_medu1.verl_compat.overrides import changed_methods
 from verl_medu1.verl_compat.versions import REQUIRED_VERL, installed_version
 
+PLUGIN = "verl_medu1.plugin"
 TRAINING_COLUMNS = ("data_source", "prompt", "reward_model", "extra_info")
 
 
@@ -61,10 +64,24 @@ def require_verl() -> None:
         raise ValueError(
             f"verl {installed} is installed, this package extends {REQUIRED_VERL}; `pip install verl=={REQUIRED_VERL}`."
         )
-    if not any(point.value == "verl_medu1.plugin" for point in entry_points(group="verl.plugins")):
-        raise ValueError(
-            "verl's plugin verl_medu1.plugin is not registered; reinstall this package with `pip install`."
-        )
+    if not any(point.value == PLUGIN for point in entry_points(group="verl.plugins")):
+        raise ValueError(f"verl's plugin {PLUGIN} is not registered; reinstall this package with `pip install`.")
+
+
+def require_plugin() -> None:
+    """Raise a ValueError unless verl has loaded this package's plugin: verl logs what fails in one, and goes on.
+
+    Imports verl, which takes seconds.
+    """
+    import verl  # noqa: F401  (loads its plugins)
+
+    if PLUGIN in sys.modules:
+        return
+    try:
+        import_module(PLUGIN)
+    except Exception as error:
+        raise ValueError(f"verl's plugin {PLUGIN} can't be loaded: {error!r}; see `medu1 doctor`.") from error
+    raise ValueError(f"verl has not loaded its plugin {PLUGIN}; unset VERL_USE_EXTERNAL_PLUGINS, or name medu1 in it.")
 
 
 def check_overrides() -> None:

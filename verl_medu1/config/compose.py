@@ -76,5 +76,6 @@ def _sentence(said: str, stage: str) -> str:
         return unknown_key_sentence(match[1], stage)
     if match := re.search(r"Could not find '([^']+)/([^'/]+)'\s+Available options in '[^']*':\n((?:\t.*\n?)+)", said):
         group, name, options = match[1], match[2], match[3].split()
-        return f"{group} is {name!r}, which is none; near it are {nearest(name, options)}; all: {', '.join(options)}."
+        near, every = nearest(name, options), ", ".join(options)
+        return f"{group} is {name!r}, which does not exist; near it are {near}; all: {every}."
     return f"the recipe can't be composed: {' '.join(said.split())}"

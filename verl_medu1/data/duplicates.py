@@ -162,7 +162,8 @@ class DuplicateFinder:
         duplicates: dict[int, Duplicate] = {}
         for place, row in enumerate(tracked(rows, "looking for duplicates")):
             if row.exact in first:
-                duplicates[place] = Duplicate(first[row.exact], exact=True)
+                original = first[row.exact]
+                duplicates[place] = duplicates.get(original, Duplicate(original, exact=True))
                 continue
             first[row.exact] = place
             for other in sorted(index.query(row.sketch)):

@@ -4,8 +4,10 @@ An actor whose processors nobody has free is never started, and the run waits fo
 """
 
 import os
+from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig, OmegaConf
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 UNITS = "transfer_queue.backend.SimpleStorage.num_data_storage_units"
 NUM_CPUS = "ray_kwargs.ray_init.num_cpus"
@@ -26,7 +28,7 @@ def given_processors() -> int:
     return min(allowed, int(slurm)) if slurm.isdecimal() and int(slurm) else allowed
 
 
-def asked_processors(config: DictConfig) -> int:
+def asked_processors(config: "DictConfig") -> int:
     """The logical processors that a run asks of its first node, which has the most actors.
 
     Those of the workers' placement group, one each for TransferQueue's controller and for its storage units, which go
@@ -37,12 +39,14 @@ def asked_processors(config: DictConfig) -> int:
         >>> asked_processors(OmegaConf.create({"trainer": {"nnodes": 2, "n_gpus_per_node": 8}}))
         27
     """
+    from omegaconf import OmegaConf
+
     nodes = config.trainer.nnodes
     units = OmegaConf.select(config, UNITS) or 1
     return PER_WORKER * config.trainer.n_gpus_per_node + 1 + -(-units // nodes) + 1
 
 
-def processor_violation(config: DictConfig, given: int, where: str = "this process") -> str | None:
+def processor_violation(config: "DictConfig", given: int, where: str = "this process") -> str | None:
     """The sentence where a node gives a run fewer than it asks, or else None.
 
     Args:
@@ -56,6 +60,8 @@ def processor_violation(config: DictConfig, given: int, where: str = "this proce
         >>> processor_violation(OmegaConf.create(config), given=1) is None
         True
     """
+    from omegaconf import OmegaConf
+
     asked, chosen = asked_processors(config), OmegaConf.select(config, NUM_CPUS)
     if chosen is not None:
         if isinstance(chosen, int) and chosen >= asked:

@@ -9,7 +9,7 @@ import hydra
 from omegaconf import DictConfig, open_dict
 
 from verl_medu1.checks.batches import left_out
-from verl_medu1.checks.run import check_sft, require_verl, training_rows
+from verl_medu1.checks.run import check_sft, require_plugin, require_verl, training_rows
 from verl_medu1.config.arguments import require_arguments
 from verl_medu1.config.recipes import SFT, register_recipes
 from verl_medu1.exit import in_one_sentence, say
@@ -32,6 +32,7 @@ def _be_the_only_process() -> None:
 def _main(config: DictConfig) -> None:
     with in_one_sentence():
         check_sft(config)
+        require_plugin()
     with open_dict(config):
         config.run_dir = os.path.abspath(config.run_dir)
     os.environ["TENSORBOARD_DIR"] = os.path.join(config.run_dir, "tensorboard")

@@ -89,9 +89,9 @@ def clear_shared_memory(since: float | None = None) -> None:
                 found = path.stat()
                 if found.st_uid == os.getuid() and found.st_ctime >= begun:
                     left.add(str(path))
-    for path in left - (_in_use() if left else set()):
+    for file in left - (_in_use() if left else set()):
         with suppress(OSError):
-            os.unlink(path)
+            os.unlink(file)
 
 
 def _in_use() -> set[str]:

@@ -11,7 +11,7 @@ import hydra
 from omegaconf import DictConfig
 
 from verl_medu1.checks.batches import left_out
-from verl_medu1.checks.run import check, check_overrides, memory_warning, require_verl, training_rows
+from verl_medu1.checks.run import check, check_overrides, memory_warning, require_plugin, require_verl, training_rows
 from verl_medu1.config.arguments import require_arguments
 from verl_medu1.config.recipes import TRAIN, register_recipes
 from verl_medu1.exit import ExitCode, in_one_sentence, say
@@ -24,6 +24,7 @@ from verl_medu1.run_folder.claim import begin_or_resume, claim
 def _main(config: DictConfig) -> None:
     with in_one_sentence():
         check(config)
+        require_plugin()
         if warning := memory_warning(config):
             say(f"medu1: {warning}")
         claimed = claim(Path(config.run_dir))
