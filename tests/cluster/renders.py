@@ -1,4 +1,4 @@
-"""The job file of every recipe, container and example site, as kept in tests/cluster/renders.
+"""Job files as they are kept in tests/cluster/renders: every recipe at one site, and one recipe everywhere.
 
 `python -m tests.cluster.renders` writes them again; look at the difference before you commit it.
 """
@@ -16,6 +16,8 @@ from verl_medu1.config.recipes import recipe_names
 
 FOLDER = Path(__file__).parent / "renders"
 SITES = [file for file in sorted(example_sites().glob("*.yaml")) if file.name != DEFAULT]
+# Every recipe is kept for this site and container, and this recipe for every site and container.
+SITE, CONTAINER, RECIPE = "gres-infiniband", "apptainer", "qwen2.5-7b-1x8h100-tp2-pp1"
 # Where the user of these job files is.
 CHECKOUT = Path("/home/user/verl-medu1")
 
@@ -28,6 +30,8 @@ def jobs_of(recipe: str) -> Iterator[tuple[str, Job]]:
     for file in SITES:
         site = read_site(file)
         for container in CONTAINERS:
+            if recipe != RECIPE and (file.stem, container) != (SITE, CONTAINER):
+                continue
             job = job_of(
                 config,
                 settings,
