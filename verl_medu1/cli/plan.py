@@ -81,10 +81,10 @@ def _inputs(
     """Model, kind of GPU and settings, of a recipe or of the options, each setting a value that its key takes."""
     from dataclasses import replace
 
+    from verl_medu1.exit import raise_all
     from verl_medu1.machine.gpus import find_gpu, processor
     from verl_medu1.plan.architecture import find_architecture
     from verl_medu1.plan.rules.layout import value_violations
-    from verl_medu1.plan.rules.violation import raise_all
     from verl_medu1.plan.settings import Settings, settings_from_overrides
 
     card = find_gpu(gpu)
@@ -104,7 +104,7 @@ def _inputs(
         settings = replace(settings, **_nodes(gpus, card.gpus_per_node))
     changes: dict[str, Any] = {name: size for name, size in sizes.items() if size is not None}
     settings = replace(settings, **changes)
-    raise_all(value_violations(settings))
+    raise_all(violation.sentence for violation in value_violations(settings))
     if settings.device == "cpu":
         card = processor(settings.gpus_per_node)
     return architecture, card, settings

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verl_medu1.cluster.site import UNSAFE, Site, example_sites, time_violation
+from verl_medu1.exit import raise_all
 from verl_medu1.machine.processors import asked_processors, processor_violation
 from verl_medu1.plan.settings import KEYS, Settings
 
@@ -134,8 +135,7 @@ def job_of(
     folder = (folder or Path.cwd()).absolute()
     run_dir = (folder / Path(config.run_dir).expanduser()).absolute()
     time = time or site.time
-    if violations := list(_violations(settings, site, time, folder, run_dir, overrides)):
-        raise ValueError("\nmedu1: ".join(violations))
+    raise_all(_violations(settings, site, time, folder, run_dir, overrides))
     gpus = 0 if settings.device == "cpu" else settings.gpus_per_node
     cpus = _threads(settings)
     if gpus:

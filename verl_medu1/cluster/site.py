@@ -10,6 +10,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 
+from verl_medu1.exit import raise_all
 from verl_medu1.machine.gpus import known_gpus
 
 DEFAULT = "default.yaml"
@@ -96,8 +97,8 @@ def read_site(file: Path) -> Site:
     if not isinstance(found, dict):
         raise ValueError(f"--site {file}: it must have keys with values, as {example_sites() / DEFAULT} has.")
     values = yaml.safe_load((example_sites() / DEFAULT).read_text()) | found
-    if violations := list(_type_violations(values)) or list(_value_violations(values)):
-        raise ValueError("\nmedu1: ".join(f"--site {file}: {violation}" for violation in violations))
+    violations = list(_type_violations(values)) or list(_value_violations(values))
+    raise_all(f"--site {file}: {violation}" for violation in violations)
     return Site(**values)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from verl_medu1.config.keys import nearest, unknown_key_sentence, unknown_key_violations
 from verl_medu1.config.recipes import PRIMARY, TRAIN, recipe_names, register_recipes
+from verl_medu1.exit import raise_all
 from verl_medu1.plan.settings import Settings, settings_of
 
 if TYPE_CHECKING:
@@ -31,8 +32,7 @@ def compose_recipe(overrides: Sequence[str]) -> tuple[Settings, str]:
         ValueError: also for a key that nobody reads.
     """
     config = compose_config(overrides)
-    if unknown := list(unknown_key_violations(config)):
-        raise ValueError("\nmedu1: ".join(unknown))
+    raise_all(unknown_key_violations(config))
     with composition_in_a_sentence():
         return settings_in(config), str(config.actor_rollout_ref.model.path)
 

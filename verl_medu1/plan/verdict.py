@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from verl_medu1.exit import raise_all
 from verl_medu1.machine.gpus import GIB, GPU
 from verl_medu1.machine.machine import Machine
 from verl_medu1.plan.architecture import Architecture, require_planned
@@ -10,7 +11,6 @@ from verl_medu1.plan.communication import Communication, communication_of
 from verl_medu1.plan.memory import PHASES, RankMemory, peak_of, ranks_of
 from verl_medu1.plan.rollout import Rollout, rollout_of
 from verl_medu1.plan.rules.layout import find_violations
-from verl_medu1.plan.rules.violation import raise_all
 from verl_medu1.plan.settings import KEYS, Settings
 
 ROUND = 1024  # tokens of a micro-batch are proposed in multiples of this
@@ -74,7 +74,8 @@ def plan_of(model: Architecture, gpu: GPU, settings: Settings) -> Plan:
         []
     """
     require_planned(model)
-    raise_all(find_violations(settings, model, Machine(capability=gpu.capability)))
+    machine = Machine(capability=gpu.capability)
+    raise_all(violation.sentence for violation in find_violations(settings, model, machine))
     return build(model, gpu, settings)
 
 

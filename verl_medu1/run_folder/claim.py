@@ -12,7 +12,7 @@ from typing import IO, Any
 from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1.data.storage import sha256
-from verl_medu1.exit import say
+from verl_medu1.exit import raise_all, say
 from verl_medu1.run_folder.checkpoints import TRACKER, newest_step
 
 LOCK, FINGERPRINT, CONFIG = "run.lock", "fingerprint.json", "config.yaml"
@@ -146,8 +146,7 @@ def begin_or_resume(config: DictConfig) -> None:
         _require_the_newest(checkpoints)
         if newest_step(checkpoints) is not None and file.is_file():
             before = json.loads(file.read_text(encoding="utf-8"))
-            if found := differences(before, now, config.allow_changed):
-                raise ValueError("\nmedu1: ".join(found))
+            raise_all(differences(before, now, config.allow_changed))
     try:
         _replace(file, json.dumps(now, indent=2) + "\n")
         keep_and_write(run_dir, config)

@@ -20,12 +20,6 @@ class Violation:
     sentence: str
 
 
-def raise_all(violations: Iterable[Violation]) -> None:
-    """Raise a ValueError with a sentence for each violation, if there is one."""
-    if sentences := [violation.sentence for violation in violations]:
-        raise ValueError("\nmedu1: ".join(sentences))
-
-
 def nearest(valid: Iterable[int], value: int, count: int = 3) -> str:
     """The valid values nearest to a value, in order.
 
