@@ -25,6 +25,7 @@ from verl_medu1.exit import ExitCode, in_one_sentence
 from verl_medu1.machine.facts import Facts, GPUFacts, node_facts
 from verl_medu1.machine.processors import processor_violation
 from verl_medu1.plan.architecture import Architecture, NotPlanned, find_architecture, has_config, require_planned
+from verl_medu1.run_folder.whole_file import replace_file
 
 WIDTH = 160
 VANILLA_BRIDGE = "actor_rollout_ref.actor.megatron.vanilla_mbridge"
@@ -44,9 +45,7 @@ def facts_command(
     out.mkdir(parents=True, exist_ok=True)
     file = out / f"{facts.host}.json"
     # The head takes the file for whole as soon as it is there.
-    temporary = file.with_suffix(".new")
-    temporary.write_text(json.dumps(asdict(facts), indent=1))
-    temporary.replace(file)
+    replace_file(file, [json.dumps(asdict(facts), indent=1)])
 
 
 @app.command("judge", context_settings={"ignore_unknown_options": True})

@@ -1,8 +1,9 @@
 """Where verl's trainers put what they save."""
 
-import os
 import shutil
 from pathlib import Path
+
+from verl_medu1.run_folder.whole_file import replace_file
 
 TRACKER = "latest_checkpointed_iteration.txt"
 
@@ -131,6 +132,4 @@ def mend_tracker(checkpoints: str | Path) -> None:
     if step is None:
         tracker.unlink()
         return
-    temporary = tracker.with_suffix(".tmp")
-    temporary.write_text(str(step))
-    os.replace(temporary, tracker)
+    replace_file(tracker, [str(step)])

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from verl_medu1.data.storage import sha256
 from verl_medu1.exit import raise_all, say
 from verl_medu1.run_folder.checkpoints import TRACKER, newest_step
+from verl_medu1.run_folder.whole_file import replace_file
 
 LOCK, FINGERPRINT, CONFIG = "run.lock", "fingerprint.json", "config.yaml"
 ALLOW = "--allow-changed"
@@ -148,7 +149,7 @@ def begin_or_resume(config: DictConfig) -> None:
             before = json.loads(file.read_text(encoding="utf-8"))
             raise_all(differences(before, now, config.allow_changed))
     try:
-        _replace(file, json.dumps(now, indent=2) + "\n")
+        replace_file(file, [json.dumps(now, indent=2) + "\n"])
         keep_and_write(run_dir, config)
     except OSError as error:
         raise ValueError(f"run_dir={run_dir} can't be written to: {error.strerror}.") from error
@@ -249,10 +250,4 @@ def keep_and_write(run_dir: Path, config: DictConfig) -> None:
         while (run_dir / f"config-{number}.yaml").exists():
             number += 1
         os.replace(file, run_dir / f"config-{number}.yaml")
-    _replace(file, text)
-
-
-def _replace(file: Path, text: str) -> None:
-    temporary = file.with_name(f".{file.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, file)
+    replace_file(file, [text])

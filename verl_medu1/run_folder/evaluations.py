@@ -1,24 +1,17 @@
 """The files of an evaluation: samples.jsonl and summary.json."""
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from verl_medu1.run_folder.whole_file import replace_file
 
 Sample = dict[str, Any]  # a row of samples.jsonl
 SAMPLES = "samples.jsonl"
 SUMMARY = "summary.json"
 # What two evaluations are compared by.
 NEEDED = ("row_id", "data_source", "asked_as", "ground_truth", "answer_type", "acc")
-
-
-def _replace(path: Path, lines: Iterable[str]) -> None:
-    # Whoever reads the folder meanwhile sees the old file or the new one, never a half.
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.writelines(lines)
-    os.replace(temporary, path)
 
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
@@ -31,7 +24,7 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
         >>> read_jsonl(path)
         [{'score': 1.0}]
     """
-    _replace(path, (json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    replace_file(path, (json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def append_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
@@ -63,7 +56,7 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write one JSON object; the file appears whole. NaN is refused, because JSON has none."""
-    _replace(path, [json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n"])
+    replace_file(path, [json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n"])
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """A run's last sign of life, in a file of its folder: it tells a slow run from a hung one."""
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
+
+from verl_medu1.run_folder.whole_file import replace_file
 
 FILE_NAME = "progress.json"
 # The phase in which a checkpoint is half written.
@@ -34,9 +35,8 @@ class Progress:
 
     def report(self, step: int, phase: str) -> None:
         """Record that `phase` of `step` begins now. The file is replaced at once, never half written."""
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text(json.dumps({"step": step, "phase": phase, "time": time.time(), "steps": self.steps}))
-        os.replace(temporary, self.path)
+        report = {"step": step, "phase": phase, "time": time.time(), "steps": self.steps}
+        replace_file(self.path, [json.dumps(report)])
 
     def read(self) -> dict[str, Any]:
         """The last report."""
