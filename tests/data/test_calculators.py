@@ -1,9 +1,6 @@
 """Generated calculations: formulas against published examples, a second implementation, pint and another package."""
 
-import doctest
-import importlib
 import math
-import pkgutil
 from bisect import bisect_left, bisect_right
 from datetime import date, datetime, timedelta
 
@@ -13,14 +10,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.data.calculator_examples import EXAMPLES
-from verl_medu1.data import calculators
 from verl_medu1.data.calculators import inputs
 from verl_medu1.data.calculators.calculator import limits, written
 from verl_medu1.data.calculators.catalogue import CALCULATORS
 from verl_medu1.data.calculators.generate import Worked
 from verl_medu1.data.calculators.inputs import Choice, Day, Number
-
-MODULES = [module.name for module in pkgutil.iter_modules(calculators.__path__, f"{calculators.__name__}.")]
 
 
 @pytest.mark.parametrize(("name", "values", "expected"), EXAMPLES)
@@ -31,11 +25,6 @@ def test_published_examples(name, values, expected):
 
 def test_each_calculator_has_an_example():
     assert {name for name, _, _ in EXAMPLES} == set(CALCULATORS) and len(CALCULATORS) >= 20
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_the_examples_of_the_docstrings(name):
-    assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
 def _ideal(height, sex):
