@@ -1,6 +1,8 @@
 """What `medu1 sft` says and notes before it trains, and the rows that training leaves out."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,21 @@ def test_the_settings_are_noted_and_earlier_ones_kept(config: DictConfig, monkey
         1,
         3e-3,
     ]
+
+
+def test_a_folder_that_a_run_uses_is_refused(config: DictConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    hold = "import sys, time; from pathlib import Path; from verl_medu1.run_folder.claim import claim; "
+    hold += "claimed = claim(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
+    holder = subprocess.Popen([sys.executable, "-c", hold, config.run_dir], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout and holder.stdout.readline() == "held\n"
+        with pytest.raises(ValueError, match=rf"which process {holder.pid} on .* is using; wait for it"):
+            begin(config)
+        monkeypatch.setenv("RANK", "1")
+        assert begin(config) is None  # one of torchrun's other processes
+    finally:
+        holder.kill()
+        holder.wait()
 
 
 def test_an_evaluation_of_its_checkpoints_asks_with_its_template_arguments(config: DictConfig) -> None:

@@ -15,7 +15,7 @@ from verl_medu1.config.recipes import SFT, register_recipes
 from verl_medu1.exit import in_one_sentence, say
 from verl_medu1.run.channel import METRICS, Run, connect
 from verl_medu1.run.start import start
-from verl_medu1.run_folder.claim import keep_and_write
+from verl_medu1.run_folder.claim import RunClaim, claim, keep_and_write
 
 
 def _be_the_only_process() -> None:
@@ -38,7 +38,7 @@ def _main(config: DictConfig) -> None:
     os.environ["TENSORBOARD_DIR"] = os.path.join(config.run_dir, "tensorboard")
     os.environ["VERL_FILE_LOGGER_PATH"] = os.path.join(config.run_dir, METRICS)
     with in_one_sentence():
-        begin(config)
+        claimed = begin(config)
     if is_first() and (rest := left_out(config, training_rows(config))):
         say(f"medu1: {rest}")
     if channel := connect():
@@ -47,6 +47,8 @@ def _main(config: DictConfig) -> None:
     from verl_medu1.training.sft_trainer import run_sft
 
     run_sft(config)
+    if claimed:
+        claimed.release()
 
 
 def is_first() -> bool:
@@ -54,18 +56,23 @@ def is_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def begin(config: DictConfig) -> None:
-    """Make the run's folder and note there what the run is; under torchrun the first process does.
+def begin(config: DictConfig) -> RunClaim | None:
+    """Make the run's folder, lock it, and note there what the run is; under torchrun the first process does.
+
+    Returns:
+        The lock, until it is released; None in torchrun's other processes.
 
     Raises:
-        ValueError: it can't be written to.
+        ValueError: it can't be written to, or another run uses it.
     """
+    claimed = claim(Path(config.run_dir)) if is_first() else None
     try:
         os.makedirs(os.path.join(config.run_dir, METRICS.parent), exist_ok=True)
-        if is_first():
+        if claimed:
             keep_and_write(Path(config.run_dir), config)
     except OSError as error:
         raise ValueError(f"run_dir={config.run_dir} can't be written to: {error.strerror}.") from error
+    return claimed
 
 
 def _steps(config: DictConfig) -> int:
