@@ -1,4 +1,4 @@
-"""Scores responses `<think>...</think><answer>...</answer>`; plain Python, for any training framework.
+"""Scores responses of the form `<think>...</think><answer>...</answer>`; plain Python, for any training framework.
 
 Example:
     >>> from reward_score import compute_score

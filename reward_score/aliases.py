@@ -1,4 +1,4 @@
-"""Other wordings of a reference that can be read from the reference itself."""
+"""Alternative wordings of a reference that can be derived from the reference itself."""
 
 import re
 from functools import lru_cache
@@ -9,40 +9,40 @@ from reward_score.refusals import is_polar
 from reward_score.text import plain
 from reward_score.word_lists import word_roles
 
-# A bracket; one with a number is part of what is said: "f(-1) is 9".
+# A bracket; one with a number belongs to the statement: "f(-1) is 9".
 BRACKET = re.compile(r"\s*[(\[](?![^()\[\]]*(?<![A-Za-z])\d)([^()\[\]]{1,200})[)\]]")
 _ALSO_KNOWN = re.compile(
     r"\s*[,;(\[]?\s*\b(?:also\s+(?:known|called|termed|named)(?:\s+as)?|aka|a\.k\.a\.|i\.\s?e\.,?|synonym:?)\s+",
     re.IGNORECASE,
 )
 _LABEL = re.compile(r"(?:^|(?<=\bis )|(?<=\bis: ))(?:[A-J]\.\s+|\([A-J]\)\s*)(?=\w{2,})")
-# What ends a subject; a verb that says something itself stays with what follows.
+# What ends a subject; a verb with a meaning of its own stays in the predicate.
 _COPULA = re.compile(
     r"\b(?:(?:is|are|was|were|will\s+be|would\s+be|has\s+been)\b[:\s]+"
     r"|(?:will\s+)?(?=(?:remain|stay|become|occur|arise|apply|applie)s?\b))",
     re.IGNORECASE,
 )
-# "S. aureus": a genus by its first letter.
+# "S. aureus": a genus abbreviated to its first letter.
 _GENUS = re.compile(r"\b([A-Z])\.?\s+([a-z]{4,})\b")
-# An abbreviation that the reference gives behind its words: "acetylcholine (ACh)".
+# An abbreviation that the reference gives after the words: "acetylcholine (ACh)".
 _CAPITALS = re.compile(r"(?!(?:IV|IM|PO|SC|[IVX]+)$)(?=(?:.*[A-Z]){2})[A-Za-z][A-Za-z0-9-]{1,6}")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
-# Endings of words that say what something is like, not what it is called.
+# Endings of words that describe rather than name.
 _LIKE = ("ed", "ing", "ly", "ous", "al", "ic", "ive", "able", "ary", "ent", "ant")
 _PURPOSE = re.compile(r"^(.{4,}?),?\s+(?:in\s+order\s+)?to\s+([a-z]+)\b", re.IGNORECASE)
 
 
 def aliases(gold: str) -> tuple[str, ...]:
-    """Other wordings that a reference states itself: without its bracket, by its abbreviation, by "also known as".
+    """Return the wordings that a reference itself states: without its bracket, abbreviated, or after "also known as".
 
-    An abbreviation counts if its letters begin the words that it stands behind (or before). Another name counts if it
-    is one noun of six letters or more in a bracket at the end.
+    An abbreviation counts if its letters are the initials of the words before (or after) it. Another name counts if it
+    is a single noun of at least six letters in a bracket at the end.
 
     Args:
         gold: The reference.
 
     Returns:
-        The other wordings, without the reference itself, each once.
+        The alternative wordings without duplicates, and without the reference itself.
 
     Example:
         >>> aliases("Transposition of the great arteries (TGA)")
@@ -74,10 +74,10 @@ def aliases(gold: str) -> tuple[str, ...]:
 
 
 def abbreviated_words(short: str, text: str) -> str:
-    """The words at the end of a text whose first letters are an abbreviation; "" if there are none.
+    """Return the words at the end of a text that an abbreviation stands for; "" if there are none.
 
-    The first letters of the words, with or without little words, or of the parts of one long word ("AV" for
-    "atrioventricular").
+    The abbreviation has the initials of the words, with or without those of function words, or of the parts of one
+    long word ("AV" for "atrioventricular").
 
     Example:
         >>> abbreviated_words("GBS", "treated Guillain-Barré syndrome")
@@ -89,7 +89,7 @@ def abbreviated_words(short: str, text: str) -> str:
     text = clean(text).rstrip()
     words = list(_WORD.finditer(text))
     little = word_roles()["function"]
-    # "Transposition of the great arteries (TGA)": a run that begins with a little word only if no other fits.
+    # "Transposition of the great arteries (TGA)": use a run that begins with a function word only if no other fits.
     runs = [words[start:] for start in range(max(0, len(words) - len(letters) - 3), len(words))]
     for run in sorted(runs, key=lambda run: run[0][0].casefold() in little):
         if letters in _initials(tuple(word[0] for word in run)):
@@ -97,13 +97,13 @@ def abbreviated_words(short: str, text: str) -> str:
     return ""
 
 
-# The parts of compound words that end in no vowel, before the letter that abbreviations take: "postpartum" is PP.
+# First parts of compound words; the next letter goes into the abbreviation: "postpartum" is PP.
 _PREFIX = re.compile(r"(?:post|hyper|inter|sub|trans|per|electro|[a-z]{2,}?[oia])(?=[a-z]{4})")
 
 
 @lru_cache(maxsize=4096)
 def _initials(words: tuple[str, ...]) -> frozenset[str]:
-    """What abbreviations of some words may be: their first letters, with or without those of little words.
+    """Return the possible abbreviations of some words: their initials, with or without those of function words.
 
     A long word may give two letters: AV for "atrioventricular", NG for "nasogastric".
     """
@@ -123,7 +123,7 @@ def _initials(words: tuple[str, ...]) -> frozenset[str]:
 
 
 def expanded(text: str, other: str) -> str:
-    """A text with each abbreviation replaced by the words of another text that it stands for.
+    """Replace each abbreviation in a text with the words of another text that it stands for.
 
     Example:
         >>> expanded("Right ACA", "The right anterior cerebral artery")
@@ -153,7 +153,7 @@ def expanded(text: str, other: str) -> str:
 
 
 def shorter_forms(gold: str, question_words: frozenset[str]) -> tuple[str, ...]:
-    """A reference without what only repeats the question: its subject, and the purpose it names.
+    """Return a reference without the parts that only repeat the question: without its subject, without its purpose.
 
     Example:
         >>> shorter_forms("The instrument is dull", frozenset({"instrument"}))
@@ -170,10 +170,10 @@ def shorter_forms(gold: str, question_words: frozenset[str]) -> tuple[str, ...]:
 
 
 def without_subject(text: str, question_words: frozenset[str]) -> str:
-    """What a sentence says about a subject that adds nothing; "" if the subject says something.
+    """Return the predicate of a sentence if its subject adds nothing, else "".
 
-    A subject adds nothing if it is one that answers begin with ("the most likely diagnosis is"), or if it repeats the
-    question and what is said about it does not: of "the peaches are the most expensive" the peaches are the answer.
+    A subject adds nothing if it is a usual opening of answers ("the most likely diagnosis is"), or if it repeats the
+    question and the predicate does not: in "the peaches are the most expensive" the peaches are the answer.
     """
     copula = _COPULA.search(text)
     subject = text[: copula.start()] if copula else ""
@@ -185,7 +185,7 @@ def without_subject(text: str, question_words: frozenset[str]) -> str:
 
 
 def is_said(text: str, question_words: frozenset[str]) -> bool:
-    """Whether a text has no word but those of the question, function words, and what answers begin with."""
+    """Return whether a text has only words of the question, function words, class words and usual openings."""
     if any(map(str.isdigit, text)):
         return False  # a number may be what the answer is about
     roles = word_roles()

@@ -18,9 +18,9 @@ from reward_score.verdict import Verdict, right, wrong
 
 KINDS = ("decimal", "integer", "date", "duration")
 
-# MedCalc-Bench accepts 5 % to either side of a decimal; used where a row carries no limits.
+# MedCalc-Bench accepts a decimal within 5 % on either side; used if a row has no limits.
 RELATIVE_TOLERANCE = 0.05
-# What tells a duration from a number of days: weeks, or a pair in brackets.
+# Distinguishes a duration from a number of days: weeks, or a pair in brackets.
 _WEEKS = re.compile(r"\d\s*w(?:ee)?k?s?\s*\d|\d\s*w(?:ee)?ks?\b|^\s*[(\[]", re.IGNORECASE)
 _PER_SURFACE = "/bsa"
 _PER_VOLUME = re.compile(r"(?:/|\bper\s)\s*(?:[mdu]?l|lit(?:er|re))\b", re.IGNORECASE)
@@ -33,7 +33,7 @@ MAX_CHARS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """A gold answer as it was read: what is compared, and the unit it is in ("" if unknown)."""
+    """A parsed gold answer: the value to compare with, and its unit ("" if unknown)."""
 
     kind: str
     value: float | date | tuple[int, int]
@@ -41,24 +41,23 @@ class Gold:
 
 
 def judge_calculation(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict:
-    """Judges the result of a calculation.
+    """Judge the result of a calculation.
 
-    * decimal: right within [lower_limit, upper_limit], in either order; 5 % to both sides if the row has none, or if
-      they are the same number.
+    * decimal: right within [lower_limit, upper_limit], in either order; within 5 % on both sides if the row has no
+      limits, or if both are the same number.
     * integer (a whole gold answer without a tolerance): right if the answer rounds to it; a half is wrong.
     * date, duration: right if equal.
 
-    An answer without a unit is taken to be in the expected unit. With one, it is converted to the expected unit,
-    and is wrong if it can't be. Where no unit is known any unit is passed over, but `5%` is 0.05, and never an
-    integer. Where the row says that there is no unit (`unit` is None), a concentration is wrong. Of a score,
-    "3/5" is 3. mmol counts as mEq where `question` asks for an ion of charge one. More than one number, date or
-    duration is wrong.
+    An answer without a unit is assumed to be in the expected unit. A stated unit is converted to the expected one; the
+    answer is wrong if that is impossible. If no unit is known, any unit is ignored, except that `5%` is 0.05 and never
+    an integer. If the row says that there is no unit (`unit` is None), a concentration is wrong. For a score, "3/5" is
+    3. mmol counts as mEq if `question` asks for an ion of charge one. More than one number, date or duration is wrong.
 
     Args:
         answer: The extracted answer.
         gold: The right result, as text.
         spec: All optional: `lower_limit`, `upper_limit` (numbers or text), `unit`, `question`, `answer_type` (one of
-            `KINDS`; anything else is inferred from the gold answer).
+            `KINDS`; for any other value the kind is inferred from the gold answer).
 
     Raises:
         ValueError: The gold answer can't be read, or lies outside its limits.
@@ -96,10 +95,11 @@ def judge_calculation(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdic
 
 @lru_cache(maxsize=1024)
 def read_gold(gold: str, kind: str = "", unit: str = "") -> Gold:
-    """Reads a gold answer of a stated kind, or infers the kind from its form.
+    """Parse a gold answer of a stated kind, or infer the kind from its form.
 
     Returns:
-        The gold answer in `unit` if that is given, else in its own; kind "" for a number that limits decide upon.
+        The gold answer in `unit` if that is given, else in its own unit; kind "" for a number whose limits decide
+        whether it is a decimal or an integer.
 
     Raises:
         ValueError: It can't be read.
@@ -141,9 +141,9 @@ def _judge_calendar(answer: str, expected: Gold) -> Verdict:
 
 
 def _in_unit(quantity: Quantity, unit: str, is_integer: bool, question: str = "") -> float | None:
-    """The value in the expected unit; None if the stated unit speaks against it.
+    """Return the value in the expected unit; None if the stated unit is incompatible.
 
-    Clearances are mostly written without "per 1.73 m²", and count as such where the question asks for it.
+    Clearances are mostly written without "per 1.73 m²", so it may be missing even if the expected unit has it.
     """
     if not unit:
         if quantity.unit != "%":
@@ -160,13 +160,13 @@ def _in_unit(quantity: Quantity, unit: str, is_integer: bool, question: str = ""
 
 
 def _is_monovalent(question: str) -> bool:
-    """Whether what a question asks for is an ion of charge one, of which a mole is an equivalent."""
+    """Return whether a question asks for an ion of charge one, for which one mole is one equivalent."""
     asked = question.strip()[-300:]
     return bool(_CHARGE_ONE.search(asked)) and not _CHARGE_MORE.search(asked)
 
 
 def _limits(spec: Mapping[str, Any], gold: Gold) -> tuple[float, float]:
-    """The limits of a row, sorted; a missing one is 5 % off a decimal, and a whole number itself."""
+    """Return a row's limits, sorted; a missing one is 5 % from a decimal gold answer, or a whole one itself."""
     assert isinstance(gold.value, float)
     is_exact = gold.kind == "integer" or (gold.kind != "decimal" and gold.value.is_integer())
     tolerance = 0.0 if is_exact else abs(gold.value) * RELATIVE_TOLERANCE
@@ -174,14 +174,14 @@ def _limits(spec: Mapping[str, Any], gold: Gold) -> tuple[float, float]:
     missing = [gold.value - tolerance, gold.value + tolerance]
     lower, upper = sorted(default if limit is None else limit for limit, default in zip(given, missing, strict=True))
     if lower == upper and not gold.value.is_integer():
-        # The training split of MedCalc-Bench has decimals without a tolerance, more exact than anybody writes them.
+        # The training split of MedCalc-Bench has decimals without a tolerance, with more digits than anyone writes.
         tolerance = abs(gold.value) * RELATIVE_TOLERANCE
         return lower - tolerance, upper + tolerance
     return lower, upper
 
 
 def has_no_tolerance(gold: str, spec: Mapping[str, Any]) -> bool:
-    """Whether a row's limits leave a decimal no width, so that the official 5 % stand in for them.
+    """Return whether a row's limits are equal for a decimal, so that the official 5 % replace them.
 
     Example:
         >>> has_no_tolerance("42.683", {"lower_limit": 42.683, "upper_limit": 42.683})
@@ -193,7 +193,7 @@ def has_no_tolerance(gold: str, spec: Mapping[str, Any]) -> bool:
 
 
 def _finite(value: Any) -> float | None:
-    """A limit given as a number or as text; None if it is missing, not a number, or not finite."""
+    """Return a limit given as a number or as text; None if it is missing, not a number, or not finite."""
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""Reads one date, or one duration in weeks and days, from a short text."""
+"""Reads a single date, or a single duration in weeks and days, from a short text."""
 
 import re
 from datetime import date
@@ -42,10 +42,10 @@ _NUMBER = re.compile(r"\d+")
 
 
 def read_date(text: str) -> date | str:
-    """Reads the one date in a text, or says why there is none.
+    """Return the only date in a text, or a sentence that says why there is none.
 
-    Read: `9/23/2014` and `09-23-2014` (month first, as in MedCalc-Bench), `2014-09-23`, `September 23, 2014`,
-    `23 Sep 2014`. Refused: day first in digits, years of two digits, several dates, a date that does not exist.
+    Accepted: `9/23/2014` and `09-23-2014` (month first, as in MedCalc-Bench), `2014-09-23`, `September 23, 2014`,
+    `23 Sep 2014`. Refused: day first in digits, two-digit years, several dates, a date that does not exist.
 
     Example:
         >>> read_date("The due date is Sept. 23rd, 2014.")
@@ -66,10 +66,10 @@ def read_date(text: str) -> date | str:
 
 
 def read_duration(text: str) -> tuple[int, int] | str:
-    """Reads the one duration in a text as (weeks, days), or says why there is none.
+    """Return the only duration in a text as (weeks, days), or a sentence that says why there is none.
 
-    Read: `17 weeks 6 days`, `17 weeks + 6 days`, `('17 weeks', '6 days')`, `17w6d`, `17 weeks`, `6 days`, and, where it
-    is all the text, `17+6`, `17 6/7 weeks` and `(17, 6)`. As in MedCalc-Bench, 125 days are not 17 weeks and 6 days.
+    Accepted: `17 weeks 6 days`, `17 weeks + 6 days`, `('17 weeks', '6 days')`, `17w6d`, `17 weeks`, `6 days`, and, as
+    the whole text, `17+6`, `17 6/7 weeks` and `(17, 6)`. As in MedCalc-Bench, 125 days are not 17 weeks and 6 days.
 
     Example:
         >>> read_duration("('17 weeks', '6 days')")

@@ -1,4 +1,4 @@
-"""Answers that must be wrong whatever the question: obvious corruptions of a gold answer."""
+"""Answers that must be wrong for any question: obvious corruptions of a gold answer."""
 
 import re
 from collections.abc import Mapping
@@ -15,16 +15,16 @@ _OTHER = "another thing"
 
 
 def corruptions(data_source: str, gold: str, spec: Mapping[str, Any]) -> dict[str, str]:
-    """Corruptions of a gold answer by their kind: another option or number, a denial, a hedge.
+    """Return corruptions of a gold answer by kind: another option or number, a denial, a hedge.
 
     Args:
-        data_source: A name that the registry knows.
+        data_source: A registered name.
         gold: A gold answer that its own scorer accepts.
         spec: The row's extra_info.
 
     Returns:
-        kind -> answer. Nothing for passages, which are judged by their words as a whole, and for the answer types of
-        other packages.
+        kind -> answer. Empty for passages, which are scored by word overlap, and for the answer types of other
+        packages.
 
     Raises:
         ValueError: The data source is unknown, or the gold answer can't be read.

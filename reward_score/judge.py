@@ -1,4 +1,4 @@
-"""A language model as second opinion on open-ended answers; off unless a recipe names an endpoint."""
+"""LLM judge: a second opinion on open-ended answers; off unless a recipe names an endpoint."""
 
 import asyncio
 import json
@@ -14,10 +14,10 @@ from reward_score.response import parse_response
 from reward_score.score import compute_score, count_error
 from reward_score.verdict import Score, right
 
-# Longer answers are not asked about: they have room to list many diagnoses, or to talk to the judge.
+# Longer answers are not sent to the judge: they have room to list many diagnoses, or to instruct the judge.
 MAX_CHARACTERS = 400
 MAX_RATIO = 4
-# Verdicts that a process remembers.
+# Verdicts that a process caches.
 CACHE_SIZE = 100_000
 
 _INSTRUCTION = (
@@ -34,15 +34,15 @@ class JudgeError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class JudgeSettings:
-    """An OpenAI-compatible endpoint and how it is asked.
+    """An OpenAI-compatible endpoint and how to query it.
 
     Attributes:
-        base_url: Such as `http://127.0.0.1:8000/v1` of `vllm serve`.
-        model: Name of the model there.
-        api_key_env: Name of the environment variable that holds the key; None for a server that asks for none.
-        timeout_s: Seconds until a question is given up, the wait for a place and repetitions included.
-        retries: How often a request that failed is repeated.
-        concurrency: Requests at the same time, per process.
+        base_url: Such as `http://127.0.0.1:8000/v1` for `vllm serve`.
+        model: Name of the model as served.
+        api_key_env: Name of the environment variable that holds the key; None for a server that needs no key.
+        timeout_s: Seconds per question, including the wait for a free slot and retries.
+        retries: Number of retries of a failed request.
+        concurrency: Maximum number of concurrent requests per process.
     """
 
     base_url: str
@@ -65,9 +65,9 @@ class JudgeSettings:
 
 
 class Judge:
-    """Asks the endpoint whether an answer says what the reference says; equal questions are asked once.
+    """Asks the endpoint whether an answer agrees with the reference; asks about equal cases only once.
 
-    To be used in one event loop. Needs the package `openai` (`pip install verl-medu1[judge]`).
+    Use it within a single event loop. Needs the package `openai` (`pip install verl-medu1[judge]`).
     """
 
     def __init__(self, settings: JudgeSettings) -> None:
@@ -76,25 +76,25 @@ class Judge:
         self._settings = settings
         self._client = AsyncOpenAI(
             base_url=settings.base_url,
-            # The client wants a key; a server that asks for none ignores it.
+            # The client requires a key; a server that needs none ignores it.
             api_key=os.environ[settings.api_key_env] if settings.api_key_env else "none",
             timeout=settings.timeout_s,
             max_retries=settings.retries,
             http_client=DefaultAsyncHttpxClient(**client_options(settings.base_url)),
         )
         self._places = asyncio.Semaphore(settings.concurrency)
-        # A task, not its result: the eight answers of a group ask at the same time.
+        # Tasks rather than results: the eight responses of a group ask at the same time.
         self._verdicts: OrderedDict[str, asyncio.Task[bool]] = OrderedDict()
 
     def may_see(self, data_source: str) -> bool:
-        """Whether rows of a known data source may be sent to the endpoint."""
+        """Return whether rows of a registered data source may be sent to the endpoint."""
         return is_loopback(self._settings.base_url) or not credentialed_sources([data_source])
 
     async def agrees(self, question: str, reference: str, answer: str) -> bool:
-        """Whether the judge takes the answer for the reference.
+        """Return whether the judge accepts the answer as equal to the reference.
 
         Raises:
-            JudgeError: No verdict within the time; it is not remembered, so that the next equal answer asks again.
+            JudgeError: The endpoint gave no verdict; this is not cached, so the next equal answer asks again.
         """
         case = json.dumps({"question": question, "reference": reference, "answer": answer}, ensure_ascii=False)
         if case not in self._verdicts:
@@ -120,7 +120,7 @@ class Judge:
         except TimeoutError:
             raise JudgeError(f"judge: no verdict within {self._settings.timeout_s:g} s") from None
         except OpenAIError as error:
-            # Not its text: an endpoint may quote the question there.
+            # Leave out the error's text: an endpoint may quote the question in it.
             raise JudgeError(f"judge: {type(error).__name__} {getattr(error, 'status_code', '')}".rstrip()) from None
         except ValueError:
             raise JudgeError("judge: the reply is not JSON") from None
@@ -146,15 +146,15 @@ async def compute_judged_score(
     extra_info: Mapping[str, Any] | None = None,
     **kwargs: Any,
 ) -> Score:
-    """`compute_score` with a second opinion on open-ended answers that the rules refuse.
+    """Score as `compute_score` does, with a second opinion on open-ended answers that the rules refuse.
 
-    Only a well-formed response of an open-ended source is asked about, and only if it is wrong by the rules: what they
-    accept needs no judge, and what is far longer than the reference gets none. Rows of a credentialed source are sent
-    to no judge but one on this machine: the rules' verdict stands. Where the judge gives no verdict, it stands too,
-    with `error` 1.0 and the reason, and counts in `error_counts`. Never raises.
+    The judge sees only well-formed responses of open-ended sources that the rules call wrong, and none that are far
+    longer than the reference. Rows of a credentialed source are sent only to a judge on this machine; with any other
+    judge the rules' verdict stands. It also stands if the judge gives no verdict, with `error` 1.0 and the reason;
+    `error_counts` counts such rows. Never raises.
 
     Args:
-        judge: Whom to ask; the other arguments are those of `compute_score`.
+        judge: The judge; the other arguments are those of `compute_score`.
 
     Returns:
         The keys of `compute_score`.

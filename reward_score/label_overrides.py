@@ -1,7 +1,7 @@
-"""Corrections of published gold answers that can be proven wrong, applied when data is prepared.
+"""Corrections of published gold answers that are provably wrong, applied when data is prepared.
 
-A file of overrides is CSV with the columns `data_source, row_id, published, corrected, reason`. `published` guards
-against another version of the data set: a row is changed only if its gold answer is that one. An empty `corrected`
+An override file is CSV with the columns `data_source, row_id, published, corrected, reason`. `published` guards
+against other versions of the data set: a row is changed only if its gold answer equals it. An empty `corrected`
 excludes the row.
 """
 
@@ -21,9 +21,9 @@ class LabelOverride:
     """One correction.
 
     Attributes:
-        published: The gold answer as the data set has it.
-        corrected: The right one; "" excludes the row.
-        reason: How that can be checked.
+        published: The gold answer in the data set.
+        corrected: The right answer; "" excludes the row.
+        reason: How to check the correction.
     """
 
     published: str
@@ -32,7 +32,7 @@ class LabelOverride:
 
     @property
     def note(self) -> str:
-        """What a prepared row records."""
+        """The note stored with the prepared row."""
         return f"gold was {self.published}: {self.reason}"
 
 
@@ -40,11 +40,11 @@ Overrides = Mapping[tuple[str, str], LabelOverride]
 
 
 def read_overrides(file: Path) -> Overrides:
-    """Reads a file of overrides: (data_source, row_id) -> override.
+    """Read an override file: (data_source, row_id) -> override.
 
     Raises:
-        ValueError: The file can't be read, lacks a column, or a row is incomplete or stands there twice; the message
-            names file and line.
+        ValueError: The file can't be read, lacks a column, or has an incomplete or duplicate row; the message names
+            file and line.
 
     Example:
         >>> read_overrides(SHIPPED)["MedCalc-Bench", "928"].corrected
@@ -73,11 +73,11 @@ def read_overrides(file: Path) -> Overrides:
 
 @lru_cache(maxsize=1)
 def shipped_overrides() -> Overrides:
-    """The overrides that come with this package: each can be proven by arithmetic."""
+    """Return the overrides shipped with this package; each can be proven by arithmetic."""
     return read_overrides(SHIPPED)
 
 
 def find_override(overrides: Overrides, data_source: str, row_id: str, ground_truth: str) -> LabelOverride | None:
-    """The override of a row whose gold answer is the published one, else None."""
+    """Return the override of a row if the row's gold answer is the published one, else None."""
     override = overrides.get((data_source, row_id))
     return override if override and override.published == ground_truth.strip() else None

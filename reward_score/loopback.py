@@ -1,4 +1,4 @@
-"""Servers on this machine: what is sent to them goes nowhere else."""
+"""Servers on this machine: data sent to them does not leave it."""
 
 import ipaddress
 from typing import Any
@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 
 def is_loopback(url: str) -> bool:
-    """Whether an address is on this machine by itself; no name but localhost is looked up.
+    """Return whether a URL's host is `localhost` or a loopback IP address; no host name is resolved.
 
     Example:
         >>> is_loopback("http://127.0.0.1:8000/v1"), is_loopback("http://127.0.0.1.example.org/v1")
@@ -15,14 +15,14 @@ def is_loopback(url: str) -> bool:
     try:
         host = urlsplit(url).hostname or ""
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:  # another name, or no address at all
+    except ValueError:  # another host name, or not a URL
         return False
 
 
 def client_options(url: str) -> dict[str, Any]:
-    """Options of the HTTP client that asks `url`: a server here is asked directly, by no proxy and no redirect.
+    """Return HTTP client options for `url`: a server on this machine is reached without proxies or redirects.
 
-    The proxies of the environment hold for all addresses that `NO_PROXY` does not list, this machine's own included.
+    Proxies set in the environment apply to every address that `NO_PROXY` does not list, loopback ones included.
 
     Example:
         >>> client_options("https://example.org/v1")

@@ -1,4 +1,4 @@
-"""Multiple choice: one option letter, in any usual dress, or the option's own text."""
+"""Multiple choice: one option letter, in any of the usual formats, or the option's text."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -11,12 +11,12 @@ from reward_score.verdict import Verdict, right, wrong
 # A longer answer is an essay, not a choice.
 MAX_CHARS = 2000
 
-# Capital letters of Greek and Cyrillic, and small ones of Cyrillic, that print like Latin ones.
+# Greek and Cyrillic capital letters, and Cyrillic small letters, that look like Latin ones.
 _LOOK_ALIKES = str.maketrans(
     "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ" + "АВЕКМНОРСТХІЈЅ" + "аеорсхіјѕ",
     "ABEZHIKMNOPTYX" + "ABEKMHOPCTXIJS" + "aeopcxijs",
 )
-# Words before the chosen letter; German, French and Spanish ones too, and Chinese ones below.
+# Words before the chosen letter, in English, German, French and Spanish; Chinese ones are below.
 _LEAD_IN = frozenset(
     """the my correct best right final most likely appropriate single answer option choice letter response solution
     is are would be should so therefore thus hence choose pick select go with chose based on findings finding all
@@ -28,11 +28,11 @@ _CHINESE_LEAD_IN = re.compile(
     "^(?:\u6b63\u786e|\u6700\u4f73|\u6700\u7ec8)?\u7684?(?:\u7b54\u6848|\u9009\u9879|\u9009\u62e9|\u9009)[\u662f\u4e3a]?\\s*:?\\s*"
 )
 _I_CHOOSE = re.compile(r"^I(?:\s+would|'d)?\s+(?=(?:choose|chose|pick|select|go with)\b)", re.IGNORECASE)
-# A list's mark or a quotation's before the answer: "- C", "> C", "1. C".
+# A list or quotation marker before the answer: "- C", "> C", "1. C".
 _BULLET = re.compile(r"^\s*(?:[->*\u2022]|\d{1,2}[.)])\s+(?=\S)")
-# A reason behind the letter: it may name anything.
+# A reason after the letter; it may mention anything.
 _REASON = re.compile(r"^\W*(?:because|since|as it|as this|given that|due to|denn|weil|parce|porque)\b", re.IGNORECASE)
-# The letter behind the text: "Chorea (C)", "chorea, option C".
+# The letter after the text: "Chorea (C)", "chorea, option C".
 _LETTER_BEHIND = re.compile(
     r"[\s,]*(?:\(\s*(?:option\s+|choice\s+)?([A-Z])\s*\)|,\s*(?:option|choice)\s+([A-Z]))[.\s]*$"
 )
@@ -45,33 +45,33 @@ _PRAISE = re.compile(
 _TRAIL_OUT = frozenset("is are the correct best right final answer option choice one".split())
 _LETTER = re.compile(r"[\s(\[{<\"'*_#]*([A-Za-z])(?![A-Za-z0-9]|'[A-Za-z])[)\]}>\"'*_]*")
 _DELIMITER = re.compile(r"\s*(?:[.:;,=/]|-(?=\s)|--)")
-# A letter that stands alone; the article "a" before a word is none.
 _NEGATED = re.compile(
     r"n't\b|\b(?:not|no|never|cannot|neither|nor|without|incorrect|wrong|false|unlikely|improbable|excluded|except|ruled\s+out"
     r"|rule\s+out|instead|rather|possibly|perhaps|maybe|or|either|contraindicated)\b",
     re.IGNORECASE,
 )
+# A letter on its own; the article "a" before a word does not count.
 _LONE_LETTER = re.compile(r"(?<![A-Za-z0-9'])(?:[A-Zb-z]|a(?!\s+[A-Za-z]))(?![A-Za-z0-9'])")
 _WORD = re.compile(r"[^\W_]+")
 _EXPLANATION = re.compile(r"\s*(?:-{1,2}\s+|[.:;]\s)")
 
 
 def judge_multiple_choice(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict:
-    r"""Judges the choice of an option.
+    r"""Judge the choice of an option.
 
     Read as B: `b`, `B.`, `(B)`, `**B**`, `Option B`, `The answer is B`, `\boxed{B}`, `B: text`, `B-text`, full-width
-    and look-alike letters, `B because ...`, and, where the options are known, the text of option B, alone, with the
-    letter behind it, or as "B's text is the answer". Wrong on purpose, because they are ambiguous: two different
-    letters, a list of letters, a denial or a hedge, the text of another option too, a letter before a text that has
-    no word in common with that option or is another option's, and text that two options share.
+    and look-alike letters, `B because ...`, and, if the options are known, the text of option B: alone, followed by
+    the letter, or as "B's text is the answer". Deliberately wrong, because ambiguous: two different letters, a list of
+    letters, a denial or a hedge, the additional text of another option, a letter with a text that belongs to another
+    option or shares no word with its own, and text that two options share.
 
     Args:
         answer: The extracted answer.
         gold: The letter of the right option.
-        spec: `options`: letter -> text, or a sequence of {"letter": ..., "text": ...}; any letters A-Z. Optional.
+        spec: Optional `options`: letter -> text, or a sequence of {"letter": ..., "text": ...}; any letters A-Z.
 
     Raises:
-        ValueError: The gold answer is not a letter of the options, or the options can't be read.
+        ValueError: The gold answer is not the letter of an option, or the options can't be read.
 
     Example:
         >>> judge_multiple_choice("(b) aspirin", "B", {"options": {"A": "heparin", "B": "aspirin"}}).correct
@@ -88,10 +88,10 @@ def judge_multiple_choice(answer: str, gold: str, spec: Mapping[str, Any]) -> Ve
 
 
 def read_options(options: Any) -> dict[str, str]:
-    """Reads options given as a mapping, or a sequence (or array) of {"letter", "text"}; {} for None and for none.
+    """Read options given as a mapping, or as a sequence (or array) of {"letter", "text"}; {} if None or empty.
 
     Raises:
-        ValueError: A letter is not one of A-Z or comes twice, or the options have another shape.
+        ValueError: A letter is not one of A-Z or occurs twice, or the options have another structure.
     """
     if options is None:
         return {}
@@ -126,13 +126,13 @@ def _is_letter(text: str) -> bool:
 
 
 def _only_letter(text: str) -> str | None:
-    """The letter of a text that is nothing but a dressed letter, else None."""
+    """Return the letter of a text that is just a letter with punctuation around it, else None."""
     match = _LETTER.match(text)
     return match[1].upper() if match and not text[match.end() :].strip(" .:;,") else None
 
 
 def _read_choice(answer: str, options: Mapping[str, str]) -> tuple[str | None, str]:
-    """Returns the chosen letter, or None, and how it was read."""
+    """Return the chosen letter, or None, and how it was read."""
     if _is_letter(answer):
         letter = answer.upper()
         return (letter, "option letter") if not options or letter in options else (None, f"no option {letter}")
@@ -164,7 +164,7 @@ def _read_choice(answer: str, options: Mapping[str, str]) -> tuple[str | None, s
         return None, f"no option {letter}"
     delimiter = _DELIMITER.match(rest)
     stated = rest[delimiter.end() :].strip() if delimiter else rest.strip()
-    # "B-Aspirin" states option B; "B-cell lymphoma" chooses nothing, and in "B -5 mg" the sign may be the text's.
+    # "B-Aspirin" states option B; "B-cell lymphoma" chooses nothing; in "B -5 mg" the sign may belong to the text.
     if letter in _options_with_text(stated.removeprefix("-"), options) and not _options_with_text(stated, options):
         return letter, "option letter and its text"
     return _confirm(letter, stated, bracketed=match[0] != match[1], delimited=delimiter is not None, options=options)
@@ -173,7 +173,7 @@ def _read_choice(answer: str, options: Mapping[str, str]) -> tuple[str | None, s
 def _confirm(
     letter: str, stated: str, *, bracketed: bool, delimited: bool, options: Mapping[str, str]
 ) -> tuple[str | None, str]:
-    """Accepts the letter if what is stated after it does not speak against it."""
+    """Accept the letter unless the text after it contradicts it."""
     words = [word for word in map(str.casefold, _WORD.findall(stated)) if word != letter.casefold()]
     if not words or all(word in _TRAIL_OUT for word in words):
         return letter, "option letter"
@@ -201,7 +201,7 @@ def _confirm(
 
 
 def _begins_with(stated: str, option: str) -> bool:
-    """Whether the option's own text comes first, and a mark or a dash behind it ends it."""
+    """Return whether the option's own text comes first, ended by a punctuation mark or a dash."""
     key = plain(option).translate(_LOOK_ALIKES).casefold()
     rest = stated.casefold().removeprefix(key) if key else stated
     return rest != stated.casefold() and bool(_EXPLANATION.match(rest))
@@ -213,7 +213,7 @@ def _without_own_text(stated: str, option: str) -> str:
 
 
 def _named_options(stated: str, letter: str, options: Mapping[str, str]) -> list[str]:
-    """The other options whose whole text stands in what is stated."""
+    """Return the other options whose whole text occurs in the stated text."""
     said = f" {' '.join(_WORD.findall(stated.casefold()))} "
     texts = {
         other: " ".join(_WORD.findall(plain(text).casefold())) for other, text in options.items() if other != letter
@@ -222,7 +222,7 @@ def _named_options(stated: str, letter: str, options: Mapping[str, str]) -> list
 
 
 def _without_own_letters(stated: str, option: str) -> str:
-    """Drops an option's single letters where they stand beside the same word as in its text: the C of "protein C"."""
+    """Drop an option's single letters where they are next to the same word as in its text: the C of "protein C"."""
     for one, other in pairwise(_WORD.findall(plain(option).translate(_LOOK_ALIKES))):
         if len(one) == 1 or len(other) == 1:
             stated = re.sub(rf"\b{one}[\s-]+{other}\b", " ", stated, flags=re.IGNORECASE)
@@ -235,12 +235,12 @@ def _options_with_text(text: str, options: Mapping[str, str]) -> list[str]:
 
 
 def _text_key(text: str) -> str:
-    """Text without case, spaces and outer punctuation; signs inside stay (`< 5 mg` is not `5 mg`)."""
+    """Strip case, spaces and outer punctuation from a text; inner signs stay (`< 5 mg` is not `5 mg`)."""
     return "".join(text.translate(_LOOK_ALIKES).casefold().split()).strip(".,;:!?*_\"'")
 
 
 def _without_lead_in(text: str) -> str:
-    """Drops "The correct answer is:" and its like from the front."""
+    """Drop "The correct answer is:" and the like from the front."""
     while text:
         word, _, rest = text.partition(" ")
         head, colon, tail = word.partition(":")

@@ -1,4 +1,4 @@
-"""Brings a short answer into one form: spelling, plurals, numbers, units, Greek letters, abbreviations."""
+"""Normalises short answers: spelling, plurals, numbers, units, Greek letters, abbreviations."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from functools import lru_cache
 from reward_score.text import CJK, GREEK, plain, without_accents
 from reward_score.word_lists import abbreviations, word_forms, word_roles
 
-# What separates the items of a list.
+# Separates the items of a list.
 SEPARATOR = "|"
 
 _TOKEN = re.compile(
@@ -23,13 +23,13 @@ _CLEANED = {
     "(": " ", ")": " ", "[": " ", "]": " ",
 }  # fmt: skip
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-# "about 420": a word that leaves a number as it is.
+# "about 420": the word does not change the number.
 _ABOUT = re.compile(
     r"(?:\b(?:about|approximately|approx\.?|around|roughly|circa)\s+|[~\u2248]\s*)(?=[\d.])", re.IGNORECASE
 )
-# "most likely X", where nothing but a name follows.
+# "most likely X" at the beginning of an answer.
 _LIKELY = re.compile(r"^\W*(?:the\s+)?most\s+(?:likely|probable|probably)\b[\s:]*", re.IGNORECASE)
-# A spelling that is British in one word and American in another, each with what both become.
+# British and American spellings, and other variants, each with its common form.
 _SPELLING = (
     (re.compile(r"ae|oe"), "e"),
     (re.compile(r"sulph"), "sulf"),
@@ -63,12 +63,13 @@ _CJK = re.compile(f"[{CJK}]")
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """A short text in one form.
+    """A normalised short text.
 
     Attributes:
         tokens: Content words, numbers and signs in order, with `SEPARATOR` between the items of a list.
         joined: The tokens without spaces.
-        spelled: The words as they are spelled, without spaces, so that "non-specific" and "nonspecific" are equal.
+        spelled: The words in their original spelling, without spaces, so that "non-specific" and "nonspecific" are
+            equal.
         is_ordered: Whether a word such as "to" makes the order of the others matter.
     """
 
@@ -80,7 +81,7 @@ class Phrase:
 
 @lru_cache(maxsize=4096)
 def fold(word: str) -> str:
-    """One spelling per word and number: British and American, singular and plural, in words and in digits.
+    """Return one spelling per word and number: for British and American, singular and plural, words and digits.
 
     Example:
         >>> fold("oesophageal"), fold("haemorrhages"), fold("metastases"), fold("third"), fold("1,200.50")
@@ -112,7 +113,7 @@ def _singular(word: str) -> str:
 
 
 def normalise(text: str) -> Phrase:
-    """Reads a short text into a `Phrase`.
+    """Normalise a short text into a `Phrase`.
 
     Example:
         >>> normalise("The 2nd (left) intercostal spaces").tokens
@@ -131,7 +132,7 @@ def _spelled(text: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Plain text in which only what `normalise` tells apart is left: no brackets, possessives or degree signs.
+    """Reduce a text to what `normalise` distinguishes: plain text without brackets, possessives or degree signs.
 
     Example:
         >>> clean("**Allen's** test (30°)")
@@ -147,13 +148,13 @@ def clean(text: str) -> str:
 def _cleaned(match: re.Match[str]) -> str:
     found = match[0].strip().casefold()
     if found.startswith("-"):
-        # "B-12", or a dash between two things
+        # "B-12", or a dash between two items
         return "" if found == match[0] else f" {SEPARATOR} "
     return _CLEANED.get(found, "%")
 
 
 def _words(text: str) -> tuple[list[str], bool]:
-    """The folded content words of a cleaned text, and whether their order matters."""
+    """Return the folded content words of a cleaned text, and whether their order matters."""
     roles = word_roles()
     function, relation, carries = roles["function"], roles["relation"], roles["carries_letter"]
     shorts = abbreviations()
@@ -191,7 +192,7 @@ def _words(text: str) -> tuple[list[str], bool]:
 
 
 def _without_outer_separators(words: list[str]) -> tuple[str, ...]:
-    """The words with one separator at most between two items, and none at either end."""
+    """Return the words with at most one separator between two items, and none at either end."""
     tokens: list[str] = []
     for word in words:
         if word != SEPARATOR or (tokens and tokens[-1] != SEPARATOR):

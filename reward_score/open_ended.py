@@ -1,4 +1,4 @@
-"""Open-ended answers: equality for short references, overlap of words for passages."""
+"""Open-ended answers: equality for short references, word overlap for passages."""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -11,23 +11,23 @@ from reward_score.verdict import Verdict, right, wrong
 
 # References with at most this many content words are short, verifiable answers.
 SHORT_WORDS = 10
-# A reference of these alone stands where an answer is missing.
+# A reference made only of these marks a missing answer.
 _PLACEHOLDER = "-.,;:!?*_~'\""
 
 
 def judge_open_ended(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict:
-    """Judges a short answer by equality after normalisation, and a passage by its words (`judge_passage`).
+    """Judge a short answer by equality after normalisation, and a passage by word overlap (`judge_passage`).
 
-    A reference of at most `SHORT_WORDS` content words is short. An answer is equal to it if both are the same after
-    normalisation: spelling, plurals, hyphens, accents, Greek letters, Roman numerals and numbers in words, units,
-    articles, abbreviations against their words, brackets. One of the two may have a class word more ("syndrome",
-    "infection", or the noun that the question asks for: "Which artery ...?"). The order of words is free where it
-    means nothing. Any other word more or less is refused.
-    A word that denies or leaves open (not, avoid, or, possibly), an opposite, another number, letter or Roman numeral
-    refuses for a cause, with similarity 0. An answer that is only another text has its F1 as similarity.
-    References of signs only must be met exactly.
+    A reference of at most `SHORT_WORDS` content words is short. An answer equals it if both are the same after
+    normalisation of spelling, plurals, hyphens, accents, Greek letters, Roman numerals, numbers in words, units,
+    articles, abbreviations and brackets. One of the two may have an extra class word ("syndrome", "infection", or the
+    noun that the question asks for: "Which artery ...?"). Word order is ignored unless it carries meaning. Any other
+    extra or missing word makes the answer wrong.
+    A denial or a hedge (not, avoid, or, possibly), an opposite, or another number, letter or Roman numeral gives
+    similarity 0. The similarity of any other wrong answer is its F1.
+    References of signs only must match exactly.
 
-    Not seen: synonyms, brand names, paraphrases. They need a judge, or `aliases`.
+    Not recognised: synonyms, brand names, paraphrases. They need a judge, or `aliases`.
 
     Args:
         answer: The extracted answer.
@@ -36,8 +36,8 @@ def judge_open_ended(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict
             for passages.
 
     Raises:
-        ValueError: The reference is empty, or punctuation alone, as a dash in place of an answer; or `aliases` is not a
-            list of texts.
+        ValueError: The reference is empty or only punctuation, such as a dash in place of an answer; or `aliases` is
+            not a list of texts.
 
     Example:
         >>> judge_open_ended("Guillain-Barré", "Guillain Barre syndrome", {}).correct
@@ -59,11 +59,11 @@ def judge_open_ended(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict
 
 
 def is_passage(gold: str) -> bool:
-    """Whether a reference is judged by its words as a whole, because it has more than `SHORT_WORDS` content words."""
+    """Return whether a reference has more than `SHORT_WORDS` content words, so that word overlap decides."""
     return gold_words(gold).total > SHORT_WORDS
 
 
-# The answers of a group are often the same.
+# Cached: the answers of a group are often the same.
 @lru_cache(maxsize=4096)
 def _judge_short(answer: str, gold: str, question: str, aliases: tuple[str, ...]) -> Verdict:
     is_equal, reason, is_cause = compare_short(answer, gold, question, aliases)
@@ -75,10 +75,10 @@ def _judge_short(answer: str, gold: str, question: str, aliases: tuple[str, ...]
 
 
 def read_aliases(given: Any) -> tuple[str, ...]:
-    """The accepted wordings of a row, from a list, tuple or array; () for None and for none.
+    """Return a row's accepted wordings, given as a list, tuple or array; () if None or empty.
 
     Raises:
-        ValueError: It is another thing, or one of them is not a text.
+        ValueError: The value is something else, or one of the wordings is not a text.
     """
     if given is None:
         return ()
@@ -91,7 +91,7 @@ def read_aliases(given: Any) -> tuple[str, ...]:
 
 
 def _judge_signs(answer: str, gold: str) -> Verdict:
-    """A reference without any word or number, such as a row of brackets: equal but for spaces."""
+    """Judge by a reference without any word or number, such as a row of brackets: equal except for spaces."""
     wanted = "".join(unicode_plain(gold).split())
     if not wanted:
         raise ValueError("ground_truth is empty")

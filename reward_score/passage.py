@@ -1,7 +1,7 @@
 """Long references: token F1 over content words, with guards against negation and opposites.
 
-Why F1 and not precision, as published: by precision the word "is" passes for 79.8 % of 1000 references. Why not
-ROUGE-L: it orders such answers alike, but marks a right answer down for naming findings in another order.
+Why F1 rather than precision, as published: by precision the word "is" passes for 79.8 % of 1000 references. Why not
+ROUGE-L: it ranks such answers the same, but penalises a right answer that names findings in another order.
 """
 
 import re
@@ -15,14 +15,14 @@ from reward_score.text import CJK, GREEK, unicode_plain, without_accents
 from reward_score.verdict import Verdict, wrong
 from reward_score.word_lists import opposite_pairs
 
-# Where a data source sets none.
+# Default for data sources that set none.
 THRESHOLD = 0.5
-# So many words of the question's beginning are a copy of it, where they are nearly all that is answered.
+# An answer that consists almost only of the question's first words, at least this many, is a copy of the question.
 COPIED_WORDS = 8
-# A negation reaches this many content words, or to the end of the clause.
+# A negation applies to the next content words, at most this many, or up to the end of the clause.
 NEGATION_REACH = 3
 
-# Words come first: most tokens are, and each alternative before theirs is tried for each of them.
+# Words come first: most tokens are words, and every earlier alternative would be tried on each of them.
 _ASCII_TOKEN = re.compile(r"[a-z][a-z0-9]*|\d+(?:[.,]\d+)*|(?<![\w)])[-+]\d+(?:[.,]\d+)*|[<>%/+.;:!?,]")
 _TOKEN = re.compile(
     rf"(?<![\w)])[-+]\d+(?:[.,]\d+)*|\d+(?:[.,]\d+)*|[{CJK}]|(?:(?![{CJK}])[^\W\d_])(?:(?![{CJK}])[^\W_])*"
@@ -33,7 +33,7 @@ _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 
 
 class _Folded(dict[str, str]):
-    """Words and numbers in one spelling, remembered; on the hot path a dict is quicker than an lru_cache."""
+    """A cache of words and numbers in one spelling; on the hot path a dict is faster than an lru_cache."""
 
     def __missing__(self, token: str) -> str:
         if len(self) >= 1 << 14:
@@ -43,7 +43,7 @@ class _Folded(dict[str, str]):
 
 
 def _fold(token: str) -> str:
-    """One spelling per word and number: no plural s, no thousands separators, no trailing zeros."""
+    """Return one spelling per word and number: no plural s, no thousands separators, no trailing zeros."""
     if token[-1] == "s" and len(token) > 3 and token[-2] not in "sui":
         return token[:-1]
     if "," not in token and "." not in token:
@@ -64,7 +64,7 @@ _NEGATIONS = _folded(
     """not no never none neither nor without cannot non absent absence denies lacks lack
     \u4e0d \u65e0 \u6ca1 \u975e \u672a"""
 )
-# Words that carry no finding: function words, and what answers are wrapped in.
+# Words without medical content: function words, and the usual phrasing around answers.
 _STOP_WORDS = _folded(
     """a an the of is are was were be been being am it its this that these those there here and or as at by for
     from in into on onto to with which who whom whose what when where do does did has have had he she they them
@@ -73,7 +73,7 @@ _STOP_WORDS = _folded(
     diagnosis patient patients condition case based given final indicates suggests called known termed"""
 )
 _WITHOUT_CONTENT = _STOP_WORDS | _CLAUSE_END
-# Left out of an answer's canonical form, which keeps the letter of "vitamin A".
+# Left out of an answer's canonical form; single letters stay, as in "vitamin A".
 _UNSAID = _WITHOUT_CONTENT - set("aist")
 
 
@@ -94,11 +94,11 @@ class Words:
     """A text as the scorer sees it.
 
     Attributes:
-        counts: Content words, numbers, signs and CJK characters, with how often each occurs.
-        total: How many there are.
-        negated: Those that stand only in reach of a negation.
+        counts: Content words, numbers, signs and CJK characters, with the number of occurrences of each.
+        total: The sum of the counts.
+        negated: Those that occur only in the scope of a negation.
         affirmed: Those that never do.
-        said: The text in one canonical form, so that texts that differ in dress alone are equal.
+        said: The text in canonical form, the same for texts that differ only in formatting.
     """
 
     counts: Counter[str]
@@ -109,22 +109,22 @@ class Words:
 
 
 def judge_passage(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict:
-    """Judges free text by F1 = 2 |A ∩ G| / (|A| + |G|) over multisets of content words.
+    """Judge free text by F1 = 2 |A ∩ G| / (|A| + |G|) over multisets of content words.
 
-    Text is compared in NFKC, case folded, without accents, plural s and function words, with numbers, `<`, `%`, signs
-    and units kept, Greek letters by name, and CJK by character. Repeating a word gains nothing, and what the
-    reference lacks costs precision.
-    Where the question is known, both overlaps are also taken over the words that it lacks, and the smaller ones
-    count: copying the question is worth nothing. Nor is its beginning worth anything, where the question shows the
-    answer (as an option).
+    Text is compared in NFKC, case folded, without accents, plural s and function words; numbers, `<`, `%`, signs and
+    units are kept, Greek letters are spelled out, and CJK is compared by character. Repeating a word gains nothing,
+    and words that the reference lacks cost precision.
+    If the question is known, precision and recall are also computed over the words that the question lacks, and the
+    smaller values count, so copying the question scores nothing. Copying only its beginning scores nothing either,
+    even if the question contains the answer (as an option).
     An answer is right if F1 and recall reach `threshold`. A contradiction is wrong and has similarity 0: a shared word
-    negated in one text only, or a word whose opposite the reference has (left/right, hypo-/hyper-, ...).
+    negated in only one of the texts, or a word whose opposite is in the reference (left/right, hypo-/hyper-, ...).
 
-    Not seen: word order, a wrong number, synonyms, a letter for an option's text.
+    Not recognised: word order, a wrong number, synonyms, a letter instead of an option's text.
 
     Args:
         answer: The extracted answer.
-        gold: The reference, of more words than a term.
+        gold: The reference, longer than a term.
         spec: All optional: `question` (text), `threshold` in (0, 1].
 
     Example:
@@ -149,7 +149,7 @@ def judge_passage(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict:
 
 
 def overlap(words: Words, reference: Words, question: str) -> tuple[float, float]:
-    """Precision and recall of an answer's words, over those that the question lacks too where it is known."""
+    """Return precision and recall of an answer's words; if the question is known, also over words that it lacks."""
     precision, recall = _overlap(words.counts, reference.counts)
     if recall and question:
         novel = _novel_overlap(words.counts, reference.counts, gold_words(question).counts)
@@ -158,18 +158,18 @@ def overlap(words: Words, reference: Words, question: str) -> tuple[float, float
 
 
 def _overlap(words: Mapping[str, int], reference: Mapping[str, int]) -> tuple[float, float]:
-    """Precision and recall of one multiset against another."""
-    # On the hot path: a list and a comparison take half the time of a generator and min().
+    """Return precision and recall of one multiset against another."""
+    # Hot path: a list and a comparison take half the time of a generator and min().
     shared = [(count, reference[word]) for word, count in words.items() if word in reference]
     common = sum([one if one < other else other for one, other in shared])
     return (common / sum(words.values()), common / sum(reference.values())) if common else (0.0, 0.0)
 
 
 def _novel_overlap(words: Counter[str], reference: Counter[str], question: Counter[str]) -> tuple[float, float]:
-    """Precision and recall over the words that the question lacks.
+    """Return precision and recall over the words that the question lacks.
 
-    Where the reference has no such word, over what it repeats more often than the question does; 1.0 if that is
-    nothing, so that the answer must stand by its overlap with the reference alone.
+    If the reference has no such word, use the words that it repeats more often than the question does; if there are
+    none either, return 1.0, so that only the overlap with the reference decides.
     """
     novel_reference = {word: count for word, count in reference.items() if word not in question}
     if novel_reference:
@@ -179,7 +179,7 @@ def _novel_overlap(words: Counter[str], reference: Counter[str], question: Count
 
 
 def read_words(text: str) -> Words:
-    """Reads a text into `Words`; a text of function words only keeps them.
+    """Split a text into `Words`; function words are kept only if the text has no other words.
 
     Example:
         >>> sorted(read_words("The dose is < 5 mg").counts)
@@ -196,7 +196,7 @@ def read_words(text: str) -> Words:
 
 
 def _split_by_negation(tokens: list[str], counts: Counter[str]) -> tuple[frozenset[str], frozenset[str]]:
-    """The content words that stand only in reach of a negation, and those that never do."""
+    """Return the content words that occur only in the scope of a negation, and those that never do."""
     if _NEGATIONS.isdisjoint(tokens):
         return frozenset(), frozenset(counts)
     negated: set[str] = set()
@@ -253,8 +253,8 @@ def _opposites_of(word: str) -> set[str]:
 
 
 def is_copied_beginning(answer: str, question: str, gold: str) -> bool:
-    """Whether an answer of some length is the question's first words, nine in ten at least, and not the reference."""
-    # Most answers begin otherwise, and are not split any further.
+    """Return whether at least 90 % of a long enough answer are the question's first words, and not the reference."""
+    # Most answers begin differently; return before splitting the whole texts.
     if _first_words(answer) != _first_words(question):
         return False
     words, asked_words = answer.casefold().split(), question.casefold().split()

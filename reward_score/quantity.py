@@ -1,4 +1,4 @@
-"""Reads one number with its unit from a short text, without `eval`."""
+"""Reads a single number with its unit from a short text, without `eval`."""
 
 import math
 import re
@@ -42,19 +42,19 @@ _UNIT_END = re.compile(
     re.IGNORECASE,
 )
 _COMPOUND_UNIT = re.compile(r"[A-Za-z\u00b0]{1,12}(?:/[A-Za-z]{1,12}(?:\^?\d)?){1,3}")
-# A number that is part of what a value is called: "10-year risk", "eGFR (CKD-EPI 2021)", "on day 3", "class 4".
+# A number in the name of a value: "10-year risk", "eGFR (CKD-EPI 2021)", "on day 3", "class 4".
 _LABEL_NUMBER = re.compile(
     r"\b\d+-(?=[A-Za-z])|\([^()\d]*\b(?:19|20)\d\d\b[^()\d]*\)"
     r"|\b(?:day|hour|visit|class|category|tier|grade|stage|step)\s+\d+\b(?!\s*[:=])",
     re.IGNORECASE,
 )
-# What stands behind a value and explains it: the value before it is the result.
+# An explanation after a value: the value before it is the result.
 _BEHIND = re.compile(
     r"(?<=[\w%.])\s*\((?!\s*[A-Za-z\u00b0%/\u00b7^\d]*\))[^()]*\)|[,;]?\s*\b(?:i\.\s?e\.|that\s+is,|because\b|since\b).*$"
 )
 _PLUS_MINUS = re.compile(r"\s*\u00b1\s*\d+(?:[.,]\d+)?")
 _WRAPPED = re.compile(r"\s*(?:\[([^\[\]]*)\]|\{\s*\"?\w+\"?\s*:\s*\"?([^{}\"]*)\"?\s*\}|-\s+(.*))\s*", re.DOTALL)
-# Units in words that the general rules don't reach.
+# Units written as words that the general rules don't cover.
 _IN_WORDS = (
     (re.compile(r"\bsq(?:uare)?\.?\s*m(?:et(?:er|re)s?)?\b", re.IGNORECASE), "m^2"),
     (re.compile(r"\b(?:millimet(?:er|re)s?|mm)\s+of\s+(?:mercury|hg)\b", re.IGNORECASE), "mmHg"),
@@ -66,13 +66,13 @@ _OPERATOR = re.compile(r"(?<=[\d)])\s*[+*\u00d7x/-]\s*[(\d]")
 _SCALE = {"hundred": 1e2, "thousand": 1e3, "k": 1e3, "million": 1e6, "billion": 1e9}
 
 
-# A text that repeats its number more often is no result; the limit keeps the time linear.
+# A text that repeats its number more often is not a result; the limit keeps the time linear.
 MAX_MENTIONS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A finite number, the text of its unit ("" if none, "%" for a percentage), and a word in brackets after it."""
+    """A finite number, its unit as text ("" if none, "%" for a percentage), and a word in brackets after it."""
 
     value: float
     unit: str
@@ -80,17 +80,17 @@ class Quantity:
 
 
 def read_quantity(text: str, is_count: bool = False) -> Quantity | str:
-    """Reads the one quantity that a text states, or says why there is none.
+    """Return the only quantity that a text states, or a sentence that says why there is none.
 
-    Read: `1,200`, `1 200`, `1.200,5`, `25,2`, `-3`, `2.5e3`, `2.5 x 10^3`, `126/5`, `1 1/2`, `25%`, `3 out of 5`,
+    Accepted: `1,200`, `1 200`, `1.200,5`, `25,2`, `-3`, `2.5e3`, `2.5 x 10^3`, `126/5`, `1 1/2`, `25%`, `3 out of 5`,
     `approximately 25 mL/min`, `25 ± 1 mL/min`, `25 kg·m⁻²`, `BMI = 81 / 1.8^2 = 25` and `25 = 81 / 1.8^2` (the side
     that is a value), `25 (81 / 1.8^2)` (the value before a bracket), `10-year risk: 5.3%`, `1.2 million`, `two`.
-    A comma before exactly three digits separates thousands, and any other comma inside a number is a decimal comma.
-    Refused, because they are ambiguous: several different numbers, ranges, bounds (`< 5`), denials, infinity.
+    A comma before exactly three digits separates thousands; any other comma inside a number is a decimal comma.
+    Refused, because ambiguous: several different numbers, ranges, bounds (`< 5`), denials, infinity.
 
     Args:
         text: The answer.
-        is_count: Whether `n/m` is n, as for a score ("4/9 points"), and not a fraction.
+        is_count: Whether to read `n/m` as n, as in a score ("4/9 points"), rather than as a fraction.
 
     Example:
         >>> read_quantity("CrCl is about 1,200.5 mL/min")
@@ -125,7 +125,7 @@ def read_quantity(text: str, is_count: bool = False) -> Quantity | str:
 
 
 def normalise_unit(text: str) -> str:
-    """Writes units in a text in one way: `%` for percent, `/bsa` for "per 1.73 m²" of body surface.
+    """Normalise the units in a text: `%` for percent, `/bsa` for "per 1.73 m²" of body surface.
 
     Example:
         >>> normalise_unit("mL/min/1.73 m²")
@@ -138,20 +138,20 @@ def normalise_unit(text: str) -> str:
 
 
 def _unwrapped(text: str) -> str:
-    """The text without the list, the JSON object or the bullet around it."""
+    """Strip a list, a JSON object or a bullet from around a text."""
     wrapped = _WRAPPED.fullmatch(text)
     return next((part for part in wrapped.groups() if part is not None), "") if wrapped else text
 
 
 def _value_side(text: str) -> str:
-    """Of the sides of an equation the last that states a number alone; the last with a number if none does."""
+    """Return the side of an equation that is a plain number; the last side with a number if there is none."""
     sides = [side for side in re.split("[=\u2248]", text) if _NUMBER.search(side)]
     if len(sides) < 2:
         return sides[0] if sides else text
     values = [side for side in sides if not _is_expression(side)]
     if not values:
         return sides[-1]
-    # A value at either end is the result; with one at both ends they must agree, which the caller sees.
+    # A value at either end is the result; if both ends are values they must agree, which the caller checks.
     return " ; ".join(side for side in (sides[0], sides[-1]) if side in values) or values[-1]
 
 
@@ -160,7 +160,7 @@ def _is_expression(side: str) -> bool:
 
 
 def _without_what_is_behind(text: str) -> str:
-    """The text without the brackets and explanations behind its first number, and what they say."""
+    """Remove brackets and explanations after the first number of a text, with their content."""
     first = _NUMBER.search(_LABEL_NUMBER.sub(lambda label: " " * len(label[0]), text))
     if not first:
         return text
@@ -169,7 +169,7 @@ def _without_what_is_behind(text: str) -> str:
 
 
 def _without_label_numbers(text: str) -> str:
-    """The text with no number in what its value is called."""
+    """Remove the numbers that belong to the name of a value."""
     return _LABEL_NUMBER.sub(" ", text)
 
 

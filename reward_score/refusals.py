@@ -1,4 +1,4 @@
-"""Why an answer that is not the reference is refused for a cause: a denial, a hedge, an opposite, another number."""
+"""Reasons to refuse an answer other than different wording: a denial, a hedge, an opposite, another number."""
 
 import re
 from collections import Counter
@@ -11,7 +11,7 @@ from reward_score.word_lists import opposite_pairs, refusal_words
 
 _WORD = re.compile(rf"[{CJK}]|[^\W_]+")
 _NUMBER = re.compile(r"[-+]?\d")
-# Prefixes that make another thing of the same stem.
+# Prefixes that give the same stem another meaning.
 _PREFIXES = (
     ("hyper", "hypo"), ("macro", "micro"), ("tachy", "brady"), ("poly", "oligo"), ("intra", "extra", "inter", "retro"),
     ("pre", "post"), ("ante", "post"), ("endo", "exo"), ("homo", "hetero"), ("supra", "infra", "sub"), ("multi", "uni"),
@@ -21,19 +21,19 @@ _NEGATING = ("non", "in", "un", "im", "ir", "dis", "de", "an", "a", "anti")
 
 
 def refusal(said: str, phrase: Phrase, wanted: str, reference: Phrase) -> str:
-    """Why an answer contradicts the reference or leaves it open; "" if nothing speaks against it.
+    """Return why an answer contradicts the reference or hedges; "" if it does neither.
 
     Args:
-        said: The answer as a cleaned text.
-        phrase: The same, normalised.
-        wanted: The reference as a cleaned text.
-        reference: The same, normalised.
+        said: The answer, cleaned.
+        phrase: The answer, normalised.
+        wanted: The reference, cleaned.
+        reference: The reference, normalised.
     """
     return stated_refusal(said, wanted) or _opposite(phrase, reference) or _other_number(phrase, reference)
 
 
 def stated_refusal(said: str, wanted: str) -> str:
-    """The first word or phrase of an answer that denies or hedges, and that the reference lacks; "" if there is none.
+    """Return the first denial or hedge of an answer that the reference lacks; "" if there is none.
 
     Example:
         >>> stated_refusal("Avoid heparin", "Heparin")
@@ -48,7 +48,7 @@ def stated_refusal(said: str, wanted: str) -> str:
 
 
 def _phrases(words: list[str], lengths: Mapping[str, tuple[int, ...]], causes: Mapping[str, str]) -> Iterator[str]:
-    """The refusal words and phrases of a text, in order."""
+    """Yield the refusal words and phrases of a text, in order."""
     for place, word in enumerate(words):
         for length in lengths.get(word, ()):
             found = " ".join(words[place : place + length])
@@ -62,7 +62,7 @@ def _lower_words(text: str) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _causes() -> tuple[dict[str, str], dict[str, tuple[int, ...]]]:
-    """Refusal words with their cause, and for each first word how many words its phrases have."""
+    """Return the cause of each refusal phrase, and for each first word the lengths of its phrases in words."""
     causes = refusal_words()
     lengths: dict[str, tuple[int, ...]] = {}
     for words in causes:
@@ -73,7 +73,7 @@ def _causes() -> tuple[dict[str, str], dict[str, tuple[int, ...]]]:
 
 @lru_cache(maxsize=1)
 def opposites() -> dict[str, frozenset[str]]:
-    """The opposites of each word, in one spelling."""
+    """Return the opposites of each word, in folded spelling."""
     table: dict[str, set[str]] = {}
     for pair in opposite_pairs():
         one, other = map(fold, pair)
@@ -83,7 +83,7 @@ def opposites() -> dict[str, frozenset[str]]:
 
 
 def are_opposite(one: str, other: str) -> bool:
-    """Whether two words in one spelling are opposites, by the list or by a prefix.
+    """Return whether two folded words are opposites, by the list or by a prefix.
 
     Example:
         >>> are_opposite("hyperkalemia", "hypokalemia"), are_opposite("left", "right"), are_opposite("valid", "invalid")
@@ -111,7 +111,7 @@ def _opposite(phrase: Phrase, reference: Phrase) -> str:
 
 
 def axes(tokens: tuple[str, ...]) -> bool:
-    """Whether a text has two words of one pair of opposites, or one of them twice, so that their order matters."""
+    """Return whether a text has both words of a pair of opposites, or one of them twice, so that word order matters."""
     polar = [word for word in tokens if word in opposites()]
     if len(polar) > 1 and len(set(polar)) < len(polar):
         return True
@@ -119,12 +119,12 @@ def axes(tokens: tuple[str, ...]) -> bool:
 
 
 def is_polar(word: str) -> bool:
-    """Whether a word has an opposite in the list."""
+    """Return whether a word has an opposite in the list."""
     return word in opposites()
 
 
 def _other_number(phrase: Phrase, reference: Phrase) -> str:
-    """Another number, letter or Roman numeral: vitamin B for vitamin A, type 2 for type 1."""
+    """Return a reason if a number, letter or Roman numeral differs: vitamin B for vitamin A, type 2 for type 1."""
     said, wanted = _markers(phrase), _markers(reference)
     if said and wanted and said != wanted:
         return "another number, letter or Roman numeral than in the reference"

@@ -1,6 +1,6 @@
-"""Which data source is scored by which answer type; other packages add theirs by the entry-point group `medu1.scorers`.
+"""Maps data sources to answer types; other packages add theirs through the entry-point group `medu1.scorers`.
 
-An entry point of that group names a `Source`, an `AnswerType`, or a list of them::
+An entry point of that group refers to a `Source`, an `AnswerType`, or a list of them::
 
     [project.entry-points."medu1.scorers"]
     law = "law_rewards:SCORERS"
@@ -19,14 +19,14 @@ from reward_score.verdict import Verdict
 
 ENTRY_POINT_GROUP = "medu1.scorers"
 
-# (answer, gold, spec) -> verdict. Raises ValueError if the gold answer is at fault. `spec` is the row's extra_info,
-# completed by the source's own spec. Called from several threads at once.
+# (answer, gold, spec) -> verdict. Raises ValueError if the gold answer is invalid. `spec` is the row's extra_info,
+# with missing keys filled in from the source's spec. Called from several threads at once.
 Judge = Callable[[str, str, Mapping[str, Any]], Verdict]
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerType:
-    """A kind of answer and the scorer that judges it."""
+    """A kind of answer and its scorer."""
 
     name: str
     judge: Judge
@@ -34,13 +34,13 @@ class AnswerType:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A data source: the answer type its rows have, and what their `extra_info` need not repeat.
+    """A data source: its answer type, and defaults for the `extra_info` of its rows.
 
     Attributes:
         name: The `data_source` of its rows.
-        answer_type: A name of `ANSWER_TYPES`, or of another package's.
-        spec: What a row's `extra_info` need not repeat.
-        credentialed: Its rows are under a data use agreement: nothing sends a text of theirs to another machine.
+        answer_type: A name in `ANSWER_TYPES`, or of another package's answer type.
+        spec: Defaults for the `extra_info` of its rows.
+        credentialed: Its rows are under a data use agreement: their text is never sent to another machine.
     """
 
     name: str
@@ -58,7 +58,7 @@ ANSWER_TYPES = {
     )
 }
 
-# docs/scorers.md has the sweep: at 0.4 half of a passage passes too often, from 0.7 on paraphrases are lost.
+# docs/scorers.md has the sweep: at 0.4 half of a passage passes too often; from 0.7 on paraphrases fail.
 _FREE_TEXT = {"threshold": 0.5}
 SOURCES = {
     item.name: item
@@ -86,7 +86,7 @@ SOURCES = {
 
 @dataclass(frozen=True, slots=True)
 class Plugins:
-    """What other packages add, and one sentence for each that could not be loaded."""
+    """Scorers from other packages, and one sentence for each entry point that could not be loaded."""
 
     sources: Mapping[str, Source]
     answer_types: Mapping[str, AnswerType]
@@ -94,10 +94,10 @@ class Plugins:
 
 
 def find_source(data_source: str) -> tuple[Source, AnswerType]:
-    """Looks up a data source and its answer type.
+    """Look up a data source and its answer type.
 
     Raises:
-        ValueError: Nobody registers it; the message lists the known ones.
+        ValueError: The data source is not registered; the message lists the known ones.
     """
     if not isinstance(data_source, str):
         raise ValueError(f"data_source must be a text, not {type(data_source).__name__}")
@@ -110,10 +110,10 @@ def find_source(data_source: str) -> tuple[Source, AnswerType]:
 
 
 def credentialed_sources(data_sources: Iterable[str]) -> list[str]:
-    """Those of the data sources whose rows may not leave this machine, sorted.
+    """Return the data sources whose rows may not leave this machine, sorted.
 
     Raises:
-        ValueError: Nobody registers one of them, so that it can't be known.
+        ValueError: One of the data sources is not registered, so this can't be known.
 
     Example:
         >>> credentialed_sources(["MedQA", "EHRNoteQA"])
@@ -123,7 +123,7 @@ def credentialed_sources(data_sources: Iterable[str]) -> list[str]:
 
 
 def known_sources() -> list[str]:
-    """Names of all data sources, sorted.
+    """Return the names of all data sources, sorted.
 
     Raises:
         ValueError: An entry point of the group `medu1.scorers` could not be loaded.
@@ -134,7 +134,7 @@ def known_sources() -> list[str]:
 
 
 def plugins() -> Plugins:
-    """What other packages add; looked for once in a process, when a name is not one of ours."""
+    """Return the scorers of other packages; loaded once per process, when a name is not one of ours."""
     with _PLUGIN_LOCK:
         return _load_plugins()
 
@@ -155,7 +155,7 @@ def _load_plugins() -> Plugins:
             items = [loaded] if isinstance(loaded, (Source, AnswerType)) else list(loaded)
             for item in items:
                 _add(item, sources, answer_types)
-        except Exception as error:  # a stranger's module may raise anything; known_sources() reports it
+        except Exception as error:  # another package's module may raise anything; known_sources() reports it
             failures.append(f"entry point {entry_point.name!r} of {ENTRY_POINT_GROUP} ({entry_point.value}): {error}")
     for source in list(sources.values()):
         if source.answer_type not in ANSWER_TYPES and source.answer_type not in answer_types:

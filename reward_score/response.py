@@ -1,4 +1,4 @@
-"""Splits a response into reasoning and answer: the only place in the project that reads the tags."""
+"""Splits a response into reasoning and answer; the only module that parses the tags."""
 
 import re
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ ANSWER_OPEN, ANSWER_CLOSE = "<answer>", "</answer>"
 TAGS = (THINK_OPEN, THINK_CLOSE, ANSWER_OPEN, ANSWER_CLOSE)
 
 _WORD = re.compile(r"[^\W_]")
-# Whitespace, and characters that nobody sees: a byte order mark, spaces without width.
+# Whitespace and invisible characters: a byte order mark, zero-width spaces.
 _INVISIBLE = " \t\r\n\f\v\u00a0\u200b\u200c\u200d\u2060\ufeff"
-# What a tokeniser writes at the begin or the end of a turn.
+# What a tokeniser writes at the beginning or end of a turn.
 _TURN_BEGIN = re.compile(r"<\|(?:im_start|start_header_id)\|>\s*assistant\s*(?:<\|end_header_id\|>\s*)?")
 _TURN_END = re.compile(r"(?:<\|(?:im_end|eot_id|endoftext|end_of_text|end)\|>|</s>|<end_of_turn>|<eos>)\Z")
 _MARK_LENGTH = 20
@@ -18,11 +18,11 @@ _MARK_LENGTH = 20
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a response holds.
+    """A parsed response.
 
     Attributes:
-        reasoning: The text inside `<think>`, or "" where no reasoning was closed.
-        answer: The text inside the one `<answer>`, stripped; None where there is none, or more than one.
+        reasoning: The text inside `<think>`; "" if the reasoning is not closed.
+        answer: The text inside the only `<answer>`, stripped; None if there is none, or more than one.
         problem: Why the response is not well-formed, in a few words; "" if it is.
     """
 
@@ -32,23 +32,22 @@ class Response:
 
     @property
     def well_formed(self) -> bool:
-        """True for one `<think>` with real content, then one `<answer>`, and nothing else."""
+        """True for one `<think>` with at least one letter or digit, then one `<answer>`, and nothing else."""
         return not self.problem
 
 
 def parse_response(text: str) -> Response:
-    """Splits the text of a response, in time linear in its length.
+    """Split a response into reasoning and answer, in time linear in its length.
 
-    Well-formed is `<think>reasoning</think><answer>answer</answer>`, whitespace between and around allowed.
-    `<think>` may be missing, because some chat templates write it into the prompt. The reasoning ends at the
-    first `</think>` (not that of a quoted, empty `<think></think>`), needs at least one letter or digit, and may quote
-    `<answer>`. Marks of a chat template at either end, invisible characters and `**` around the answer count for
-    nothing. A response that is not
-    well-formed still gives its answer if there is exactly one after the reasoning; where a rule is ambiguous
-    (several answers, an answer that is not closed, an answer inside reasoning that is not closed) there is none.
+    Well-formed is `<think>reasoning</think><answer>answer</answer>`, with whitespace allowed between and around.
+    `<think>` may be missing, because some chat templates write it into the prompt. The reasoning ends at the first
+    `</think>` (other than that of a quoted, empty `<think></think>`), needs at least one letter or digit, and may
+    quote `<answer>`. Chat-template tokens at either end, invisible characters and `**` around the answer are ignored.
+    A response that is not well-formed still has an answer if there is exactly one after the reasoning. Ambiguous
+    responses have none (several answers, an unclosed answer, an answer inside unclosed reasoning).
 
     Args:
-        text: The response alone, never the prompt.
+        text: The response, without the prompt.
 
     Example:
         >>> parse_response("<think>Two of four.</think><answer>B</answer>")
@@ -71,11 +70,11 @@ def parse_response(text: str) -> Response:
 
 
 def _undressed(text: str) -> str:
-    """The text without what tokenisers and chat templates put around it, and without Markdown around the answer."""
+    """Strip chat-template tokens and invisible characters around a text, and Markdown around the answer."""
     text = text.strip(_INVISIBLE)
     begin = _TURN_BEGIN.match(text)
     text = text[begin.end() :] if begin else text
-    # Two marks at most, of the turn and of the text; only the end is searched, whatever the length.
+    # At most two marks, for the end of the turn and of the text; only the last characters are searched.
     for _ in range(2):
         end = _TURN_END.search(text, max(0, len(text) - _MARK_LENGTH))
         text = text[: end.start()].rstrip(_INVISIBLE) if end else text
@@ -86,19 +85,19 @@ def _undressed(text: str) -> str:
 
 
 def _split_reasoning(text: str) -> tuple[str, str, str]:
-    """Splits at the end of the reasoning: the first `</think>` that does not close a quoted `<think>`."""
+    """Split at the end of the reasoning: the first `</think>` that does not close a quoted `<think>`."""
     reasoning, closed, rest = text.partition(THINK_CLOSE)
     if not closed or not reasoning.endswith(THINK_OPEN) or THINK_CLOSE not in rest:
         return reasoning, closed, rest
     if not reasoning.removeprefix(THINK_OPEN).removesuffix(THINK_OPEN).strip(_INVISIBLE):
         return reasoning, closed, rest
-    # "I must reason inside <think></think>": the pair with nothing between it is a quotation.
+    # "I must reason inside <think></think>": an empty pair is a quotation.
     more, closed, rest = rest.partition(THINK_CLOSE)
     return reasoning.removesuffix(THINK_OPEN) + more, closed, rest
 
 
 def _is_answer_before_reasoning(reasoning: str) -> bool:
-    """Whether an answer stands where the prompt may have opened the reasoning; a quoted pair without a word is none."""
+    """Return whether text before the first `</think>` has an answer; a quoted pair of tags without a word is none."""
     if ANSWER_OPEN not in reasoning or ANSWER_CLOSE not in reasoning:
         return False
     return any(_WORD.search(part.partition(ANSWER_CLOSE)[0]) for part in reasoning.split(ANSWER_OPEN)[1:])
@@ -115,7 +114,7 @@ def _reasoning_problem(reasoning: str, rest: str) -> str:
 
 
 def _single_answer(text: str) -> tuple[str | None, str]:
-    """Returns the one answer in the text, or None, and what is wrong with it."""
+    """Return the only answer in the text, or None, and what is wrong with it."""
     before, opened, rest = text.partition(ANSWER_OPEN)
     answer, closed, after = rest.partition(ANSWER_CLOSE)
     if not opened:

@@ -12,12 +12,12 @@ DEFAULT_SCHEME = "gated_binary"
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What a scheme sees.
+    """The input of a scheme.
 
     Attributes:
         response: The parsed response.
-        verdict: What the scorer says; wrong if there is no answer.
-        info: The row's extra_info; `budget_mode` ("none", "exact" or "max") and `budget_tokens` (N) are read.
+        verdict: The scorer's verdict; wrong if there is no answer.
+        info: The row's extra_info, of which `budget_mode` ("none", "exact" or "max") and `budget_tokens` (N) are used.
         num_tokens: Response length L in tokens, None if the caller doesn't give it.
     """
 
@@ -31,31 +31,31 @@ Scheme = Callable[[Sample], float]
 
 
 def gated_binary(sample: Sample) -> float:
-    """1.0 for a right answer in a well-formed response, else 0.0."""
+    """Return 1.0 for a right answer in a well-formed response, else 0.0."""
     return float(sample.verdict.correct and sample.response.well_formed)
 
 
 def gated_similarity(sample: Sample) -> float:
-    """The similarity in [0, 1] of the answer in a well-formed response, else 0.0; binary but for open-ended answers."""
+    """Return the similarity in [0, 1] in a well-formed response, else 0.0; binary except for open-ended answers."""
     return sample.verdict.similarity if sample.response.well_formed else 0.0
 
 
 def accuracy(sample: Sample) -> float:
-    """1.0 for a right answer, whatever the format, else 0.0."""
+    """Return 1.0 for a right answer in any format, else 0.0."""
     return float(sample.verdict.correct)
 
 
 def release(sample: Sample) -> float:
-    """The arithmetic of the Med-U1 release (arXiv 2506.12307), in [-3, 3], for reproduction only.
+    """Return the reward of the Med-U1 release (arXiv 2506.12307), in [-3, 3], for reproduction only.
 
     R = format (+1 or -1) + answer (+1 or -1) + length; without an answer R = format - 2. With L tokens and budget N the
     length term is clip(1 - |L - N| / 1500, -1, 1) for an exact budget and clip((N - L) / 500, -1, 1) for a maximum.
-    It is paid to wrong answers too, as published. Answers are judged by the scorers of this package.
+    As published, wrong answers get the length term too. The scorers of this package judge the answers.
 
     Raises:
         ValueError: The row has a budget, and `num_tokens` is missing.
 
-    Example: a wrong answer on an exact budget earns what a right one 3000 tokens off it does, 1.0.
+    Example: a wrong answer exactly on the budget earns as much as a right one 3000 tokens off it: 1.0.
     """
     form = 1.0 if sample.response.well_formed else -1.0
     if not sample.response.answer:
@@ -84,10 +84,10 @@ SCHEMES: Mapping[str, Scheme] = {
 
 
 def find_scheme(name: str) -> Scheme:
-    """Looks up a scheme.
+    """Look up a scheme.
 
     Raises:
-        ValueError: There is none of that name.
+        ValueError: There is no scheme of that name.
     """
     if name not in SCHEMES:
         raise ValueError(f"scheme {str(name)[:80]!r} is unknown: use one of {', '.join(SCHEMES)}")

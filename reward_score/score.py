@@ -1,4 +1,4 @@
-"""The one entry: a response and its gold answer in, a reward with its components out."""
+"""The entry point: takes a response and its gold answer, returns a reward with its components."""
 
 import logging
 import math
@@ -13,7 +13,7 @@ from reward_score.schemes import DEFAULT_SCHEME, Sample, find_scheme
 from reward_score.verdict import Score, Verdict, wrong
 
 _LOGGER = logging.getLogger("reward_score")
-# More failing sources than this are counted together, so that no input makes the counter grow.
+# Failing sources beyond this number share one counter, so that no input makes the counter grow without bound.
 _MAX_COUNTED_SOURCES = 100
 _OTHER_SOURCES = "(other sources)"
 _errors: Counter[str] = Counter()
@@ -31,21 +31,21 @@ def compute_score(
     opinion: Verdict | None = None,
     **kwargs: Any,
 ) -> Score:
-    """Scores one response. Never raises: a row that can't be scored has `error` 1.0 and `score` 0.0.
+    """Score one response. Never raises: a row that can't be scored gets `error` 1.0 and `score` 0.0.
 
-    Such rows are counted (`error_counts`) and logged, once per data source, because they are faults of the data or
-    the configuration, and a training step is the wrong place to stop for them. `answer_type`, `check_gold` and
-    `find_scheme` find them before.
+    Such rows are errors of the data or the configuration, and should not stop a training step: they are counted
+    (`error_counts`), and the first of each data source is logged. Use `answer_type`, `check_gold` and `find_scheme` to
+    find them before a run.
 
     Args:
-        data_source: A name that the registry knows.
-        solution_str: The response alone, without the prompt.
+        data_source: A registered name.
+        solution_str: The response, without the prompt.
         ground_truth: The gold answer.
         extra_info: Optional: `options`, `lower_limit`, `upper_limit`, `unit`, `answer_type`, `question`,
-            `budget_mode`, `budget_tokens`. Missing keys are inferred or do without; others are ignored.
+            `budget_mode`, `budget_tokens`. All keys are optional; others are ignored.
         scheme: How the verdict becomes `score`; see `reward_score.schemes`.
         num_tokens: Response length in tokens, for schemes with a length term.
-        opinion: A verdict from elsewhere, in place of the scorer's (`reward_score.judge`).
+        opinion: A verdict that replaces the scorer's (`reward_score.judge`).
         **kwargs: Ignored; training frameworks pass more than is needed here.
 
     Returns:
@@ -64,7 +64,7 @@ def compute_score(
         name = answer_type_.name
         info = _spec(source, extra_info)
         gold = _gold_text(ground_truth)
-        # The gold answer is checked even where there is no answer to judge.
+        # Judge even without an answer, because this also checks the gold answer.
         verdict = answer_type_.judge(response.answer or "", gold, info)
         if not response.answer:
             verdict = wrong("", response.problem)
@@ -74,7 +74,7 @@ def compute_score(
         if not (math.isfinite(reward) and math.isfinite(verdict.similarity)):
             raise ValueError(f"scheme {scheme!r} or the scorer of {name} gives a number that is not finite")
         return _score(response, verdict, name, reward, error=0.0)
-    except Exception as error:  # a scorer of another package may raise anything: counted and shown, never passed over
+    except Exception as error:  # another package's scorer may raise anything: count and log it, never ignore it
         count_error(data_source, error)
         reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         return _score(response, wrong("", reason[:300]), name, 0.0, error=1.0)
@@ -87,7 +87,7 @@ def compute_scores(
     extra_infos: Sequence[Mapping[str, Any] | None] | None = None,
     **kwargs: Any,
 ) -> list[Score]:
-    """Scores a batch, in order; see `compute_score`.
+    """Score a batch, in order; see `compute_score`.
 
     Raises:
         ValueError: The sequences differ in length.
@@ -98,7 +98,7 @@ def compute_scores(
 
 
 def answer_type(data_source: str) -> str:
-    """The answer type of a data source.
+    """Return the name of a data source's answer type.
 
     Raises:
         ValueError: The source is unknown; the message lists the known ones.
@@ -107,7 +107,7 @@ def answer_type(data_source: str) -> str:
 
 
 def check_gold(data_source: str, ground_truth: str, extra_info: Mapping[str, Any] | None = None) -> str | None:
-    """Why a gold answer would not score `acc` 1.0 through its own scorer; None if it does.
+    """Return why a gold answer would not get `acc` 1.0 from its own scorer; None if it does.
 
     Example:
         >>> check_gold("MedQA", "E", {"options": {"A": "yes", "B": "no"}})
@@ -123,7 +123,7 @@ def check_gold(data_source: str, ground_truth: str, extra_info: Mapping[str, Any
 
 
 def error_counts() -> dict[str, int]:
-    """How many rows of each data source could not be scored in this process."""
+    """Return the number of rows of each data source that could not be scored in this process."""
     with _errors_lock:
         return dict(_errors)
 
@@ -142,7 +142,7 @@ def _score(response: Response, verdict: Verdict, name: str, reward: float, error
 
 
 def _spec(source: Source, extra_info: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """The row's extra_info, completed by what the source states once for all rows."""
+    """Return the row's extra_info, with missing or empty keys filled in from the source's spec."""
     if extra_info is None:
         return source.spec
     if not isinstance(extra_info, Mapping):
@@ -169,7 +169,7 @@ def _gold_text(ground_truth: Any) -> str:
 
 
 def count_error(data_source: object, error: Exception) -> None:
-    """Counts a row that could not be scored, and logs the first of each data source."""
+    """Count a row that could not be scored, and log the first of each data source."""
     name = str(data_source)[:80] if isinstance(data_source, str) else type(data_source).__name__
     with _errors_lock:
         if name not in _errors and len(_errors) >= _MAX_COUNTED_SOURCES:

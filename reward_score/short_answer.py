@@ -12,7 +12,7 @@ from reward_score.refusals import are_opposite, axes, is_polar, refusal, stated_
 from reward_score.text import plain
 from reward_score.word_lists import word_roles
 
-# What follows the answer proper and explains it: the head decides.
+# An explanation after the answer itself; the part before it decides.
 _REASON = re.compile(
     r"[\s,;]{1,3}(?:because|since|due\s+to|caused\s+by|secondary\s+to|resulting\s+from|as\s+a\s+result\s+of|such\s+as|e\.g\.|"
     r"for\s+example|namely|as\s+(?:it|this|they))\s.*$"
@@ -24,31 +24,31 @@ _REASON = re.compile(
 _LABEL = re.compile(r"^([^:]{1,80}):\s+")
 _PREDICATE = re.compile(r"\s+(?:is|are|was|were|would be|should be)\s+(.+)$", re.IGNORECASE | re.DOTALL)
 _ASKED = re.compile(r"\b(?:which|what|whose|name\s+the)\s+([^.,;?]{1,120})", re.IGNORECASE)
-# A question for the exception: "X is the least likely" then affirms X.
+# A question that asks for the exception: "X is the least likely" then affirms X.
 _LEAST = re.compile(r"\bleast\s+likely\b", re.IGNORECASE)
-# What ends the noun that a question asks for, unless a word such as "type" stands before it.
+# What ends the noun that a question asks for, unless a word such as "type" comes before it.
 _NOUN_END = frozenset(
     "is are was were of in that does do did would should can could will has have to for from on".split()
 )
 _KIND_OF = frozenset(("type", "kind", "form", "sort", "class", "part", "group"))
-# A reference that is about brackets, in a text that has words too.
+# A reference that contains a row of brackets, possibly among words.
 _ROW_OF_BRACKETS = re.compile(r"[(\[{<]\s*[(\[{<\])}>]")
 _NO_BRACKET = re.compile(r"[^()\[\]{}<>]")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
-# A text without spaces between words, or with more words than this, is compared in order.
+# A text with more words than this, or without spaces between words, is compared in order.
 _MOST_FREE_WORDS = 10
-# So many words of the question may one text have more than the other.
+# One text may have at most this many extra words that the question has too.
 _MOST_QUESTION_WORDS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a question tells about the answer.
+    """What a question says about its answer.
 
     Attributes:
         words: All its content words.
-        asked: The class of things that it asks for: the artery of "Which artery ...?".
-        exceptions: Its "least likely", with which an answer denies nothing.
+        asked: The class of things that it asks for: "artery" in "Which artery ...?".
+        exceptions: Its "least likely", which is then not a denial in an answer.
     """
 
     words: frozenset[str]
@@ -58,14 +58,14 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A reference as it was read.
+    """A parsed reference.
 
     Attributes:
-        text: As a cleaned text.
-        phrase: Its own form.
-        forms: The forms that count as equal, its own among them.
-        short_forms: Those without a subject or purpose, from which nothing more is left out.
-        joined: All of them without spaces.
+        text: The cleaned text.
+        phrase: The normalised reference.
+        forms: The phrases that count as equal, including `phrase`.
+        short_forms: Those without a subject or purpose; question words must not be dropped from them as well.
+        joined: All forms without spaces.
     """
 
     text: str
@@ -76,17 +76,17 @@ class Reference:
 
 
 def compare_short(answer: str, gold: str, question: str, more_aliases: tuple[str, ...]) -> tuple[bool, str, bool]:
-    """Compares an answer with a short reference.
+    """Compare an answer with a short reference.
 
     Args:
         answer: The answer.
         gold: The reference.
         question: "" if unknown.
-        more_aliases: Wordings that count as the reference, from the row.
+        more_aliases: The row's wordings that count as the reference.
 
     Returns:
-        Whether they are equal, how that was found, and whether the answer is refused for a cause (a denial, a hedge,
-        an opposite, another number) rather than for being another text.
+        Whether they are equal, the reason, and whether the answer is refused for a cause (a denial, a hedge, an
+        opposite, another number) rather than for different wording.
 
     Example:
         >>> compare_short("the Guillain-Barré syndrome", "GBS", "", ())
@@ -122,7 +122,7 @@ def compare_short(answer: str, gold: str, question: str, more_aliases: tuple[str
 
 @lru_cache(maxsize=1024)
 def read_reference(gold: str, question: str, more_aliases: tuple[str, ...]) -> Reference:
-    """Reads a reference with its aliases, those of the row and those it states itself."""
+    """Parse a reference with its aliases: the row's, and those that it states itself."""
     words = read_question(question).words
     texts = [gold, *more_aliases]
     texts += [alias for text in texts for alias in (*aliases(text), expanded(text, text))]
@@ -136,7 +136,7 @@ def read_reference(gold: str, question: str, more_aliases: tuple[str, ...]) -> R
 
 @lru_cache(maxsize=1024)
 def read_question(question: str) -> Question:
-    """Reads what a question says about its answer.
+    """Parse what a question says about its answer.
 
     Example:
         >>> sorted(read_question("Which artery is occluded?").asked)
@@ -164,7 +164,7 @@ def _folded_role(role: str) -> frozenset[str]:
 
 
 def _readings(answer: str, gold: str, about: Question) -> Iterator[str]:
-    """The answer without its lead-in, brackets, reason and abbreviations, as far as it has them."""
+    """Yield variants of an answer: without lead-in, brackets and explanation, and with abbreviations expanded."""
     text = plain(answer)
     bodies = [text]
     label = _LABEL.match(text)
@@ -182,7 +182,7 @@ def _readings(answer: str, gold: str, about: Question) -> Iterator[str]:
             longer = expanded(form, gold)
             if longer != clean(form):
                 yield longer
-            # The other way round: the reference's abbreviations by the words of the answer.
+            # The other way round: expand the reference's abbreviations with the words of the answer.
             if (
                 form
                 and expanded(gold, form) != gold
@@ -192,13 +192,13 @@ def _readings(answer: str, gold: str, about: Question) -> Iterator[str]:
 
 
 def _repeats_question(text: str, about: Question) -> bool:
-    """Whether what is said about an answer ("X is the best next step") has no word but those of the question."""
+    """Return whether the predicate of an answer ("X is the best next step") only repeats the question."""
     predicate = _PREDICATE.search(text)
     return predicate is not None and is_said(predicate[1], about.words)
 
 
 def _bracketed_opposite(answer: str, phrase: Phrase) -> str:
-    """A bracket that says the opposite of a word outside it: "right (left) renal artery"."""
+    """Return a reason if a bracket says the opposite of a word outside it: "right (left) renal artery"."""
     for bracket in BRACKET.finditer(answer):
         inside = set(normalise(bracket[1]).tokens)
         outside = set(normalise(BRACKET.sub(" ", answer)).tokens)
@@ -209,7 +209,7 @@ def _bracketed_opposite(answer: str, phrase: Phrase) -> str:
 
 
 def _is_equal(one: Phrase, other: Phrase, about: Question) -> bool:
-    """Whether two phrases are equal but for class words in one of them, and an order without meaning."""
+    """Return whether two phrases are equal except for class words in one of them and word order without meaning."""
     filler = _folded_role("filler")
     optional = _folded_role("class") | about.asked | filler
     core, wanted = _core(one.tokens, optional), _core(other.tokens, optional)
@@ -243,7 +243,7 @@ def _core(tokens: tuple[str, ...], optional: frozenset[str]) -> tuple[str, ...]:
 
 
 def _differing(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """The words that each of two texts has more than the other."""
+    """Return the extra words of each of two texts over the other."""
     mine, theirs = Counter(one), Counter(other)
     return list((mine - theirs).elements()), list((theirs - mine).elements())
 
@@ -251,11 +251,11 @@ def _differing(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[list[str],
 def _without_question_words(
     core: tuple[str, ...], wanted: tuple[str, ...], about: Question
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Both texts without the words that only one of them has, where the question has these too.
+    """Drop the words that only one of the texts has, if the question has them too.
 
-    What the question says need not be repeated, and may be. Both texts must have the same words that the question
-    lacks, and one at least, so that the candidates which a question names are told apart. Numbers, opposites and the
-    items of a list stay.
+    An answer may repeat words of the question or leave them out. Both texts must share the same words that the
+    question lacks, and at least one, so that candidates named in the question stay distinct. Numbers, opposites and
+    list items are kept.
     """
     more, less = _differing(core, wanted)
     surplus = more or less
@@ -276,7 +276,7 @@ def _without_question_words(
 
 
 def _without_order(tokens: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """The items of a list in one order, and within an item the words, where their order means nothing."""
+    """Sort the items of a list, and the words within each item if their order has no meaning."""
     items: list[list[str]] = [[]]
     for token in tokens:
         if token == SEPARATOR:
@@ -292,7 +292,7 @@ def _is_another_order(one: Phrase, other: Phrase) -> bool:
 
 
 def _is_same_value(one: tuple[str, ...], other: tuple[str, ...], about: Question) -> bool:
-    """Whether one is the number of the other without its unit, where the question tells the unit."""
+    """Return whether one text is the other's number without its unit, and the question states the unit."""
     units = word_roles()["unit"]
     bare, full = sorted((one, other), key=len)
     rest = full[len(bare) :]

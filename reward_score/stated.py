@@ -1,8 +1,8 @@
-"""What a short result says besides its value: bounds and denials, numbers in words."""
+"""Parts of a short result other than its value: bounds and denials, and numbers in words."""
 
 import re
 
-# A bound, a denial, a choice or a factor is not a value.
+# Bounds, denials, choices and factors are not values.
 _NOT_A_VALUE = re.compile(
     r"[<>\u2264\u2265\u2260]|n't\b"
     r"|\b(?:not|never|cannot|neither|nor|no|wrong|incorrect|false|unlikely|except|rather|instead|or|either|perhaps|maybe"
@@ -24,7 +24,7 @@ _NUMBER_WORDS = re.compile(
 
 
 def is_no_value(text: str) -> bool:
-    """Whether a text bounds, denies or leaves open what it states.
+    """Return whether a text states a bound, a denial or alternatives rather than a value.
 
     Example:
         >>> is_no_value("up to 108"), is_no_value("108 mL/hr")
@@ -34,7 +34,7 @@ def is_no_value(text: str) -> bool:
 
 
 def with_digits(text: str) -> str:
-    """A text with its number words as digits, if it has no digits of its own.
+    """Replace number words with digits, if the text has no digits.
 
     Example:
         >>> with_digits("thirty-two weeks and three days")

@@ -1,12 +1,12 @@
-"""Normalisation shared by the scorers: Unicode, LaTeX and Markdown down to plain text."""
+"""Normalisation shared by the scorers: reduces Unicode, LaTeX and Markdown to plain text."""
 
 import html
 import re
 import unicodedata
 
-# Scripts without spaces between words, as a range of a regular expression.
+# Scripts without spaces between words, as a regular-expression character range.
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
-# Greek letters and arrows as they are written out.
+# Greek letters and arrows, spelled out.
 GREEK = str.maketrans(
     {"\u03b1": "alpha", "\u03b2": "beta", "\u03b3": "gamma", "\u03b4": "delta", "\u03ba": "kappa", "\u03bb": "lambda"}
     | {"\u2191": " increased ", "\u2193": " decreased "}
@@ -31,18 +31,18 @@ _LATEX_MEANING = {
     "ne": " not ", "neq": " not ", "circ": "\u00b0", "degree": "\u00b0",
     "mu": "u", "%": "%", "#": "#", "&": "&", "_": "_", "pi": "\u03c0",
     "alpha": "\u03b1", "beta": "\u03b2", "gamma": "\u03b3", "delta": "\u03b4",
-    # commands that only set the style of what follows
+    # commands that only set a style
     **dict.fromkeys(("boxed", "fbox", "text", "textbf", "textit", "textrm", "mathrm", "mathbf", "mathit", "mathsf",
                      "operatorname", "emph", "left", "right", "displaystyle", "!"), ""),
 }  # fmt: skip
 
 
 def plain(text: str) -> str:
-    r"""Reduces typography and LaTeX to plain text, in compatibility form (NFKC), with single spaces.
+    r"""Reduce typography and LaTeX to plain text, in compatibility form (NFKC), with single spaces.
 
-    Superscripts become `^n`, all dashes and the minus sign `-`, micro signs `u`; invisible and bidirectional marks
-    vanish; HTML entities are resolved;
-    `\boxed{x}` and its like become x, `\frac{a}{b}` becomes a/b; Markdown's `**` and backticks vanish.
+    Superscripts become `^n`, all dashes and the minus sign `-`, micro signs `u`; HTML entities are resolved;
+    `\boxed{x}` and the like become x, `\frac{a}{b}` becomes a/b. Invisible and bidirectional marks, Markdown's `**`
+    and backticks are removed.
 
     Example:
         >>> plain("$\\boxed{2.5 \\times 10^{3}}$ mm²")
@@ -58,7 +58,7 @@ def plain(text: str) -> str:
 
 
 def unicode_plain(text: str) -> str:
-    """The Unicode part of `plain`: NFKC, one kind of dash and quote, no invisible characters."""
+    """Do the Unicode part of `plain`: NFKC, one kind of dash and quote, no invisible characters."""
     text = _INVISIBLE.sub("", text)
     text = _SUPERSCRIPT.sub(lambda run: "^" + run[0], text)
     text = _VULGAR_FRACTION.sub(" ", text)
@@ -73,5 +73,5 @@ def _without_latex(text: str) -> str:
 
 
 def without_accents(text: str) -> str:
-    """The text with each letter as its base letter: "Sjogren" for "Sjögren"."""
+    """Replace each letter with its base letter: "Sjogren" for "Sjögren"."""
     return unicodedata.normalize("NFC", _COMBINING.sub("", unicodedata.normalize("NFD", text)))

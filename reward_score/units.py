@@ -1,4 +1,4 @@
-"""Converts between clinical units with pint, which is imported at the first conversion only."""
+"""Converts between clinical units with pint, which is imported only at the first conversion."""
 
 import re
 import threading
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pint
 
-# Units that pint lacks, or reads as something else. Equivalents, international units and osmoles convert to
-# nothing but themselves, because that needs the substance. `bsa` is 1.73 m^2, the standard body surface.
+# Units that pint lacks, or reads as something else. Equivalents, international units and osmoles convert only to
+# themselves, because other conversions depend on the substance. `bsa` is 1.73 m^2, the standard body surface.
 _DEFINITIONS = (
     "charge_equivalent = [charge_equivalent] = Eq = eq = equivalents",
     "international_unit = [international_unit] = IU",
@@ -36,7 +36,7 @@ _LOCK = threading.Lock()
 
 
 def is_same_unit(unit: str, expected: str) -> bool:
-    """Whether two units are spelled alike, case, spaces and `^` aside; "points" is no unit.
+    """Return whether two units have the same spelling, ignoring case, spaces, `^` and words such as "points".
 
     Example:
         >>> is_same_unit("kg / m^2", "kg/m2")
@@ -46,7 +46,7 @@ def is_same_unit(unit: str, expected: str) -> bool:
 
 
 def is_unit(text: str) -> bool:
-    """Whether a text is a unit that can be converted.
+    """Return whether a text is a unit that can be converted.
 
     Example:
         >>> is_unit("mg"), is_unit("normal")
@@ -56,7 +56,7 @@ def is_unit(text: str) -> bool:
 
 
 def convert(value: float, unit: str, expected: str) -> float | None:
-    """Converts a value, rounded to 12 digits; None if a unit is unknown or the dimensions differ.
+    """Convert a value, rounded to 12 digits; None if a unit is unknown or the dimensions differ.
 
     Example:
         >>> convert(0.5, "g", "mg")
@@ -73,13 +73,13 @@ def _key(unit: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _conversion(unit: str, expected: str) -> tuple[float, float] | None:
-    """Slope and offset of the conversion, which is linear for every unit here."""
+    """Return slope and offset of the conversion, which is linear for every unit here."""
     source, target = _expression(unit), _expression(expected)
     if source is None or target is None:
         return None
     import pint
 
-    with _LOCK:  # a pint registry fills its caches without a lock
+    with _LOCK:  # a pint registry is not thread-safe: it fills its caches without a lock
         registry = _registry()
         try:
             zero, one = (registry.Quantity(number, source).to(target).magnitude for number in (0.0, 1.0))
@@ -89,7 +89,7 @@ def _conversion(unit: str, expected: str) -> tuple[float, float] | None:
 
 
 def _expression(unit: str) -> str | None:
-    """Rewrites a unit for pint; None if it is anything but factors with small powers, so pint gets no arithmetic."""
+    """Rewrite a unit for pint; None unless it consists of factors with small powers, so pint never does arithmetic."""
     top, *below = _PER.split(unit.strip().replace("mm Hg", "mmHg").replace(" ^", "^"))
     parts: list[str] = []
     for group in (top, *below):

@@ -1,4 +1,4 @@
-"""The result types: what a scorer says about an answer, and the keys of a scored response."""
+"""The result types: a scorer's verdict on an answer, and the keys of a scored response."""
 
 from dataclasses import dataclass
 from typing import TypedDict
@@ -6,13 +6,13 @@ from typing import TypedDict
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a scorer says about one answer.
+    """A scorer's verdict on one answer.
 
     Attributes:
         correct: Whether the answer is right.
         similarity: How close it is, in [0, 1]; 1.0 or 0.0 for answers that are either right or wrong.
-        pred: The answer as it was read, in one canonical form, so that equal answers give equal strings.
-        reason: Why it was judged so, in a few words.
+        pred: The answer as it was read, in canonical form, so that equal answers give equal strings.
+        reason: The reason for the verdict, in a few words.
     """
 
     correct: bool
@@ -22,21 +22,21 @@ class Verdict:
 
 
 def right(pred: str, reason: str) -> Verdict:
-    """A right answer of a type that knows only right and wrong."""
+    """Return the verdict on a right answer, with similarity 1.0."""
     return Verdict(True, 1.0, pred, reason)
 
 
 def wrong(pred: str, reason: str) -> Verdict:
-    """A wrong answer; `pred` is "" where no answer could be read."""
+    """Return the verdict on a wrong answer, with similarity 0.0; `pred` is "" if no answer could be read."""
     return Verdict(False, 0.0, pred, reason)
 
 
 class Score(TypedDict):
-    """The one set of keys of every scored response; floats are finite.
+    """A scored response; the keys are the same for every input, and floats are finite.
 
-    score: the reward that the scheme makes of the verdict. acc: 1.0 if the answer is right, whatever the format.
+    score: the reward that the scheme computes from the verdict. acc: 1.0 if the answer is right in any format.
     format: 1.0 if the response is well-formed. similarity: see `Verdict`. error: 1.0 if the row could not be scored
-    through no fault of the response (unknown source, gold answer that can't be read, scorer that failed).
+    for a reason other than the response (unknown source, unreadable gold answer, failing scorer).
     pred, reason: see `Verdict`. answer_type: of the data source, "" if that is unknown.
     """
 

@@ -1,4 +1,4 @@
-"""The closed word lists behind the open-ended scorer, each a CSV file beside this module."""
+"""The fixed word lists of the open-ended scorer, each a CSV file in this folder."""
 
 import csv
 from collections import defaultdict
@@ -15,31 +15,31 @@ def _rows(name: str) -> list[list[str]]:
 
 @lru_cache(maxsize=1)
 def word_forms() -> dict[str, str]:
-    """Irregular plurals, numbers in words, units, spellings, organ adjectives: each word's one form."""
+    """Return word -> its common form: irregular plurals, numbers in words, units, spellings, organ adjectives."""
     return {word: form for word, form, _ in _rows("word_forms")}
 
 
 @lru_cache(maxsize=1)
 def abbreviations() -> dict[str, str]:
-    """Abbreviations with one meaning in medicine: abbreviation -> its words."""
+    """Return abbreviation -> its words, for abbreviations with a single meaning in medicine."""
     return {short: words for short, words in _rows("abbreviations")}
 
 
 @lru_cache(maxsize=1)
 def refusal_words() -> dict[str, str]:
-    """Words and phrases that deny an answer or leave it open: words -> "denial" or "hedge"."""
+    """Return words or phrase -> "denial" or "hedge"."""
     return {words: cause for words, cause in _rows("refusal_words")}
 
 
 @lru_cache(maxsize=1)
 def opposite_pairs() -> tuple[tuple[str, str], ...]:
-    """Pairs of words of which an answer can't have one where the reference has the other."""
+    """Return pairs of opposites: an answer must not have one where the reference has the other."""
     return tuple((word, opposite) for word, opposite in _rows("opposites"))
 
 
 @lru_cache(maxsize=1)
 def word_roles() -> dict[str, frozenset[str]]:
-    """Words by the part they play in an answer, see `docs/scorers.md`: role -> words."""
+    """Return role -> words, by their role in an answer; see `docs/scorers.md`."""
     roles: defaultdict[str, set[str]] = defaultdict(set)
     for word, role in _rows("word_roles"):
         roles[role].add(word)

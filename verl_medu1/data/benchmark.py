@@ -16,14 +16,14 @@ def read_benchmark(given: str, max_unusable: float = MAX_UNUSABLE) -> Loaded:
     """Read a benchmark.
 
     Args:
-        given: a file that `medu1 prepare` has written, or NAME=FILE (or NAME=hub:SPLIT) for a source.
+        given: a file that `medu1 prepare` wrote, or NAME=FILE (or NAME=hub:SPLIT) for a source.
         max_unusable: the largest share of a source's records that may be unusable.
 
     Returns:
-        Its questions, and where they are from.
+        Its questions and their provenance.
 
     Raises:
-        ValueError: the file can't be read, is empty or has other columns; NAME=hub reads rows to train on.
+        ValueError: the file can't be read, is empty or has other columns; or NAME=hub reads training rows.
 
     Example:
         >>> read_benchmark("data/test.parquet")  # doctest: +SKIP
@@ -37,7 +37,7 @@ def read_benchmark(given: str, max_unusable: float = MAX_UNUSABLE) -> Loaded:
 
 
 def _check_split(name: str, where: str) -> None:
-    """NAME=hub alone reads what a source is trained on, where it has that."""
+    """Refuse NAME=hub without a split if that reads the source's training rows."""
     source = find_source(name)
     if where != HUB or not isinstance(source, Reader) or source.hub is None or source.official_test is None:
         return
@@ -50,7 +50,7 @@ def _check_split(name: str, where: str) -> None:
 
 
 def _read_prepared(path: Path) -> list[Example]:
-    """The questions of a prepared file; groups are not written there."""
+    """Read the questions of a prepared file; they have no groups, which are not stored."""
     try:
         examples = [_example(row) for _, row in read_records(path)]
     except (AttributeError, IndexError, KeyError, TypeError):
@@ -64,7 +64,7 @@ def _read_prepared(path: Path) -> list[Example]:
 
 
 def _example(row: Record) -> Example:
-    """A question as it was before it became a prompt: the message's last lines are the options and the instruction."""
+    """Recover a question from its prompt: the message's last lines are the options and the instruction."""
     info = row["extra_info"]
     options = tuple((option["letter"], option["text"]) for option in info["options"] or ())
     question = info["question"] or row["prompt"][-1]["content"].rsplit("\n", len(options) + 1)[0]

@@ -1,4 +1,4 @@
-"""Length budgets of questions: which one a row gets, and how the prompt says it."""
+"""Length budgets of questions: how they are drawn, and how the prompt states them."""
 
 import math
 import random
@@ -13,7 +13,7 @@ EXAMPLES = "none, exact:uniform:100:2000, max:loguniform:256:4096 or exact:fixed
 
 @dataclass(frozen=True)
 class Budget:
-    """Budget of one response: N tokens of what it counts (`COUNTED`); `tokens` is 0 for "none"."""
+    """Budget of one response, in tokens of what it counts (`COUNTED`); `tokens` is 0 for "none"."""
 
     mode: str = "none"
     tokens: int = 0
@@ -25,8 +25,8 @@ class BudgetRule:
     """How budgets are drawn.
 
     Attributes:
-        mode: "none" (no budget), "exact" (be near it) or "max" (stay below it).
-        distribution: "uniform" or "loguniform" over the integers values[0]..values[1], "fixed" for one of `values`.
+        mode: "none" (no budget), "exact" (be near it) or "max" (do not exceed it).
+        distribution: "uniform" or "loguniform" over the integers values[0]..values[1], or "fixed" for one of `values`.
         values: tokens, each at least 1; empty for "none".
         counts: "response" or "reasoning".
     """
@@ -40,7 +40,7 @@ class BudgetRule:
         """Draw a budget.
 
         Args:
-            rng: source of randomness; the same state gives the same budget.
+            rng: random number generator; the same state gives the same budget.
 
         Returns:
             The budget of one row.
@@ -61,7 +61,7 @@ class BudgetRule:
 
 
 def parse_budget_rule(text: str, counts: str = "response") -> BudgetRule:
-    """Read a rule as the command line writes it: MODE[:DISTRIBUTION:VALUES].
+    """Parse a rule from the command line: MODE[:DISTRIBUTION:VALUES].
 
     Args:
         text: "none", "exact:uniform:LOW:HIGH", "max:loguniform:LOW:HIGH", "exact:fixed:N,N,..." and so on.
@@ -71,7 +71,7 @@ def parse_budget_rule(text: str, counts: str = "response") -> BudgetRule:
         The rule.
 
     Raises:
-        ValueError: an unknown mode, distribution or thing to count, or values that are no budget.
+        ValueError: the mode, the distribution or `counts` is unknown, or the values are not valid budgets.
 
     Example:
         >>> parse_budget_rule("max:uniform:100:2000")
@@ -99,7 +99,7 @@ def parse_budget_rule(text: str, counts: str = "response") -> BudgetRule:
 
 
 def draw_budget(rules: Sequence[BudgetRule], rng: random.Random) -> Budget:
-    """Draw from one of several rules, each as likely: budgets of several modes in one data set.
+    """Draw from one of several rules with equal probability, to mix budget modes in one data set.
 
     Example:
         >>> draw_budget([BudgetRule()], random.Random(0)).mode
@@ -109,14 +109,14 @@ def draw_budget(rules: Sequence[BudgetRule], rng: random.Random) -> Budget:
 
 
 def budget_sentence(budget: Budget, sentences: Mapping[str, Mapping[str, str]]) -> str:
-    """The budget in words, as the prompt states it.
+    """Return the sentence with which the prompt states a budget.
 
     Args:
         budget: the row's budget.
-        sentences: for what is counted, for each mode, its sentence, with {tokens} where the number goes.
+        sentences: what is counted -> mode -> sentence, with {tokens} in place of the number.
 
     Returns:
-        The sentence; empty for "none".
+        The sentence; "" for mode "none".
 
     Example:
         >>> budget_sentence(Budget("exact", 40), {"response": {"exact": "Use about {tokens} tokens."}})

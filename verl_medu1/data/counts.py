@@ -1,8 +1,8 @@
-"""What became of a source's records, step by step."""
+"""Counts of a source's records, step by step."""
 
 from dataclasses import dataclass, field
 
-# Steps, as tables and messages call them.
+# Step -> its name in tables and messages.
 TITLES = {
     "read": "read",
     "unusable": "unusable",
@@ -23,25 +23,25 @@ TITLES = {
 
 @dataclass
 class Counts:
-    """The steps in their order; each but `corrected`, `train` and `test` leaves rows out.
+    """The steps in order; those from `unusable` to `over_cap`, except `corrected`, drop rows.
 
     Attributes:
         read: records of the source.
-        unusable: why records can't be used -> how many.
+        unusable: reason why records are unusable -> number of records.
         corrected: rows whose gold answer an override replaced, with its note.
-        excluded: rows that an override left out, with its note.
-        unscorable: rows whose gold answer is not right through its own scorer, with the reason.
+        excluded: rows that an override dropped, with its note.
+        unscorable: rows whose gold answer their own scorer does not accept, with the reason.
         exact_duplicates: rows that repeat an earlier one word for word.
-        near_duplicates: rows that hardly differ from an earlier one.
-        contaminated: training rows that stand in a benchmark or among the test rows; with --keep-contaminated they are
-            counted and kept.
+        near_duplicates: rows that are nearly the same as an earlier one.
+        contaminated: training rows that also occur in a benchmark or among the test rows; with --keep-contaminated
+            they are counted and kept.
         too_long: rows whose prompt has too many tokens.
         over_cap: rows beyond the cap.
         train: rows written for training.
         test: rows held out.
-        test_set: the test set of a benchmark that some of the rows are of, in words; "" where none is known to be.
-        official_test: those of `test` that are of it.
-        official_train: those of `train` that are, by --keep-test-rows.
+        test_set: name of the benchmark test set to which some of the rows belong; "" if none is known to.
+        official_test: rows of `test` that belong to it.
+        official_train: rows of `train` that belong to it, because of --keep-test-rows.
     """
 
     read: int = 0
@@ -61,7 +61,7 @@ class Counts:
     official_train: int = 0
 
     def number(self, step: str) -> int:
-        """How many rows a step concerned.
+        """Return the number of rows that a step affected.
 
         Example:
             >>> Counts(unusable={"field answer: it must hold text": 3}).number("unusable")
@@ -71,7 +71,7 @@ class Counts:
         return len(value) if isinstance(value, list) else sum(value.values()) if isinstance(value, dict) else value
 
     def in_words(self) -> str:
-        """The steps that concerned any row, with the first reason of those that have one.
+        """List the steps that affected any rows, with the first reason where there are reasons.
 
         Example:
             >>> Counts(read=2, unscorable=["medqa/0: no letter", "medqa/1: no letter"]).in_words()

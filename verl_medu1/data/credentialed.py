@@ -1,4 +1,4 @@
-"""Rows under a data use agreement leave this machine in no way that a training run has; part of `checks.check`."""
+"""Checks that no setting of a training run sends rows under a data use agreement elsewhere; part of `checks.run`."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,16 +10,16 @@ from omegaconf import DictConfig, OmegaConf
 from reward_score.loopback import is_loopback
 from reward_score.registry import credentialed_sources, known_sources
 
-# Of verl's loggers those that write to this machine alone; the others show generations on a server.
+# verl's loggers that write only to this machine; the others send generations to a server.
 LOCAL_LOGGERS = ("console", "tensorboard", "file")
 
 
 def credentialed_violations(config: DictConfig, files: Iterable[str]) -> Iterator[str]:
-    """One sentence for each setting that would send texts of credentialed rows to another machine.
+    """Yield a sentence for each setting that would send text of credentialed rows to another machine.
 
     Args:
         config: composed configuration of a training run.
-        files: its training and validation files; what can't be read has a sentence elsewhere.
+        files: its training and validation files; another check reports unreadable ones.
     """
     found = sorted({source for name in files for source in _credentialed_in(name)})
     if not found:

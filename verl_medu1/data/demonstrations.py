@@ -1,9 +1,9 @@
-"""Demonstrations of the response format, for models that do not know it (cold start)."""
+"""Demonstrations of the response format, for the warm-up of models that do not know it."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-# Where no worked answer is known: what is taught is where reasoning and answer stand, not how to solve the question.
+# Used if there is no worked answer: these teach where reasoning and answer go, not how to solve the question.
 REASONING = {
     "multiple_choice": "One of the options fits the question best.",
     "calculation": "The value follows from the numbers that are given.",
@@ -14,11 +14,11 @@ MAX_ANSWER_WORDS = 8
 
 
 def format_demonstrations(rows: Iterable[dict[str, Any]], explanations: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """Rows of the schema `DEMONSTRATIONS`: a question's messages, the reasoning and the gold answer.
+    """Yield rows of the schema `DEMONSTRATIONS`: a question's messages, the reasoning and the gold answer.
 
     Args:
-        rows: rows of the schema `QUESTIONS`; those with a gold answer of more than 8 words are passed over.
-        explanations: row_id -> worked answer; the others get a sentence that teaches the format alone.
+        rows: rows of the schema `QUESTIONS`; those with a gold answer of more than 8 words are skipped.
+        explanations: row_id -> worked answer; other rows get a sentence that teaches only the format.
 
     Example:
         >>> row = {"ability": "multiple_choice", "prompt": [], "reward_model": {"ground_truth": "B"}}

@@ -1,8 +1,8 @@
 """Exact and near duplicates among questions, and between questions and benchmarks.
 
-Two questions are near duplicates if the sets of their word trigrams have a Jaccard similarity of at least the
-threshold. MinHash LSH proposes pairs, and each is verified on the sets themselves: what is reported is true, and about
-one pair in 300 at the threshold is missed.
+Two questions are near duplicates if the Jaccard similarity of their sets of word trigrams reaches the threshold.
+MinHash LSH proposes pairs, and each is verified on the sets themselves. So there are no false positives, and about one
+pair in 300 at the threshold is missed.
 """
 
 import hashlib
@@ -20,29 +20,29 @@ from verl_medu1.data.tracking import tracked
 
 THRESHOLD = 0.8
 LOWEST_THRESHOLD = 0.5
-# A shorter question, such as "Which of these is true?", says nothing without its options.
+# A shorter question, such as "Which of these is true?", means nothing without its options.
 _LONG_QUESTION = 15
-# Share of the pairs at the threshold that are missed.
+# Share of pairs at the threshold that may be missed.
 _MISSED = 0.003
 _MOST_ROWS = 6
 _MOST_HASHES = 400
 _CHUNK = 1024
-# Words, and the symbols that are no punctuation of a sentence: of two rows of brackets one is not the other.
+# Words, and symbols other than sentence punctuation, so that different rows of brackets stay different.
 _WORD = re.compile(r"""[^\W_]+|[^\w\s.,;:!?'"*`~-]""")
 _NUMBER = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, slots=True)
 class Sketched:
-    """An example as it is compared with others.
+    """An example, prepared for comparison with others.
 
     Attributes:
         example: the question.
-        exact: digest of the whole text but for case and white space, options in any order.
-        words: what near duplicates are judged by: the question's words in lower case and, where it is short, each
-            option's on a line of its own, so that the options' order does not matter.
-        answer: what must agree between duplicates; "" for open-ended questions, whose answers are worded freely.
-        numbers: those of a calculation or of a short multiple choice question, in order; with others it is another one.
+        exact: digest of the whole text, ignoring case, white space and the order of the options.
+        words: text for finding near duplicates: the question's words in lower case and, if it is short, those of each
+            option on a separate line, sorted so that the options' order does not matter.
+        answer: must agree between duplicates; "" for open-ended questions, whose answers are worded freely.
+        numbers: numbers of a calculation or a short multiple-choice question, in order; must agree between duplicates.
         sketch: MinHash of the trigrams.
     """
 
@@ -56,7 +56,7 @@ class Sketched:
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """What a question repeats: the place of the one that is kept, and whether word for word."""
+    """A duplicate: the position of the question that is kept, and whether the two agree word for word."""
 
     of: int
     exact: bool
@@ -81,7 +81,7 @@ def _trigrams(words: str) -> frozenset[str]:
 
 
 def similarity(first: Sketched, second: Sketched) -> float:
-    """Exact Jaccard similarity of two questions' trigrams; 0 where the numbers that must agree differ.
+    """Return the exact Jaccard similarity of two questions' trigrams; 0 if numbers that must agree differ.
 
     Example:
         >>> finder = DuplicateFinder()
@@ -97,9 +97,9 @@ def similarity(first: Sketched, second: Sketched) -> float:
 
 
 def _bands(threshold: float) -> tuple[int, int]:
-    """Number of bands and of hashes that miss few pairs at the threshold.
+    """Choose the numbers of bands and hashes so that few pairs at the threshold are missed.
 
-    The more rows a band has, the fewer pairs far below the threshold are proposed, and the more bands it takes.
+    With more rows per band fewer pairs far below the threshold are proposed, but more bands are needed.
     """
     for rows in range(_MOST_ROWS, 0, -1):
         agrees = min(threshold**rows, 0.99)
@@ -110,14 +110,14 @@ def _bands(threshold: float) -> tuple[int, int]:
 
 
 class DuplicateFinder:
-    """Finds duplicates; the same questions, threshold and seed give the same ones.
+    """Finds duplicates, deterministically for the same questions, threshold and seed.
 
     Args:
-        threshold: least Jaccard similarity of near duplicates, from 0.5 up to 1.
-        seed: of the hashes; any whole number.
+        threshold: minimum Jaccard similarity of near duplicates, from 0.5 to 1.
+        seed: seed of the hashes; any whole number.
 
     Raises:
-        ValueError: a threshold that is none.
+        ValueError: the threshold is out of range.
     """
 
     def __init__(self, threshold: float = THRESHOLD, seed: int = 0) -> None:
@@ -130,7 +130,7 @@ class DuplicateFinder:
         self._num_bands, self._num_perm = _bands(threshold)
 
     def sketch(self, examples: Sequence[Example]) -> list[Sketched]:
-        """The examples as they are compared.
+        """Prepare examples for comparison.
 
         Example:
             >>> DuplicateFinder().sketch([Example("q", "1", "open_ended", "What  is IT?", "x")])[0].words
@@ -146,16 +146,16 @@ class DuplicateFinder:
         return sketched
 
     def within(self, rows: Sequence[Sketched]) -> dict[int, Duplicate]:
-        """The rows that repeat an earlier one.
+        """Find the rows that repeat an earlier one.
 
-        Near duplicates must have the same answer: the same words with another question at their end are another
-        exercise. Of questions about one patient note only those are duplicates that agree word for word.
+        Near duplicates must have the same answer, because the same vignette may end with another question. Questions
+        about the same patient note are duplicates only if they agree word for word.
 
         Args:
-            rows: in the order of preference; the first of its kind is kept.
+            rows: in order of preference; the first row of each set of duplicates is kept.
 
         Returns:
-            place of a row that repeats another -> the row that it repeats.
+            position of a row that repeats another -> the row that it repeats.
         """
         index = self._index(rows)
         first: dict[bytes, int] = {}
@@ -175,10 +175,10 @@ class DuplicateFinder:
         return duplicates
 
     def across(self, rows: Sequence[Sketched], others: Sequence[Sketched]) -> dict[int, int]:
-        """The rows that stand among others, such as a benchmark's, whatever the answer is there.
+        """Find the rows that also occur among others, such as a benchmark's, even with another answer.
 
         Returns:
-            place of a row -> the first of the others that it is like.
+            position of a row -> position of the first of the others that it duplicates.
         """
         index = self._index(others)
         found = {}
@@ -214,10 +214,10 @@ def _is_short(words: str) -> bool:
 
 
 def _numbers(example: Example) -> tuple[str, ...]:
-    """The numbers that must agree between duplicates.
+    """Return the question's numbers if they must agree between duplicates, else ().
 
-    In a calculation that is all of them, and in a short question with options those of the question: "Which vitamin 1?"
-    and "Which vitamin 2?" share nearly all their trigrams where the options are equal.
+    They must in a calculation, and in a short question with options: with the same options, "Which vitamin 1?" and
+    "Which vitamin 2?" share nearly all their trigrams.
     """
     words = _words(example.question)
     counts = example.answer_type == "calculation" or (bool(example.options) and _is_short(words))

@@ -1,4 +1,4 @@
-"""A question before it becomes a row: what every source gives, whether read or generated."""
+"""A question before it becomes a row, as every source gives it, whether read or generated."""
 
 from dataclasses import dataclass
 
@@ -11,16 +11,16 @@ class Example:
 
     Attributes:
         data_source: name in the registry of `reward_score`.
-        row_id: unique in a data set.
+        row_id: unique within a data set.
         answer_type: "multiple_choice", "calculation", "open_ended", or one that another package adds.
-        question: what is asked, without options and without instructions.
+        question: the question, without options and instructions.
         gold: the right answer; the letter for multiple choice.
         options: (letter, text) pairs in the order shown; empty unless multiple choice.
         lower_limit: smallest right value of a calculation, inclusive; None for dates, durations and other types.
         upper_limit: largest right value, inclusive.
-        unit: unit of the gold; None where it has none or the source does not say.
-        override: how the gold differs from the published one and why; "" where it is that one.
-        group: examples of one group (the same patient note) never stand on both sides of a split.
+        unit: unit of the gold answer; None if it has none or the source does not state it.
+        override: how and why the gold answer differs from the published one; "" if it does not.
+        group: examples of one group (the same patient note) are never on both sides of a split.
     """
 
     data_source: str

@@ -1,6 +1,6 @@
-"""Official folds: which rows of a source are its benchmark's test set, and what becomes of them.
+"""Official folds: which rows of a source belong to its benchmark's test set.
 
-They are held out: nobody trains on them who has not asked for it (`medu1 prepare --keep-test-rows`).
+These rows are held out, unless training on them is requested (`medu1 prepare --keep-test-rows`).
 """
 
 import json
@@ -13,23 +13,23 @@ from verl_medu1.data.example import Example
 from verl_medu1.data.storage import MANIFEST
 
 TRAIN, TEST = "train", "test"
-# The package datasets takes every split by this name, several as "train+test", and a part as "test[:10%]".
+# The package datasets accepts this name for every split, "train+test" for several, and "test[:10%]" for a part.
 _ALL = "all"
 _PART = re.compile(r"\[[^\]]*\]")
 
 
 @dataclass(frozen=True)
 class OfficialTest:
-    """The rows of a source that results on its benchmark are reported on.
+    """The rows of a source on which results on its benchmark are reported.
 
-    Of a file whose split can't be known nothing is claimed.
+    For a file, whose split is unknown, only `ids` and `every_row` identify them.
 
     Attributes:
-        title: which rows they are, in words.
-        splits: splits of the hub that hold nothing else; the first is the one that results are mostly reported on.
-        ids: reads the own ids of these rows, which tell them in any file. They cut the hub's one split into the folds
-            "train" and "test".
-        every_row: the benchmark publishes nothing to train on.
+        title: description of these rows.
+        splits: splits on the hub that contain only such rows; results are mostly reported on the first.
+        ids: returns the benchmark's own ids of these rows, which identify them in any file. They divide the hub's only
+            split into the folds "train" and "test".
+        every_row: the benchmark publishes no training rows, so all its rows belong to the test set.
     """
 
     title: str
@@ -38,11 +38,11 @@ class OfficialTest:
     every_row: bool = False
 
     def holds(self, own_id: object, split: str | None = None) -> bool:
-        """Whether a row is one of them.
+        """Return whether a row belongs to the test set.
 
         Args:
-            own_id: the id that the benchmark gives it; a column with gaps may hold it as a float.
-            split: that of the hub, or a part of it, or several: then all their rows count. None for a file.
+            own_id: the benchmark's id of the row; may be a float, if the column has gaps.
+            split: the split on the hub, a part of one, or several, all of whose rows then count. None for a file.
 
         Example:
             >>> OfficialTest("the test split of MedQA", splits=("test",)).holds(7, "test[:10%]")
@@ -55,10 +55,10 @@ class OfficialTest:
 
 
 def asked_fold(name: str, test: OfficialTest | None, split: str) -> str | None:
-    """The fold that NAME=hub or NAME=hub:SPLIT asks for, where a source has folds; None where it has splits.
+    """Return the fold that NAME=hub or NAME=hub:SPLIT asks for; None if the source has splits instead of folds.
 
     Raises:
-        ValueError: a fold that there is not.
+        ValueError: there is no such fold.
 
     Example:
         >>> asked_fold("pubmedqa", OfficialTest("500 questions", ids=frozenset), "")
@@ -72,12 +72,12 @@ def asked_fold(name: str, test: OfficialTest | None, split: str) -> str | None:
 
 
 def official_rows(test: OfficialTest | None, examples: Iterable[Example], split: str | None) -> frozenset[str]:
-    """The `row_id` of each example that is a row of the test set.
+    """Return the `row_id` of each example that belongs to the test set.
 
     Args:
-        test: what the source states; None where it states nothing.
-        examples: of the source, `row_id` being its name, a slash and the row's own id.
-        split: that of the hub; None for a file.
+        test: the source's test set; None if it states none.
+        examples: examples of the source, with the source's name, a slash and the row's own id as `row_id`.
+        split: the split on the hub; None for a file.
     """
     if test is None:
         return frozenset()
@@ -85,7 +85,7 @@ def official_rows(test: OfficialTest | None, examples: Iterable[Example], split:
 
 
 def set_apart(examples: Sequence[Example], official: frozenset[str], keep: bool) -> tuple[list[Example], list[Example]]:
-    """The examples that may be trained on, and those of the test set; with `keep` all may be.
+    """Split examples into those that may be trained on (all of them with `keep`) and those of the test set.
 
     Example:
         >>> rows = [Example("PubMedQA", f"pubmedqa/{number}", "multiple_choice", "?", "A") for number in (1, 2)]
@@ -97,10 +97,12 @@ def set_apart(examples: Sequence[Example], official: frozenset[str], keep: bool)
 
 
 def official_rows_in(file: Path) -> dict[str, int]:
-    """Test set -> how many of its rows a prepared file holds, by the manifest beside it; empty where it says nothing.
+    """Return test set -> number of its rows in a prepared file, from the manifest in the file's folder.
+
+    Empty if the manifest states none.
 
     Raises:
-        ValueError: the manifest is no JSON.
+        ValueError: the manifest is not JSON.
 
     Example:
         >>> official_rows_in(Path("no such folder/train.parquet"))
@@ -114,13 +116,13 @@ def official_rows_in(file: Path) -> dict[str, int]:
     sources = manifest.get("sources") if isinstance(manifest, dict) else None
     if not isinstance(sources, dict):
         return {}
-    # Warm-up rows are taken from the training rows.
+    # Every other file counts as training data: warm-up rows are taken from the training rows.
     key = "official_test" if file.stem == TEST else "official_train"
     return {counts["test_set"]: counts[key] for counts in sources.values() if counts.get(key)}
 
 
 def official_violations(files: Iterable[str]) -> Iterator[str]:
-    """Sentences on files that are to be trained on, and hold a benchmark's test set to test with."""
+    """Yield a sentence for each training file that is a test file with rows of a benchmark's test set."""
     for name in files:
         path = Path(name).expanduser()
         for title, rows in official_rows_in(path).items() if path.stem == TEST else ():

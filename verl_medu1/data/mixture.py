@@ -1,4 +1,4 @@
-"""A mixture of sources as one training and one test file, with what was left out counted."""
+"""Prepares a mixture of sources as one training and one test file, and counts the rows that were dropped."""
 
 import random
 from collections import Counter
@@ -29,32 +29,33 @@ from verl_medu1.data.storage import write_data_set
 from verl_medu1.data.tracking import tracked
 from verl_medu1.models.chat_template import render_tokens
 
-TEST_SHARE = 0.1  # where no other is asked for
+TEST_SHARE = 0.1  # default
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """What is read, and how it becomes rows.
+    """The sources of a data set, and how they become rows.
 
     Attributes:
-        files: (source, file) pairs; "hub" or "hub:SPLIT" in place of a file reads from the hub, and the generated
-            calculations have their number there.
+        files: (source, file) pairs; "hub" or "hub:SPLIT" instead of a file reads from the hub, and generated
+            calculations have their number instead of a file.
         prompts: texts of the prompts.
         rules: how length budgets are drawn.
-        caps: at most so many rows of a source.
-        test_share: share of each source's rows that is held out; rows about one patient note stay together. A source
-            that brings its benchmark's test set holds out that alone.
-        seed: of order, split and budgets; the same inputs and seed give the same bytes.
-        tokenizer: with `max_prompt_tokens`, rows whose rendered prompt is longer are counted and left out.
-        template_arguments: of the tokenizer's chat template, for counting.
-        max_prompt_tokens: tokens of the longest prompt.
-        num_warmup: so many training rows as demonstrations: generated calculations worked, others of the format.
-        overrides: corrections of gold answers, in place of those that come with `reward_score`.
-        benchmarks: what no training row may stand in, each as `verl_medu1.data.benchmark.read_benchmark` takes it.
-        keep_contaminated: training rows that stand in a benchmark or among the test rows are counted and kept.
-        duplicate_threshold: least Jaccard similarity of near duplicates.
+        caps: source -> maximum number of its rows.
+        test_share: share of each source's rows to hold out; rows about the same patient note stay together. A source
+            with rows of its benchmark's test set holds out exactly those.
+        seed: seed of order, split and budgets; the same inputs and seed give the same bytes.
+        tokenizer: used with `max_prompt_tokens`: rows whose rendered prompt is longer are counted and dropped.
+        template_arguments: arguments of the tokenizer's chat template, for counting.
+        max_prompt_tokens: maximum length of a prompt in tokens.
+        num_warmup: number of training rows that are also written as demonstrations: worked answers for generated
+            calculations, and only the format for others.
+        overrides: corrections of gold answers that replace those shipped with `reward_score`.
+        benchmarks: benchmarks to keep out of training, each as `verl_medu1.data.benchmark.read_benchmark` takes it.
+        keep_contaminated: count training rows that occur in a benchmark or among the test rows, but keep them.
+        duplicate_threshold: minimum Jaccard similarity of near duplicates.
         max_unusable: largest share of a source's records that may be unusable.
-        keep_test_rows: rows of a benchmark's test set are rows like others; the manifest says how many are trained on.
+        keep_test_rows: treat rows of a benchmark's test set like others; the manifest says how many are trained on.
     """
 
     files: Sequence[tuple[str, Path | str]]
@@ -75,10 +76,10 @@ class Mixture:
     keep_test_rows: bool = False
 
     def check(self) -> None:
-        """Check what can be checked before anything is read.
+        """Check the settings before anything is read.
 
         Raises:
-            ValueError: a number out of its range, a source that is given twice, a cap for a source that is not read.
+            ValueError: a number is out of range, a source is given twice, or a cap names a source that is not read.
         """
         titles = [source_title(name, where) for name, where in self.files]
         if unknown := set(self.caps) - set(titles):
@@ -96,11 +97,11 @@ class Mixture:
 
 @dataclass(frozen=True)
 class _Sources:
-    """What was read, each by the title of its source.
+    """Everything read, by the title of the source.
 
     Attributes:
-        held: examples of a benchmark's test set, which are in no case trained on; `examples` has the others.
-        official: row_id of each row of such a set, held or not.
+        held: examples of a benchmark's test set, which are never trained on; `examples` has the others.
+        official: row_id of each row of such a test set, held out or not.
     """
 
     examples: dict[str, list[Example]] = field(default_factory=dict)
@@ -113,7 +114,7 @@ class _Sources:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A row that may be written, and its example as it is compared with others; generated ones are not."""
+    """A row that may be written, with its example prepared for comparison (None for generated ones)."""
 
     row: dict[str, Any]
     example: Example
@@ -121,21 +122,21 @@ class Candidate:
 
 
 def prepare_mixture(out: Path, mixture: Mixture) -> dict[str, Counts]:
-    """Read sources and write train.parquet, test.parquet, manifest.json and, where asked for, warmup.parquet.
+    """Read sources and write train.parquet, test.parquet, manifest.json and, if requested, warmup.parquet.
 
-    With a `test_share` of 0 there is no test.parquet: nothing reads a file without rows.
-    Rows of a benchmark's test set are written to test.parquet alone, all but what can't be scored, is too long or over
-    the cap, and what is like them is not trained on. Where they are all there is, there is no train.parquet.
+    A file without rows is not written: there is no test.parquet if no rows are held out, and no train.parquet if the
+    sources have only rows of a benchmark's test set. Those rows go only to test.parquet, except the ones that can't be
+    scored, are too long or over the cap. Duplicates of them are not trained on.
 
     Args:
         out: folder to write.
-        mixture: what is read and how.
+        mixture: the sources and settings.
 
     Returns:
-        For each source what became of its records.
+        The counts of each source.
 
     Raises:
-        ValueError: a file that can't be read, too many records that can't be used, no row left to train or to test.
+        ValueError: a file can't be read, too many records are unusable, or no row is left to train on or to test with.
     """
     mixture.check()
     finder = DuplicateFinder(mixture.duplicate_threshold, mixture.seed)
@@ -157,7 +158,7 @@ def prepare_mixture(out: Path, mixture: Mixture) -> dict[str, Counts]:
 
 
 def _read(mixture: Mixture) -> _Sources:
-    """The sources' examples whose gold answers are right through their own scorers."""
+    """Read the sources' examples whose gold answers their own scorers accept."""
     sources = _Sources()
     overrides = shipped_overrides() if mixture.overrides is None else mixture.overrides
     for name, where in mixture.files:
@@ -187,7 +188,7 @@ def _load(name: str, where: Path | str, mixture: Mixture) -> Loaded:
 
 
 def apply_overrides(examples: Sequence[Example], counts: Counts, overrides: Overrides) -> list[Example]:
-    """The examples with their gold answers corrected, and without those that an override excludes."""
+    """Correct the gold answers of examples, and drop those that an override excludes."""
     kept = []
     for example in examples:
         own_id = example.row_id.partition("/")[2]
@@ -196,7 +197,7 @@ def apply_overrides(examples: Sequence[Example], counts: Counts, overrides: Over
             kept.append(example)
         elif override.corrected:
             counts.corrected.append(f"{example.row_id}: {override.note}")
-            # The published limits stand around the wrong gold answer.
+            # Drop the published limits, which are those of the wrong gold answer.
             kept.append(
                 replace(example, gold=override.corrected, override=override.note, lower_limit=None, upper_limit=None)
             )
@@ -206,7 +207,7 @@ def apply_overrides(examples: Sequence[Example], counts: Counts, overrides: Over
 
 
 def _scorable(examples: Sequence[Example], counts: Counts) -> list[Example]:
-    """The examples whose gold answer is right through its own scorer."""
+    """Keep the examples whose gold answer its own scorer accepts."""
     kept = []
     for example in tracked(examples, "scoring gold answers"):
         row = question_row(example, [], Budget(), "", 0)
@@ -220,11 +221,11 @@ def _scorable(examples: Sequence[Example], counts: Counts) -> list[Example]:
 def _select(
     mixture: Mixture, sources: _Sources, checked: Sequence[Loaded], finder: DuplicateFinder, rng: random.Random
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The rows to train on and those to test with: without duplicates, and no training row elsewhere."""
+    """Return training and test rows, without duplicates and without contaminated training rows."""
     counts = sources.counts
     known = finder.sketch([example for benchmark in checked for example in benchmark.examples])
     contamination = Contamination(finder, mixture.keep_contaminated)
-    # Each generated question is drawn anew, and stands in no benchmark but one that was generated with the same seed.
+    # Generated questions are random: only a benchmark generated with the same seed can contain them.
     generated = {row.question for benchmark in checked for row in benchmark.examples if row.data_source == GENERATED}
     from_files = {name: examples for name, examples in sources.examples.items() if name != GENERATED}
     screened = drop_duplicates(from_files, counts, finder)
@@ -253,7 +254,7 @@ def _select(
     test_rows = [candidate.sketched for candidate in test if candidate.sketched]
     for name, candidates in training.items():
         if name in screened:
-            # The same vignette with another question, or the same note in another source.
+            # Drop the same vignette with another question, or the same note in another source.
             rows = [candidate.sketched for candidate in candidates if candidate.sketched]
             candidates = list(compress(candidates, contamination.may_train(rows, test_rows, counts[name])))
         counts[name].train = len(candidates)
@@ -286,10 +287,10 @@ def _candidates(
 def _split(
     candidates: Sequence[Candidate], test_share: float, held: Set[str]
 ) -> tuple[list[Candidate], list[Candidate]]:
-    """Training and test rows: whole groups go to the test rows until they are `test_share` of all, or just over.
+    """Split into training and test rows: whole groups are held out until they reach `test_share` of all rows.
 
-    However few rows there are, one group is held out, if another is left to train on. Where rows are held anyway (by
-    their `row_id`), because their benchmark tests with them, these are the test rows.
+    With few rows at least one group is held out, provided another is left to train on. If some rows (`held`, by
+    `row_id`) belong to their benchmark's test set, the test rows are exactly these.
     """
     if held:
         chosen = [candidate.example.row_id in held for candidate in candidates]
@@ -307,9 +308,9 @@ def _split(
 
 
 def _check_rows(splits: Mapping[str, Sequence[dict[str, Any]]], sources: _Sources, test_share: float) -> None:
-    """Refuse a data set without training rows, or without test rows that were asked for.
+    """Refuse a data set without training rows, or without the requested test rows.
 
-    Where each source gives rows of a test set and no others, it is a data set for evaluation.
+    If every source has only rows of a test set, this is a data set for evaluation and needs no training rows.
     """
     only_tests = all(sources.held[title] and not examples for title, examples in sources.examples.items())
     if not splits["train"] and not (only_tests and splits["test"]):

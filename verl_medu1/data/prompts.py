@@ -1,4 +1,4 @@
-"""Prompts: question, options, instruction and budget become chat messages. Rendering them is the model's template's."""
+"""Builds chat messages from question, options, instruction and budget; the model's chat template renders them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from verl_medu1.data.budget import Budget, budget_sentence
 from verl_medu1.data.example import ANSWER_TYPES, Example
 
 DEFAULT_FILE = Path(__file__).with_name("prompts.yaml")
-# Key of the file -> names in braces that its texts must hold.
+# Key of the file -> placeholders that its texts must contain.
 _PLACEHOLDERS = {
     "instructions": set(),
     "option": {"letter", "text"},
@@ -26,7 +26,7 @@ _BUDGET_KEYS = {"response": "budget", "reasoning": "reasoning_budget"}
 
 @dataclass(frozen=True)
 class Prompts:
-    """The texts of a prompt file; see prompts.yaml for what each is."""
+    """The texts of a prompt file; prompts.yaml explains them."""
 
     system: str
     instructions: Mapping[str, str]
@@ -34,9 +34,9 @@ class Prompts:
     budget: Mapping[str, Mapping[str, str]]
 
     def messages(self, example: Example, budget: Budget) -> list[dict[str, str]]:
-        """The chat messages of a question: a system message and the user's.
+        """Return the chat messages of a question: a system and a user message.
 
-        The user's message is the question, one line per option, and a last line with instruction and budget.
+        The user message has the question, one line per option, and a last line with instruction and budget.
 
         Args:
             example: the question.
@@ -70,7 +70,7 @@ def load_prompts(path: Path = DEFAULT_FILE) -> Prompts:
     """Read a prompt file.
 
     Raises:
-        ValueError: the file is missing, no YAML, lacks a key, or a text lacks its placeholder.
+        ValueError: the file is missing or not YAML, lacks a key, or a text lacks its placeholder.
     """
     try:
         texts = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -88,7 +88,7 @@ def load_prompts(path: Path = DEFAULT_FILE) -> Prompts:
 
 def _check(texts: Any, path: Path) -> None:
     wanted: list[tuple[str, str | None]] = [("system", None), ("option", None)]
-    # Those of other packages' answer types too, where the file has them.
+    # Also check texts for other packages' answer types, if the file has any.
     instructions = texts.get("instructions") if isinstance(texts, dict) else None
     others = [str(kind) for kind in instructions if kind not in ANSWER_TYPES] if isinstance(instructions, dict) else []
     wanted += [("instructions", kind) for kind in [*ANSWER_TYPES, *others]]

@@ -1,4 +1,4 @@
-"""Records of a file or of a dataset on the Hugging Face hub, each with the place that an error message names."""
+"""Records of a file or of a dataset on the Hugging Face hub, each with its place for error messages."""
 
 import csv
 import io
@@ -13,30 +13,30 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 Record = Mapping[str, Any]
-# (place in the file, what stands there)
+# (place in the file, record)
 Placed = tuple[str, Record]
-# Where a JSON file maps names to records, the field that holds a record's name.
+# The field for a record's name, if a JSON file maps names to records.
 KEY = "(key)"
-# Excel writes semicolons where the comma is the decimal sign; of delimiters that fit equally well the first is taken.
+# Excel writes semicolons in locales with a decimal comma. The first of equally suitable delimiters is used.
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-# The line in which a spreadsheet states its delimiter; Excel reads it and shows it to nobody.
+# The line in which a spreadsheet states its delimiter; Excel reads it but does not display it.
 _STATED = re.compile(r"sep=([,;\t|])\r?\n", re.IGNORECASE)
 
 
 def read_records(path: Path) -> list[Placed]:
-    """Read a file of records; its suffix says how.
+    """Read a file of records, in the format given by its suffix.
 
-    Messages name places and columns, never what stands in a record: it may be a patient's.
+    Messages name places and columns, but never the content of a record, which may be a patient's.
 
     Args:
         path: `.json` (a list, a mapping from names to records, or one record per line), `.jsonl`, `.csv` or `.tsv`
-            (UTF-8, the first line names the columns; comma, semicolon or tab between them) or `.parquet`.
+            (UTF-8, column names in the first line; separated by comma, semicolon, tab or bar) or `.parquet`.
 
     Returns:
-        (place, record) pairs in the file's order. Places count as editors do: lines from 1, records and rows from 0.
+        (place, record) pairs in the file's order. Lines are numbered from 1, as in editors; records and rows from 0.
 
     Raises:
-        ValueError: another suffix, a file that is missing, cut off or not UTF-8, something that is no record.
+        ValueError: the suffix is unknown, the file is missing, truncated or not UTF-8, or an entry is not a record.
 
     Example:
         >>> import tempfile
@@ -64,7 +64,7 @@ def read_hub(repository: str, config: str | None, split: str) -> list[Placed]:
 
     Args:
         repository: such as "openlifescienceai/medmcqa".
-        config: the dataset's configuration; None for its only one.
+        config: configuration of the dataset; None if it has only one.
         split: such as "train".
 
     Returns:
@@ -77,11 +77,11 @@ def read_hub(repository: str, config: str | None, split: str) -> list[Placed]:
         from datasets import load_dataset
     except ImportError:
         raise ValueError(f"{repository} is read by the package datasets; pip install datasets.") from None
-    # It warns of each attempt to reach the hub; the last failure is told below.
+    # Silence its warnings about each attempt to reach the hub; the last failure is reported below.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         rows = load_dataset(repository, config, split=split)
-    except Exception as error:  # of four libraries; whatever it is, there are no rows
+    except Exception as error:  # from one of four libraries; in any case there are no rows
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ValueError(
             f"{repository} (split {split}) can't be loaded from the hub ({reason}); "
@@ -115,7 +115,7 @@ def _loads(text: str, path: Path, where: str) -> Any:
 def _json(path: Path) -> Iterator[tuple[str, Any]]:
     text = _text(path)
     if text.lstrip().startswith("{") and "\n{" in text:
-        # One record per line: some data sets name such a file .json.
+        # One record per line: some data sets use the suffix .json for this.
         yield from _lines(path, text)
         return
     records = _loads(text, path, "")
@@ -134,7 +134,7 @@ def _jsonl(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
-    # Not splitlines(): a text may hold U+2028, which is no end of line in JSON.
+    # Not splitlines(): a text may contain U+2028, which does not end a line in JSON.
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield f"line {number}", _loads(line, path, f", line {number}")
@@ -150,7 +150,7 @@ def _csv(path: Path) -> Iterator[tuple[str, Any]]:
     try:
         for row in rows:
             place, first_line = f"line {first_line}", rows.line_num + 1
-            # Spreadsheets write rows of blank cells below a table.
+            # Skip the rows of blank cells that spreadsheets write below a table.
             if (stated and rows.line_num == 1) or not any(row):
                 continue
             if not header:
@@ -176,7 +176,7 @@ def _checked_header(names: list[str], path: Path, place: str) -> list[str]:
 
 
 def _delimiter(text: str) -> str:
-    """The delimiter that finds most columns in the first line."""
+    """Return the delimiter that gives the most columns in the first line."""
     first = text.partition("\n")[0]
     return max(_DELIMITERS, key=lambda delimiter: len(next(csv.reader([first], delimiter=delimiter), [])))
 

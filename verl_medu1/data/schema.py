@@ -1,4 +1,4 @@
-"""The one shape of a row: what verl, the scorers, the reward manager and the evaluation read."""
+"""The schema of a row, for verl, the scorers, the reward manager and the evaluation."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from verl_medu1.data.example import Example
 
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 
-# Questions, for training by reinforcement and for evaluation.
+# Questions, for reinforcement learning and for evaluation.
 QUESTIONS = pa.schema(
     [
         # A name in the registry of reward_score.
@@ -31,13 +31,13 @@ QUESTIONS = pa.schema(
                     # The bare question, for the scorer of open-ended answers; null for other types.
                     ("question", pa.string()),
                     ("options", pa.list_(pa.struct([("letter", pa.string()), ("text", pa.string())]))),
-                    # Inclusive limits of a right calculation; null where the gold is no number.
+                    # Inclusive limits of a right calculation; null if the gold answer is not a number.
                     ("lower_limit", pa.float64()),
                     ("upper_limit", pa.float64()),
                     ("unit", pa.string()),
-                    # How the gold differs from the published one and why; null where it is that one.
+                    # How and why the gold answer differs from the published one; null if it does not.
                     ("override", pa.string()),
-                    # "none", "exact" or "max"; tokens (0 for none); what they count, "response" or "reasoning".
+                    # "none", "exact" or "max"; tokens (0 for "none"); what is counted, "response" or "reasoning".
                     ("budget_mode", pa.string()),
                     ("budget_tokens", pa.int64()),
                     ("budget_counts", pa.string()),
@@ -54,14 +54,14 @@ DEMONSTRATIONS = pa.schema([("messages", MESSAGES)])
 def question_row(
     example: Example, messages: Sequence[dict[str, str]], budget: Budget, split: str, index: int
 ) -> dict[str, Any]:
-    """A row of the schema `QUESTIONS`.
+    """Make a row of the schema `QUESTIONS`.
 
     Args:
         example: the question.
         messages: its chat messages (system, user).
         budget: its length budget.
         split: "train" or "test".
-        index: place of the row in its file.
+        index: position of the row in its file.
 
     Returns:
         The row as plain Python values.

@@ -1,4 +1,4 @@
-"""Which rows of a mixture are left out because they stand elsewhere: in an earlier row, a benchmark, the test rows."""
+"""Drops rows of a mixture that repeat an earlier row, or occur in a benchmark or among the test rows."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,12 +10,12 @@ from verl_medu1.data.example import Example
 def drop_duplicates(
     sources: Mapping[str, Sequence[Example]], counts: Mapping[str, Counts], finder: DuplicateFinder
 ) -> dict[str, list[Sketched]]:
-    """The examples of each source that repeat none before them, of whichever source.
+    """Drop the examples that repeat an earlier one of any source.
 
     Args:
-        sources: in the order of preference.
-        counts: where what is dropped is counted, by source.
-        finder: what finds duplicates.
+        sources: in order of preference.
+        counts: counts by source, updated with the dropped examples.
+        finder: finds the duplicates.
 
     Example:
         >>> twins = [Example("MedQA", str(number), "open_ended", "Which?", "this") for number in (1, 2)]
@@ -38,26 +38,26 @@ def drop_duplicates(
 
 
 class Contamination:
-    """Tells rows that may be trained on from those that stand in a benchmark or among the test rows.
+    """Finds training rows that also occur in a benchmark or among the test rows.
 
     Args:
-        finder: what finds them.
-        keep: they are counted, and may be trained on all the same.
+        finder: finds the duplicates.
+        keep: count such rows, but allow training on them.
     """
 
     def __init__(self, finder: DuplicateFinder, keep: bool) -> None:
         self._finder = finder
         self._keep = keep
-        # A row that is kept may be found twice, and counts once.
+        # A row that is kept may be found twice, but counts once.
         self._found: set[int] = set()
 
     def may_train(self, rows: Sequence[Sketched], known: Sequence[Sketched], counts: Counts) -> list[bool]:
-        """Of each row, whether it may be trained on.
+        """Return, for each row, whether it may be trained on.
 
         Args:
-            rows: one source's.
-            known: what must not be trained on.
-            counts: where those that are found are counted.
+            rows: rows of one source.
+            known: rows that must not be trained on.
+            counts: counts of the source, updated with the rows found.
 
         Example:
             >>> finder, counts = DuplicateFinder(), Counts()

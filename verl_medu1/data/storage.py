@@ -1,4 +1,4 @@
-"""Writing a prepared data set: all files or none, and the same bytes for the same content."""
+"""Writes a prepared data set: all files or none, and the same bytes for the same content."""
 
 import hashlib
 import json
@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 MANIFEST = "manifest.json"
-# Rows of a row group: as many are held as Python values at a time.
+# Rows per row group; only this many are held as Python values at a time.
 GROUP_ROWS = 4096
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal.
+    """Return the SHA-256 of a file in hexadecimal.
 
     Example:
         >>> import tempfile
@@ -33,10 +33,10 @@ def sha256(path: Path) -> str:
 
 
 def earlier_files(out: Path) -> list[str]:
-    """The files of the data set that `medu1 prepare` wrote into a folder earlier; none where it is new or empty.
+    """Return the files that an earlier `medu1 prepare` wrote into a folder; [] if it is new or empty.
 
     Raises:
-        ValueError: it holds something, and no manifest of ours says that it may be replaced.
+        ValueError: the folder is not empty, and has no manifest of ours that says what may be replaced.
 
     Example:
         >>> earlier_files(Path("no such folder"))
@@ -45,7 +45,7 @@ def earlier_files(out: Path) -> list[str]:
     if not out.is_dir():
         return []
     try:
-        # Hidden files are no data: ours of a run that was killed, or those of a file system.
+        # Ignore hidden files: temporary ones of a killed run, or those of the file system.
         found = sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
     except OSError as error:
         raise ValueError(f"--out {out} can't be read ({error.strerror}); give a folder with room and access.") from None
@@ -58,12 +58,12 @@ def earlier_files(out: Path) -> list[str]:
             f"--out {out} holds {found[0]} and no manifest.json of medu1 prepare, so nothing in it is replaced; "
             "give a new or empty folder."
         ) from None
-    # A name with a folder in it is none that we wrote.
+    # We never write a name with a folder in it.
     return [name for name in files if name.endswith(".parquet") and Path(name).name == name]
 
 
 def _write_table(path: Path, schema: pa.Schema, rows: Iterable[dict[str, Any]]) -> int:
-    """Write rows in groups of `GROUP_ROWS`, and count them."""
+    """Write rows in groups of `GROUP_ROWS`, and return their number."""
     number, left = 0, iter(rows)
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         while group := list(islice(left, GROUP_ROWS)):
@@ -77,17 +77,16 @@ def write_data_set(
 ) -> None:
     """Write parquet files and the manifest of a data set.
 
-    Everything is written under temporary names and renamed at the end, the manifest last: an interrupted run leaves
-    no half file, and a manifest's hashes always fit its files. The files of an earlier data set are replaced: one that
-    stayed might hold as training rows what are test rows now.
+    Everything is written under temporary names and renamed at the end, the manifest last, so an interrupted run leaves
+    no incomplete file. Files of an earlier data set are removed, because their training rows may be test rows now.
 
     Args:
-        out: folder; made if it does not exist.
-        tables: file name -> (schema, rows); rows that are generated are written as they come.
-        manifest: what manifest.json says; `files` (name -> rows and SHA-256) is added.
+        out: folder; created if it does not exist.
+        tables: file name -> (schema, rows); rows from a generator are written as they come.
+        manifest: content of manifest.json; `files` (name -> rows and SHA-256) is added.
 
     Raises:
-        ValueError: the folder can't be written, or holds other things than a data set.
+        ValueError: the folder can't be written, or contains something other than a data set.
 
     Example:
         >>> import tempfile

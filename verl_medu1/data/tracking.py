@@ -1,4 +1,4 @@
-"""Progress of long work on the terminal."""
+"""Progress bars for long work in the terminal."""
 
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -10,12 +10,12 @@ Item = TypeVar("Item")
 
 
 def tracked(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
-    """The items, with a bar on stderr while they are gone through; nothing where stderr is no terminal.
+    """Iterate over items with a progress bar on stderr, if stderr is a terminal.
 
     Args:
-        items: what is gone through.
-        what: words beside the bar.
-        total: how many they are; their length by default, where they have one.
+        items: the items to iterate over.
+        what: label of the bar.
+        total: number of items; by default their length, if they have one.
 
     Example:
         >>> list(tracked([1, 2], "numbers"))

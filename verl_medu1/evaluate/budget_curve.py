@@ -1,4 +1,4 @@
-"""Accuracy and adherence by length budget: the curve that length control is for."""
+"""Accuracy and adherence by length budget: the curve that length control should improve."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,22 +7,22 @@ import numpy as np
 
 from verl_medu1.run_folder.evaluations import Sample
 
-MAX_POINTS = 8  # more budgets than these are put together, equally many samples in each
-TOLERANCE = 0.1  # an exact budget is kept within this share of it
+MAX_POINTS = 8  # more budgets than this are binned, with about as many samples in each bin
+TOLERANCE = 0.1  # an exact budget counts as kept within this share of it
 
 
 def is_kept(sample: Sample) -> bool:
-    """Whether a response keeps its budget: at most N tokens for "max", within 10 % of N for "exact"."""
+    """Return whether a response keeps its budget: at most N tokens for "max", within 10 % of N for "exact"."""
     slack = TOLERANCE * sample["budget_tokens"] if sample["budget_mode"] == "exact" else 0
     return sample["budget_distance"] <= slack
 
 
 def by_budget(samples: Sequence[Sample]) -> list[tuple[dict[str, Any], list[Sample]]]:
-    """The samples that have a budget, put together by mode and tokens.
+    """Group the samples that have a budget by mode and tokens.
 
     Returns:
-        For each group `mode`, `tokens` (the mean budget), `fewest` and `most` (the range of the budgets put together),
-        and its samples; from small budgets to large ones.
+        For each group `mode`, `tokens` (mean budget), `fewest` and `most` (range of its budgets), and its samples; per
+        mode, from small to large budgets.
     """
     groups = []
     for mode in ("exact", "max"):
@@ -41,7 +41,7 @@ def by_budget(samples: Sequence[Sample]) -> list[tuple[dict[str, Any], list[Samp
 
 
 def _portions(budgets: np.ndarray) -> list[np.ndarray]:
-    """Places of the samples of each point; equal budgets are never in two."""
+    """Return the sample indices of each point; equal budgets share a point."""
     different = np.unique(budgets)
     if len(different) <= MAX_POINTS:
         return [np.flatnonzero(budgets == budget) for budget in different]

@@ -1,4 +1,4 @@
-"""Responses that are there already: one line per response, found again by what was asked of whom."""
+"""Cache of responses: one line per response, with a key made from the model and the request."""
 
 import hashlib
 import json
@@ -15,17 +15,16 @@ RESPONSES = "responses.jsonl"
 
 
 class ResponseCache:
-    """`responses.jsonl` of an evaluation: appended to while it runs, so that one that was stopped goes on.
+    """`responses.jsonl` of an evaluation: appended to while it runs, so that a stopped evaluation can continue.
 
-    A response's key is the digest of the model's content, the messages, how they are rendered, the
-    sampling and the sample's number. Scores
-    are not kept: they are made anew from the responses.
+    A response's key is a digest of the model's identity, the messages, the template arguments, the sampling settings,
+    what the budget counts, and the sample's number. Scores are not cached: they are recomputed from the responses.
 
     Args:
-        folder: of the evaluation.
-        model: what tells the model from another (`verl_medu1.evaluate.models.fingerprint`).
-        sampling: how responses are sampled.
-        template_arguments: of the chat template.
+        folder: the evaluation's folder.
+        model: identity of the model (`verl_medu1.evaluate.models.fingerprint`).
+        sampling: sampling settings.
+        template_arguments: arguments of the chat template.
     """
 
     def __init__(
@@ -37,7 +36,7 @@ class ResponseCache:
             self._asked.append(dict(template_arguments))
         rows = evaluations.read_jsonl(self._path) if self._path.is_file() else []
         self._responses = {row["key"]: Response(*(row[name] for name in Response._fields)) for row in rows}
-        # A last line that was cut off must not run into the next one.
+        # Rewrite the file: a truncated last line must not run into the next one.
         evaluations.write_jsonl(self._path, rows)
 
     def _key(self, question: Question, number: int) -> str:
@@ -45,7 +44,7 @@ class ResponseCache:
         return hashlib.blake2b(json.dumps(content, ensure_ascii=False).encode(), digest_size=16).hexdigest()
 
     def responses(self, question: Question, samples: int) -> list[Response]:
-        """The responses that are there, from sample 0 on, up to the first that is not."""
+        """Return the cached responses from sample 0 up to the first that is missing."""
         found = []
         for number in range(samples):
             response = self._responses.get(self._key(question, number))
@@ -55,7 +54,7 @@ class ResponseCache:
         return found
 
     def add(self, question: Question, first: int, responses: list[Response]) -> None:
-        """Keep responses, the first being the question's sample of that number."""
+        """Store responses, the first of which is the question's sample number `first`."""
         rows = []
         for number, response in enumerate(responses, start=first):
             key = self._key(question, number)

@@ -1,4 +1,4 @@
-"""Responses by an OpenAI-compatible endpoint: `vllm serve`, a gateway, a vendor."""
+"""Responses from an OpenAI-compatible endpoint: `vllm serve`, a gateway, a vendor."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,15 +13,15 @@ from verl_medu1.evaluate.questions import Question
 from verl_medu1.evaluate.sampling import NOTHING_LEFT_OUT, TOP_P, Request, Sampling, seed_of
 from verl_medu1.evaluate.scoring import Response
 
-RETRIES = 4  # of a request that failed, with the client's growing pauses
+RETRIES = 4  # of a failed request, with the client's exponential backoff
 
 
 def check_endpoint(url: str, key_variable: str | None, questions: Sequence[Question]) -> None:
-    """Refuse an endpoint that can't or must not be asked.
+    """Refuse an endpoint that can't or must not be used.
 
     Raises:
-        ValueError: no address, no such key, the package `openai` is missing, or credentialed rows would leave the
-            machine.
+        ValueError: the URL is invalid, the key's variable is not set, the package `openai` is missing, or credentialed
+            rows would leave the machine.
     """
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         raise ValueError(f"--endpoint {url!r} is no address; give one such as http://127.0.0.1:8000/v1.")
@@ -46,21 +46,20 @@ def ask(
     sampling: Sampling,
     template_arguments: Mapping[str, Any],
 ) -> Iterator[tuple[Request, list[Response]]]:
-    """Sample responses, `sampling.batch` at the same time.
+    """Sample responses, `sampling.batch` at a time.
 
-    The chat template is the server's; its arguments are sent as vLLM takes them (`chat_template_kwargs`), where there
-    are any. One request is sent per sample, because not every server gives several. Tokens
-    are those that the server counts.
+    The server applies its chat template; any template arguments are sent as vLLM takes them (`chat_template_kwargs`).
+    Each sample is a request of its own, because not every server returns several. Token counts are the server's.
 
     Yields:
-        Requests of one sample each, as they are answered.
+        Single-sample requests with their responses, in order of completion.
 
     Raises:
-        ValueError: the endpoint fails; answers that came before have been yielded.
+        ValueError: the endpoint fails; responses received before that have been yielded.
     """
     from openai import DefaultHttpxClient, OpenAI, OpenAIError
 
-    # The client wants a key; a server that asks for none ignores it.
+    # The client requires a key; a server that needs none ignores it.
     key = os.environ[key_variable] if key_variable else "none"
     http_client = DefaultHttpxClient(**client_options(url))
     client = OpenAI(base_url=url, api_key=key, max_retries=RETRIES, http_client=http_client)
@@ -69,7 +68,7 @@ def ask(
         for request in requests
         for number in range(request.first, request.first + request.number)
     ]
-    # vLLM and SGLang take more settings than OpenAI's format has; another server may refuse what it does not know.
+    # vLLM and SGLang accept settings beyond OpenAI's; another server may refuse unknown ones.
     more = dict(NOTHING_LEFT_OUT) if owner_of_models(client) in ("vllm", "sglang") else {}
     if template_arguments:
         more["chat_template_kwargs"] = dict(template_arguments)
@@ -79,7 +78,7 @@ def ask(
             for future in as_completed(futures):
                 yield futures[future], [future.result()]
         except OpenAIError as error:
-            # Not its text: an endpoint may quote the question there.
+            # Leave out the error's text: an endpoint may quote the question in it.
             status = getattr(error, "status_code", None)
             reason = type(error).__name__ + (f" {status}" if status else "")
             raise ValueError(
@@ -90,14 +89,14 @@ def ask(
 
 
 def owner_of_models(client: Any) -> str | None:
-    """Who serves, by the server's own list of models; None where it has no such list."""
+    """Return the `owned_by` of the first model in the server's model list; None if there is no such list."""
     from openai import OpenAIError
 
     try:
         listed = client.with_options(max_retries=0, timeout=10).models.list()
     except OpenAIError:
-        return None  # whatever else is wrong with the server, the first question meets it
-    # Not every server that answers here answers with a list.
+        return None  # if anything else is wrong with the server, the first question fails
+    # Some servers reply with something other than a list.
     first = next(iter(getattr(listed, "data", None) or []), None)
     return getattr(first, "owned_by", None)
 
@@ -116,10 +115,11 @@ def _ask_one(client: Any, model: str, request: Request, sampling: Sampling, more
 
 
 def read_completion(completion: Any, question: Question) -> Response:
-    """One chat completion as a response.
+    """Convert a chat completion to a response.
 
-    A server that splits off the reasoning (`reasoning_content` or `reasoning`) gets its tags back. The tokens of a
-    budget of the reasoning are the server's count of them, or else their share of the characters.
+    If the server returns the reasoning separately (`reasoning_content` or `reasoning`), its tags are restored. For a
+    budget that counts the reasoning, the counted tokens are the server's count of reasoning tokens or, without one,
+    estimated from the reasoning's share of the characters.
 
     Raises:
         ValueError: there is no text, or the server does not count tokens.
@@ -131,7 +131,7 @@ def read_completion(completion: Any, question: Question) -> Response:
     reasoning = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
     if reasoning:
         text = f"{THINK_OPEN}{reasoning}{THINK_CLOSE}{text}"
-    text = text.encode(errors="replace").decode()  # half a character (a lone surrogate), which no file can hold
+    text = text.encode(errors="replace").decode()  # a lone surrogate can't be written to a file
     length = counted = int(usage.completion_tokens)
     if question.budget_counts == "reasoning" and THINK_CLOSE in text:
         stated = getattr(getattr(usage, "completion_tokens_details", None), "reasoning_tokens", None)

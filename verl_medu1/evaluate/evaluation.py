@@ -18,13 +18,13 @@ from verl_medu1.models.chat_template import prompt_fault
 from verl_medu1.run.foreign_output import foreign_output_to
 from verl_medu1.run_folder import evaluations
 
-# What vLLM prints, in the folder of an evaluation.
+# File in an evaluation's folder for vLLM's output.
 LOG = "engine.log"
 
 
 @dataclass(frozen=True)
 class Answerer:
-    """Who answers: vLLM in this process, or an endpoint if `url` is given; prompts have these template arguments."""
+    """The source of the responses: vLLM in this process, or an endpoint if `url` is given."""
 
     model: str
     url: str | None = None
@@ -33,17 +33,17 @@ class Answerer:
 
     @property
     def identity(self) -> str:
-        """What tells this answerer from others. Of an endpoint the address and the name are all that is known."""
+        """An identifier of the model; for an endpoint only its address and the model's name are known."""
         return f"{self.url} {self.model}" if self.url else models.fingerprint(self.model)
 
     def describe(self) -> dict[str, Any]:
-        """`path`, `architecture`, `parameters`; the last two are None where they are not known."""
+        """Return `path`, `architecture`, `parameters`; the last two are None if unknown."""
         if self.url:
             return {"path": f"{self.model} at {self.url}", "architecture": None, "parameters": None}
         return models.describe_model(self.model)
 
     def answer(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[Request, list[Response]]]:
-        """Requests with their responses, as they come."""
+        """Yield requests with their responses, as they complete."""
         if self.url:
             return endpoint.ask(self.url, self.model, self.key_variable, requests, sampling, self.template_arguments)
         return generation.generate(self.model, requests, sampling, self.template_arguments)
@@ -56,18 +56,18 @@ def prepare_answerer(
     questions: Sequence[Question],
     template_arguments: Mapping[str, Any] | None = None,
 ) -> Answerer:
-    """Check who is to answer, before anything is written or started.
+    """Check the model or the endpoint before anything is written or started.
 
     Args:
         model: as given on the command line.
-        url: of an endpoint, or None.
-        key_variable: environment variable of the endpoint's key.
-        questions: what is asked.
-        template_arguments: of the chat template; None for those of the run that the model stands in.
+        url: URL of an endpoint, or None.
+        key_variable: environment variable with the endpoint's key.
+        questions: the questions to ask.
+        template_arguments: arguments of the chat template; None for those of the run that contains the model.
 
     Raises:
-        ValueError: there is no such model, no right answer to its prompts can be scored as one, or the endpoint
-            can't be asked.
+        ValueError: there is no such model, its chat template or tokenizer would make right answers score as wrong, or
+            the endpoint can't be used.
     """
     if url:
         endpoint.check_endpoint(url, key_variable, questions)
@@ -85,21 +85,21 @@ def prepare_answerer(
 def run_evaluation(
     answerer: Answerer, questions: Sequence[Question], out: Path, sampling: Sampling, data: str
 ) -> dict[str, Any]:
-    """Generate what is not there yet, score, summarise and store.
+    """Generate missing responses, score, summarise and write everything.
 
     Args:
-        answerer: of `prepare_answerer`.
-        questions: what is asked.
-        out: folder for responses.jsonl, samples.jsonl, summary.json and engine.log. Responses in it that answer the
-            same request are used again, so that an evaluation that was stopped goes on.
-        sampling: how.
-        data: where the questions are from, for the summary.
+        answerer: from `prepare_answerer`.
+        questions: the questions to ask.
+        out: folder for responses.jsonl, samples.jsonl, summary.json and engine.log. Its responses to the same requests
+            are reused, so that a stopped evaluation can continue.
+        sampling: sampling settings.
+        data: origin of the questions, for the summary.
 
     Returns:
         The summary.
 
     Raises:
-        ValueError: the folder can't be made, a prompt is too long, or the endpoint fails.
+        ValueError: the folder can't be created, a prompt is too long, or the endpoint fails.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)

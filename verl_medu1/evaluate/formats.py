@@ -1,7 +1,7 @@
-"""The same question in other answer formats: does what is right as multiple choice stay right?
+"""Multiple-choice questions in other answer formats, to see whether right answers stay right.
 
-A multiple-choice question of prepared data is asked again without its options, for a short answer, and with them, for a
-ranked list. A ranking is right if its first option is the right one, a short answer if it says the text of that option.
+A prepared multiple-choice question is asked again without its options, for a short answer, and with them, for a ranked
+list. A ranking is right if its first option is right; a short answer is right if it equals the right option's text.
 """
 
 import re
@@ -19,8 +19,8 @@ from verl_medu1.evaluate.questions import Question
 
 FORMATS = ("short_answer", "ranked_list")
 TEXTS = Path(__file__).with_name("formats.yaml")
-MAX_CHARACTERS = 2000  # a longer answer is no list
-# An option that speaks of the other options is no answer without them.
+MAX_CHARACTERS = 2000  # a longer answer is not a list
+# An option that refers to other options makes no sense without them.
 _ABOUT_OPTIONS = re.compile(
     r"\b(?:all|none|both|neither|either) of (?:the|these|them)\b|\bboth [A-E]\b|\b[A-E] and [A-E]\b", re.I
 )
@@ -29,14 +29,14 @@ _NUMBERING = re.compile(r"^\s*(?:\d+\s*[.):]|[-*])\s*")
 
 
 def in_other_formats(questions: Sequence[Question], prompts: Prompts) -> list[Question]:
-    """The questions with options, asked in each of `FORMATS`.
+    """Convert the questions with options to each of `FORMATS`.
 
-    Left out as short answers: those whose right option speaks of the other options ("all of the above"), and those
-    whose right option has no word that could be compared.
+    The short-answer format is left out if the right option refers to other options ("all of the above"), or has no
+    word to compare.
 
     Args:
         questions: as prepared.
-        prompts: the texts that they were prepared with.
+        prompts: the texts with which they were prepared.
 
     Returns:
         Questions with `asked_as` set, in the order of `questions`.
@@ -61,7 +61,7 @@ def in_other_formats(questions: Sequence[Question], prompts: Prompts) -> list[Qu
 
 
 def _parts(question: Question, options: dict[str, str], prompts: Prompts) -> tuple[str, str, str]:
-    """Question, options and budget sentence of a prepared message."""
+    """Split a prepared message into question, options and budget sentence."""
     block = "\n".join(prompts.option.format(letter=letter, text=text) for letter, text in options.items())
     stem, found, closing = question.prompt[-1]["content"].partition(f"\n{block}\n")
     instruction = prompts.instructions["multiple_choice"]
@@ -83,10 +83,10 @@ def _can_be_said(text: str) -> bool:
 
 
 def judge_in_format(question: Question, answer: str) -> Verdict:
-    """The verdict on an answer in the format that the question was asked in.
+    """Judge an answer in the format in which the question was asked.
 
     Args:
-        question: of `in_other_formats`.
+        question: from `in_other_formats`.
         answer: the extracted answer.
 
     Example:
@@ -111,10 +111,10 @@ def judge_in_format(question: Question, answer: str) -> Verdict:
 
 
 def read_ranking(answer: str, options: dict[str, str]) -> list[str] | str:
-    """The letters of a ranked list, or why there is none.
+    """Return the letters of a ranked list, or a sentence that says why there is none.
 
-    Read: letters in any dress or options' texts, one per line, or separated by `>`, `,` or `;`; numbered or not. At
-    least two, and none twice.
+    Accepted: letters in any of the usual formats or options' texts, one per line or separated by `>`, `,` or `;`,
+    numbered or not; at least two, and none twice.
 
     Example:
         >>> read_ranking("1. B. aspirin\\n2. A. heparin", {"A": "heparin", "B": "aspirin"})

@@ -1,4 +1,4 @@
-"""Responses by vLLM, in this process. The only file of the evaluation that starts an engine."""
+"""Responses from vLLM in this process; the only file of the evaluation that starts an engine."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,19 +13,19 @@ from verl_medu1.evaluate.scoring import Response
 from verl_medu1.length.budget import counted_tokens
 from verl_medu1.models.chat_template import render_tokens
 
-# Requests are handed over in portions of so many batches, and what is answered is kept after each.
+# Requests go to vLLM in portions of this many batches; responses are stored after each portion.
 BATCHES_AT_ONCE = 4
 
 
 def set_environment(model: str) -> None:
-    """Settings that vLLM and huggingface_hub read when they are imported; what the user has set stays."""
+    """Set the variables that vLLM and huggingface_hub read at import; values set by the user are kept."""
     settings = {
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
         "VLLM_LOGGING_LEVEL": "ERROR",
-        # The engine in this process starts in half the time and can't outlive it.
+        # An engine in this process starts in half the time and can't outlive it.
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-        "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB; of no meaning on a GPU
+        "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB; no effect on a GPU
     }
     if Path(model).is_dir():
         settings["HF_HUB_OFFLINE"] = "1"
@@ -34,7 +34,7 @@ def set_environment(model: str) -> None:
 
 
 def load_tokenizer(model: str) -> Any:
-    """The model's tokenizer, with its chat template.
+    """Load the model's tokenizer, with its chat template.
 
     Raises:
         ValueError: there is no such model, or its tokenizer has no chat template.
@@ -55,15 +55,15 @@ def load_tokenizer(model: str) -> Any:
 def render_prompts(
     tokenizer: Any, questions: Sequence[Question], template_arguments: Mapping[str, Any]
 ) -> list[list[int]]:
-    """Token ids of each question's messages, by the model's chat template, as verl renders them in training."""
+    """Render each question's messages to token ids with the model's chat template, as verl does in training."""
     return [render_tokens(tokenizer, question.prompt, template_arguments) for question in questions]
 
 
 def check_lengths(model: str, prompts: Sequence[Sequence[int]], max_tokens: int) -> int:
-    """Tokens that the longest prompt and its response need.
+    """Return the number of tokens that the longest prompt and its response need.
 
     Raises:
-        ValueError: they are more than the model has positions for.
+        ValueError: the model has fewer positions.
     """
     from transformers import AutoConfig
 
@@ -79,12 +79,12 @@ def check_lengths(model: str, prompts: Sequence[Sequence[int]], max_tokens: int)
 
 
 def start_engine(model: str, max_model_len: int, sampling: Sampling) -> Any:
-    """vLLM's engine for a model."""
+    """Start vLLM's engine for a model."""
     from vllm import LLM
     from vllm.platforms import current_platform
 
     on_cpu = current_platform.is_cpu()
-    # float32 is several times faster than bfloat16 on processors without units for it.
+    # float32 is several times faster than bfloat16 on CPUs without bfloat16 units.
     dtype: Any = "float32" if on_cpu and sampling.dtype == "auto" else sampling.dtype
     return LLM(
         model=model,
@@ -93,8 +93,8 @@ def start_engine(model: str, max_model_len: int, sampling: Sampling) -> Any:
         max_num_seqs=sampling.batch,
         tensor_parallel_size=sampling.tensor_parallel_size,
         enforce_eager=on_cpu,
-        # A prompt in pieces draws tokens that vLLM takes back (gpu_model_runner.py:3750), which a seeded CPU
-        # generator can't.
+        # After a partial prefill vLLM discards the sampled token and rewinds the generator (gpu_model_runner.py,
+        # GPUModelRunner._bookkeeping_sync), which a seeded CPU generator can't do.
         enable_chunked_prefill=False if on_cpu else None,
         max_num_batched_tokens=max(max_model_len, 4096) if on_cpu else None,
         seed=sampling.seed,
@@ -107,16 +107,16 @@ def generate(
     """Sample responses.
 
     Args:
-        model: folder in Hugging Face's format, or name on the hub.
-        requests: what is asked, at least one.
-        sampling: how; see `seed_of` for the seeds.
-        template_arguments: of the chat template.
+        model: folder in Hugging Face format, or name on the hub.
+        requests: at least one request.
+        sampling: sampling settings; see `seed_of` for the seeds.
+        template_arguments: arguments of the chat template.
 
     Yields:
         Each request with its responses, in order.
 
     Raises:
-        ValueError: no such model, no chat template, or a prompt with its response is longer than the model allows.
+        ValueError: there is no such model, it has no chat template, or a prompt with its response is too long for it.
     """
     tokenizer = load_tokenizer(model)
     prompts = render_prompts(tokenizer, [request.question for request in requests], template_arguments)

@@ -1,13 +1,13 @@
-"""Names of benchmarks' test questions as tasks of lm-evaluation-harness 0.4, where it has them."""
+"""Task names in lm-evaluation-harness 0.4 for the benchmarks' test questions."""
 
-# Its own task, with its own prompt and metric: figures compare with published ones only through it.
+# The harness's own tasks, prompts and metrics: only their figures are comparable with published ones.
 PUBLIC = {
     "MedQA": "medqa_4options",
     "MedMCQA": "medmcqa",
     "PubMedQA": "pubmedqa",
     "MMLU-Pro": "mmlu_pro_health",
 }
-# Our prompts and scorers as its task: the folder lm_eval_tasks.
+# Tasks with our prompts and scorers, in the folder lm_eval_tasks.
 OURS = {
     "MedQA": "medu1_medqa",
     "MedMCQA": "medu1_medmcqa",

@@ -1,4 +1,4 @@
-"""Which model `--model` means, what it is, and what tells it from another."""
+"""Resolves `--model`, checks its weights, describes it, and computes its fingerprint."""
 
 import hashlib
 import json
@@ -11,20 +11,20 @@ import yaml
 from verl_medu1.run_folder.checkpoints import newest_model
 
 HOW_TO_GIVE = "give a folder in Hugging Face's format, the run_dir of a training, or the name of a model on the hub"
-# What vLLM reads weights from.
+# Files from which vLLM reads weights.
 WEIGHTS = ("*.safetensors", "*.bin", "*.pt")
-# What makes a folder answer as it does.
+# Files that determine a model's responses.
 CONTENT = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model", "*.txt")
 
 
 def resolve_model(model: str) -> str:
-    """The folder in Hugging Face's format, or the hub's name, that `--model` means.
+    """Resolve `--model` to a folder in Hugging Face format, or a name on the hub.
 
-    A run folder means its newest whole checkpoint, a checkpoint's folder (`global_step_N`, or a folder in it) the
-    weights in Hugging Face's format that it holds.
+    A run folder stands for its newest complete checkpoint. A checkpoint's folder (`global_step_N`, or a folder in it)
+    stands for the Hugging Face folder inside it.
 
     Raises:
-        ValueError: the folder has no weights in Hugging Face's format.
+        ValueError: the folder has no weights in Hugging Face format.
     """
     folder = Path(model)
     if not folder.is_dir() or (folder / "config.json").is_file():
@@ -51,7 +51,7 @@ def resolve_model(model: str) -> str:
 
 
 def _run_below(folder: Path, model: Path) -> Path | None:
-    """The run, or else the step, in which a model stands that is somewhere below a folder that is neither."""
+    """Return the run, or else the `global_step_N` folder, between `folder` and a model below it; None without one."""
     for step in model.relative_to(folder).parents:
         if step.name.startswith("global_step_"):
             path = folder / step
@@ -60,13 +60,13 @@ def _run_below(folder: Path, model: Path) -> Path | None:
 
 
 def check_weights(model: str) -> None:
-    """Refuse a folder whose weights are missing or cut off, which vLLM says in a traceback.
+    """Refuse a folder whose weights are missing or truncated, which vLLM would report with a traceback.
 
     Args:
-        model: of `resolve_model`; of a name on the hub nothing is known.
+        model: from `resolve_model`; a name on the hub is not checked.
 
     Raises:
-        ValueError: there are none, or a file of them is missing or can't be read; it is named.
+        ValueError: there are no weights, or one of their files is missing or can't be read; the message names it.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -90,13 +90,13 @@ def check_weights(model: str) -> None:
 
 
 def arguments_of_the_run(model: str) -> dict[str, Any]:
-    """The template arguments with which a checkpoint's run rendered its prompts, from the config.yaml of the run.
+    """Return the template arguments with which a checkpoint's run rendered its prompts, from the run's config.yaml.
 
     Args:
-        model: of `resolve_model`.
+        model: from `resolve_model`.
 
     Returns:
-        `data.apply_chat_template_kwargs`; empty for a model that stands in no run.
+        `data.apply_chat_template_kwargs`; empty for a model outside of a run.
     """
     for folder in Path(model).resolve().parents:
         file = folder.parent / "config.yaml"
@@ -107,10 +107,10 @@ def arguments_of_the_run(model: str) -> dict[str, Any]:
 
 
 def fingerprint(model: str) -> str:
-    """What tells this model from another: the digest of the folder's files, or the hub's revision.
+    """Return an identifier of the model: a digest of the folder's files, or the hub's revision.
 
     Args:
-        model: of `resolve_model`.
+        model: from `resolve_model`.
     """
     folder = Path(model)
     if not folder.is_dir():
@@ -127,10 +127,10 @@ def fingerprint(model: str) -> str:
 
 
 def describe_model(model: str) -> dict[str, Any]:
-    """Path, architecture and number of parameters (shared ones once), the last from the weights' headers.
+    """Return path, architecture and number of parameters (shared ones once), the last from the weights' headers.
 
     Args:
-        model: folder in Hugging Face's format, or name on the hub (then the parameters are None).
+        model: folder in Hugging Face format, or name on the hub (then the parameters are None).
 
     Returns:
         `path`, `architecture`, `parameters`.

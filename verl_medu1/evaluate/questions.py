@@ -1,4 +1,4 @@
-"""Prepared parquet becomes questions; what is wrong with the file is said before anything is started."""
+"""Reads prepared parquet files into questions, and reports errors in a file before anything starts."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ class Question:
     prompt: list[dict[str, str]]  # chat messages: role and content
     ground_truth: str
     extra_info: dict[str, Any]  # as the scorers get it: options, limits, unit
-    asked_as: str = AS_PREPARED  # or one of `verl_medu1.evaluate.formats.FORMATS`
+    asked_as: str = AS_PREPARED  # format: as prepared, or one of `verl_medu1.evaluate.formats.FORMATS`
 
     @property
     def budget_mode(self) -> str:
@@ -58,14 +58,14 @@ def read_questions(path: Path) -> list[Question]:
     """Read prepared questions.
 
     Args:
-        path: parquet as `medu1 prepare` writes it.
+        path: parquet file that `medu1 prepare` wrote.
 
     Returns:
         One question per row, in the file's order.
 
     Raises:
-        ValueError: the file is missing, no parquet, empty, without a column that is needed, has a data source
-            without a scorer, a row twice, or a budget that is none.
+        ValueError: the file is missing, not parquet, empty, lacks a required column, or has a data source without a
+            scorer, a duplicate row, or an invalid budget.
     """
     if not path.is_file():
         raise ValueError(f"--data {path} does not exist; {HOW_TO_PREPARE}.")

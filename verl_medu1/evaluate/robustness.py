@@ -1,4 +1,4 @@
-"""Answer-format robustness: what is right as multiple choice, is it right as short answer and as ranked list?"""
+"""Answer-format robustness: do questions answered right as multiple choice stay right in other formats?"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,19 +12,19 @@ from verl_medu1.run_folder.evaluations import Sample
 
 
 def robustness(samples: Sequence[Sample]) -> dict[str, dict[str, Any]]:
-    """Per other format: accuracy over the questions asked in both, and how much of what is right stays right.
+    """Compute, per other format, the accuracy over the questions asked in both, and the share that stays right.
 
         stays = sum_q p_q r_q / sum_q p_q
 
-    with p_q the share of right samples of question q as multiple choice, r_q that in the other format: the probability
-    that a right sample's question is answered right in the other format too.
+    with p_q the share of right samples of question q as multiple choice, and r_q that in the other format. This is the
+    probability that the question of a right sample is answered right in the other format too.
 
     Args:
-        samples: of one group, all formats.
+        samples: samples of one group, in all formats.
 
     Returns:
         By format `questions`, `as_prepared` and `accuracy` (shares), `accuracy_low`, `accuracy_high`, and `stays` (None
-        where nothing is right as multiple choice); formats that were not asked are left out.
+        if nothing is right as multiple choice); formats that were not asked are left out.
     """
     means = {name: _per_question(samples, name) for name in (AS_PREPARED, *FORMATS)}
     found = {}

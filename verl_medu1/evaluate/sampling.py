@@ -1,4 +1,4 @@
-"""How responses are sampled, and what is asked for."""
+"""Sampling settings, seeds, and requests for samples."""
 
 import hashlib
 import json
@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from verl_medu1.evaluate.questions import Question
 
-# The model's own distribution, from which training samples (verl's trainer/config/rollout/rollout.yaml). It is asked
-# for by name: a server's defaults are those of the model's generation_config.json.
+# The model's unmodified distribution, from which training samples too (verl's trainer/config/rollout/rollout.yaml). Set
+# explicitly, because a server takes its defaults from the model's generation_config.json.
 TOP_P = 1.0
 NOTHING_LEFT_OUT: dict[str, Any] = {"top_k": -1, "repetition_penalty": 1.0}
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -18,7 +18,7 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 @dataclass(frozen=True)
 class Sampling:
-    """How responses are sampled; see the options of `medu1 eval`."""
+    """Sampling settings; see the options of `medu1 eval`."""
 
     samples: int
     temperature: float
@@ -46,12 +46,12 @@ class Sampling:
 
     @property
     def distribution(self) -> dict[str, Any]:
-        """What each token is drawn from, by vLLM's names."""
+        """The settings of the token distribution, under vLLM's names."""
         return {"temperature": self.temperature, "top_p": TOP_P, **NOTHING_LEFT_OUT}
 
 
 class Request(NamedTuple):
-    """Some samples of one question: `number` of them, the first being the question's sample `first`."""
+    """A request for `number` samples of one question, starting with its sample `first`."""
 
     question: Question
     first: int
@@ -59,21 +59,21 @@ class Request(NamedTuple):
 
 
 def seed_of(question: Question, seed: int) -> int:
-    """The seed of a question's sample 0; sample i has this plus i.
+    """Return the seed of a question's sample 0; sample i uses this plus i.
 
-    It hangs on the messages and the seed of the evaluation, and on no other question of the file.
+    It depends only on the question's messages and the seed of the evaluation, not on other questions in the file.
     """
     content = json.dumps([seed, question.prompt], ensure_ascii=False).encode()
     return int.from_bytes(hashlib.sha256(content).digest()[:4], "big") // 2
 
 
 def missing_requests(questions: Sequence[Question], have: Sequence[int], samples: int) -> list[Request]:
-    """What has still to be asked.
+    """Return requests for the missing samples.
 
     Args:
-        questions: all of them.
-        have: for each, how many samples are there, from number 0 on.
-        samples: how many each is to have.
+        questions: all questions.
+        have: number of samples of each question that exist already, from number 0 on.
+        samples: number of samples that each question needs.
     """
     return [
         Request(question, first, samples - first)

@@ -1,4 +1,4 @@
-"""A question and a response become a sample: the verdict, the length and the distance from the budget."""
+"""Scores a response to a question: verdict, length and distance from the budget."""
 
 from typing import NamedTuple
 
@@ -11,16 +11,16 @@ from verl_medu1.run_folder.evaluations import Sample
 
 
 class Response(NamedTuple):
-    """One generated answer."""
+    """One generated response."""
 
     text: str  # without special tokens, as the scorers see it in training
-    length: int  # tokens, the end token included, as training counts
-    counted_tokens: int  # those that the question's budget counts
-    truncated: bool  # ended by the limit of tokens, not by the model
+    length: int  # tokens including the end token, as counted in training
+    counted_tokens: int  # tokens that the question's budget counts
+    truncated: bool  # ended by the token limit, not by the model
 
 
 def opinion_on(question: Question, text: str) -> Verdict | None:
-    """The verdict on a response to a question in another format; None where the scorer of its data source decides."""
+    """Judge a response to a question in another format; return None if the data source's scorer applies."""
     if question.asked_as == AS_PREPARED:
         return None
     return judge_in_format(question, parse_response(text).answer or "")
@@ -30,14 +30,14 @@ def score_response(question: Question, response: Response, number: int) -> Sampl
     """Score one response.
 
     Args:
-        question: what was asked.
-        response: what was answered.
-        number: which of the question's samples this is, from 0.
+        question: the question.
+        response: the response to it.
+        number: number of this sample among the question's samples, from 0.
 
     Returns:
         One row of samples.jsonl: `row_id`, `sample`, `data_source`, `asked_as`, `prompt`, `ground_truth`, `extra_info`
-        (with which `medu1 score` gives the same verdict), `response`, all keys of `reward_score.compute_score`,
-        `length` (tokens), `truncated` (0 or 1), `counted_tokens` (of the budget), `budget_mode`, `budget_counts`,
+        (which lets `medu1 score` reproduce the verdict), `response`, all keys of `reward_score.compute_score`,
+        `length` (tokens), `truncated` (0 or 1), `counted_tokens` (by the budget), `budget_mode`, `budget_counts`,
         `budget_tokens`, `budget_distance` (`verl_medu1.length.budget`).
     """
     opinion = opinion_on(question, response.text)

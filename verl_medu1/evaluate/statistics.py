@@ -1,4 +1,4 @@
-"""Shares, their intervals and paired comparisons, over questions. Pure functions of numbers, without any chance."""
+"""Shares, their intervals and paired comparisons, over questions. Pure, deterministic functions of numbers."""
 
 import math
 from typing import NamedTuple
@@ -19,7 +19,7 @@ class Estimate(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A mean difference, its 95 % interval, and how likely one at least as large is between two equal models."""
+    """A mean difference, its 95 % interval, and the p-value under the hypothesis of two equal models."""
 
     value: float
     low: float
@@ -30,31 +30,31 @@ class Difference(NamedTuple):
 def score_interval(
     mean: ArrayLike, variance: ArrayLike, questions: int, samples: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The interval of a share from questions that were answered several times each.
+    """Return the interval of a share over questions, each with one or more samples.
 
     Wilson's interval (1927, J. Am. Stat. Assoc. 22:209) for the effective number of questions:
 
         m = p (1 - p) / (v / n),  n questions, p their mean, v the variance between their means
         (p + z^2 / 2m ± z * sqrt(p (1 - p) / m + z^2 / 4m^2)) / (1 + z^2 / m),  z the normal quantile
 
-    v / n is the variance that the bootstrap over questions gives a mean (Efron & Tibshirani 1993, section 5.2), here
-    without its chance. Samples of one question resemble each other: m lies between n, where they are all the same, and
-    the number of samples. With one sample per question m is n and the interval is Wilson's own, which Brown, Cai and
-    DasGupta (2001, Stat. Sci. 16:101) recommend for small n: another right answer moves neither end down, and makes it
-    no wider where all are right. Student's quantile would break both at n = 2. The bootstrap's percentiles would be
-    too narrow near 0 and 1: `benchmarks/intervals.py` prints the coverage of both.
+    v / n is the variance of a mean under the bootstrap over questions (Efron & Tibshirani 1993, section 5.2), computed
+    without resampling. Samples of one question are correlated: m lies between n, if they are all the same, and the
+    number of samples. With one sample per question m is n and this is Wilson's interval, which Brown, Cai and DasGupta
+    (2001, Stat. Sci. 16:101) recommend for small n: one more right answer never lowers either end, and never widens the
+    interval if all are right. Student's quantile would break both properties at n = 2. The bootstrap's percentiles
+    would be too narrow near 0 and 1: `benchmarks/intervals.py` prints the coverage of both.
 
     Args:
-        mean, variance: of the questions' means; arrays of any one shape.
-        questions: how many.
-        samples: of each question.
+        mean, variance: mean and variance of the questions' means; arrays of the same shape.
+        questions: number of questions.
+        samples: number of samples per question.
 
     Returns:
-        The lower and the upper ends.
+        The lower and upper ends.
     """
     mean, variance = np.asarray(mean, dtype=float), np.asarray(variance, dtype=float)
     spread = mean * (1 - mean)
-    # Without any spread between the questions nothing is known of it: a question counts once.
+    # If all questions have the same mean, the variance can't be estimated: count each question once.
     known = (variance > 0) & (spread > 0)
     effective = np.where(known, questions * spread / np.where(known, variance, 1), questions)
     effective = np.clip(effective, questions, questions * samples)
@@ -62,20 +62,20 @@ def score_interval(
     scale = 1 + z**2 / effective
     centre = (mean + z**2 / (2 * effective)) / scale
     half_width = z * np.sqrt(spread / effective + z**2 / (4 * effective**2)) / scale
-    # Rounding may leave a mean of 0 or 1 outside by one part in 10^16.
+    # Rounding may put a mean of 0 or 1 outside the interval by one part in 10^16.
     return np.minimum(mean, centre - half_width), np.maximum(mean, centre + half_width)
 
 
 def share(values: ArrayLike, samples: int = 1) -> Estimate:
-    """Mean of a share per question (accuracy, pass@k, majority vote) with its interval, see `score_interval`.
+    """Average a share per question (accuracy, pass@k, majority vote), with its interval; see `score_interval`.
 
     Args:
-        values: one share in [0, 1] per question: the mean over its samples, so that samples of one question are never
-            counted as independent.
-        samples: how many each is the mean of.
+        values: one share in [0, 1] per question: the mean over its samples, so that samples of one question never
+            count as independent.
+        samples: number of samples behind each value.
 
     Raises:
-        ValueError: no values, or one outside [0, 1].
+        ValueError: there are no values, or one is outside [0, 1].
 
     Example:
         >>> [round(x, 2) for x in share([1.0] * 20)]
@@ -91,16 +91,16 @@ def share(values: ArrayLike, samples: int = 1) -> Estimate:
 
 
 def paired_difference(before: ArrayLike, after: ArrayLike) -> Difference:
-    """Mean of after - before over the same questions.
+    """Average after - before over the same questions.
 
-    The interval is Agresti and Min's (2005, Stat. Med. 24:729) with Student's quantile: that of the differences and of
-    half a question more in each cell of the table of right and wrong. The p-value is of `sign_flip_test`.
+    The interval is Agresti and Min's (2005, Stat. Med. 24:729) with Student's quantile: half a question is added to
+    each cell of the 2 x 2 table of right and wrong. The p-value is from `sign_flip_test`.
 
     Args:
         before, after: one share per question, in the same order.
 
     Raises:
-        ValueError: lists of different lengths, or empty ones.
+        ValueError: the lists differ in length, or are empty.
 
     Example:
         >>> paired_difference([0.0, 0.0, 1.0], [1.0, 1.0, 1.0]).value
@@ -117,7 +117,7 @@ def paired_difference(before: ArrayLike, after: ArrayLike) -> Difference:
 
 
 def difference_interval(total: ArrayLike, squares: ArrayLike, questions: int) -> tuple[np.ndarray, np.ndarray]:
-    """The interval of `paired_difference` from the sums of the differences and of their squares (arrays)."""
+    """Return the interval of `paired_difference` from the sums of the differences and of their squares (arrays)."""
     weight = questions + 2
     mean = np.asarray(total, dtype=float) / weight
     variance = (np.asarray(squares, dtype=float) + 1) / weight - mean**2
@@ -127,15 +127,16 @@ def difference_interval(total: ArrayLike, squares: ArrayLike, questions: int) ->
 
 
 def sign_flip_test(differences: ArrayLike) -> float:
-    """Two-sided p-value of paired differences, by the exact permutation test with questions as clusters.
+    """Return the two-sided p-value of paired differences, by the exact permutation test with questions as clusters.
 
-    Were the two models equal, each question's difference would have either sign with the same probability. The p-value
-    is the share of all 2^n choices of signs whose sum is at least as far from zero (Fisher 1935; Good 2005, chapter 3).
-    With one sample per question that is McNemar's exact test. No choice is drawn: questions with equal |difference|
-    add up to a binomial number, and the few sizes of |difference| are convolved.
+    If the two models were equal, each question's difference would have either sign with the same probability. The
+    p-value is the share of all 2^n sign assignments whose sum is at least as far from zero (Fisher 1935; Good 2005,
+    chapter 3). With one sample per question this is McNemar's exact test. Nothing is sampled: the number of positive
+    signs among questions with equal |difference| is binomial, and the distributions of the few distinct sizes are
+    convolved.
 
     Args:
-        differences: one per question, in [-1, 1]; differences of shares of a few samples.
+        differences: one per question, in [-1, 1]; each the difference of shares over a few samples.
 
     Example:
         >>> round(sign_flip_test([1, 1, 1, 1, 1, 1, -1, 0, 0]), 6)  # 2 * P(Binomial(7, 1/2) >= 6)
@@ -156,7 +157,7 @@ def sign_flip_test(differences: ArrayLike) -> float:
 
 
 def _common_denominator(values: np.ndarray) -> int:
-    """The least number that makes all values whole; shares of n samples have at most n as denominator."""
+    """Return the smallest number that makes all values whole; shares over n samples have denominators up to n."""
     for steps in range(1, 1025):
         if np.allclose(values * steps, np.rint(values * steps), atol=1e-6 * steps, rtol=0):
             return steps
@@ -164,13 +165,13 @@ def _common_denominator(values: np.ndarray) -> int:
 
 
 def pass_at_k(right: ArrayLike, samples: int, k: int) -> np.ndarray:
-    """Probability that at least one of k samples is right, without bias, from the right ones among n >= k.
+    """Return the unbiased estimate of the probability that at least one of k samples is right, from n >= k samples.
 
         1 - C(n - c, k) / C(n, k)      (Chen et al. 2021, arXiv 2107.03374)
 
     Args:
         right: (questions,) number of right samples c.
-        samples: n, the same for all.
+        samples: n, the same for all questions.
         k: at most n.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Samples become figures per data source, per answer type and over all."""
+"""Computes metrics from samples: per data source, per answer type and overall."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -24,12 +24,12 @@ def _column(samples: Iterable[Sample], name: str) -> np.ndarray:
 
 
 def question_key(sample: Sample) -> QuestionKey:
-    """What tells a question from all others: a `row_id` is unique within its data source only."""
+    """Return the unique key of a question: a `row_id` is unique only within its data source."""
     return sample["data_source"], sample["row_id"]
 
 
 def per_question(samples: Iterable[Sample], name: str) -> dict[QuestionKey, float]:
-    """Mean of one number over the samples of each question.
+    """Average one value over the samples of each question.
 
     Example:
         >>> row = {"data_source": "MedQA", "row_id": "a"}
@@ -47,7 +47,7 @@ def _with_interval(name: str, estimate: Estimate) -> Figures:
 
 
 def figures(samples: Sequence[Sample]) -> Figures:
-    """The figures of one group of samples.
+    """Compute the metrics of one group of samples.
 
     Args:
         samples: rows of samples.jsonl, at least one.
@@ -56,9 +56,9 @@ def figures(samples: Sequence[Sample]) -> Figures:
         `questions`, `samples`; `accuracy` with `accuracy_low` and `accuracy_high` (95 %, over questions);
         `format`, `truncated` and `errors` (shares of samples); `reward` (mean); `length` (mean tokens) and
         `length_p95`; `budget_samples`, and over those `counted_tokens` (mean tokens that the budget counts),
-        `budget_distance` (mean tokens), `over_budget` and `budget_kept` (shares), all None when no sample has a budget.
-        `k` is the least number of samples of a question; from two on `pass_at` (k -> share with its interval) and
-        `majority` with its interval.
+        `budget_distance` (mean tokens), `over_budget` and `budget_kept` (shares), all None if no sample has a budget;
+        `k`, the smallest number of samples of any question; if `k` is at least 2, `pass_at` (k -> share with its
+        interval) and `majority` with its interval.
 
     Example:
         >>> sample = {"data_source": "MedQA", "row_id": "a", "acc": 1, "format": 1, "score": 1, "error": 0, "pred": "A",
@@ -100,7 +100,7 @@ def figures(samples: Sequence[Sample]) -> Figures:
 
 
 def _of_several(by_question: Sequence[Sequence[Sample]], k: int) -> Figures:
-    """pass@1, 2, 4, ... up to k, and the majority vote over k samples."""
+    """Compute pass@1, 2, 4, ... up to k, and the majority vote over k samples."""
     groups = [group[:k] for group in by_question]
     right = np.array([sum(sample["acc"] > 0 for sample in group) for group in groups])
     numbers = sorted({*(2**power for power in range(k.bit_length())), k})
@@ -109,7 +109,7 @@ def _of_several(by_question: Sequence[Sequence[Sample]], k: int) -> Figures:
 
 
 def group_by(samples: Iterable[Sample], key: str) -> dict[str, list[Sample]]:
-    """The samples of each value of `key`, sorted by that value."""
+    """Group the samples by their value of `key`, sorted by that value."""
     groups: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
         groups[str(sample[key])].append(sample)
@@ -117,20 +117,20 @@ def group_by(samples: Iterable[Sample], key: str) -> dict[str, list[Sample]]:
 
 
 def as_prepared(samples: Iterable[Sample]) -> list[Sample]:
-    """The samples of the questions as they were prepared, without those in other formats."""
+    """Return the samples of the questions as prepared, without those in other formats."""
     return [sample for sample in samples if sample["asked_as"] == AS_PREPARED]
 
 
 def summarize(samples: Sequence[Sample]) -> dict[str, Any]:
-    """`figures` over all samples, per answer type and per data source.
+    """Compute `figures` over all samples, per answer type and per data source.
 
     Returns:
-        `overall` (figures), `answer_type` and `data_source` (figures by name). A data source has also `lm_eval` (its
-        task there, or None), `by_budget` (a list of `verl_medu1.evaluate.budget_curve.by_budget`'s groups with their
-        figures) and `robustness` (of `verl_medu1.evaluate.robustness`).
+        `overall` (figures), `answer_type` and `data_source` (figures by name). A data source also has `lm_eval` (its
+        lm-evaluation-harness task, or None), `by_budget` (the groups of `verl_medu1.evaluate.budget_curve.by_budget`
+        with their figures) and `robustness` (see `verl_medu1.evaluate.robustness`).
 
     Raises:
-        ValueError: no samples.
+        ValueError: there are no samples.
     """
     prepared = as_prepared(samples)
     if not prepared:
@@ -148,17 +148,17 @@ def summarize(samples: Sequence[Sample]) -> dict[str, Any]:
 def accuracy_differences(
     before: Sequence[Sample], after: Sequence[Sample], key: str = "answer_type"
 ) -> dict[str, Difference]:
-    """Accuracy after minus before, on the questions that both evaluations answered.
+    """Compare the accuracy of two evaluations (after minus before) on the questions that both answered.
 
     Args:
         before, after: samples of two evaluations.
         key: one of `GROUPINGS`.
 
     Returns:
-        By answer type or data source, and "overall"; groups without a common question are left out.
+        Differences by answer type or data source, and "overall"; groups without a common question are left out.
 
     Raises:
-        ValueError: a question has another gold answer in the other evaluation, so that it is another question.
+        ValueError: the gold answer of a question differs between the evaluations, so it is not the same question.
 
     Example:
         >>> row = {"data_source": "MedQA", "row_id": "a", "answer_type": "multiple_choice", "asked_as": "as_prepared",

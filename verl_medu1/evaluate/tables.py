@@ -13,7 +13,7 @@ MISSING = "–"
 
 
 def percent(value: float | int | None) -> str:
-    """A share in percent, one decimal.
+    """Format a share in percent, with one decimal.
 
     Example:
         >>> percent(0.125), percent(None)
@@ -23,7 +23,7 @@ def percent(value: float | int | None) -> str:
 
 
 def number(value: float | int | None, digits: int = 1) -> str:
-    """A number with fixed decimals.
+    """Format a number with fixed decimals.
 
     Example:
         >>> number(3.14159), number(0.5, 2), number(None)
@@ -33,7 +33,7 @@ def number(value: float | int | None, digits: int = 1) -> str:
 
 
 def accuracy_text(figures: Figures) -> str:
-    """Accuracy in percent with its interval.
+    """Format an accuracy in percent with its interval.
 
     Example:
         >>> accuracy_text({"accuracy": 0.5, "accuracy_low": 0.4, "accuracy_high": 0.6})
@@ -43,7 +43,7 @@ def accuracy_text(figures: Figures) -> str:
 
 
 def p_text(p_value: float) -> str:
-    """A p-value with three decimals.
+    """Format a p-value with three decimals.
 
     Example:
         >>> p_text(0.0312), p_text(0.00001)
@@ -53,7 +53,7 @@ def p_text(p_value: float) -> str:
 
 
 def difference_text(difference: Difference | None) -> str:
-    """A difference of accuracies in percentage points with its interval.
+    """Format a difference of accuracies in percentage points with its interval.
 
     Example:
         >>> difference_text(Difference(0.1, 0.05, 0.15, 0.002))
@@ -77,13 +77,13 @@ COLUMNS: dict[str, Callable[[Figures], str]] = {
 
 
 def all_tables(summary: Mapping[str, Any]) -> list[Table]:
-    """What `medu1 eval` prints."""
+    """Return the tables that `medu1 eval` prints."""
     makers = (summary_table, several_table, budget_table, robustness_table)
     return [table for table in (make(summary) for make in makers) if table is not None]
 
 
 def _table(title: str, labels: Sequence[str], columns: Iterable[str], caption: str) -> Table:
-    # No frame, little padding and short heads: the table has to fit into 80 columns.
+    # No frame, little padding and short headers, because the table has to fit into 80 columns.
     caption = f"Tokens: mean length. From budget: mean distance in tokens. {caption}"
     table = Table(title=title, caption=caption, box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for label in labels:
@@ -94,7 +94,7 @@ def _table(title: str, labels: Sequence[str], columns: Iterable[str], caption: s
 
 
 def summary_table(summary: Mapping[str, Any]) -> Table:
-    """One line per data source, and one over all."""
+    """Make the table with one line per data source, and one overall."""
     columns = {name: column for name, column in COLUMNS.items() if name != "cut\noff %"}
     caption = f"{percent(summary['overall']['truncated'])} % of the responses were cut off by --max-tokens."
     if summary["overall"]["errors"]:
@@ -109,7 +109,7 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
 
 
 def several_table(summary: Mapping[str, Any]) -> Table | None:
-    """pass@k and the majority vote, one line per data source; None with one sample per question."""
+    """Make the table of pass@k and majority vote, one line per data source; None with one sample per question."""
     groups = {**summary["data_source"], "overall": summary["overall"]}
     numbers = list(summary["overall"].get("pass_at", ()))
     if not numbers:
@@ -131,7 +131,7 @@ def several_table(summary: Mapping[str, Any]) -> Table | None:
 
 
 def budget_table(summary: Mapping[str, Any]) -> Table | None:
-    """Accuracy and adherence by budget, one line per budget of each data source; None without budgets."""
+    """Make the table of accuracy and adherence, one line per data source and budget; None without budgets."""
     rows = [(name, point) for name, group in summary["data_source"].items() for point in group["by_budget"]]
     if not rows:
         return None
@@ -156,7 +156,7 @@ def budget_table(summary: Mapping[str, Any]) -> Table | None:
 
 
 def robustness_table(summary: Mapping[str, Any]) -> Table | None:
-    """Other answer formats, one line per format of each data source; None where they were not asked."""
+    """Make the table of other answer formats, one line per data source and format; None if none were asked."""
     rows = [(name, kind, found) for name, group in summary["data_source"].items()
             for kind, found in group["robustness"].items()]  # fmt: skip
     if not rows:
@@ -178,12 +178,12 @@ def comparison_table(
     differences: Mapping[str, Difference],
     key: str = "answer_type",
 ) -> Table:
-    """Per answer type or data source and over all: before, after, and the change of the accuracy.
+    """Make the table of before, after and change in accuracy, per answer type or data source and overall.
 
     Args:
         before, after: summaries of two evaluations.
-        differences: of `verl_medu1.evaluate.summary.accuracy_differences`.
-        key: by which they are grouped.
+        differences: from `verl_medu1.evaluate.summary.accuracy_differences`.
+        key: the grouping, "answer_type" or "data_source".
     """
     columns = {name: column for name, column in COLUMNS.items() if name not in ("p95", "cut\noff %")}
     caption = "Change: on the same questions, in percentage points; p: exact paired test over questions."

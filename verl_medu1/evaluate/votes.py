@@ -1,4 +1,4 @@
-"""Several samples of a question as one answer: the majority vote."""
+"""Majority vote over the samples of a question."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ from verl_medu1.run_folder.evaluations import Sample
 
 
 def majority(samples: Sequence[Sample]) -> float:
-    """Probability that the most frequent answer of a question's samples is right (Wang et al. 2022, arXiv 2203.11171).
+    """Return the probability that the majority answer of a question is right (Wang et al. 2022, arXiv 2203.11171).
 
-    Answers are equal if the scorer read the same (`pred`). A sample without an answer has no vote; among answers with
-    equally many votes each wins with the same probability.
+    Answers are equal if the scorer read the same (`pred`). A sample without an answer has no vote; a tie is broken
+    uniformly at random, hence a probability.
 
     Args:
         samples: all samples of one question.

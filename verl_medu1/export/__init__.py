@@ -1,9 +1,9 @@
-"""From a checkpoint of a training to a folder that any program reads which knows Hugging Face's format.
+"""From a training checkpoint to a folder in Hugging Face format.
 
-checkpoint.py  which checkpoint is meant, what holds its weights, and whether all of it is there
-shards.py      weights out of the shards of Megatron or FSDP, without unpickling anything
-merge.py       weights -> folder, by verl's mergers
-compare.py     log-probabilities of the exported model, against those that the training recorded
+checkpoint.py  finds the checkpoint, the format of its weights, and missing or truncated files
+shards.py      reads weights from Megatron or FSDP shards, unpickling only plain data
+merge.py       weights -> folder, with verl's mergers
+compare.py     compares the exported model's log-probs with those recorded in training
 card.py        the model card
 export.py      the steps of `medu1 export`, in order
 """

@@ -1,4 +1,4 @@
-"""The model card of an export: data, recipe, versions, evaluation, and what was checked."""
+"""The model card of an export: data, recipe, versions, evaluations, and the log-prob check."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from verl_medu1.verl_compat.versions import installed_versions
 
 TEMPLATE = Path(__file__).with_name("card.md.j2")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-# Key of the configuration -> what the card calls it.
+# Configuration key -> its title on the card.
 SETTINGS = {
     "algorithm.adv_estimator": "advantage estimator",
     "scoring.scheme": "reward",
@@ -41,7 +41,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Evaluated:
-    """One evaluation of `medu1 eval` on this checkpoint or on its export: where it stands, and its summary."""
+    """An evaluation by `medu1 eval` of this checkpoint or its export: its folder and summary."""
 
     folder: Path
     summary: Mapping[str, Any]
@@ -50,14 +50,14 @@ class Evaluated:
 def write_card(
     name: str, checkpoint: Checkpoint, folder: Path, comparison: Comparison | None, evaluations: Sequence[Evaluated]
 ) -> None:
-    """Write README.md, with what the run and the checkpoint tell; what they do not tell is said to be unknown.
+    """Write README.md from what the run and the checkpoint record; anything else is stated as unknown.
 
     Args:
-        name: what the model is called where the run has no name.
-        checkpoint: what was exported.
+        name: the model's name if the run has none.
+        checkpoint: the exported checkpoint.
         folder: the exported folder.
-        comparison: its check; None where there was nothing to compare with.
-        evaluations: of `find_evaluations`.
+        comparison: the log-prob check; None if there was no record to compare with.
+        evaluations: from `find_evaluations`.
     """
     import jinja2
 
@@ -68,7 +68,7 @@ def write_card(
     )
     text = environment.from_string(TEMPLATE.read_text()).render(
         name=_setting(config, "trainer.experiment_name") or name,
-        # A name on the hub; a folder of somebody's disk is nobody else's base model.
+        # Only a name on the hub: a local folder means nothing to other readers.
         hub_base=base if _HUB_NAME.fullmatch(str(base)) and not Path(str(base)).exists() else None,
         method="trained by reinforcement learning with verifiable rewards"
         if "actor_rollout_ref" in config
@@ -91,7 +91,7 @@ def write_card(
 
 
 def _configuration(checkpoint: Checkpoint) -> Mapping[str, Any]:
-    """The resolved configuration of the run; empty where there is none."""
+    """Return the resolved configuration of the run; empty if there is none."""
     import yaml
 
     file = checkpoint.run / "config.yaml" if checkpoint.run else None
@@ -108,7 +108,7 @@ def _setting(config: Mapping[str, Any], key: str) -> Any:
 
 
 def _data(config: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The training files, with their sources as the manifest beside them states them."""
+    """Return the training files, with their sources from the manifest in the same folder."""
     files = _setting(config, "data.train_files") or []
     found = []
     for file in [files] if isinstance(files, str) else files:
@@ -128,11 +128,11 @@ def _data(config: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def find_evaluations(checkpoint: Checkpoint, given: Path | None) -> list[Evaluated]:
-    """What the card says of evaluations: a given one, or those of the run whose model stands in this checkpoint.
+    """Return the evaluations for the card: the given one, or those in the run whose model is in this checkpoint.
 
     Args:
-        checkpoint: what is exported.
-        given: a folder of `medu1 eval`; None for those in the run's folder `eval`.
+        checkpoint: the exported checkpoint.
+        given: a folder that `medu1 eval` wrote; None for those in the run's folder `eval`.
 
     Raises:
         ValueError: `given` has no summary, or one can't be read.

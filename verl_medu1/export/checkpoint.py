@@ -1,4 +1,4 @@
-"""Which checkpoint is meant, what holds its weights, and whether all of it is there."""
+"""Finds a checkpoint and the format of its weights, and checks that it is complete."""
 
 import json
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from verl_medu1.run_folder.checkpoints import TRACKER
 
 
 class Weights(StrEnum):
-    """What the weights of a checkpoint are stored as."""
+    """The format in which a checkpoint stores its weights."""
 
     megatron = "Megatron shards"
     fsdp = "FSDP shards"
@@ -19,15 +19,15 @@ class Weights(StrEnum):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A whole checkpoint of a model.
+    """A complete checkpoint of a model.
 
     Attributes:
-        folder: what verl's checkpoint manager wrote: `actor`, or the step's own folder in a supervised run.
-        weights: how its weights are stored.
-        shards: where they are.
+        folder: the folder that verl's checkpoint manager wrote: `actor`, or the step's folder in a supervised run.
+        weights: the format of its weights.
+        shards: the folder of its weights.
         hugging_face: the folder of its configuration and tokenizer.
-        run: the folder of the run, where it stands in one.
-        step: the step after which it was saved, where its name says it.
+        run: the run folder, if the checkpoint is in one.
+        step: the step after which it was saved, if its name says so.
     """
 
     folder: Path
@@ -39,13 +39,13 @@ class Checkpoint:
 
 
 def find_checkpoint(given: Path) -> Checkpoint:
-    """The checkpoint that a folder is or holds, checked to be whole.
+    """Find the checkpoint that a folder is or contains, and check that it is complete.
 
     Args:
-        given: a run (its newest whole checkpoint is meant), a checkpoint of it (`global_step_N`), or `actor` in it.
+        given: a run folder (for its newest complete checkpoint), a checkpoint (`global_step_N`), or its `actor`.
 
     Raises:
-        ValueError: the folder is none of these, or a file of the checkpoint is missing or cut off; it is named.
+        ValueError: the folder is none of these, or a file is missing or truncated; the message names it.
 
     Example:
         >>> find_checkpoint(Path("outputs/quickstart")).step  # doctest: +SKIP
@@ -92,7 +92,7 @@ def _actor(step: Path) -> Path:
 
 
 def _weights(folder: Path) -> tuple[Path, Weights]:
-    """Shards where there are any: they are the training's own; the folder that verl wrote from them otherwise."""
+    """Return the shards if there are any, because the training wrote them; else the folder that verl made from them."""
     if (folder / "model" / "dist_ckpt" / "metadata.json").is_file():
         return folder / "model" / "dist_ckpt", Weights.megatron
     if list(folder.glob("model_world_size_*_rank_*.pt")):
@@ -121,7 +121,7 @@ def _check_whole(weights: Weights, shards: Path) -> None:
 
 
 def _megatron_files(shards: Path) -> dict[str, int]:
-    """Each shard, with the bytes that the checkpoint's index finds in it."""
+    """Return each shard with its minimum size in bytes, according to the checkpoint's index."""
     sizes: dict[str, int] = {}
     for info in read_metadata(shards).storage_data.values():
         sizes[info.relative_path] = max(sizes.get(info.relative_path, 1), info.offset + info.length)

@@ -1,4 +1,4 @@
-"""What an exported model finds likely, against what the training engine recorded when it saved the checkpoint."""
+"""Compares an exported model's log-probs with those that the training engine recorded with the checkpoint."""
 
 import json
 from dataclasses import dataclass
@@ -6,19 +6,19 @@ from pathlib import Path
 
 from verl_medu1.training.log_prob_record import FILE
 
-# Two programs that compute the same in float32 differ in the last digits. In a lower precision single tokens differ by
-# more, as they do between any two kernels; weights that are not the model's differ by whole units.
+# Two float32 implementations of the same model differ in the last digits. In lower precision single tokens differ by
+# more, as they do between any two kernels; with the wrong weights, log-probs differ by whole units.
 MAX_IN_FLOAT32, MEAN_IN_LOWER = 1e-4, 0.1
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Differences of log-probabilities between the exported model and the training engine.
+    """Differences in log-probs between the exported model and the training engine.
 
     Attributes:
-        tokens: how many were compared.
+        tokens: number of tokens compared.
         largest, mean: absolute differences.
-        dtype: what the training engine computed in.
+        dtype: the precision of the training engine.
     """
 
     tokens: int
@@ -28,7 +28,7 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """Whether the two are one model, as far as the precision tells."""
+        """Whether the two are the same model, as far as the precision allows to tell."""
         if self.dtype == "float32":
             return self.largest <= MAX_IN_FLOAT32
         return self.mean <= MEAN_IN_LOWER
@@ -38,14 +38,14 @@ class Comparison:
 
 
 def compare(model: Path, checkpoint: Path) -> Comparison | None:
-    """Compute the log-probabilities of the recorded tokens with transformers, in the trained precision, and compare.
+    """Compute the log-probs of the recorded tokens with transformers, in the training precision, and compare.
 
     Args:
         model: the exported folder.
-        checkpoint: the folder of the checkpoint, which holds the record.
+        checkpoint: the checkpoint's folder, which contains the record.
 
     Returns:
-        None where the checkpoint has no record.
+        The differences; None if the checkpoint has no record.
     """
     if not (checkpoint / FILE).is_file():
         return None
@@ -53,7 +53,7 @@ def compare(model: Path, checkpoint: Path) -> Comparison | None:
     from transformers import AutoModelForCausalLM
 
     record = json.loads((checkpoint / FILE).read_text())
-    # In what the engine computed in, whatever config.json says; FP8 is none of torch's that a model is loaded in.
+    # Use the engine's precision, whatever config.json says; transformers can't load a model in FP8.
     dtype = "auto" if record["dtype"] == "fp8" else record["dtype"]
     tokens = torch.tensor(record["tokens"])
     with torch.no_grad():

@@ -8,19 +8,19 @@ from verl_medu1.export.compare import Comparison, compare
 
 
 def export(given: Path, out: Path, evaluation: Path | None = None) -> tuple[Checkpoint, Comparison | None]:
-    """Write a checkpoint as a Hugging Face folder with a model card, once it is known to be the trained model.
+    """Write a checkpoint as a Hugging Face folder with a model card, after checking that it is the trained model.
 
     Args:
         given: a run, or a checkpoint of it; see `verl_medu1.export.checkpoint.find_checkpoint`.
-        out: folder to write; it appears when all is done and checked.
-        evaluation: a folder of `medu1 eval` for the card; by default those that the run has of this checkpoint.
+        out: folder to write; it appears only once everything is written and checked.
+        evaluation: a folder of `medu1 eval` for the card; by default the run's evaluations of this checkpoint.
 
     Returns:
-        What was exported, and how far it is from what the training engine computed; None without its record.
+        The exported checkpoint, and its comparison with the training engine's record (None without a record).
 
     Raises:
-        ValueError: there is no such checkpoint, it is not whole, `out` exists, `evaluation` holds none, or the exported
-            model is another one.
+        ValueError: there is no such checkpoint, it is incomplete, `out` exists, `evaluation` has no summary, or the
+            exported model differs from the trained one.
     """
     checkpoint = find_checkpoint(given)
     if out.exists():
@@ -29,7 +29,7 @@ def export(given: Path, out: Path, evaluation: Path | None = None) -> tuple[Chec
     from verl_medu1.export.card import find_evaluations, write_card
     from verl_medu1.export.merge import merge
 
-    # What is wrong with one is said now, not after merging and comparing.
+    # Report a broken evaluation now, not after merging and comparing.
     evaluations = find_evaluations(checkpoint, evaluation)
     partial = out.with_name(f"{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -44,7 +44,7 @@ def export(given: Path, out: Path, evaluation: Path | None = None) -> tuple[Chec
             )
         write_card(out.name, checkpoint, partial, comparison, evaluations)
         for file in partial.rglob("*"):
-            # safetensors makes files that nobody else may read.
+            # safetensors creates files that only their owner may read.
             if file.is_file():
                 file.chmod((partial / "config.json").stat().st_mode)
         partial.rename(out)

@@ -1,7 +1,7 @@
-"""Weights of a checkpoint -> a folder in Hugging Face's format, by verl's mergers, in the precision they are stored in.
+"""Merges a checkpoint's weights into a Hugging Face folder with verl's mergers, in the stored precision.
 
 verl 0.9.1's mergers round to bfloat16 and unpickle what they read; the classes here read with `shards.py` and keep the
-precision. Names, the cutting of fused tensors and the folder are verl's.
+precision. verl names the tensors, splits fused ones and writes the folder.
 """
 
 import io
@@ -26,7 +26,7 @@ from verl_medu1.export.shards import load_fsdp_shard, load_megatron
 from verl_medu1.models.folder import correct_description
 
 Tensors = dict[str, torch.Tensor]
-# "decoder.layers.self_attention.linear_qkv.weight" has the layers of the model as its first dimension.
+# "decoder.layers.self_attention.linear_qkv.weight" stacks the layers of the model in its first dimension.
 _STACKED = re.compile(r"decoder\.layers\.(?!\d)")
 
 
@@ -49,7 +49,7 @@ def merge(checkpoint: Checkpoint, out: Path) -> None:
             local_dir=str(checkpoint.folder),
             hf_model_config_path=str(checkpoint.hugging_face),
         )
-        # verl prints a line for each tensor, and warns that one which is of no layer has no layer.
+        # verl prints a line per tensor, and warns of each tensor that belongs to no layer.
         with _one_process(), redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
             merger = _fsdp(config) if checkpoint.weights == Weights.fsdp else _megatron(config)
             merger.merge_and_save()
@@ -61,7 +61,7 @@ def merge(checkpoint: Checkpoint, out: Path) -> None:
 
 @contextmanager
 def _one_process() -> Iterator[None]:
-    """verl's merger makes a process group, of this process alone and on a port that is free."""
+    """Set the environment for verl's merger, which makes a process group: this process only, on a free port."""
     alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
     before = {name: os.environ.get(name) for name in alone}
     os.environ.update(alone)
@@ -92,7 +92,7 @@ class _FSDPMerger(FSDPModelMerger):
         for name in sorted(shards[0]):
             parts = [shard.pop(name) for shard in shards]
             if isinstance(parts[0], DTensor):
-                # The last dimension of the mesh is the one that is sharded; over the other the tensors are copies.
+                # The last mesh dimension is the sharded one; along the other the tensors are replicas.
                 placement = parts[0].placements[-1]
                 whole[name] = self._merge_by_placement([part._local_tensor for part in parts], placement)
             else:
@@ -105,7 +105,7 @@ def _fsdp(config: ModelMergerConfig) -> Any:
 
 
 def _megatron(config: ModelMergerConfig) -> Any:
-    # Imported where Megatron is needed: an FSDP checkpoint is exported without it.
+    # Imported only here: exporting an FSDP checkpoint does not need Megatron.
     from verl.model_merger.megatron_model_merger import MegatronModelMerger
 
     class MegatronMerger(MegatronModelMerger):
@@ -118,7 +118,7 @@ def _megatron(config: ModelMergerConfig) -> Any:
 
 
 def by_layer(tensors: Mapping[str, torch.Tensor]) -> Tensors:
-    """Tensors that hold all layers, cut into one for each, with Megatron's names of a layer's tensors.
+    """Split tensors that stack all layers into one per layer, with Megatron's per-layer names.
 
     Example:
         >>> list(by_layer({"decoder.layers.mlp.linear_fc2.weight": torch.zeros(2, 3, 3)}))

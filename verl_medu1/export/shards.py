@@ -1,10 +1,10 @@
-"""Weights out of shards of Megatron or FSDP. Nothing but plain data is unpickled: a checkpoint may be a stranger's."""
+"""Reads weights from Megatron or FSDP shards. Unpickles only plain data, because a checkpoint may be untrusted."""
 
 import pickle
 from pathlib import Path
 from typing import Any
 
-# What torch's index of a distributed checkpoint is made of; all of it is data.
+# The classes in torch's index of a distributed checkpoint; all of them are plain data.
 _INDEX = {
     ("builtins", "set"),
     ("collections", "OrderedDict"),
@@ -42,10 +42,10 @@ class _IndexReader(pickle.Unpickler):
 
 
 def read_metadata(folder: Path) -> Any:
-    """The index of a distributed checkpoint: torch's `Metadata`.
+    """Read the index of a distributed checkpoint: torch's `Metadata`.
 
     Raises:
-        ValueError: it is missing, can't be read, or holds anything but an index.
+        ValueError: it is missing, can't be read, or contains anything but an index.
     """
     file = folder / ".metadata"
     try:
@@ -58,10 +58,10 @@ def read_metadata(folder: Path) -> Any:
 
 
 def load_megatron(folder: Path) -> dict[str, Any]:
-    """The whole tensors of a distributed checkpoint of Megatron, by their names there, in the precision they have.
+    """Load the full tensors of a Megatron distributed checkpoint, under their stored names and in their precision.
 
-    They are put together by torch's loader, whatever the layout of the ranks that saved them. What is no tensor (states
-    of Transformer Engine) is left where it is.
+    torch's loader assembles them, for any layout of the ranks that saved them. Entries other than tensors (Transformer
+    Engine's states) are skipped.
     """
     import torch
     from torch.distributed.checkpoint import FileSystemReader, load
@@ -82,13 +82,13 @@ def load_megatron(folder: Path) -> dict[str, Any]:
 
 
 def load_fsdp_shard(file: Path) -> dict[str, Any]:
-    """One rank's part of the weights: `torch.load`, tensors only.
+    """Load one rank's part of the weights with `torch.load`, tensors only.
 
     Raises:
-        ValueError: the file holds something else, or can't be read.
+        ValueError: the file contains something else, or can't be read.
     """
     import torch
-    import torch.distributed.tensor  # makes its classes known to weights_only
+    import torch.distributed.tensor  # registers its classes for weights_only
 
     try:
         shard: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)

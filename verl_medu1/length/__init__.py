@@ -1,7 +1,7 @@
-"""Length budgets: how far an answer is from its budget, what that costs, and how it enters the advantage.
+"""Length budgets: a response's distance from its budget, the penalty for it, and its effect on the advantage.
 
-budget.py     what is counted, and the distance from the budget
-penalties.py  what the lengths of the responses to one question are worth, one pure function each
+budget.py     which tokens are counted, and the distance from the budget
+penalties.py  length penalties over the responses to one question, one pure function each
 shaping.py    the components of a batch -> groups, verdicts, values and weights
-advantage.py  right answers move within their group by their length
+advantage.py  adds the length term to the advantages of right answers, within each group
 """

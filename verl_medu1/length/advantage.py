@@ -1,8 +1,8 @@
-"""The advantage-shaping hook: moves right answers within their group by how well they keep to their length budget."""
+"""Advantage shaping: reorders right answers within their group by how well they keep to their length budget."""
 
 import torch
 
-# Advantages that are looked at together: a megabyte in float32, which a core's cache holds.
+# Advantages processed at a time: a megabyte in float32, which fits a core's cache.
 BLOCK = 1 << 18
 
 
@@ -20,9 +20,9 @@ def shape_advantages(
 
         delta_i = c_g * weight * (s_i - mean over R_g of s)
 
-    where c_g in [0, 1] is the largest factor with which no right answer of the group falls below a wrong one, or
-    below zero where it was above zero. Hence wrong answers are never moved, a group without a right answer is left
-    alone, what is added sums to zero over R_g, and a better length score never gets less.
+    where c_g in [0, 1] is the largest factor for which no right answer of the group falls below a wrong one, or from
+    above zero to below zero. Hence wrong answers and groups without a right answer do not change, the deltas sum to
+    zero over R_g, and a higher length score never gets a smaller delta.
 
     Args:
         advantages: (B, T) advantages of the base estimator.
@@ -31,7 +31,7 @@ def shape_advantages(
         correct: (B,) bool, whether the answer is right.
         length_score: (B,) in [-1, 1], higher is better.
         weight: strength >= 0, in units of the base advantage; 0 returns the base advantages. A number, or (B,) with
-            one value for all rows of a group.
+            the same value for all rows of a group.
 
     Returns:
         (B, T) shaped advantages, a new tensor on the same device.
@@ -66,12 +66,12 @@ def shape_advantages(
     floor = torch.where(lowest > 0, highest_wrong.clamp(min=0.0), highest_wrong)
     falls = right & (delta < 0)
     room = (lowest - floor).clamp(min=0.0)
-    # One part in 10^5 stays unused, so that rounding never carries an advantage over its floor.
+    # Keep one part in 10^5 of the room, so that rounding never takes an advantage below its floor.
     largest_factor = torch.where(falls, room / delta.abs().clamp(min=1e-12) * (1 - 1e-5), torch.ones_like(delta))
     delta = delta * over_group(largest_factor, falls, "amin", 1.0)
 
     shaped = advantages.clone()
-    # Rows that stay are not touched: adding zero would turn -0.0 into 0.0.
+    # Skip unchanged rows: adding zero would turn -0.0 into 0.0.
     for rows in delta.nonzero().flatten().split(_rows_of_a_block(advantages)):
         shaped[rows] = torch.addcmul(shaped[rows], response_mask[rows].to(shaped.dtype), delta[rows].unsqueeze(1))
     return shaped
@@ -82,14 +82,14 @@ def _rows_of_a_block(advantages: torch.Tensor) -> int:
 
 
 def _extremes(advantages: torch.Tensor, response_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(B,) lowest and (B,) highest advantage over a response's tokens; lowest > highest where it has none."""
+    """Return the (B,) lowest and highest advantages over each response's tokens; lowest > highest if it has none."""
     lowest, highest = advantages.new_empty(len(advantages)), advantages.new_empty(len(advantages))
-    # Beyond every advantage, and far enough from the largest number that a sum stays below it.
+    # Larger than any advantage, yet small enough that adding the two does not overflow.
     beyond = torch.finfo(advantages.dtype).max / 4
     step = _rows_of_a_block(advantages)
     for start in range(0, len(advantages), step):
         rows = slice(start, start + step)
-        # Sums, because they are many times faster than torch's masked_fill and where on a CPU.
+        # Add and subtract: on a CPU this is many times faster than torch's masked_fill and where.
         outside = (1 - response_mask[rows]).to(advantages.dtype)
         torch.amin(torch.add(advantages[rows], outside, alpha=beyond), dim=1, out=lowest[rows])
         torch.amax(torch.sub(advantages[rows], outside, alpha=beyond), dim=1, out=highest[rows])

@@ -1,4 +1,4 @@
-"""Length budgets: what is counted, and how far that is from the budget. What it is worth: penalties.py."""
+"""Length budgets: which tokens are counted, and their distance from the budget. For its penalty see penalties.py."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 from reward_score.response import THINK_CLOSE
 
 BUDGET_MODES = ("none", "exact", "max")
-# What a budget counts: the whole response with its end of turn, or the reasoning up to </think>.
+# What a budget counts: the whole response including its end of turn, or the reasoning up to </think>.
 COUNTED = ("response", "reasoning")
 
 
 def check_budget(mode: str, budget: float) -> None:
-    """Raise a ValueError unless the mode is known, and its budget at least one token."""
+    """Raise a ValueError unless the mode is known and its budget is at least one token."""
     if mode not in BUDGET_MODES:
         raise ValueError(f"budget_mode is {mode!r}; choose one of {', '.join(BUDGET_MODES)}.")
     if mode != "none" and budget <= 0:
@@ -19,21 +19,21 @@ def check_budget(mode: str, budget: float) -> None:
 
 
 def what_is_counted(extra_info: Mapping[str, Any]) -> str:
-    """What a row's budget counts: its `budget_counts`, or the whole response where the row does not say."""
+    """Return what a row's budget counts: its `budget_counts`, or "response" (the whole response) if it has none."""
     return extra_info.get("budget_counts") or "response"
 
 
 def counted_tokens(tokens: Sequence[int], counted: str, decode: Callable[[Sequence[int]], str]) -> int:
-    """How many tokens of a response its budget counts.
+    """Return the number of a response's tokens that its budget counts.
 
     Args:
-        tokens: of the response, the end of turn among them.
-        counted: "response" for all of them; "reasoning" for those up to the one that completes the first `</think>`,
-            all where there is none.
-        decode: text of some tokens; that of the first tokens must be the beginning of the text of all.
+        tokens: tokens of the response, including the end of turn.
+        counted: "response" for all tokens; "reasoning" for those up to the one that completes the first `</think>`,
+            or all if there is none.
+        decode: tokens -> text; the text of the first tokens must be a prefix of the text of all.
 
     Raises:
-        ValueError: `counted` is neither.
+        ValueError: `counted` is neither of the two.
 
     Example:
         >>> words = ["<think>", "two", "</think>", "B"]
@@ -52,9 +52,9 @@ def counted_tokens(tokens: Sequence[int], counted: str, decode: Callable[[Sequen
 
 
 def budget_distance(length: float, mode: str, budget: float) -> float:
-    """Tokens between what a budget counts and the budget.
+    """Return the distance between the counted tokens and the budget, in tokens.
 
-    |L - N| for "exact", max(0, L - N) for "max", 0 for "none", with L the counted and N the budget's tokens.
+    |L - N| for "exact", max(0, L - N) for "max", 0 for "none", with L the counted tokens and N the budget.
 
     Args:
         length: tokens that the budget counts, >= 0.

@@ -1,8 +1,8 @@
-"""Length penalties: what the lengths of the responses to one question are worth. One pure function each.
+"""Length penalties: one pure function each, over the lengths of the responses to one question.
 
-A penalty sees a `Group` and gives one value per response, higher is better. Where it says so the value is relative to
-the other responses of the group. `algorithm.length_penalty` names one, and says where it enters: the advantage of right
-answers (clipped to [-1, 1] there, `verl_medu1/length/advantage.py`), or the reward, as it is.
+A penalty takes a `Group` and returns one value per response, higher is better. Some values are relative to the other
+responses of the group. `algorithm.length_penalty` selects one and where it is added: to the advantage of right answers
+(clipped to [-1, 1], `verl_medu1/length/advantage.py`), or unclipped to the reward.
 """
 
 from collections.abc import Callable
@@ -21,12 +21,12 @@ class Group:
     """The responses to one question.
 
     Attributes:
-        lengths: (G,) tokens of the responses that the budget counts.
+        lengths: (G,) counted tokens of each response.
         correct: (G,) bool, whether each is right.
-        mode: the question's budget: "none", "exact" or "max".
-        budget: N, its tokens; not looked at with "none".
-        longest: tokens a response may have at most (`data.max_response_length`).
-        tolerance: share of the budget that costs nothing; only `relative_distance` knows it.
+        mode: the question's budget mode: "none", "exact" or "max".
+        budget: N, in tokens; ignored if the mode is "none".
+        longest: maximum response length in tokens (`data.max_response_length`).
+        tolerance: share of the budget that costs nothing; only `relative_distance` uses it.
 
     Raises:
         ValueError: an unknown mode, a budget below one token, or arrays of different lengths.
@@ -51,10 +51,10 @@ class Group:
 
 
 def relative_distance(group: Group) -> Values:
-    """1 within the tolerance, -1 from a distance of one budget on: s = 1 - 2 min(1, max(0, d - tolerance N) / N).
+    """1 within the tolerance, falling to -1 one budget beyond it: s = 1 - 2 min(1, max(0, d - tolerance N) / N).
 
     d = |L - N| for exact and max(0, L - N) for maximum budgets. Relative to the budget, unlike the fixed 500 and 1500
-    tokens of Med-U1's release, so that a budget of 100 and one of 2000 are held to the same standard.
+    tokens of Med-U1's release, so that budgets of 100 and of 2000 tokens are equally strict.
 
     Example: N = 100 exact, L = 150: 0; N = 100 at most, L = 60: 1.
     """
@@ -73,7 +73,7 @@ def med_u1_exact(group: Group) -> Values:
 
 
 def med_u1_max(group: Group) -> Values:
-    """clip((N - L) / 500, -1, 1), as published: Med-U1's release. It pays most for stopping 500 tokens early.
+    """clip((N - L) / 500, -1, 1), as published: Med-U1's release. Its maximum is at 500 tokens below the budget.
 
     Example: N = 1000, L = 750: 0.5.
     """
@@ -81,7 +81,7 @@ def med_u1_max(group: Group) -> Values:
 
 
 def lcpo_exact(group: Group, alpha: float = 0.0003) -> Values:
-    """-alpha |L - N|: LCPO-Exact (L1, arXiv 2503.04697), alpha as in its code.
+    """-alpha |L - N|: LCPO-Exact (L1, arXiv 2503.04697), alpha as in L1's code.
 
     Example: N = 1000, L = 2000: -0.3.
     """
@@ -89,7 +89,7 @@ def lcpo_exact(group: Group, alpha: float = 0.0003) -> Values:
 
 
 def lcpo_max(group: Group, alpha: float = 0.002) -> Values:
-    """(clip(alpha (N - L), -1, 1) + 1) / 2 for right answers, 0 for wrong ones: LCPO-Max (L1), alpha as in its code.
+    """(clip(alpha (N - L), -1, 1) + 1) / 2 for right answers, 0 for wrong ones: LCPO-Max (L1), alpha as in L1's code.
 
     Example: N = 1000, L = 1000: 0.5 for a right answer.
     """
@@ -97,9 +97,10 @@ def lcpo_max(group: Group, alpha: float = 0.002) -> Values:
 
 
 def dapo_overlong(group: Group, buffer_share: float = 0.2) -> Values:
-    """0 up to M - B, then falling to -1 at M, and -1 beyond: DAPO's soft overlong punishment (arXiv 2503.14476).
+    """0 up to M - B, falling linearly to -1 at M, -1 beyond: DAPO's soft overlong punishment (arXiv 2503.14476).
 
-    M is the budget, or the longest response where there is none; B = `buffer_share` M, a fifth, as 4096 of 20480.
+    M is the budget, or the maximum response length if there is none; B = `buffer_share` M, a fifth, like DAPO's 4096
+    of 20480.
 
     Example: M = 1000, L = 900: -0.5.
     """
@@ -110,7 +111,7 @@ def dapo_overlong(group: Group, buffer_share: float = 0.2) -> Values:
 def kimi(group: Group) -> Values:
     """0.5 - (L - L_min) / (L_max - L_min) over the group, at most 0 for wrong answers: Kimi k1.5 (arXiv 2501.12599).
 
-    0 for all where all are equally long.
+    0 for all if all have the same length.
 
     Example: right answers of 100, 200 and 300 tokens: 0.5, 0, -0.5.
     """
@@ -121,9 +122,9 @@ def kimi(group: Group) -> Values:
 
 
 def alp(group: Group) -> Values:
-    """-max(p, 1 / G) L / M, p the share of right answers, M the longest response: ALP (arXiv 2506.05256).
+    """-max(p, 1 / G) L / M, p the share of right answers, M the maximum response length: ALP (arXiv 2506.05256).
 
-    Easy questions pay most for tokens. The paper's beta is the weight.
+    Tokens cost most on easy questions. The paper's beta is our weight.
 
     Example: half of the group right, M = 1000, L = 500: -0.25.
     """
@@ -134,8 +135,8 @@ def alp(group: Group) -> Values:
 def grpo_lead(group: Group, alpha: float = 0.05) -> Values:
     """exp(-alpha z) - 1 for right answers, z = (L - mean) / deviation over them: GRPO-LEAD (arXiv 2504.09696).
 
-    Its reward of a right answer is exp(-alpha z), which is 1 plus this. 0 for wrong answers, and where all right ones
-    are equally long; what wrong ones pay there is no length penalty.
+    The paper's reward for a right answer is exp(-alpha z), which is 1 plus this value. 0 for wrong answers (the
+    paper's penalty for them does not depend on length), and for all if all right answers have the same length.
 
     Example: right answers of 100 and 300 tokens: exp(0.05) - 1 and exp(-0.05) - 1.
     """
@@ -149,8 +150,8 @@ def grpo_lead(group: Group, alpha: float = 0.05) -> Values:
 def short_rl(group: Group, tolerance_tokens: float = 100.0) -> Values:
     """Kimi's score among right answers, 0.5 up to 100 tokens over the shortest: Short-RL (arXiv 2505.12284).
 
-    0 for wrong answers. Its gate on the accuracy of the whole batch is left out: the shaping of the advantage guards
-    accuracy.
+    0 for wrong answers. The paper's gate on the accuracy of the whole batch is left out: the advantage shaping
+    already protects accuracy.
 
     Example: right answers of 100, 200 and 500 tokens: 0.5, 0.5, -0.5.
     """
@@ -164,9 +165,9 @@ def short_rl(group: Group, tolerance_tokens: float = 100.0) -> Values:
 
 
 def group_relative(group: Group) -> Values:
-    """1 - (L - L_min) / (L_max - L_min) among right answers, less its mean: NeMo-RL's group-relative penalty.
+    """1 - (L - L_min) / (L_max - L_min) among right answers, minus its mean: NeMo-RL's group-relative penalty.
 
-    0 for wrong answers, and where all right ones are equally long.
+    0 for wrong answers, and for all if all right answers have the same length.
 
     Example: right answers of 100, 200 and 300 tokens: 0.5, 0, -0.5.
     """
@@ -178,20 +179,20 @@ def group_relative(group: Group) -> Values:
 
 
 def _position(lengths: Values) -> Values | None:
-    """Where each length stands between the shortest, 0, and the longest, 1; None if there are no two lengths."""
+    """Scale lengths from 0 (shortest) to 1 (longest); return None unless there are two different lengths."""
     span = np.ptp(lengths) if len(lengths) else 0.0
     return (lengths - lengths.min()) / span if span else None
 
 
 @dataclass(frozen=True)
 class Penalty:
-    """A penalty and the budgets it is for: rows with another budget mode are left alone."""
+    """A penalty and the budget modes it applies to."""
 
     function: Callable[[Group], Values]
     modes: frozenset[str]
 
     def values(self, group: Group) -> Values:
-        """One value per response; zeros for a question whose budget mode the penalty is not for."""
+        """Return one value per response; zeros if the penalty does not apply to the question's budget mode."""
         return self.function(group) if group.mode in self.modes else np.zeros_like(group.lengths)
 
 
@@ -212,10 +213,10 @@ PENALTIES = {
 
 
 def get_penalty(name: str) -> Penalty:
-    """The penalty of that name.
+    """Return the penalty of that name.
 
     Raises:
-        ValueError: none has that name.
+        ValueError: there is no such penalty.
 
     Example:
         >>> sorted(get_penalty("med_u1_max").modes)

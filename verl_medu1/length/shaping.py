@@ -1,4 +1,4 @@
-"""From the components of a batch to what each response's length is worth: groups, verdicts, values and weights."""
+"""From the components of a batch to its length term: groups, verdicts, penalty values and weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ Components = dict[str, Any]
 
 @dataclass(frozen=True)
 class LengthShaping:
-    """What the hook needs of a batch of B responses.
+    """The inputs of the length term for a batch of B responses.
 
     Attributes:
         group: (B,) integer label of the question.
-        correct: (B,) bool: right and rewarded. One that earns nothing, because it is malformed, gains nothing by its
-            length either; padding is never right.
-        values: (B,) what the penalty gives, higher is better.
-        weight: (B,) its weight, by data source.
+        correct: (B,) bool: right and rewarded. A malformed response earns no reward, so it gets no length term
+            either; padding is never right.
+        values: (B,) penalty values, higher is better.
+        weight: (B,) weights of the penalty, by data source.
     """
 
     group: torch.Tensor
@@ -33,12 +33,12 @@ class LengthShaping:
     weight: torch.Tensor
 
 
-# What the length term reads of a sample.
+# The components that the length term needs.
 NEEDED = ("score", "counted_tokens", "budget_mode", "budget_tokens")
 
 
 def lacking(samples: Sequence[Components]) -> list[str]:
-    """Components of `NEEDED` that some sample does not have.
+    """Return the components of `NEEDED` that at least one sample lacks.
 
     Example:
         >>> lacking([{"score": 1.0, "budget_mode": "none", "budget_tokens": 0.0}])
@@ -60,12 +60,12 @@ def _number(sample: Components, name: str) -> float:
 def length_shaping(
     samples: Sequence[Components], is_padding: Sequence[bool], penalty: DictConfig, longest: int
 ) -> LengthShaping:
-    """The groups of a batch, and what `algorithm.length_penalty` gives each response in its group.
+    """Group a batch by question, and apply `algorithm.length_penalty` to each group.
 
     Args:
         samples: components with `uid`, `data_source`, `score`, `acc`, `counted_tokens`, `budget_mode` and
             `budget_tokens`.
-        is_padding: for each sample, whether it only fills up the batch: it is not right, and counts in no group.
+        is_padding: for each sample, whether it only fills up the batch; padding is never right, and groups ignore it.
         penalty: `algorithm.length_penalty` (name, weight, per_source, tolerance).
         longest: `data.max_response_length`.
 
@@ -73,7 +73,7 @@ def length_shaping(
     """
     uids, label = np.unique([sample["uid"] for sample in samples], return_inverse=True)
     real = ~np.asarray(is_padding, dtype=bool)
-    # A reward function of the user's may return no `acc`.
+    # A user's reward function may return no `acc`.
     verdicts = [min(_number(sample, name) for name in ("acc", "score") if name in sample) for sample in samples]
     correct = np.array([verdict > 0 for verdict in verdicts], dtype=bool) & real
     lengths = np.array([sample["counted_tokens"] for sample in samples], dtype=float)

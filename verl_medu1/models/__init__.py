@@ -1,7 +1,7 @@
-"""Models on disk: small ones that are made here, their folders, and their chat templates.
+"""Models on disk: small models made here, model folders, and chat templates.
 
-tiny.py           a small Qwen2 from nothing, with its own tokenizer
-smollm2.py        SmolLM2-135M-Instruct out of a package's GGUF file
-folder.py         config.json says what the weights are, for transformers 4 and 5
-chat_template.py  how a prompt is rendered, and whether its answer can be scored
+tiny.py           a small, randomly initialised Qwen2 with its own tokenizer
+smollm2.py        SmolLM2-135M-Instruct from a package's GGUF file
+folder.py         corrects config.json, for transformers 4 and 5
+chat_template.py  renders prompts, and checks that a response to them can be scored
 """

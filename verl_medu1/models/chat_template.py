@@ -1,8 +1,8 @@
-"""The model's chat template: how a prompt is rendered, and whether what comes back can be scored.
+"""The model's chat template: renders prompts, and checks that a response to them can be scored.
 
-verl renders prompts and demonstrations with `data.apply_chat_template_kwargs` and decodes answers without special
-tokens. Whoever renders, counts or asks does it through this module, so that all see the same tokens. The probes find a
-template or a tokenizer with which no answer can earn its reward, before anything heavy starts.
+verl renders prompts and demonstrations with `data.apply_chat_template_kwargs` and decodes responses without special
+tokens. All code that renders prompts or counts their tokens uses this module, so that all see the same tokens. The
+checks find, before anything heavy starts, a template or tokenizer with which no response can earn a reward.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ GOLD = ("MedQA", "B", {"options": [{"letter": "A", "text": "this"}, {"letter": "
 
 
 def template_arguments(config: DictConfig) -> dict[str, Any]:
-    """`data.apply_chat_template_kwargs` of a composed configuration as a plain dict.
+    """Return `data.apply_chat_template_kwargs` of a composed configuration as a plain dict.
 
     Example:
         >>> template_arguments(OmegaConf.create({"data": {"apply_chat_template_kwargs": {"enable_thinking": False}}}))
@@ -37,10 +37,10 @@ def template_arguments(config: DictConfig) -> dict[str, Any]:
 
 
 def parse_arguments(texts: Sequence[str]) -> dict[str, Any]:
-    """Template arguments as the command line writes them, NAME=VALUE with a YAML value.
+    """Parse template arguments from the command line: NAME=VALUE, with a YAML value.
 
     Raises:
-        ValueError: one is not of that form, or a name comes twice.
+        ValueError: an argument has another form, or a name occurs twice.
 
     Example:
         >>> parse_arguments(["enable_thinking=false", "effort=low"])
@@ -59,12 +59,12 @@ def parse_arguments(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def render_text(tokenizer: Any, messages: Messages, arguments: Mapping[str, Any]) -> str:
-    """The prompt that the model is given for these messages.
+    """Render messages as the prompt text that the model sees.
 
     Args:
-        tokenizer: of `transformers`, with a chat template.
-        messages: `role` and `content`.
-        arguments: of `template_arguments`.
+        tokenizer: a `transformers` tokenizer with a chat template.
+        messages: with `role` and `content`.
+        arguments: from `template_arguments`.
     """
     return str(
         tokenizer.apply_chat_template(list(messages), **{**arguments, "tokenize": False, "add_generation_prompt": True})
@@ -72,7 +72,7 @@ def render_text(tokenizer: Any, messages: Messages, arguments: Mapping[str, Any]
 
 
 def render_tokens(tokenizer: Any, messages: Messages, arguments: Mapping[str, Any]) -> list[int]:
-    """The same as token ids, as verl makes them in training."""
+    """Render messages as token ids, as verl does in training."""
     forced = {"tokenize": True, "add_generation_prompt": True, "return_dict": False}
     return list(tokenizer.apply_chat_template(list(messages), **{**arguments, **forced}))
 
@@ -80,26 +80,26 @@ def render_tokens(tokenizer: Any, messages: Messages, arguments: Mapping[str, An
 def prompt_fault(
     tokenizer: Any, arguments: Mapping[str, Any], messages: Messages = QUESTION, scheme: str | None = DEFAULT_SCHEME
 ) -> str | None:
-    """Why a well-formed right answer to a rendered prompt would not earn its reward; None if it would.
+    """Return why a well-formed right response to a rendered prompt would not earn its reward; None if it would.
 
-    The prompt is rendered, the answer that the template leaves to write is encoded and decoded as verl does it, and
-    scored.
+    Renders the prompt, encodes and decodes (as verl does) the part of the response that the template leaves to the
+    model, and scores it.
 
     Args:
-        tokenizer: of `transformers`.
-        arguments: of `template_arguments`.
+        tokenizer: a `transformers` tokenizer.
+        arguments: from `template_arguments`.
         messages: a prompt of the run.
-        scheme: `scoring.scheme`; None where the reward is not ours, and only the rendering can be tried.
+        scheme: `scoring.scheme`; None if the reward is not ours, so that only the rendering can be checked.
 
     Returns:
-        The end of a sentence whose subject is the chat template or the tokenizer, with the way out.
+        The rest of a sentence about the chat template or the tokenizer, with the remedy.
     """
     if fault := _rendering_fault(tokenizer, arguments, messages):
         return fault
     if scheme is None:
         return None
     prompt = render_text(tokenizer, messages, arguments)
-    # What the template writes after the question, before the model goes on.
+    # What the template writes between the question and the model's first token.
     begun = prompt.rpartition(messages[-1]["content"].strip())[2]
     if THINK_CLOSE in begun:
         answer = ANSWER
@@ -129,15 +129,15 @@ def prompt_fault(
 
 
 def demonstration_fault(tokenizer: Any, arguments: Mapping[str, Any], messages: Messages) -> str | None:
-    """What supervised training would not see of a demonstration; None if it sees reasoning and answer.
+    """Return which part of a demonstration supervised training would not see; None if reasoning and answer are kept.
 
     Args:
-        tokenizer: of `transformers`.
-        arguments: of `template_arguments`.
+        tokenizer: a `transformers` tokenizer.
+        arguments: from `template_arguments`.
         messages: a demonstration, the assistant's turn last.
 
     Returns:
-        The end of a sentence, with the way out.
+        The rest of a sentence, with the remedy.
     """
     *question, turn = messages
     if fault := _rendering_fault(tokenizer, arguments, question):
@@ -145,7 +145,7 @@ def demonstration_fault(tokenizer: Any, arguments: Mapping[str, Any], messages: 
     rendered = _rendered_turn(tokenizer, turn, arguments)
     response = parse_response(turn["content"])
     parts = {"reasoning": response.reasoning, "end of the reasoning": THINK_CLOSE, "answer": ANSWER_OPEN}
-    if not response.well_formed:  # a format of the user's own
+    if not response.well_formed:  # a user's own format
         parts = {"text": turn["content"].strip()}
     if missing := [name for name, text in parts.items() if text not in rendered]:
         return (
@@ -180,7 +180,7 @@ def _rendering_fault(tokenizer: Any, arguments: Mapping[str, Any], messages: Mes
 
 
 def _after_a_round_trip(tokenizer: Any, answer: str) -> str:
-    """The answer as verl reads it from the tokens of a rollout, its end-of-turn token included."""
+    """Encode a response with its end-of-turn token, and decode it as verl decodes a rollout."""
     tokens = tokenizer.encode(answer, add_special_tokens=False)
     if tokenizer.eos_token_id is not None:
         tokens = [*tokens, tokenizer.eos_token_id]
@@ -188,7 +188,7 @@ def _after_a_round_trip(tokenizer: Any, answer: str) -> str:
 
 
 def _rendered_turn(tokenizer: Any, turn: Mapping[str, str], arguments: Mapping[str, Any]) -> str:
-    """A turn as verl's SFT dataset renders it: alone, or behind a user's turn where the template wants one."""
+    """Render a turn as verl's SFT dataset does: alone, or after a user's turn if the template requires one."""
     from jinja2 import TemplateError
 
     options = {**arguments, "tokenize": False, "add_generation_prompt": False}

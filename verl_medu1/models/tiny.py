@@ -1,4 +1,4 @@
-"""A small Qwen2 from nothing, with its own tokenizer, for the quickstart and for tests."""
+"""A small, randomly initialised Qwen2 with its own tokenizer, for the quickstart and for tests."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ LAYERS = 2
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 PAD, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 
-# Qwen's chat format. No system message is put in where there is none: verl renders message by message.
+# Qwen's chat format, without a default system message: verl renders message by message.
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
     "<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
@@ -25,7 +25,7 @@ CHAT_TEMPLATE = (
 
 
 def read_warmup_texts(data: Path) -> list[str]:
-    """The texts of the messages of data/warmup.parquet.
+    """Return the texts of the messages in data/warmup.parquet.
 
     Raises:
         ValueError: there is no such file, or it has no column `messages`.
@@ -42,12 +42,11 @@ def read_warmup_texts(data: Path) -> list[str]:
 def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> Any:
     """Train a byte-level BPE tokenizer with Qwen's chat format.
 
-    The tags of the response format are one token each and no special tokens, so that they survive
-    `skip_special_tokens`.
+    Each tag of the response format is one token, but not a special token, so that it survives `skip_special_tokens`.
 
     Args:
-        texts: what it is trained on.
-        vocabulary: tokens at most, tags and special tokens included; fewer where the texts give no more.
+        texts: training texts.
+        vocabulary: maximum number of tokens, including tags and special tokens; short texts give fewer.
 
     Returns:
         A `transformers.Qwen2Tokenizer` with an even number of tokens, `<|im_end|>` as end of sequence and
@@ -56,7 +55,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> Any:
     from tokenizers import AddedToken
     from transformers import Qwen2Tokenizer
 
-    # Qwen2's own rules for splitting text: every loader applies them to a model of this type.
+    # Use Qwen2's own rules for splitting text: every loader applies them to a model of this type.
     blank = Qwen2Tokenizer(
         eos_token=TURN_END, pad_token=PAD, additional_special_tokens=[TURN_START], model_max_length=MAX_POSITIONS
     )
@@ -65,7 +64,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> Any:
     tokenizer = blank.train_new_from_iterator(corpus, vocab_size=vocabulary - len(TAGS), show_progress=False)
     tokenizer.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in TAGS])
     if len(tokenizer) % 2:
-        # Tensor parallelism halves the vocabulary.
+        # Tensor parallelism of two halves the vocabulary.
         tokenizer.add_tokens([AddedToken("<|unused|>", special=True, normalized=False)])
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
@@ -80,20 +79,20 @@ def _without_tags(text: str) -> str:
 def write_tiny_model(texts: Sequence[str], out: Path, seed: int = 0, hidden: int = 128, layers: int = LAYERS) -> int:
     """Write a randomly initialised Qwen2 and its tokenizer as a Hugging Face folder (fp32, safetensors).
 
-    Its heads and vocabulary divide by two, for tensor parallelism of two.
+    Its heads and vocabulary are divisible by two, for tensor parallelism of two.
 
     Args:
-        texts: what the tokenizer is trained on.
+        texts: training texts of the tokenizer.
         out: folder to write.
-        seed: of the weights.
-        hidden: width, a multiple of 8.
+        seed: seed of the weights.
+        hidden: hidden size, a multiple of 8.
         layers: number of layers.
 
     Returns:
         The number of parameters.
 
     Raises:
-        ValueError: a width that is no multiple of 8, or no layer.
+        ValueError: `hidden` is not a multiple of 8, or `layers` is below 1.
     """
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
@@ -111,7 +110,8 @@ def write_tiny_model(texts: Sequence[str], out: Path, seed: int = 0, hidden: int
         num_attention_heads=HEADS,
         num_key_value_heads=2,
         max_position_embeddings=MAX_POSITIONS,
-        # Wide for the width, and a short base for short texts: both make it learn in far fewer steps.
+        # A large initialiser range for this hidden size, and a small rope base for short texts: both make the model
+        # learn in far fewer steps.
         initializer_range=0.08,
         rope_parameters={"rope_type": "default", "rope_theta": 100.0},
         tie_word_embeddings=True,

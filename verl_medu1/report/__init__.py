@@ -3,7 +3,7 @@
 page.py            the page, from templates/
 curves.py          TensorBoard scalars -> figures
 accuracy_plots.py  evaluations -> figures
-memory_figure.py   planned memory beside what was used
-excerpts.py        which samples are shown, and how they are cut
-figure.py          what all figures share
+memory_figure.py   planned memory and the measured peak
+excerpts.py        selects and shortens the samples that are shown
+figure.py          style and rendering of all figures
 """

@@ -1,4 +1,4 @@
-"""Figures of the evaluations of a run: accuracy before and after, and accuracy by length budget."""
+"""Figures of a run's evaluations: accuracy before and after, and accuracy by length budget."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,19 +14,19 @@ OFFSET = {"before": -0.13, "after": 0.13}
 
 
 def _with_ends(points: list[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
-    """Accuracies, and the lengths of their intervals' two sides."""
+    """Return accuracies, and the lower and upper half-widths of their intervals."""
     value, low, high = np.array(
         [[point[key] for point in points] for key in ("accuracy", "accuracy_low", "accuracy_high")]
     )
-    # The mean may lie a rounding outside its interval, and matplotlib takes no negative length.
+    # Rounding may put the mean just outside its interval, and matplotlib refuses negative lengths.
     return value, np.maximum([value - low, high - value], 0)
 
 
 def accuracy_plot(summaries: Summaries) -> Picture:
-    """Accuracy per answer type with its interval.
+    """Plot the accuracy per answer type with its interval.
 
     Args:
-        summaries: of "before", "after" or both.
+        summaries: summaries by label: "before", "after" or both.
     """
     names = [*sorted({name for summary in summaries.values() for name in summary["answer_type"]}), "overall"]
     with matplotlib.rc_context(STYLE):
@@ -45,7 +45,7 @@ def accuracy_plot(summaries: Summaries) -> Picture:
 
 
 def budget_plots(summaries: Summaries) -> list[Picture]:
-    """For each data source with several budgets: accuracy by budget with intervals, coloured as in `accuracy_plot`."""
+    """Plot accuracy by budget with intervals, for each data source with several budgets."""
     pictures = []
     sources = sorted({name for summary in summaries.values() for name in summary["data_source"]})
     with matplotlib.rc_context(STYLE):

@@ -1,4 +1,4 @@
-"""Curves over the training steps: of one run a line per data source, of several a figure per source, a line per run."""
+"""Curves over training steps: for one run a line per data source; for several a figure per source, a line per run."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,14 @@ from verl_medu1.report.figure import STYLE, Picture, Style, new_figure, numbered
 from verl_medu1.run_folder.reader import Series
 
 Scalars = Mapping[str, Series]
-MAX_POINTS = 300  # more are averaged in equal bins of steps
+MAX_POINTS = 300  # more points are averaged in bins of equal size
 SOURCE_TAG = re.compile(r"reward/(?P<reward>.+)/[^/]+/mean|advantage/(?P<advantage>.+)/[^/]+")
 OVERALL_STYLE = Style("#333f48", "-")
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One thing that is drawn: its tag with {source} for a data source, and its title."""
+    """A plotted metric: its tag, with {source} for a data source, and its title."""
 
     tag: str
     title: str
@@ -28,7 +28,7 @@ class Measure:
     log: bool = False
 
 
-# What is logged per data source.
+# Metrics logged per data source.
 OF_SOURCES = (
     Measure("reward/{source}/score/mean", "reward"),
     Measure("reward/{source}/acc/mean", "accuracy", share=True),
@@ -49,7 +49,7 @@ OVERALL = (
     Measure("actor/entropy", "entropy"),
     Measure("training/rollout_probs_diff_mean", "|rollout - trainer probability|", log=True),
 )
-# The phases of a step that don't overlap, in their order; the rest of timing_s/step is "other".
+# The non-overlapping phases of a step, in order; the rest of timing_s/step is "other".
 PHASES = (
     "gen",
     "reward",
@@ -65,21 +65,21 @@ PHASES = (
 
 
 def source_styles(scalars: Scalars) -> dict[str, Style]:
-    """The data sources that the tags name, sorted, each with its style."""
+    """Return the data sources in the tags, sorted, each with its style."""
     matches = (SOURCE_TAG.fullmatch(tag) for tag in scalars)
     sources = sorted({match["reward"] or match["advantage"] for match in matches if match})
     return {source: numbered_style(number) for number, source in enumerate(sources)}
 
 
 def run_styles(names: Sequence[str]) -> dict[str, Style]:
-    """The runs, each with its style."""
+    """Return the runs, each with its style."""
     return {name: numbered_style(number) for number, name in enumerate(names)}
 
 
 def binned(series: Series, max_points: int = MAX_POINTS) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and values, averaged in bins of equally many points where there are more than `max_points`.
+    """Return steps and values, averaged in bins of equal size if there are more than `max_points`.
 
-    NaN does not enter a bin's mean unless the bin has nothing else.
+    A bin's mean ignores non-finite values unless it has no others.
 
     Example:
         >>> [list(map(float, part)) for part in binned({1: 1.0, 2: 3.0, 3: 5.0, 4: 7.0}, max_points=2)]
@@ -98,7 +98,7 @@ def _finite_mean(values: np.ndarray) -> float:
 
 
 def smoothed(values: np.ndarray) -> np.ndarray:
-    """Centred moving mean over a fifth of the points; at the ends over what there is, NaN left out."""
+    """Return the centred moving mean over a fifth of the points (fewer at the ends), ignoring non-finite values."""
     half = len(values) // 10
     return np.array([_finite_mean(values[max(0, i - half) : i + half + 1]) for i in range(len(values))])
 
@@ -128,13 +128,13 @@ def _curve(measure: Measure, title: str, lines: Sequence[tuple[Series, Style]]) 
 
 
 def curves(runs: Mapping[str, Scalars]) -> list[Picture]:
-    """The curves of one run, or of several laid over each other.
+    """Plot the curves of one run, or of several runs in the same figures.
 
-    Of one run each measure is a figure with a line per data source; of several it is a figure per source with a line
-    per run. Where the points are 15 or more, the line is their moving mean and the values are drawn thin behind it.
+    For one run each metric is a figure with a line per data source; for several it is a figure per source with a line
+    per run. With 15 or more points the line is their moving mean, and the values are a thin line behind it.
 
     Args:
-        runs: by name, `verl_medu1.run_folder.reader.read_scalars` of each; what is not there is left out.
+        runs: scalars by run name, from `verl_medu1.run_folder.reader.read_scalars`; missing metrics are left out.
     """
     merged = {tag: series for scalars in runs.values() for tag, series in scalars.items()}
     sources, styles = source_styles(merged), run_styles(list(runs))

@@ -1,4 +1,4 @@
-"""Which samples a report shows, chosen by rule and never by hand, and how they are cut."""
+"""Selects the samples that a report shows, by fixed rules rather than by hand, and shortens them."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,8 +27,8 @@ class Shown:
     """One response, ready for the page. Texts are plain: the template escapes them."""
 
     reasoning: str
-    answer: str  # the whole response where the format was not kept
-    problem: str  # what is wrong with the format, "" if nothing
+    answer: str  # the whole response if it is not well-formed
+    problem: str  # why the response is not well-formed, "" if it is
     right: bool
     why: str  # the verdict in words
     facts: list[tuple[str, str]]
@@ -48,7 +48,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """How many questions of an answer type went from wrong to right, and so on, with the first of each kind."""
+    """Number of questions of an answer type per outcome ("wrong → right", ...), with the first question of each."""
 
     answer_type: str
     counts: dict[str, int]
@@ -57,7 +57,7 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class Column:
-    """One response of a row of samples, and where it is from."""
+    """One response in a row of samples, with its step and question."""
 
     step: int
     question: str
@@ -68,7 +68,7 @@ class Column:
 
 @dataclass(frozen=True)
 class AcrossSteps:
-    """One sample of a data source at each of some steps; `same_question` if it is one and the same question."""
+    """One sample of a data source at each of several steps; `same_question` if all have the same question."""
 
     data_source: str
     same_question: bool
@@ -76,7 +76,7 @@ class AcrossSteps:
 
 
 def cut(text: str, limit: int = MAX_CHARACTERS) -> str:
-    """The text, or its first `limit` characters and how many were left out.
+    """Return the text, or its first `limit` characters and the number of characters left out.
 
     Example:
         >>> cut("abcdef", 4)
@@ -86,7 +86,7 @@ def cut(text: str, limit: int = MAX_CHARACTERS) -> str:
 
 
 def budget_text(sample: Mapping[str, Any]) -> str:
-    """The length budget in words; empty without one."""
+    """Return the length budget in words; "" without a budget."""
     mode = sample.get("budget_mode", "none")
     words = {"exact": "exactly {:g} tokens", "max": "at most {:g} tokens"}
     if mode not in words:
@@ -109,7 +109,7 @@ def _facts(sample: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def explain(sample: Mapping[str, Any]) -> str:
-    """The verdict in words: what was read as the answer, how it was judged, and why a right answer earned nothing.
+    """Put the verdict in words: the answer as read, its verdict, and why a right answer earned nothing.
 
     Example:
         >>> explain({"acc": 1.0, "format": 0.0, "score": 0.0, "pred": "B", "reason": "option letter"})
@@ -129,10 +129,10 @@ def explain(sample: Mapping[str, Any]) -> str:
 
 
 def show(sample: Mapping[str, Any], response: str) -> Shown:
-    """Split a response and collect what was found of it.
+    """Split a response, and collect its verdict and other facts.
 
     Args:
-        sample: a row of samples.jsonl or of a rollout dump; facts that are not there are left out.
+        sample: a row of samples.jsonl or of a rollout dump; missing facts are left out.
         response: the text of the response.
     """
     parsed = parse_response(response)
@@ -151,10 +151,10 @@ def _question_text(prompt: Sequence[Mapping[str, str]]) -> str:
 
 
 def outcomes(before: Sequence[Sample], after: Sequence[Sample]) -> list[Outcomes]:
-    """Per answer type: how questions moved between right and wrong, with the first question of each kind.
+    """Count, per answer type, how questions moved between right and wrong, with the first question of each outcome.
 
-    Of each question, as it was prepared, the first sample counts. Questions that only one evaluation answered are
-    left out.
+    Only the first sample of each question as prepared counts. Questions that only one evaluation answered are left
+    out.
     """
     old = {question_key(sample): sample for sample in as_prepared(before) if sample["sample"] == 0}
     new = [sample for sample in as_prepared(after) if sample["sample"] == 0 and question_key(sample) in old]
@@ -184,7 +184,7 @@ def _pair(before: Sample, after: Sample) -> Pair:
 
 
 def spread(steps: Sequence[int], number: int = MAX_STEPS) -> list[int]:
-    """At most `number` of the steps, evenly spread, the first and the last included.
+    """Return at most `number` of the steps, evenly spaced, including the first and the last.
 
     Example:
         >>> spread([1, 2, 3, 4, 5, 6, 7, 8, 9], 3)
@@ -196,13 +196,13 @@ def spread(steps: Sequence[int], number: int = MAX_STEPS) -> list[int]:
 
 
 def across_steps(dumps: Mapping[int, Path]) -> list[AcrossSteps]:
-    """For each data source a sample at each of at most `MAX_STEPS` steps, side by side.
+    """Select, for each data source, one sample at each of at most `MAX_STEPS` steps, side by side.
 
-    It is the question that the most of these steps have, the first in the file among equals: the same one at all steps
-    in the dumps of a validation, and in those of a training as far as it comes again.
+    The question is the one that most of these steps have, or the first in the file if several do. Validation dumps
+    have the same questions at all steps; rollout dumps may not.
 
     Args:
-        dumps: verl's dumps of samples by step; only those that are shown are read.
+        dumps: verl's sample dumps by step; only the shown ones are read.
     """
     steps = {step: read_jsonl(dumps[step]) for step in spread(list(dumps))}
     of_source: dict[str, dict[int, dict[str, dict[str, Any]]]] = {}

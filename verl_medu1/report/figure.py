@@ -1,4 +1,4 @@
-"""What all figures of a report share: their look, and how they become SVG in the page and PNG beside it."""
+"""The common style of a report's figures, and their rendering as SVG (in the page) and PNG (in a folder next to it)."""
 
 import base64
 import io
@@ -28,7 +28,7 @@ STYLE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Picture:
-    """One figure: a data URI for the page, the bytes of its PNG, and the text that stands for it."""
+    """A rendered figure: a data URI for the page, the bytes of its PNG, and its alternative text."""
 
     uri: str
     png: bytes
@@ -38,28 +38,28 @@ class Picture:
 
 @dataclass(frozen=True)
 class Style:
-    """Colour and line of one data source or one run, the same in all figures."""
+    """Colour and line style of a data source or run, the same in all figures."""
 
     colour: str
     line: str
 
 
 def numbered_style(number: int) -> Style:
-    """The style of the source or run of that number."""
+    """Return the style of the source or run with that number."""
     return Style(COLOURS[number % len(COLOURS)], LINE_STYLES[number // len(COLOURS) % len(LINE_STYLES)])
 
 
 def new_figure(title: str, height: float = 2.5, wide: bool = False) -> tuple[Figure, Any]:
-    """A figure with one pair of axes."""
-    # Figure without pyplot: no global state, no display. Fixed margins line the small figures up.
+    """Make a figure with one pair of axes."""
+    # Without pyplot there is no global state and no display. Fixed margins align the small figures.
     figure = Figure(figsize=(10 if wide else 4.9, height), layout="constrained" if wide else None)
     axes = figure.subplots() if wide else figure.add_axes((0.13, 0.2, 0.84, 0.68))
-    axes.set_title(title, parse_math=False)  # a "$" in a name is no formula
+    axes.set_title(title, parse_math=False)  # a "$" in a name does not start a formula
     return figure, axes
 
 
 def picture(figure: Figure, alt: str, wide: bool = False) -> Picture:
-    """The figure drawn."""
+    """Render a figure as SVG and PNG."""
     svg, png = io.BytesIO(), io.BytesIO()
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     figure.savefig(png, format="png", dpi=PNG_DPI)

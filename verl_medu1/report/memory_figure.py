@@ -1,4 +1,4 @@
-"""The planned memory of a run's ranks, with what the trainer had at its peak, for the report."""
+"""The planned memory of a run's ranks and the trainer's measured peak, for the report."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ from verl_medu1.plan.verdict import Plan, plan_of
 from verl_medu1.report.figure import Picture, picture
 from verl_medu1.run_folder.reader import Run
 
-# The most that a worker's allocator had given out (verl/workers/engine_workers.py).
+# Peak memory allocated by a worker (verl/workers/engine_workers.py).
 PEAK = "actor/perf/max_memory_allocated_gb"
 
 
 @dataclass(frozen=True)
 class MemoryFigure:
-    """The picture, and what is to be said of it."""
+    """The picture and its caption."""
 
     picture: Picture
     sentence: str
 
 
 def card_of(settings: Settings, name: str) -> GPU | None:
-    """Where a run stood: this machine, or the kind of GPU that its name has, as the recipes' names do.
+    """Return the device of a run: this machine's CPU, or the GPU in the run's name (recipe names contain it).
 
     Example:
         >>> card_of(Settings(), "qwen2.5-32b-1x8h200-tp8-pp1").name
@@ -39,23 +39,24 @@ def card_of(settings: Settings, name: str) -> GPU | None:
 
 
 def plan_of_run(run: Run) -> Plan | None:
-    """The plan of a run's settings; None where they, the model's dimensions or the kind of GPU are not known here."""
+    """Return the plan of a run; None if its settings, the model's dimensions or the kind of GPU are unknown."""
     if run.config is None or "actor_rollout_ref" not in run.config:  # a supervised run is not planned
         return None
     settings = settings_in(run.config)
     card = card_of(settings, str(OmegaConf.select(run.config, "trainer.experiment_name")))
     if settings.strategy != "megatron" or card is None:
         return None
-    # The model may have been moved, or be one that is not planned.
+    # The model may have been moved, or have an architecture that can't be planned.
     with suppress(ValueError):
         return plan_of(find_architecture(str(run.model["path"])), card, settings)
     return None
 
 
 def memory_figure(run: Run) -> MemoryFigure | None:
-    """Bars of the plan, phase by phase, and a line at the peak that verl logged; None without a plan.
+    """Plot the planned memory per phase, with a line at the peak that verl logged; None without a plan.
 
-    On the CPU no line: what verl logs there is the whole process with its libraries, which no plan counts.
+    There is no line on the CPU, where verl logs the memory of the whole process with its libraries, which the plan
+    does not include.
     """
     plan = plan_of_run(run)
     if plan is None:

@@ -1,4 +1,4 @@
-"""The report of one or several runs: one HTML page that needs no network and no JavaScript, and its figures as PNG."""
+"""The report of one or several runs: an HTML page that needs no network or JavaScript, and its figures as PNG."""
 
 import datetime
 import re
@@ -20,7 +20,7 @@ from verl_medu1.report.figure import Picture
 from verl_medu1.report.memory_figure import MemoryFigure, memory_figure
 from verl_medu1.run_folder.reader import Run, read_run
 
-SMALL = 1_000_000_000  # parameters; below, a model's answers say nothing about medicine
+SMALL = 1_000_000_000  # parameters; the answers of a smaller model say nothing about medicine
 SETTINGS = {
     "model": "actor_rollout_ref.model.path",
     "actor engine": "actor_rollout_ref.actor.strategy",
@@ -48,7 +48,7 @@ TILES: dict[str, Callable[[Figures], str]] = {
 
 
 def model_sentence(model: Mapping[str, Any]) -> str:
-    """Which model this is and what its size allows to say.
+    """Return a sentence on the model, with a warning if it is small.
 
     Args:
         model: `path`, `architecture`, `parameters`; each may be None.
@@ -70,7 +70,7 @@ nothing about medicine.'
 
 
 def settings(config: DictConfig | None) -> dict[str, str]:
-    """The settings that the page names, as far as the configuration has them."""
+    """Return the settings that the page shows, if the configuration has them."""
     if config is None:
         return {}
     values = {name: OmegaConf.select(config, key) for name, key in SETTINGS.items()}
@@ -78,7 +78,7 @@ def settings(config: DictConfig | None) -> dict[str, str]:
 
 
 def _comparison(run: Run) -> list[dict[str, Any]]:
-    """One row per answer type and one over all, with the figures before and after."""
+    """Return one row per answer type and one overall, with the figures before and after."""
     differences = {}
     if run.before and run.after:
         differences = accuracy_differences(run.before.samples, run.after.samples)
@@ -100,7 +100,7 @@ def _comparison(run: Run) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class RunPart:
-    """What the page shows of one run."""
+    """The part of the page about one run."""
 
     run: Run
     name: str
@@ -115,7 +115,7 @@ class RunPart:
 
     @classmethod
     def of(cls, run: Run, name: str) -> "RunPart":
-        """Everything that a run has, drawn and cut."""
+        """Build the part from everything that the run folder contains."""
         evaluations = [accuracy_plot(run.summaries), *budget_plots(run.summaries)] if run.summaries else []
         return cls(
             run=run,
@@ -131,12 +131,12 @@ class RunPart:
         )
 
     def pictures(self) -> list[Picture]:
-        """The figures of this run alone."""
+        """Return the figures that show only this run."""
         return [*self.evaluations, *([self.memory.picture] if self.memory else [])]
 
 
 def run_names(paths: Sequence[Path]) -> list[str]:
-    """A name for each run: its folder's, with as many of the folders above as tell them apart."""
+    """Return a name for each run: its folder's, with as many parent folders as are needed to make it unique."""
     parts = [path.resolve().parts for path in paths]
     for depth in range(1, max(map(len, parts)) + 1):
         names = ["/".join(part[-depth:]) for part in parts]
@@ -147,9 +147,9 @@ def run_names(paths: Sequence[Path]) -> list[str]:
 
 
 def render(parts: Sequence[RunPart], pictures: Sequence[Picture]) -> str:
-    """The page.
+    """Render the page.
 
-    Everything that a model or a file wrote is escaped, and the page forbids itself scripts and the network.
+    Text from models and files is escaped, and the page's own policy forbids scripts and network access.
 
     Args:
         parts: the runs.
@@ -176,18 +176,18 @@ def render(parts: Sequence[RunPart], pictures: Sequence[Picture]) -> str:
 
 
 def write_report(run_dirs: Sequence[Path], out: Path) -> list[Run]:
-    """Read run folders and write their report, and each of its figures as PNG into a folder beside it.
+    """Read run folders and write their report, with each figure as PNG in a folder next to it.
 
     Args:
-        run_dirs: folders of runs, finished or not.
-        out: HTML file; its folder is made. The PNGs go into the folder `<name>-figures`, in place of
-            those of an earlier report.
+        run_dirs: run folders, finished or not.
+        out: HTML file; its folder is created. The PNGs go into the folder `<name>-figures`, replacing those of an
+            earlier report.
 
     Returns:
-        What was read; `missing` names the parts that are not there.
+        The runs as read; `missing` names the parts that are not there.
 
     Raises:
-        ValueError: a folder is none of a run, a file of it can't be read, or the page can't be written.
+        ValueError: a folder is not a run folder, a file in it can't be read, or the page can't be written.
     """
     names = run_names(run_dirs)
     runs = [read_run(run_dir) for run_dir in run_dirs]

@@ -1,4 +1,4 @@
-"""Agent loops: how answers are sampled.
+"""Agent loops: how responses are sampled.
 
-single_turn.py  one turn, each answer with a sampling seed of its own
+single_turn.py  one turn, each response with its own sampling seed
 """

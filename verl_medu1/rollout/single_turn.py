@@ -1,4 +1,4 @@
-"""verl's single-turn rollout with a seed for each answer, so that a run can be repeated."""
+"""verl's single-turn rollout with a seed per response, so that a run can be reproduced."""
 
 import functools
 from typing import Any
@@ -10,13 +10,13 @@ from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentL
 
 
 def answer_seed(seed: int, step: int, question: int, answer: int) -> int:
-    """The sampling seed of one answer: the same whatever else is generated beside it, and in which order.
+    """Return the sampling seed of one response, independent of what else is generated with it and in which order.
 
     Args:
         seed: `data.seed` of the run.
         step: global step of the trainer.
         question: index of the question in its file.
-        answer: place of the answer among those to its question.
+        answer: position of the response in its group.
 
     Returns:
         An integer in [0, 2**31).
@@ -30,7 +30,7 @@ def answer_seed(seed: int, step: int, question: int, answer: int) -> int:
 
 @functools.cache
 def _whole_answers() -> dict[str, Any]:
-    """vLLM hands over each answer once, as tokens: verl reads nothing else, and a hand-over per token costs time."""
+    """Make vLLM return each response once, as tokens: verl reads nothing else, and an output per token costs time."""
     from vllm.sampling_params import RequestOutputKind
 
     return {"output_kind": RequestOutputKind.FINAL_ONLY, "detokenize": False}

@@ -1,22 +1,23 @@
-"""The order of the answers in a training batch: by question, not by the time at which each was finished."""
+"""The order of the responses in a training batch: by question, not by the time at which each finished."""
 
 from collections.abc import Mapping, Sequence
 
 
 def by_question(keys: Sequence[str], place: Mapping[str, int]) -> list[int]:
-    """Rows of a batch in the order in which their questions were asked, the answers to one question together.
+    """Sort the rows of a batch by the order in which their questions were asked, so that groups stay together.
 
-    verl 0.9.1's V1 trainers take the answers as they were finished (transfer_queue/controller.py:2159) and cut them
-    into mini-batches from the front: which answers meet in an update is chance, and the quick ones go first. In this
-    order a mini-batch holds whole groups, and a run with seeded answers makes the same updates again.
+    verl 0.9.1's V1 trainers take responses in the order in which they finish (transfer_queue/controller.py,
+    _handle_kv_list_request) and split them into mini-batches from the front. Chance then decides which responses
+    share an update, and fast ones come first. In the order given here a mini-batch holds whole groups, and a run with
+    seeded responses repeats the same updates.
 
     Args:
-        keys: names of the rows, "{question}_{answer}_{turn}" as verl's agent loop writes them
-            (trainer/ppo/v1/agent_loop_tq.py:193).
-        place: question -> when it was asked; a question that is missing goes first.
+        keys: row names, "{question}_{answer}_{turn}" as verl's agent loop writes them
+            (trainer/ppo/v1/agent_loop_tq.py, _agent_loop_postprocess).
+        place: question -> its position in the order of asking; a missing question goes first.
 
     Returns:
-        The row that goes first, the one that goes second, and so on.
+        Row numbers in their new order.
 
     Example:
         >>> by_question(["b_1_0", "a_1_0", "b_0_0", "a_0_0"], {"b": 0, "a": 1})

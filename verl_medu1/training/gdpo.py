@@ -1,4 +1,4 @@
-"""GDPO under verl's V1 trainer, which hands an estimator none of the components that GDPO normalises one by one."""
+"""GDPO under verl's V1 trainer, which does not pass the reward components that GDPO normalises to an estimator."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ _COMPONENTS: ContextVar[Sequence[dict[str, Any]]] = ContextVar("components of th
 
 @contextmanager
 def delivered(components: Sequence[dict[str, Any]]) -> Iterator[None]:
-    """The components of a batch, in the order of its rows, for the estimators called inside."""
+    """Make the components of a batch, in row order, available to the estimators called inside the context."""
     token = _COMPONENTS.set(components)
     try:
         yield
@@ -31,13 +31,13 @@ def gdpo(
     config: DictConfig,
     **_: Any,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """verl's GDPO (arXiv 2601.05242) on the components that `algorithm.gdpo_reward_keys` names.
+    """Run verl's GDPO (arXiv 2601.05242) on the components that `algorithm.gdpo_reward_keys` names.
 
-    Each component is normalised in its group, and their weighted sum over the batch
-    (`algorithm.gdpo_reward_weights`, equal by default).
+    Each component is normalised within its group; their weighted sum (`algorithm.gdpo_reward_weights`, equal by
+    default) is then normalised over the batch.
 
     Args:
-        token_level_rewards: (B, T) rewards; GDPO takes their place by the components.
+        token_level_rewards: (B, T) rewards; GDPO uses the components instead.
         response_mask: (B, T), 1 on the response's tokens.
         index: (B,) question of each row.
         config: verl's `algorithm`.
@@ -46,7 +46,7 @@ def gdpo(
         Advantages and returns, (B, T) each.
 
     Raises:
-        KeyError: a component that the scorer does not return; `checks.py` refuses it before the start.
+        KeyError: the scorer does not return a component; `checks/` refuses such a run before it starts.
     """
     components = _COMPONENTS.get()
     keys = list(config.gdpo_reward_keys)
@@ -57,6 +57,6 @@ def gdpo(
         index=index,
         config=config,
         non_tensor_batch=by_name,
-        # Where verl looks for the last token of a response: the mask of the response alone, behind a prompt of none.
+        # verl finds the last token of a response in these two: an empty prompt, and the response's own mask.
         batch={"prompts": response_mask[:, :0], "attention_mask": response_mask},
     )

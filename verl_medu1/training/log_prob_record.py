@@ -1,7 +1,7 @@
-"""What the training engine finds likely, recorded beside each checkpoint, so that an export can be compared with it.
+"""Log-probs of a fixed text under the training engine, saved with each checkpoint to check an export against.
 
-The record is made by the engine that trains, at its own layout and precision, from the weights in its memory: nothing
-that reads or converts the checkpoint has a part in it.
+The engine that trains computes them, in its own layout and precision, from the weights in its memory. No code that
+reads or converts the checkpoint is involved.
 """
 
 import json
@@ -13,17 +13,17 @@ from verl_medu1.verl_compat.versions import installed_versions
 
 FILE = "log_probs.json"
 
-# Written for this purpose: a record holds no text of any data set.
+# Written for this purpose: a record contains no text from any data set.
 TEXT = (
     "A woman of 64 years has had chest pain for two hours. Her blood pressure is 152/94 mmHg and her pulse 88/min; "
     "creatinine is 1.3 mg/dL. What is the most likely diagnosis, and which two tests come first?"
 )
-# Models of tests have 64 positions.
+# The tests' models have 64 positions.
 MAX_TOKENS = 64
 
 
 def rows_for_engine(rows: Sequence[Sequence[int]]) -> Any:
-    """Rows of tokens as verl's engines take them for log-probabilities: a TensorDict, nothing padded.
+    """Return rows of tokens as verl's engines take them for log-probs: an unpadded TensorDict.
 
     Each row is a micro-batch of its own.
     """
@@ -54,10 +54,10 @@ def rows_for_engine(rows: Sequence[Sequence[int]]) -> Any:
 
 
 def precision(strategy: str, engine: Any) -> str:
-    """What the engine computes in: "fp8", or the name of a torch dtype.
+    """Return the precision that the engine computes in: "fp8", or the name of a torch dtype.
 
     Args:
-        strategy: verl's name of the engine.
+        strategy: verl's name for the engine.
         engine: its settings in a composed configuration.
     """
     if strategy == "megatron":
@@ -70,23 +70,23 @@ def precision(strategy: str, engine: Any) -> str:
 
 
 def rows_of_text(tokenizer: Any, ranks: int) -> tuple[list[int], Any]:
-    """The tokens of `TEXT`, and the batch in which an engine of so many ranks takes them.
+    """Return the tokens of `TEXT`, and a batch of them for an engine of `ranks` ranks.
 
-    As many rows as ranks: whatever the layout, they divide by the data-parallel size, and each replica has at least as
-    many as pipeline stages.
+    The batch has one row per rank: in any layout, the rows divide evenly among the data-parallel replicas, and each
+    replica has at least as many rows as pipeline stages.
     """
     tokens = tokenizer(TEXT)["input_ids"][:MAX_TOKENS]
     return tokens, rows_for_engine([tokens] * ranks)
 
 
 def write_record(workers: Any, tokenizer: Any, actor: Any, folder: Path) -> None:
-    """Let the engine compute the log-probability of each token of `TEXT` after the first, and write them.
+    """Have the engine compute the log-prob of each token of `TEXT` after the first, and write them.
 
     Args:
         workers: verl's worker group of the actor.
         tokenizer: the model's.
         actor: `actor_rollout_ref.actor` of the configuration.
-        folder: the actor's folder of the checkpoint.
+        folder: the actor's folder in the checkpoint.
     """
     tokens, rows = rows_of_text(tokenizer, workers.world_size)
     output = workers.compute_log_prob(rows)

@@ -1,4 +1,4 @@
-"""What is logged of the reward's components and of the shaping, as scalars for each of verl's logging backends."""
+"""Metrics of the reward components and of the shaping: scalars for verl's logging backends."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -8,21 +8,22 @@ from typing import Any
 import numpy as np
 import torch
 
-# verl's timer (`timing_s/...`) of all that we add to a step.
+# verl's timer (`timing_s/...`) for everything that we add to a step.
 ADDED_TIME = "medu1"
-# Components that mean nothing without a budget.
+# Components that have no meaning without a budget.
 OF_BUDGET = ("budget_tokens", "over_budget", "budget_distance")
 
 
 def component_metrics(samples: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Mean of each numeric component per data source, and the spread of the response lengths.
+    """Compute the mean of each numeric component per data source, and percentiles of the response length.
 
     Args:
-        samples: one dict per response: `data_source`, and the components of the reward manager. Strings are
-            left out, and what concerns a budget where there is none. What is no number (None, a list) is counted.
+        samples: one dict per response: `data_source`, and the components of the reward manager. Strings are skipped,
+            as are budget components of rows without a budget. Other values (None, a list) are counted.
 
     Returns:
-        `reward/<data_source>/<component>/mean`, and `/p50` and `/p95` of `length`; `/no_number` is how many are none.
+        `reward/<data_source>/<component>/mean`, and `/p50` and `/p95` of `length`; `/no_number` counts the values
+        that are not numbers.
 
     Example:
         >>> component_metrics([{"data_source": "MedQA", "acc": 1.0}, {"data_source": "MedQA", "acc": 0.0}])
@@ -51,7 +52,7 @@ def component_metrics(samples: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def group_metrics(group: torch.Tensor, correct: torch.Tensor, sources: Sequence[str]) -> dict[str, float]:
-    """Shares of the questions that the length term leaves alone or moves in full.
+    """Compute the shares of questions whose responses are all wrong (the length term skips them) or all right.
 
     Args:
         group: (B,) integer label of the question.
@@ -76,7 +77,7 @@ def group_metrics(group: torch.Tensor, correct: torch.Tensor, sources: Sequence[
 def shaping_metrics(
     base: torch.Tensor, shaped: torch.Tensor, correct: torch.Tensor, sources: Sequence[str]
 ) -> dict[str, float]:
-    """How far the hook reached.
+    """Measure how much the shaping changed the advantages.
 
     Args:
         base, shaped: (B, T) advantages before and after the hook.
@@ -84,8 +85,8 @@ def shaping_metrics(
         sources: (B,) data source of each response.
 
     Returns:
-        `advantage/<data_source>/moved_share_of_right`, the share of right answers whose advantage was moved, and
-        `/moved_mean_abs`, the mean size of a move.
+        `advantage/<data_source>/moved_share_of_right`, the share of right answers whose advantage changed, and
+        `/moved_mean_abs`, the mean size of those changes.
     """
     move = (shaped - base).abs().amax(dim=1)
     metrics = {}
@@ -97,7 +98,7 @@ def shaping_metrics(
 
 
 def _rows_of(sources: Sequence[str]) -> dict[str, torch.Tensor]:
-    """Places of each data source's rows."""
+    """Return the row numbers of each data source."""
     places: dict[str, list[int]] = defaultdict(list)
     for place, source in enumerate(sources):
         places[source].append(place)

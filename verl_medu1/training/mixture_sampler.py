@@ -1,4 +1,4 @@
-"""Which rows make up a training batch: each family in every batch, by weight, in stages."""
+"""Which rows make up a training batch: every family in every batch, by weight, in stages."""
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,10 +11,10 @@ from typing_extensions import override
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the training, and how its batches are made up.
+    """A part of the training, and the composition of its batches.
 
     Attributes:
-        steps: batches of the stage; the last stage has no end.
+        steps: batches in the stage; ignored for the last stage, which never ends.
         weights: family -> share of a batch, relative to the others, > 0.
     """
 
@@ -28,12 +28,12 @@ def plan_stages(
     stages: Sequence[Mapping[str, Any]] | None,
     total_steps: int,
 ) -> list[Stage]:
-    """The stages of a training, from `data.mixture`.
+    """Return the stages of a training, from `data.mixture`.
 
     Args:
         rows: family -> its number of rows.
-        weights: family -> weight, for all of them; None for the numbers of rows.
-        stages: each with `families` and `share`, the part of the training; None for one of all families.
+        weights: family -> weight, for every family; None to weight by number of rows.
+        stages: each with `families` and `share`, its part of the training; None for one stage with all families.
         total_steps: steps of the training.
 
     Example:
@@ -53,15 +53,15 @@ def plan_stages(
 
 
 def batch_families(weights: Mapping[str, float], batch_size: int) -> Iterator[list[str]]:
-    """The families of one batch after another, without end.
+    """Yield the families of one batch after another, endlessly.
 
-    Each family has one place in every batch; each further place goes to the family that is furthest behind its share
-    of all places so far. So the shares are kept over the batches also where they are no whole numbers of rows, except
-    that a family never has less than one place.
+    Each family gets one place in every batch; each further place goes to the family that is furthest behind its share
+    of all places so far. The shares thus hold over many batches even if they are not whole numbers of rows, except
+    that a family never gets fewer than one place.
 
     Args:
         weights: family -> share, relative to the others.
-        batch_size: places of a batch, at least one for each family.
+        batch_size: places in a batch, at least one per family.
 
     Example:
         >>> batches = batch_families({"a": 3, "b": 1}, 3)
@@ -84,23 +84,23 @@ def batch_families(weights: Mapping[str, float], batch_size: int) -> Iterator[li
 
 
 def _endless(rows: Sequence[int], seed: str) -> Iterator[int]:
-    """All rows in an order drawn anew for each pass."""
+    """Yield all rows, reshuffled for each pass."""
     rng = random.Random(seed)
     while True:
         yield from rng.sample(rows, len(rows))
 
 
 class MixtureSampler(Sampler[int]):
-    """Indices of training rows without end, in batches of the families of a stage.
+    """Yield indices of training rows endlessly, each batch composed by the current stage.
 
-    The order depends on seed, rows and stages alone; a loader that continues from a checkpoint goes through what was
-    drawn before it.
+    The order depends only on seed, rows and stages. A loader that resumes from a checkpoint redraws and skips the
+    rows drawn before it.
 
     Args:
-        families: of each row.
-        stages: of the training.
-        batch_size: rows of a training step.
-        seed: of the order within each family.
+        families: family of each row.
+        stages: stages of the training.
+        batch_size: rows in a training step.
+        seed: seed of the order within each family.
 
     Example:
         >>> sampler = MixtureSampler(["a", "a", "b"], [Stage(1, {"a": 1, "b": 1})], batch_size=2, seed=0)

@@ -1,4 +1,4 @@
-"""From a rollout's tokens to its reward and components, for verl's reward loop."""
+"""Turns a rollout's tokens into its reward and components, for verl's reward loop."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,21 +12,21 @@ import reward_score
 from reward_score.judge import Judge, JudgeSettings, compute_judged_score
 from verl_medu1.length.budget import budget_distance, counted_tokens, what_is_counted
 
-# Where the manager hands the length that the budget counts to the scorer: verl passes nothing else on.
+# Key of `extra_info` that carries the counted length to the scorer: verl passes nothing else on.
 COUNTED_TOKENS = "counted_tokens"
 
 
 class MedU1RewardManager(NaiveRewardManager):
-    """verl's naive manager, with the response's length and budget added to the components of each sample.
+    """verl's naive reward manager, with the response's length and budget added to the components of each sample.
 
     Keys added: `length` (response tokens), `counted_tokens` (those that the budget counts), `budget_mode` ("none",
-    "exact" or "max"), `budget_counts`, `budget_tokens` (0 without one), `over_budget` (0 or 1) and `budget_distance`
-    (tokens). The reward stays the scorer's: what a length is worth is decided in the trainer, where its group is known,
-    and never in the reward that validation reports.
+    "exact" or "max"), `budget_counts`, `budget_tokens` (0 without a budget), `over_budget` (0 or 1) and
+    `budget_distance` (tokens). The scorer's reward is not changed: the trainer adds the length term, because it knows
+    the group. So the reward that validation reports never includes that term.
     """
 
     def __init__(self, config: DictConfig, tokenizer: Any, compute_score: Any = None, **kwargs: Any) -> None:
-        # verl fills in its own default scorers, which know none of our sources.
+        # By default verl passes its own scorers, which do not know our sources.
         own = config.reward.custom_reward_function.path is None
         super().__init__(config, tokenizer, _own_scorer(config) if own else compute_score, **kwargs)
 
@@ -56,7 +56,7 @@ class MedU1RewardManager(NaiveRewardManager):
 
 
 def _own_scorer(config: DictConfig) -> Callable[..., Any]:
-    """`reward_score` under the scheme of the configuration, with the judge if it names one."""
+    """Return `reward_score` with the configured scheme, and with the judge if one is configured."""
     scheme = config.scoring.scheme
 
     def score(*, extra_info: dict[str, Any], **row: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""verl's SFT trainer, whose checkpoints say what they hold, with the record that an export is compared with."""
+"""verl's SFT trainer, with corrected model descriptions and a log-prob record in its checkpoints."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from verl_medu1.training.log_prob_record import precision, rows_of_text, write
 
 
 class MedU1SFTTrainer(SFTTrainer):
-    """verl's, with our record beside each checkpoint."""
+    """verl's SFT trainer, with a log-prob record in each checkpoint."""
 
     @override
     def _build_ckpt_handler(self) -> None:
@@ -22,7 +22,7 @@ class MedU1SFTTrainer(SFTTrainer):
 
         def save_with_record(step: int) -> None:
             folder = Path(self.config.trainer.default_local_dir) / f"global_step_{step}"
-            # Before the rest: verl calls a checkpoint whole when it is done.
+            # First: once verl has saved its part, it counts the checkpoint as complete.
             self._write_record(folder)
             save(step)
             if self.rank == 0:
@@ -34,7 +34,7 @@ class MedU1SFTTrainer(SFTTrainer):
 
     def _write_record(self, folder: Path) -> None:
         tokens, rows = rows_of_text(self.model_config.tokenizer, torch.distributed.get_world_size())
-        # Each process asks its own engine: data-parallel replicas compute the same rows.
+        # Each process calls its own engine, so data-parallel replicas compute the same rows.
         output = self.training_client.infer_batch(rows)
         if output is not None and self.engine.get_data_parallel_rank() == 0:
             log_probs = output["log_probs"].unbind()[0].tolist()[: len(tokens) - 1]

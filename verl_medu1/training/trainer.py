@@ -1,6 +1,6 @@
-"""verl's V1 trainers with the reward's components delivered to the advantage hook, the log and the rollout dump.
+"""verl's V1 trainers, with reward components passed to the advantage shaping, the log and the rollout dump.
 
-verl hands an advantage estimator rewards, mask, group and configuration only, and logs no component of a reward.
+verl passes only rewards, mask, group and configuration to an advantage estimator, and logs no reward components.
 The classes here fetch what the reward manager returned for each sample (`reward_extra_info`) and pass it on;
 everything else is verl's.
 """
@@ -37,7 +37,7 @@ from verl_medu1.training.mixture_sampler import MixtureSampler, plan_stages
 
 
 def no_answers(step: int, number: int) -> RuntimeError:
-    """What ends a run some of whose questions could not be answered."""
+    """Return the error that ends a run when some of its questions could not be answered."""
     return RuntimeError(
         f"step {step} is not trained on: {number} of its questions have no answers; "
         "the log above says why, at 'Error in _run_prompt'"
@@ -45,9 +45,9 @@ def no_answers(step: int, number: int) -> RuntimeError:
 
 
 def end_on_failed_questions(buffer: Any) -> None:
-    """Let a replay buffer end the run where it would replace failed questions by others, unless it is asked to.
+    """Make a replay buffer end the run rather than replace failed questions, unless replacing is configured.
 
-    verl's asynchronous buffer does so before it returns, for ever where all questions fail
+    verl's asynchronous buffer replaces them before it returns, and loops forever if all questions fail
     (trainer/ppo/v1/replay_buffer.py, wait_for_sampleable).
     """
     evict = buffer._evict_terminal_groups
@@ -61,12 +61,12 @@ def end_on_failed_questions(buffer: Any) -> None:
 
 
 class MedU1Trainer(PPOTrainer):
-    """What we add to each of verl's V1 trainers: length-shaped advantages, components per source, the mixture."""
+    """Our additions to each of verl's V1 trainers: length-shaped advantages, metrics per source, the mixture."""
 
     train_dataloader: StatefulDataLoader
 
     def __init__(self, config: DictConfig) -> None:
-        # verl looks up the settings of a mode, and what is asynchronous, by its own names.
+        # verl looks up a mode's settings, and whether it is asynchronous, by its own names.
         with open_dict(config):
             config.trainer.v1.trainer_mode = config.trainer.v1.trainer_mode.removeprefix("medu1_")
         super().__init__(config)
@@ -104,7 +104,7 @@ class MedU1Trainer(PPOTrainer):
             sampler=MixtureSampler(families, stages, data.train_batch_size, data.seed),
         )
 
-    # ------------------------------------------------------------------ progress and parts, for supervise.py
+    # ------------------------------------------------------------------ progress and failures, for run/supervise.py
 
     @override
     def on_init_end(self) -> None:
@@ -127,7 +127,7 @@ class MedU1Trainer(PPOTrainer):
     @override
     def on_sample_end(self) -> None:
         super().on_sample_end()
-        # verl would train on the answers that are left, and save that, when a part goes down with the others.
+        # If a part of the run died and took responses with it, verl would train on the rest and save the result.
         if failed := self.replay_buffer.failure_keys["train"]:
             raise no_answers(self.global_steps, len(failed))
         self._progress.report(self.global_steps, "update")
@@ -150,7 +150,7 @@ class MedU1Trainer(PPOTrainer):
     @override
     def _save_checkpoint(self) -> None:
         self._progress.report(self.global_steps, SAVE)
-        # Before the rest: verl calls a checkpoint whole when it is done.
+        # First: once verl has saved its part, it counts the checkpoint as complete.
         step = Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
         write_record(self.actor_rollout_wg, self.tokenizer, self.config.actor_rollout_ref.actor, step / "actor")
         super()._save_checkpoint()
@@ -161,7 +161,7 @@ class MedU1Trainer(PPOTrainer):
         save_freq = self.config.trainer.save_freq
         if save_freq <= 0 or self.global_steps % save_freq:
             self._save_checkpoint()
-        # verl's loop (trainer_base.py:467) asks before each step whether there is one more.
+        # verl's loop (trainer_base.py, PPOTrainer.fit) compares with this number before each step.
         self.total_training_steps = self.global_steps
         self._stopped = True
 
@@ -171,7 +171,7 @@ class MedU1Trainer(PPOTrainer):
         if self._stopped:
             self._progress.report(self.global_steps - 1, STOPPED)
 
-    # ------------------------------------------------------------------ order of the batch
+    # ------------------------------------------------------------------ batch order
 
     @override
     def _submit_batch_to_rollout(self, batch: TensorDict) -> int:
@@ -193,7 +193,7 @@ class MedU1Trainer(PPOTrainer):
     # ------------------------------------------------------------------ components
 
     def _fetch_components(self, batch: KVBatchMeta) -> list[Components]:
-        """What the reward manager returned for each sample of the batch, with its question and data source."""
+        """Fetch what the reward manager returned for each sample of the batch, with its question and data source."""
         data = tq.kv_batch_get(
             keys=batch.keys, partition_id=batch.partition_id, select_fields=["uid", "extra_fields", "data_source"]
         )
@@ -208,7 +208,7 @@ class MedU1Trainer(PPOTrainer):
         with simple_timer(ADDED_TIME, self.timing_raw):
             components = self._fetch_components(batch)
             self._components.update(zip(batch.keys, components, strict=True))
-            # A row that only fills up the batch (padding) is no answer.
+            # Padding rows only fill up the batch; they are not responses.
             is_padding = [bool(tag.get("is_padding", False)) for tag in batch.tags]
             shaping = self._length_shaping(components, is_padding)
             if shaping is not None:
@@ -221,14 +221,14 @@ class MedU1Trainer(PPOTrainer):
                     batch = self._shape_rewards(batch, shaping)
         with delivered(components):
             batch = super()._compute_advantage(batch, metrics)
-        # A weight of 0 leaves each advantage what it is: nothing is fetched for it.
+        # With a weight of 0 no advantage changes, so nothing needs to be fetched.
         if shaping is not None and self._penalty.where == "advantage" and shaping.weight.any():
             with simple_timer(ADDED_TIME, self.timing_raw):
                 batch = self._shape_advantages(batch, shaping, metrics)
         return batch
 
     def _length_shaping(self, components: list[Components], is_padding: list[bool]) -> LengthShaping | None:
-        """What the length term needs; None where the reward is not ours and nothing asks for it."""
+        """Return what the length term needs; None if the reward is not ours and the length term is off."""
         lacks = lacking(components)
         if not lacks:
             return length_shaping(components, is_padding, self._penalty, self.config.data.max_response_length)
@@ -240,7 +240,7 @@ class MedU1Trainer(PPOTrainer):
         return None
 
     def _shape_rewards(self, batch: KVBatchMeta, shaping: LengthShaping) -> KVBatchMeta:
-        """Adds the weighted values to the rewards, which stand on the last token of each response."""
+        """Add the weighted values to the rewards, which are on the last token of each response."""
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["rm_scores"])
         terms = (shaping.weight * shaping.values).unbind()
         shaped = [row.clone() for row in data["rm_scores"].unbind()]
@@ -296,7 +296,7 @@ class MedU1Trainer(PPOTrainer):
         reward_extra_infos_dict: dict[str, list[Any]],
         dump_path: str,
     ) -> None:
-        # The validation dump has its components already; the rollout dump of verl has the keys only.
+        # verl's validation dump already has the components; its rollout dump has only the keys.
         if set(reward_extra_infos_dict) == {"uid"}:
             samples = [self._components[key] for key in reward_extra_infos_dict["uid"]]
             reward_extra_infos_dict = reward_extra_infos_dict | {
@@ -307,9 +307,9 @@ class MedU1Trainer(PPOTrainer):
 
 @register_trainer("medu1_sync")
 class MedU1TrainerSync(MedU1Trainer, PPOTrainerSync):
-    """verl's synchronous trainer, with ours."""
+    """verl's synchronous trainer with our additions."""
 
 
 @register_trainer("medu1_colocate_async")
 class MedU1TrainerColocateAsync(MedU1Trainer, PPOTrainerColocateAsync):
-    """verl's trainer with partial rollouts on the same devices, with ours."""
+    """verl's trainer with partial rollouts on the same devices, with our additions."""

@@ -1,1 +1,1 @@
-"""Clinical calculations that are generated: formulas by field, the notes that state their inputs, worked answers."""
+"""Generated clinical calculations: formulas by field, the notes that state their inputs, and worked answers."""

@@ -1,4 +1,4 @@
-"""Body size and blood pressure. The formulas check nothing: values lie in the ranges of measures.py."""
+"""Body size and blood pressure. The formulas do not validate values, which are within the ranges of measures.py."""
 
 import math
 from dataclasses import replace
@@ -10,7 +10,7 @@ CM_PER_INCH = 2.54
 
 
 def body_mass_index(weight: float, height: float) -> float:
-    """Body mass index in kg/m^2: weight (kg) over the square of height (cm / 100).
+    """Body mass index in kg/m^2: weight (kg) / (height (cm) / 100)^2.
 
     Source: Keys et al., J Chronic Dis 1972.
     Inputs: weight 45-130 kg, height 148-200 cm.
@@ -23,7 +23,7 @@ def body_mass_index(weight: float, height: float) -> float:
 
 
 def body_surface_area(weight: float, height: float) -> float:
-    """Body surface area in m^2: square root of weight (kg) times height (cm) over 3600.
+    """Body surface area in m^2: square root of weight (kg) x height (cm) / 3600.
 
     Source: Mosteller, N Engl J Med 1987.
     Inputs: weight 45-130 kg, height 148-200 cm.
@@ -36,7 +36,7 @@ def body_surface_area(weight: float, height: float) -> float:
 
 
 def mean_arterial_pressure(systolic: float, diastolic: float) -> float:
-    """Mean arterial pressure in mm Hg: a third of the systolic and two thirds of the diastolic pressure.
+    """Mean arterial pressure in mm Hg: one third of the systolic plus two thirds of the diastolic pressure.
 
     Source: DeMers and Wachs, StatPearls (Physiology, Mean Arterial Pressure) 2023.
     Inputs: systolic 80-200 mm Hg, diastolic 40-120 mm Hg, at least 20 mm Hg apart.
@@ -49,7 +49,7 @@ def mean_arterial_pressure(systolic: float, diastolic: float) -> float:
 
 
 def ideal_body_weight(height: float, sex: str) -> float:
-    """Ideal body weight in kg: 50 for men, 45.5 for women, and 2.3 for each inch of height (cm / 2.54) above 60.
+    """Ideal body weight in kg: 50 for men, 45.5 for women, plus 2.3 for each inch of height (cm / 2.54) above 60.
 
     Source: Devine, Drug Intell Clin Pharm 1974.
     Inputs: height 153-200 cm; sex.
@@ -62,7 +62,7 @@ def ideal_body_weight(height: float, sex: str) -> float:
 
 
 def adjusted_body_weight(weight: float, height: float, sex: str) -> float:
-    """Adjusted body weight in kg: the ideal weight and 0.4 of what the actual weight (kg) has above it.
+    """Adjusted body weight in kg: ideal weight + 0.4 x (actual weight (kg) - ideal weight).
 
     Source: Bauer et al., Eur J Clin Pharmacol 1983.
     Inputs: weight 60-160 kg, above the ideal weight; height 153-200 cm; sex.
@@ -85,7 +85,7 @@ def _adjusted_working(weight: float, height: float, sex: str) -> str:
     return f"{_ideal_working(height, sex)} = {ideal} kg. Adjusted = {ideal} + 0.4 x ({weight:.6g} - {ideal})"
 
 
-# The ideal weight counts inches above five feet.
+# The formula for the ideal weight counts inches above five feet.
 _TALL = replace(HEIGHT, low=153)
 
 BODY_MASS_INDEX = Calculator(

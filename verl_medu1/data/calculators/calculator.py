@@ -1,4 +1,4 @@
-"""What the table says of a calculation: its inputs, its formula, how the result is written and which limits it has."""
+"""Definition of a calculation: its inputs, its formula, and the format and limits of its result."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any
 from verl_medu1.data.calculators.inputs import Input
 from verl_medu1.data.calculators.measures import ADULT
 
-# MedCalc-Bench accepts 5 % to either side of a decimal; scores, dates and durations must be equal.
+# MedCalc-Bench accepts a decimal within 5 % on either side; scores, dates and durations must be equal.
 RELATIVE_TOLERANCE = 0.05
 
 
@@ -23,15 +23,16 @@ class Calculator:
 
     Attributes:
         name: its identifier.
-        asked: what the question calls it, with whatever tells its variants apart.
-        inputs: of the formula, by the names of its arguments.
-        formula: the result from the values of the inputs; its docstring has source, units and an example.
-        working: the formula with the numbers put in, from the same values; "= result" is added.
-        kind: "decimal" (5 % to either side is right), "score" (equal), "date" or "duration" (equal; weeks, days).
-        unit: of a decimal; "" for a ratio.
-        decimals: of the written decimal.
-        context: who the patient is: age and sex open the note; one that is an input too is drawn as the input says.
-        is_consistent: whether values go together, such as a systolic above a diastolic pressure.
+        asked: its name in the question, including the variant.
+        inputs: inputs of the formula, named like its arguments.
+        formula: computes the result from the inputs; its docstring has source, units and an example.
+        working: the formula with the numbers filled in, from the same inputs; "= result" is appended.
+        kind: "decimal" (right within 5 % on either side), "score" (equal), "date" or "duration" (equal; weeks, days).
+        unit: unit of a decimal; "" for a ratio.
+        decimals: number of decimals of a written decimal.
+        context: the patient's age and sex, which begin the note; if one is also an input, the input's definition is
+            used.
+        is_consistent: whether values are plausible together, such as a systolic pressure above the diastolic one.
     """
 
     name: str
@@ -46,9 +47,9 @@ class Calculator:
     is_consistent: Callable[..., bool] = _always
 
     def is_usable(self, values: Mapping[str, Any]) -> bool:
-        """Whether values go together and give a result that can be asked for.
+        """Return whether values are plausible together and give a result that can be asked for.
 
-        A decimal so near to zero that its limits lie within its last digit can't: a rounded answer would be wrong.
+        A decimal so close to zero that its tolerance is below its last digit can't: a rounded answer would be wrong.
         """
         if not self.is_consistent(**values):
             return False
@@ -56,7 +57,7 @@ class Calculator:
 
 
 def written(calculator: Calculator, result: Any) -> str:
-    """A result as a gold answer writes it, without its unit.
+    """Format a result as a gold answer, without its unit.
 
     Example:
         >>> from verl_medu1.data.calculators.dates import GESTATIONAL_AGE
@@ -72,7 +73,7 @@ def written(calculator: Calculator, result: Any) -> str:
 
 
 def limits(calculator: Calculator, result: Any) -> tuple[float, float] | tuple[None, None]:
-    """The smallest and the largest right result, inclusive; None for dates and durations.
+    """Return the smallest and largest right results, inclusive; None for dates and durations.
 
     Example:
         >>> from verl_medu1.data.calculators.body import BODY_MASS_INDEX
@@ -82,7 +83,7 @@ def limits(calculator: Calculator, result: Any) -> tuple[float, float] | tuple[N
     if calculator.kind not in ("decimal", "score"):
         return None, None
     tolerance = RELATIVE_TOLERANCE * abs(result) if calculator.kind == "decimal" else 0.0
-    # Twelve digits are the same on every machine.
+    # Rounded to twelve digits, the limits are the same on every machine.
     return float(f"{result - tolerance:.12g}"), float(f"{result + tolerance:.12g}")
 
 
@@ -93,13 +94,13 @@ def points_score(
     points: Callable[..., dict[str, float]],
     is_consistent: Callable[..., bool] = _always,
 ) -> Calculator:
-    """A calculation that sums points.
+    """Make a calculation that sums points.
 
     Args:
         name: see `Calculator`.
         asked: see `Calculator`.
         inputs: see `Calculator`.
-        points: criterion -> its points, from the values of the inputs.
+        points: returns criterion -> points, from the inputs.
         is_consistent: see `Calculator`.
     """
 

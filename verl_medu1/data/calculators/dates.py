@@ -1,4 +1,4 @@
-"""Dates of a pregnancy. The formulas check nothing: values lie in the ranges of the table below."""
+"""Dates of a pregnancy. The formulas do not validate values, which are within the ranges of the table below."""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -11,7 +11,7 @@ _DATE = "%m/%d/%Y"
 
 
 def gestational_age(last_period: date, visit: date) -> tuple[int, int]:
-    """Gestational age as weeks and days since the first day of the last menstrual period.
+    """Gestational age in weeks and days since the first day of the last menstrual period.
 
     Source: ACOG Committee Opinion 700, Obstet Gynecol 2017.
     Inputs: the two dates, 21-293 days apart.
@@ -24,7 +24,7 @@ def gestational_age(last_period: date, visit: date) -> tuple[int, int]:
 
 
 def due_date(last_period: date, cycle: float) -> date:
-    """Expected date of delivery: 280 days after the last period began, and a day later for each day of cycle above 28.
+    """Expected date of delivery: 280 days after the last period began, plus one per day of cycle length above 28.
 
     Source: Baskett and Nagele, BJOG 2000 (Naegele's rule); the correction by the cycle is that of MedCalc-Bench.
     Inputs: the date, a cycle of 21-35 days.

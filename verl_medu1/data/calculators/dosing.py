@@ -1,4 +1,4 @@
-"""Doses of steroids and fluids. The formulas check nothing: values lie in the ranges of the table below."""
+"""Doses of steroids and fluids. The formulas do not validate values, which are within the ranges of the table below."""
 
 from dataclasses import replace
 from functools import wraps
@@ -7,7 +7,7 @@ from verl_medu1.data.calculators.calculator import Calculator
 from verl_medu1.data.calculators.inputs import Choice, Number
 from verl_medu1.data.calculators.measures import AGE, WEIGHT
 
-# Doses in mg that suppress inflammation alike.
+# Doses in mg with the same anti-inflammatory effect.
 EQUIVALENT_DOSES = {
     "hydrocortisone": 20.0,
     "cortisone": 25.0,
@@ -22,8 +22,8 @@ EQUIVALENT_DOSES = {
 def equivalent_dose(steroid: str, dose: float, planned_steroid: str) -> float:
     """Dose in mg of another glucocorticoid: dose (mg) x equivalent dose of the new one / that of the old one.
 
-    Tables agree but for two: some have 0.6 mg of dexamethasone, so the question states 0.75, and betamethasone, with
-    0.6 or 0.75, is left out.
+    Published tables differ on two drugs: some have 0.6 mg of dexamethasone, so the question states 0.75; betamethasone,
+    with 0.6 or 0.75, is left out.
 
     Source: GlobalRPH, Corticosteroid Converter (table of equivalent doses).
     Inputs: two steroids of `EQUIVALENT_DOSES`, 4-40 mg.
@@ -50,7 +50,7 @@ def maintenance_fluid(weight: float) -> float:
 
 @wraps(maintenance_fluid)
 def _fluid_of_child(age: float, weight: float) -> float:
-    """The age is there for the note, and for `is_consistent` alone."""
+    """The age is only for the note and for `is_consistent`."""
     return maintenance_fluid(weight)
 
 
@@ -89,7 +89,7 @@ CALCULATORS = (
         _fluid_of_child,
         _fluid_working,
         unit="mL/h",
-        # A child's weight for its age.
+        # A plausible weight for a child of this age.
         is_consistent=lambda age, weight: 2 * age + 5 <= weight <= 4 * age + 10,
     ),
 )

@@ -1,4 +1,4 @@
-"""Electrolytes, osmolality and water. The formulas check nothing: values lie in the ranges of the table below."""
+"""Electrolytes, osmolality and water. The formulas do not validate values, which are within the ranges given below."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ from verl_medu1.data.calculators.measures import (
     WEIGHT,
 )
 
-# Normal values that the formulas refer to: mEq/L, mEq/L, g/dL.
+# Normal values used by the formulas, in mEq/L, mEq/L and g/dL.
 NORMAL_GAP, NORMAL_BICARBONATE, NORMAL_ALBUMIN = 12, 24, 4.0
 
 
@@ -47,7 +47,7 @@ def corrected_anion_gap(sodium: float, chloride: float, bicarbonate: float, albu
 
 
 def delta_gap(sodium: float, chloride: float, bicarbonate: float) -> float:
-    """Delta gap in mEq/L: what the anion gap has above a normal one of 12.
+    """Delta gap in mEq/L: anion gap - 12, the normal one.
 
     Source: Rastegar, J Am Soc Nephrol 2007.
     Inputs: as `anion_gap`, with a gap above 12.
@@ -60,7 +60,7 @@ def delta_gap(sodium: float, chloride: float, bicarbonate: float) -> float:
 
 
 def delta_ratio(sodium: float, chloride: float, bicarbonate: float) -> float:
-    """Delta ratio: the delta gap over what the bicarbonate lacks to a normal 24 mEq/L.
+    """Delta ratio: delta gap / (24 - bicarbonate), each in mEq/L, 24 being the normal bicarbonate.
 
     Source: Rastegar, J Am Soc Nephrol 2007.
     Inputs: as `delta_gap`, with a bicarbonate of 8-22 mEq/L.
@@ -75,7 +75,7 @@ def delta_ratio(sodium: float, chloride: float, bicarbonate: float) -> float:
 def corrected_calcium(calcium: float, albumin: float) -> float:
     """Calcium in mg/dL at a normal albumin: calcium (mg/dL) + 0.8 x (4.0 - albumin (g/dL)).
 
-    The factor 0.8 is the textbooks'; Payne et al., Br Med J 1973, have calcium + 4.0 - albumin.
+    The factor 0.8 is the one in textbooks; Payne et al., Br Med J 1973, have calcium + 4.0 - albumin.
 
     Source: MDCalc, Calcium Correction for Hypoalbuminemia; MedCalc-Bench has the same.
     Inputs: calcium 6.5-13 mg/dL, albumin 1.5-5 g/dL.
@@ -101,7 +101,7 @@ def serum_osmolality(sodium: float, urea_nitrogen: float, glucose: float) -> flo
 
 
 def body_water_fraction(age: float, sex: str) -> float:
-    """Litres of water in a kg of an adult's weight: 0.6 for men and 0.5 for women, from 65 years 0.5 and 0.45.
+    """Litres of water per kg of an adult's weight: 0.6 for men and 0.5 for women; from 65 years on 0.5 and 0.45.
 
     Source: Adrogué and Madias, N Engl J Med 2000; the age is that of MedCalc-Bench, they say "elderly".
 

@@ -1,4 +1,4 @@
-"""Generated calculations: a note and a question, the gold answer of the printed values, and how it is worked out."""
+"""Generates calculations: a note and a question, the gold answer for the printed values, and a worked answer."""
 
 import random
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ class Worked:
         example: the question.
         calculator: name in the catalogue.
         findings: the inputs that the note states, by name.
-        explanation: plain steps with the numbers; they end at the gold answer.
+        explanation: the steps with their numbers, ending with the gold answer.
     """
 
     example: Example
@@ -31,14 +31,14 @@ class Worked:
 
 
 def generate(number: int, seed: int) -> Iterator[Worked]:
-    """Questions of all calculators in turn, each drawn when it is asked for.
+    """Generate questions lazily, from all calculators in turn.
 
     Args:
-        number: how many; fewer with the same seed are the first ones of more.
+        number: number of questions; with the same seed a smaller number gives the first of a larger one.
         seed: the same seed gives the same questions.
 
     Raises:
-        ValueError: a number below 1.
+        ValueError: `number` is below 1.
 
     Example:
         >>> next(generate(1, 0)).example.unit
@@ -56,9 +56,9 @@ def _draw_all(number: int, rng: random.Random) -> Iterator[Worked]:
 
 
 def draw(calculator: Calculator, row_id: str, rng: random.Random) -> Worked:
-    """One question of a calculator.
+    """Draw one question for a calculator.
 
-    The formula gets the values as the note prints them, so the gold answer is that of the text.
+    The formula gets the values as printed in the note, so the gold answer matches the text.
     """
     findings = _draw_findings(calculator, rng)
     values = {name: finding.value for name, finding in findings.items()}
@@ -73,7 +73,7 @@ def draw(calculator: Calculator, row_id: str, rng: random.Random) -> Worked:
     unit = calculator.unit or None
     conversions = "".join(f"{finding.conversion}. " for finding in findings.values() if finding.conversion)
     return Worked(
-        # The same text twice is one question: it never stands on both sides of a split.
+        # Grouped by its text, a question drawn twice is never on both sides of a split.
         Example(DATA_SOURCE, row_id, "calculation", question, gold, (), lower, upper, unit, group=question),
         calculator.name,
         findings,

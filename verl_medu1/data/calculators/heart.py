@@ -1,4 +1,4 @@
-"""The QT interval at a heart rate of 60. The formulas check nothing: values lie in the ranges of the table below."""
+"""The QT interval corrected to a heart rate of 60. The formulas do not validate values; the table has their ranges."""
 
 import math
 from dataclasses import replace
@@ -9,7 +9,7 @@ from verl_medu1.data.calculators.measures import HEART_RATE
 
 
 def qtc_bazett(qt: float, heart_rate: float) -> float:
-    """Corrected QT interval in ms: QT (ms) over the square root of RR = 60 / heart rate (beats/min) in seconds.
+    """Corrected QT interval in ms: QT (ms) / square root of RR, where RR = 60 / heart rate (beats/min) in seconds.
 
     Source: Bazett, Heart 1920.
     Inputs: QT 320-520 ms, heart rate 45-120 beats/min.
@@ -22,7 +22,7 @@ def qtc_bazett(qt: float, heart_rate: float) -> float:
 
 
 def qtc_fridericia(qt: float, heart_rate: float) -> float:
-    """Corrected QT interval in ms: QT (ms) over the cube root of RR = 60 / heart rate (beats/min) in seconds.
+    """Corrected QT interval in ms: QT (ms) / cube root of RR, where RR = 60 / heart rate (beats/min) in seconds.
 
     Source: Fridericia, Acta Med Scand 1920.
     Inputs: QT 320-520 ms, heart rate 45-120 beats/min.

@@ -1,4 +1,4 @@
-"""Inputs of a calculation: how a value is drawn, how a note prints it, and what the formula gets."""
+"""Inputs of a calculation: how a value is drawn, printed in a note, and passed to the formula."""
 
 import math
 import random
@@ -16,13 +16,13 @@ _FIRST_DAY, _NUM_DAYS = date(2005, 1, 1), 365 * 20
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit that a note may print in place of the formula's.
+    """A unit that a note may print instead of the formula's.
 
     Attributes:
-        name: the unit as it is printed.
-        decimals: of the printed number.
-        factor: (number, unit) by which a value is multiplied to have the dimension of the formula's unit: the molar
-            mass of a substance, or its equivalents per mole; None where the dimensions are the same.
+        name: the unit as printed.
+        decimals: number of decimals printed.
+        factor: (number, unit) to multiply with to get the dimension of the formula's unit: the molar mass of a
+            substance, or its equivalents per mole; None if the dimensions are the same.
     """
 
     name: str
@@ -35,9 +35,9 @@ class Finding:
     """A drawn input.
 
     Attributes:
-        value: what the formula gets: the printed value in the formula's unit.
-        text: what the note prints; the option itself where that has phrases of its own.
-        conversion: the step from one to the other, such as "68 in = 172.72 cm"; "" where there is none.
+        value: the formula's argument: the printed value in the formula's unit.
+        text: the text printed in the note; for a `Choice` the option's name, whose phrases are in notes.yaml.
+        conversion: the conversion step, such as "68 in = 172.72 cm"; "" if there is none.
     """
 
     value: Any
@@ -47,14 +47,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Number:
-    """A measured value, uniform over what can be printed within its range.
+    """A measured value, uniform over the printable values in its range.
 
     Attributes:
         name: the formula's argument, and the key of the phrases in notes.yaml.
         unit: the formula's unit; "" for a ratio.
         low: smallest value in that unit.
         high: largest value.
-        decimals: of the printed number in that unit.
+        decimals: number of decimals printed in that unit.
         others: units that a note may print instead, each as likely as the formula's.
     """
 
@@ -66,7 +66,7 @@ class Number:
     others: tuple[Unit, ...] = ()
 
     def draw(self, rng: random.Random, earlier: Mapping[str, Finding]) -> Finding:
-        """Draw a number and print it; `earlier` findings are not looked at.
+        """Draw a number and format it; `earlier` findings are ignored.
 
         Example:
             >>> Number("sodium", "mEq/L", 140, 140).draw(random.Random(0), {}).text
@@ -82,7 +82,7 @@ class Number:
         return Finding(value, text, f"{text} = {value:.6g} {self.unit}")
 
     def in_formula_unit(self, value: float, unit: Unit) -> float:
-        """A value in one of the `others`, in the formula's unit.
+        """Convert a value in one of the `others` to the formula's unit.
 
         Example:
             >>> height = Number("height", "cm", 140, 200, 0, (Unit("in", 0),))
@@ -97,13 +97,13 @@ class Number:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several findings, each as likely; notes.yaml has the phrases of each option."""
+    """One of several equally likely findings; notes.yaml has the phrases of each option."""
 
     name: str
     options: tuple[str | bool, ...] = (True, False)
 
     def draw(self, rng: random.Random, earlier: Mapping[str, Finding]) -> Finding:
-        """Draw an option; `earlier` findings are not looked at.
+        """Draw an option; `earlier` findings are ignored.
 
         Example:
             >>> Choice("sex", ("female",)).draw(random.Random(0), {}).value
@@ -115,7 +115,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Day:
-    """A date in one of `DATE_FORMATS`: anywhere in twenty years, or some days after an earlier finding."""
+    """A date in one of `DATE_FORMATS`: within a period of twenty years, or some days after an earlier finding."""
 
     name: str
     after: str = ""
@@ -139,7 +139,7 @@ Input = Number | Choice | Day
 
 @cache
 def _printable(number: Number) -> list[tuple[Unit, int, int]]:
-    """For each unit the smallest and the largest number within the range, counted in its last decimal."""
+    """Return, for each unit, the smallest and largest numbers in the range, counted in its last decimal."""
     found = []
     for unit in (Unit(number.unit, number.decimals), *number.others):
         low, high = number.low, number.high
@@ -149,13 +149,13 @@ def _printable(number: Number) -> list[tuple[Unit, int, int]]:
             slope = number.in_formula_unit(1.0, unit) - offset
             low, high = (low - offset) / slope, (high - offset) / slope
         scale = 10**unit.decimals
-        # Nine digits, so that 36.0 degC is not beyond 96.8 degF.
+        # Round to nine digits, so that 96.8 degF counts as within a range that begins at 36.0 degC.
         found.append((unit, math.ceil(round(low * scale, 9)), math.floor(round(high * scale, 9))))
     return found
 
 
 def _product(unit: str, factor: str) -> str:
-    """Two units of the form "a/b" multiplied.
+    """Multiply two units of the form "a/b".
 
     Example:
         >>> _product("umol/L", "g/mol")

@@ -1,4 +1,4 @@
-"""Kidney function of adults. The formulas check nothing: values lie in the ranges of measures.py."""
+"""Kidney function of adults. The formulas do not validate values, which are within the ranges of measures.py."""
 
 from verl_medu1.data.calculators.calculator import Calculator
 from verl_medu1.data.calculators.measures import AGE, CREATININE, SEX, WEIGHT
@@ -43,7 +43,7 @@ def gfr_ckd_epi_2021(age: float, sex: str, creatinine: float) -> float:
 def gfr_mdrd(age: float, sex: str, creatinine: float) -> float:
     """Estimated GFR in mL/min/1.73 m^2: 175 x creatinine (mg/dL)^-1.154 x age^-0.203, x 0.742 for women.
 
-    The factor for race is left out, as laboratories do now.
+    The factor for race is left out, as laboratories do today.
 
     Source: Levey et al., Ann Intern Med 2006.
     Inputs: age 18-95 years, sex, creatinine 0.5-6 mg/dL.

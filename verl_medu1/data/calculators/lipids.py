@@ -1,4 +1,4 @@
-"""Lipids. The formula checks nothing: values lie in the ranges of the table below."""
+"""Lipids. The formula does not validate values, which are within the ranges of the table below."""
 
 from verl_medu1.data.calculators.calculator import Calculator
 from verl_medu1.data.calculators.inputs import Number, Unit
@@ -17,7 +17,7 @@ def ldl_cholesterol(cholesterol: float, hdl: float, triglycerides: float) -> flo
     return cholesterol - hdl - triglycerides / 5
 
 
-# Molar masses in g/mol of cholesterol and of the mean triglyceride.
+# Molar masses in g/mol of cholesterol and of an average triglyceride.
 _CHOLESTEROL_UNITS = (Unit("mmol/L", 2, (386.65, "g/mol")),)
 _TRIGLYCERIDE_UNITS = (Unit("mmol/L", 2, (885.7, "g/mol")),)
 

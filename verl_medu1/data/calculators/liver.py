@@ -1,4 +1,4 @@
-"""Liver disease. The formulas check nothing: values lie in the ranges of the table below."""
+"""Liver disease. The formulas do not validate values, which are within the ranges of the table below."""
 
 import math
 from dataclasses import replace
@@ -35,11 +35,11 @@ def _adjusted(meld: float, sodium: float) -> float:
 
 
 def meld_na(creatinine: float, bilirubin: float, inr: float, sodium: float) -> int:
-    """MELD-Na, a score of 6 to 40, of a patient who is not dialysed.
+    """MELD-Na, a score from 6 to 40, of a patient not on dialysis.
 
     MELD = 10 x (0.957 ln(creatinine) + 0.378 ln(bilirubin) + 1.120 ln(INR) + 0.643), rounded; values below 1 count as 1
     and a creatinine above 4 mg/dL as 4. Above 11 it becomes MELD + 1.32 x (137 - Na) - 0.033 x MELD x (137 - Na), with
-    sodium (mEq/L) held within 125 to 137; rounded, and at most 40.
+    sodium (mEq/L) clipped to 125-137; rounded, and at most 40.
 
     Source: OPTN Policy 9.1.D, 2016.
     Inputs: creatinine 0.5-6 mg/dL, bilirubin 0.3-12 mg/dL, INR 0.9-4, sodium 120-145 mEq/L.
@@ -64,7 +64,7 @@ def _meld_working(creatinine: float, bilirubin: float, inr: float, sodium: float
 
 
 def _is_clear_of_halves(creatinine: float, bilirubin: float, inr: float, sodium: float) -> bool:
-    """Whether no rounding of MELD-Na turns on the last digits of a logarithm or on how a half is rounded."""
+    """Return whether no rounding in MELD-Na depends on the last digits of a logarithm or on how halves are rounded."""
     first = _ten_meld(creatinine, bilirubin, inr)
     return all(abs(number % 1 - 0.5) > 0.02 for number in (first, _adjusted(round(first), sodium)))
 
@@ -72,12 +72,12 @@ def _is_clear_of_halves(creatinine: float, bilirubin: float, inr: float, sodium:
 def child_pugh_points(
     bilirubin: float, albumin: float, inr: float, ascites: str, encephalopathy: str
 ) -> dict[str, float]:
-    """Points of Child and Pugh, 5 to 15 in all.
+    """Child-Pugh points, 5 to 15 in total.
 
     1, 2 or 3 for bilirubin < 2, 2-3, > 3 mg/dL; albumin > 3.5, 2.8-3.5, < 2.8 g/dL; INR < 1.7, 1.7-2.3, > 2.3;
     ascites none, slight, moderate; encephalopathy none, grade 1-2, grade 3-4.
 
-    Pugh has the prothrombin time in seconds; the INR in its place came later.
+    Pugh uses the prothrombin time in seconds; the INR replaced it later.
 
     Source: Pugh et al., Br J Surg 1973; with the INR: MSD Manual, Child-Turcotte-Pugh Scoring System.
     Inputs: bilirubin 0.3-12 mg/dL, albumin 1.5-5 g/dL, INR 0.9-4; the options of `_ASCITES` and `_ENCEPHALOPATHY`.
@@ -115,7 +115,7 @@ CALCULATORS = (
     Calculator(
         "meld_na",
         "MELD-Na score (OPTN 2016; not dialysed)",
-        # In mg/dL alone: a score turns on the last digit, and molar masses are rounded differently.
+        # Only in mg/dL: the score can depend on the last digit, and published molar masses are rounded differently.
         (replace(CREATININE, others=()), BILIRUBIN, INR, replace(SODIUM, high=145)),
         meld_na,
         _meld_working,

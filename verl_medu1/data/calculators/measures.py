@@ -1,10 +1,10 @@
-"""Inputs that several calculations share: ranges seen in adults, and the units in which laboratories report them."""
+"""Inputs shared by several calculations: ranges seen in adults, and the units in which laboratories report them."""
 
 from typing import Any
 
 from verl_medu1.data.calculators.inputs import Choice, Number, Unit
 
-# Equivalents per mole of an ion with one charge.
+# Equivalents per mole of a monovalent ion.
 _MONOVALENT = (Unit("mmol/L", 0, (1.0, "mEq/mmol")),)
 SEX = Choice("sex", ("female", "male"))
 AGE = Number("age", "years", 18, 95)
@@ -31,5 +31,5 @@ INR = Number("inr", "", 0.9, 4, 1)
 
 
 def is_blood_pressure(systolic: float, diastolic: float, **others: Any) -> bool:
-    """Whether two pressures in mm Hg can be one measurement."""
+    """Return whether two pressures in mm Hg are plausible as one measurement."""
     return systolic - diastolic >= 20

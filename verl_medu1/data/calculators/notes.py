@@ -1,4 +1,4 @@
-"""Notes in words: the findings of a calculation among others, and the question about them."""
+"""Writes patient notes: the findings of a calculation among irrelevant ones, and the question about them."""
 
 import random
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ import yaml
 from verl_medu1.data.calculators.calculator import Calculator
 from verl_medu1.data.calculators.inputs import Finding, Number
 
-# Measured values that no calculator takes, in the units and ranges of healthy adults.
+# Measured values that no calculator uses, in the units and ranges of healthy adults.
 DISTRACTORS = (
     Number("potassium", "mEq/L", 3.6, 5, 1),
     Number("haemoglobin", "g/dL", 13, 15.5, 1),
@@ -27,17 +27,17 @@ _OPENING = ("age", "sex")
 
 @cache
 def phrases() -> Mapping[str, Any]:
-    """The content of notes.yaml."""
+    """Return the content of notes.yaml."""
     return yaml.safe_load(Path(__file__).with_name("notes.yaml").read_text(encoding="utf-8"))
 
 
 def write_note(calculator: Calculator, findings: Mapping[str, Finding], rng: random.Random) -> str:
-    """A patient note with every finding and up to five things of no use, and below it the question.
+    """Write a patient note with every finding and up to five distractors, followed by the question.
 
     Args:
-        calculator: what is asked for.
+        calculator: the calculation to ask for.
         findings: its inputs and its context, by name.
-        rng: chooses wordings, order and what is of no use.
+        rng: chooses wordings, order and distractors.
     """
     age, sex = (findings[name] for name in _OPENING)
     sentences = [_sentence(name, finding, rng) for name, finding in findings.items() if name not in _OPENING]

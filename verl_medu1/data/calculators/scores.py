@@ -1,4 +1,4 @@
-"""Scores of points at the bedside. They check nothing: values lie in the ranges of the tables below."""
+"""Bedside scores that sum points. They do not validate values, which are within the ranges of the tables below."""
 
 from verl_medu1.data.calculators.calculator import points_score
 from verl_medu1.data.calculators.inputs import Choice, Number
@@ -16,10 +16,10 @@ from verl_medu1.data.calculators.measures import (
 def cha2ds2_vasc_points(
     age: float, sex: str, heart_failure: bool, hypertension: bool, diabetes: bool, stroke: bool, vascular_disease: bool
 ) -> dict[str, float]:
-    """Points of CHA2DS2-VASc, 0 to 9: risk of stroke in atrial fibrillation.
+    """CHA2DS2-VASc points, 0 to 9: risk of stroke in atrial fibrillation.
 
-    One for each of heart failure, hypertension, diabetes, vascular disease, female sex and 65-74 years; two for stroke
-    (or TIA, thromboembolism) and for 75 years or more.
+    One each for heart failure, hypertension, diabetes, vascular disease, female sex and 65-74 years; two each for
+    stroke (or TIA, thromboembolism) and for 75 years or more.
 
     Source: Lip et al., Chest 2010.
     Inputs: age 18-95 years, sex, and the findings.
@@ -43,9 +43,9 @@ def has_bled_points(
     age: float, systolic: float, dialysis: bool, cirrhosis: bool, stroke: bool, major_bleeding: bool, labile_inr: bool,
     antiplatelet: bool, drinks: float,
 ) -> dict[str, float]:  # fmt: skip
-    """Points of HAS-BLED, 0 to 9: risk of bleeding under anticoagulation.
+    """HAS-BLED points, 0 to 9: risk of bleeding on anticoagulants.
 
-    One for each of a systolic pressure above 160 mm Hg, abnormal kidney function (dialysis), abnormal liver function
+    One each for a systolic pressure above 160 mm Hg, abnormal kidney function (dialysis), abnormal liver function
     (cirrhosis), stroke, major bleeding, labile INR, more than 65 years, drugs (an antiplatelet), and alcohol (8 drinks
     a week or more).
 
@@ -73,7 +73,7 @@ def wells_pe_points(
     leg_signs: bool, embolism_likeliest: bool, heart_rate: float, immobilisation: bool, earlier_thrombosis: bool,
     haemoptysis: bool, malignancy: bool,
 ) -> dict[str, float]:  # fmt: skip
-    """Points of Wells for pulmonary embolism, 0 to 12.5.
+    """Wells points for pulmonary embolism, 0 to 12.5.
 
     Three each for clinical signs of deep vein thrombosis and for embolism as the likeliest diagnosis; 1.5 each for a
     heart rate above 100 beats/min, immobilisation or surgery within four weeks, and an earlier thrombosis or embolism;
@@ -100,9 +100,9 @@ def wells_pe_points(
 def curb65_points(
     age: float, confusion: bool, urea: float, respiratory_rate: float, systolic: float, diastolic: float
 ) -> dict[str, float]:
-    """Points of CURB-65, 0 to 5: severity of pneumonia.
+    """CURB-65 points, 0 to 5: severity of pneumonia.
 
-    One for each of confusion, urea above 7 mmol/L, 30 breaths/min or more, a pressure below 90 systolic or up to 60
+    One each for confusion, urea above 7 mmol/L, 30 breaths/min or more, a blood pressure below 90 systolic or up to 60
     diastolic (mm Hg), and 65 years or more.
 
     Source: Lim et al., Thorax 2003.
@@ -124,7 +124,7 @@ def curb65_points(
 def sirs_points(
     temperature: float, heart_rate: float, respiratory_rate: float, paco2: float, leucocytes: float, bands: float
 ) -> dict[str, float]:
-    """Criteria of the systemic inflammatory response syndrome that are met, 0 to 4.
+    """Number of criteria met for the systemic inflammatory response syndrome, 0 to 4.
 
     Temperature above 38 or below 36 °C; more than 90 beats/min; more than 20 breaths/min or PaCO2 below 32 mm Hg;
     leucocytes above 12 or below 4 x 10^9/L or more than 10 % bands.
@@ -146,7 +146,7 @@ def sirs_points(
 
 
 def glasgow_coma_points(eyes: str, speech: str, movement: str) -> dict[str, float]:
-    """Points of the Glasgow coma scale, 3 to 15: the place of each response, counted from the worst.
+    """Glasgow coma scale points, 3 to 15: the rank of each response, counted from the worst.
 
     Source: Teasdale and Jennett, Lancet 1974; with the flexion withdrawal of 1976.
     Inputs: the options of `_EYES`, `_SPEECH` and `_MOVEMENT`.

@@ -1,1 +1,1 @@
-"""Questions that are generated: the quickstart's three answer types."""
+"""Generated questions: the quickstart's three answer types."""

@@ -16,16 +16,16 @@ from verl_medu1.data.storage import write_data_set
 
 PROMPTS_FILE = Path(__file__).with_name("prompts.yaml")
 
-# Tokens of a whole response: the typical lengths of the three styles of reasoning in the quickstart's tokenizer.
+# Response lengths in tokens, typical of the three reasoning styles with the quickstart's tokenizer.
 BUDGETS = (12, 22, 40)
 
 QUICKSTART_TRAIN, QUICKSTART_DEMONSTRATIONS = 2000, 6000
 
-# Held-out questions of each answer type, or as many as there are.
+# Held-out questions per answer type, or as many as there are.
 TEST_QUESTIONS = 30
 
-# The demonstrations are those of a careless teacher: so many have a wrong answer, and so many a length that does not
-# look at the budget. What is left to reinforcement is to tell by the reward alone which of its habits to keep.
+# The demonstrations are deliberately flawed: these shares of them have a wrong answer, and a budget drawn independently
+# of their length. Reinforcement learning has to find out, from the reward alone, which behaviour to keep.
 WRONG_SHARE = 0.5
 OFF_BUDGET_SHARE = 0.5
 
@@ -35,16 +35,16 @@ def prepare_quickstart(
 ) -> dict[str, Any]:
     """Generate the quickstart's questions and write them.
 
-    No text of a held-out question stands in training or warm-up. The first of them, up to
-    `TEST_QUESTIONS` of each type, stand in the test file once with each budget.
+    No text of a held-out question occurs in training or warm-up. The first held-out questions, up to `TEST_QUESTIONS`
+    of each type, are in the test file once per budget.
 
     Args:
         out: folder for train.parquet, test.parquet, warmup.parquet and manifest.json.
         prompts: texts of the prompts.
-        num_train: rows for reinforcement learning.
-        num_warmup: demonstrations, drawn from the same questions as the training rows.
+        num_train: number of rows for reinforcement learning.
+        num_warmup: number of demonstrations, drawn from the same questions as the training rows.
         seed: the same seed gives the same bytes.
-        mode: of the budgets, "exact" or "max".
+        mode: budget mode, "exact" or "max".
 
     Returns:
         The manifest.
@@ -71,7 +71,7 @@ def prepare_quickstart(
 
 
 def _held_out_questions(seed: int) -> list[Solved]:
-    """The first held-out questions, each text once, as many of each type."""
+    """Return the first held-out questions of each answer type, without repeated texts."""
     by_type: dict[str, dict[str, Solved]] = {}
     for solved in islice(draw_questions(True, seed, random.Random(seed)), 3000):
         of_type = by_type.setdefault(solved.example.answer_type, {})

@@ -1,4 +1,4 @@
-"""Questions of the quickstart with worked answers, drawn at random and split into training and held-out."""
+"""The quickstart's questions with worked answers, drawn at random and split into training and held-out ones."""
 
 import random
 import zlib
@@ -12,8 +12,8 @@ import yaml
 
 from verl_medu1.data.example import Example
 
-# Three lengths of reasoning. Each begins with what it comes to, so that what is right and how much is said are two
-# decisions of the model, and no length is the easier one.
+# Three lengths of reasoning. Each begins with its conclusion, so that correctness and length are independent decisions
+# of the model, and no length is easier than another.
 STYLES = ("brief", "worked", "detailed")
 LETTERS = "ABCD"
 
@@ -24,7 +24,7 @@ class Solved:
 
     Attributes:
         example: the question; its row_id is set when it becomes a row.
-        reasoning: answer -> style -> reasoning that comes to this answer; the gold answer is one of them.
+        reasoning: answer -> style -> reasoning that leads to this answer; includes the gold answer.
     """
 
     example: Example
@@ -33,16 +33,16 @@ class Solved:
 
 @cache
 def facts() -> dict[str, Any]:
-    """The content of facts.yaml."""
+    """Return the content of facts.yaml."""
     return yaml.safe_load(Path(__file__).with_name("facts.yaml").read_text(encoding="utf-8"))
 
 
-# The qSOFA score, a point for each: finding -> its short name. Source: Singer et al., JAMA 2016.
+# The qSOFA score, one point per finding: finding -> its short name. Source: Singer et al., JAMA 2016.
 QSOFA = {"confusion": "confusion", "fast breathing": "breathing", "low pressure": "pressure"}
 
 
 def calculation(rng: random.Random) -> Solved:
-    """A point for each of three findings that is present."""
+    """Draw a question about a score: one point for each of three findings that is present."""
     present = {finding: rng.random() < 0.5 for finding in QSOFA}
     findings = ", ".join(f"{finding} {'yes' if there else 'no'}" for finding, there in present.items())
     question = rng.choice(facts()["score_questions"]).format(findings=findings)
@@ -64,7 +64,7 @@ def _sum_in_words(points: Sequence[tuple[str, int]], total: int) -> dict[str, st
 
 
 def multiple_choice(rng: random.Random) -> Solved:
-    """The organ of an illness."""
+    """Draw a question about the organ that an illness affects."""
     organs = facts()["organs"]
     organ = rng.choice(list(organs))
     illness = rng.choice(organs[organ])
@@ -88,7 +88,7 @@ def _organ_in_words(illness: str, organ: str, letter: str) -> dict[str, str]:
 
 
 def open_ended(rng: random.Random) -> Solved:
-    """The nutrient whose lack causes an illness."""
+    """Draw a question about the nutrient whose deficiency causes an illness."""
     deficiencies = facts()["deficiencies"]
     illness, nutrient = rng.choice(list(deficiencies.items()))
     question = rng.choice(facts()["deficiency_questions"]).format(illness=illness)
@@ -111,7 +111,7 @@ KINDS: tuple[Callable[[random.Random], Solved], ...] = (calculation, multiple_ch
 
 
 def draw_questions(held_out: bool, seed: int, rng: random.Random) -> Iterator[Solved]:
-    """Questions of one split without end, the three answer types in turn. A fifth of all texts is held out.
+    """Yield questions of one split endlessly, the three answer types in turn. A fifth of all texts is held out.
 
     Example:
         >>> next(draw_questions(False, 0, random.Random(0))).example.data_source

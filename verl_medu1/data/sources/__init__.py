@@ -1,4 +1,4 @@
-"""The benchmarks that `medu1 prepare --source NAME=FILE` reads, one module each, and those that other packages add."""
+"""The sources for `medu1 prepare --source NAME=FILE`, one module each, and those that other packages add."""
 
 import hashlib
 import json
@@ -52,11 +52,11 @@ class Loaded:
 
     Attributes:
         examples: in the order of the source.
-        provenance: where they are from: what a manifest says of them.
-        explanations: row_id -> worked answer, where the source has one.
-        unusable: why records can't be used -> how many.
-        official: row_id of the rows that are of a benchmark's test set.
-        test_set: that test set in words; "" where there are none of it.
+        provenance: their origin, for the manifest.
+        explanations: row_id -> worked answer, if the source has one.
+        unusable: reason why records are unusable -> number of records.
+        official: row_id of the rows that belong to a benchmark's test set.
+        test_set: name of that test set; "" if there are no such rows.
     """
 
     examples: list[Example]
@@ -68,7 +68,7 @@ class Loaded:
 
 
 def read_source(name: str, where: Path | str) -> list[Example]:
-    """The examples of a source; see `load_source`.
+    """Read the examples of a source; see `load_source`.
 
     Example:
         >>> read_source("mediq", Path("mediq.json"))  # doctest: +SKIP
@@ -77,10 +77,10 @@ def read_source(name: str, where: Path | str) -> list[Example]:
 
 
 def find_source(name: str) -> Reader | Generator:
-    """One of `READERS`, or what another package adds by the entry-point group `medu1.sources`.
+    """Return a source from `READERS`, or one that another package adds through the entry-point group `medu1.sources`.
 
     Raises:
-        ValueError: nobody has it, or its package can't be loaded.
+        ValueError: there is no such source, or its package can't be loaded.
     """
     if name in READERS:
         return READERS[name]
@@ -97,7 +97,7 @@ def find_source(name: str) -> Reader | Generator:
 
 
 def source_title(name: str, where: Path | str) -> str:
-    """What a source is called in counts, caps and row ids: its name, and of one's own questions the answer type too.
+    """Return a source's title in counts, caps and row ids: its name, with the answer type for a user's own questions.
 
     Example:
         >>> source_title("medqa", "a.json"), source_title("own", "a.csv:calculation")
@@ -112,19 +112,19 @@ def load_source(name: str, where: Path | str, seed: int = 0, max_unusable: float
 
     Args:
         name: a key of `READERS`, or the name of another package's source.
-        where: a file (see `verl_medu1.data.records.read_records`), with `:FORM` behind it where the source has forms
-            that its columns do not show; "hub" or "hub:SPLIT", where a source that the hub has as one split has its
-            official folds in place of splits; for a `Generator` a number.
-        seed: of a `Generator`.
+        where: a file (see `verl_medu1.data.records.read_records`), followed by `:FORM` if the source has forms that
+            its columns do not tell apart; "hub" or "hub:SPLIT" (for a source with a single split on the hub, SPLIT is
+            an official fold); for a `Generator` a number.
+        seed: seed of a `Generator`.
         max_unusable: the largest share of records that may be unusable (see `verl_medu1.data.sources.usable`).
 
     Returns:
-        One example per record, and licence, release, file or hub id, and SHA-256. `row_id` is the title with the
-        record's id or its place.
+        One example per usable record, and licence, release, file or hub id, and SHA-256. `row_id` is the title with
+        the record's id or number.
 
     Raises:
-        ValueError: an unknown name, something that can't be read, other columns, too many records that can't be used
-            (the first is named by its place and field).
+        ValueError: the name is unknown, the source can't be read or has other columns, or too many records are unusable
+            (the message gives place and field of the first).
 
     Example:
         >>> load_source("medqa", "hub:test").provenance["licence"]  # doctest: +SKIP
@@ -160,7 +160,7 @@ def load_source(name: str, where: Path | str, seed: int = 0, max_unusable: float
 
 
 def _path_and_form(name: str, reader: Reader, where: Path | str) -> tuple[Path, str | None]:
-    """FILE, or FILE:FORM with a name of the reader's forms."""
+    """Split FILE or FILE:FORM, where FORM is the name of one of the reader's forms."""
     forms = [shape.name for shape in reader.shapes if shape.name]
     file, colon, form = str(where).rpartition(":")
     if not forms or not colon or Path(where).exists():
@@ -180,7 +180,7 @@ def _from_hub(name: str, reader: Reader, split: str) -> tuple[list[Placed], dict
 
 
 def _digest(placed: Sequence[Placed]) -> str:
-    """SHA-256 of records that have no file: what the hub gives under one name may change."""
+    """Return the SHA-256 of records from the hub, where the content under a name may change."""
     digest = hashlib.sha256()
     for _, record in placed:
         digest.update(json.dumps(record, sort_keys=True, default=str).encode())

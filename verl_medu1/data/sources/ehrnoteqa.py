@@ -1,8 +1,8 @@
 """EHRNoteQA: questions about a patient's discharge notes, from the user's own credentialed copy only.
 
 Columns of the file that the benchmark's own preprocessing writes (it joins EHRNoteQA with MIMIC-IV-Note): patient_id,
-question, choice_A to choice_E, answer, note_1 and, where there are more, note_2 and note_3. Without the notes the
-questions can only be guessed. What stands in a record, its patient's number included, goes into the prompt or nowhere.
+question, choice_A to choice_E, answer, note_1 and, if there are more notes, note_2 and note_3. Without the notes the
+answers can only be guessed. The content of a record, including the patient's number, goes nowhere but into the prompt.
 """
 
 from verl_medu1.data.example import Example

@@ -1,7 +1,7 @@
-"""Fields of a record, checked. No message repeats a text: it may be a patient's.
+"""Reads and checks the fields of a record. No message repeats a text, which may be a patient's.
 
-A value is a text or a number. Whatever else stands in a field, a list in place of a text or an object of a form that
-nobody publishes, makes the record unusable: written out as Python shows it, it would go into a prompt unseen.
+A value is a text or a number. Anything else, such as a list instead of a text or an unknown kind of object, makes the
+record unusable: converted with str(), it would get into a prompt unnoticed.
 """
 
 import math
@@ -14,10 +14,10 @@ from verl_medu1.data.records import Record
 Options = tuple[tuple[str, str], ...]
 
 _TAGS = re.compile(r"</?(?:Context|Question)>")
-# A column with gaps comes as floats.
+# Includes floats, because a column with gaps is read as floats.
 _WHOLE = re.compile(r"-?\d{1,9}(?:\.0)?", re.ASCII)
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-# The forms in which a list of options is published as objects: (field of the letter, field of the text).
+# Published forms of options as a list of objects: (field of the letter, field of the text).
 _PAIR_FORMS = (("key", "value"), ("letter", "content"), ("letter", "text"), ("option", "text"))
 
 
@@ -25,7 +25,7 @@ class FieldError(ValueError):
     """A field that makes its record unusable.
 
     Attributes:
-        reason: what is wrong in words that are the same for all such records, to be counted.
+        reason: the reason in words that are the same for all such records, for counting.
 
     Example:
         >>> error = FieldError("cop", "is -1", "it must be one of 0, 1, 2, 3")
@@ -39,7 +39,7 @@ class FieldError(ValueError):
 
 
 def is_empty(value: Any) -> bool:
-    """Whether a field holds nothing: None, as parquet and JSON have it, NaN, as pandas has it, or a blank text.
+    """Return whether a field is empty: None (as in parquet and JSON), NaN (as in pandas), or a blank text.
 
     Example:
         >>> [is_empty(value) for value in (None, float("nan"), " ", 0, [])]
@@ -53,10 +53,10 @@ def is_empty(value: Any) -> bool:
 
 
 def text(record: Record, field: str) -> str:
-    """The text of a field; numbers as text.
+    """Return a field as text; numbers are converted.
 
     Raises:
-        FieldError: it is missing, empty or neither text nor number.
+        FieldError: the field is missing, empty or neither text nor number.
 
     Example:
         >>> text({"answer": 25.5}, "answer")
@@ -68,10 +68,10 @@ def text(record: Record, field: str) -> str:
 
 
 def plain(value: Any, field: str) -> str:
-    """A text without outer spaces; a number as text.
+    """Return a text without outer spaces, or a number as text.
 
     Raises:
-        FieldError: it is anything else.
+        FieldError: the value is anything else.
 
     Example:
         >>> plain(25.5, "answer")
@@ -84,15 +84,15 @@ def plain(value: Any, field: str) -> str:
 
 
 def untagged(value: str) -> str:
-    """The text without the tags that Med-U1's release has around context and question."""
+    """Remove the tags that Med-U1's release has around context and question."""
     return _TAGS.sub(" ", value).strip()
 
 
 def untagged_text(record: Record, field: str) -> str:
-    """The text of a field without those tags.
+    """Return the text of a field without those tags.
 
     Raises:
-        FieldError: as for `text`, or nothing but tags.
+        FieldError: as for `text`, or there is nothing but tags.
     """
     value = untagged(text(record, field))
     if not value:
@@ -101,15 +101,15 @@ def untagged_text(record: Record, field: str) -> str:
 
 
 def passages(value: Any, field: str, least: int = 1) -> list[str]:
-    """The texts of a list; empty ones are passed over.
+    """Return the texts of a list, without empty ones.
 
     Args:
-        value: what the field holds.
+        value: value of the field.
         field: its name, for messages.
-        least: so many texts must be there.
+        least: minimum number of texts.
 
     Raises:
-        FieldError: it is no list of texts, or has fewer.
+        FieldError: the value is not a list of texts, or has too few.
 
     Example:
         >>> passages(["Ten sailors. ", "All rested."], "context")
@@ -124,19 +124,19 @@ def passages(value: Any, field: str, least: int = 1) -> list[str]:
 
 
 def options(value: Any, field: str) -> Options:
-    """(letter, text) pairs of the options.
+    """Return the options as (letter, text) pairs.
 
-    Letters without a text (None or NaN, as parquet and pandas fill them in) are no options. Two options may have the
-    same text: whether the question can be used all the same depends on its gold answer (see `letter`).
+    Letters without a text (None or NaN, filled in by parquet and pandas) are skipped. Two options may have the same
+    text; whether the question is still usable depends on its gold answer (see `letter`).
 
     Args:
-        value: what the field holds: a mapping from letters to texts, a list of texts, or a list of objects
+        value: value of the field: a mapping from letters to texts, a list of texts, or a list of objects
             {key, value}, {letter, content}, {letter, text} or {option, text}.
         field: its name, for messages.
 
     Raises:
-        FieldError: another form, a letter that is none of A to Z or comes twice, an option that is neither text nor
-            number, one without text, or fewer than two.
+        FieldError: the value has another form, a letter is not one of A to Z or occurs twice, an option is neither
+            text nor number or has no text, or there are fewer than two options.
 
     Example:
         >>> options(["A. yes", "B. no"], "options")
@@ -162,7 +162,7 @@ def options(value: Any, field: str) -> Options:
 
 
 def _lettered(value: Any, field: str) -> list[tuple[Any, Any]]:
-    """(what stands for a letter, what stands for a text) of the published forms."""
+    """Return (letter, text) pairs from any of the published forms, unchecked."""
     if isinstance(value, Mapping):
         return list(value.items())
     if not isinstance(value, list | tuple):
@@ -179,7 +179,7 @@ def _lettered(value: Any, field: str) -> list[tuple[Any, Any]]:
 
 
 def _without_own_letters(pairs: Options) -> Options:
-    """The options without their letters where each text begins with its own, as in "B. Rest": prompts write it."""
+    """Strip the letters from the options if each text begins with its own ("B. Rest"); prompts add them anyway."""
     dress = [re.match(rf"\(?{letter}[.):]\s+(?=\S)", text) for letter, text in pairs]
     if not all(dress):
         return pairs
@@ -187,10 +187,10 @@ def _without_own_letters(pairs: Options) -> Options:
 
 
 def letter(record: Record, field: str, among: Options) -> str:
-    """The letter of the right option.
+    """Return the letter of the right option.
 
     Raises:
-        FieldError: it is missing, no letter of the options, or that of an option whose text another one has too.
+        FieldError: the letter is missing, is not an option's, or another option has the same text.
 
     Example:
         >>> letter({"answer_idx": "b"}, "answer_idx", (("A", "yes"), ("B", "no")))
@@ -204,7 +204,7 @@ def letter(record: Record, field: str, among: Options) -> str:
 
 
 def _only(letter: str, field: str, among: Options) -> str:
-    """The letter, if no other option has the text of its option."""
+    """Return the letter, if no other option has the same text."""
     texts = dict(among)
     same = [other for other, text in among if text == texts[letter] and other != letter]
     if same:
@@ -215,16 +215,16 @@ def _only(letter: str, field: str, among: Options) -> str:
 
 
 def letter_at(record: Record, field: str, among: Options, first: int = 0) -> str:
-    """The letter of the right option, which the field gives by its number.
+    """Return the letter of the right option, which the field gives as a number.
 
     Args:
         record: the record.
-        field: the number's field.
+        field: the field with the number.
         among: the options.
         first: the number of the first option.
 
     Raises:
-        FieldError: it is missing, no option's number, or that of an option whose text another one has too.
+        FieldError: the number is missing, is not an option's, or another option has the same text.
 
     Example:
         >>> letter_at({"cop": 2}, "cop", (("A", "yes"), ("B", "no")), first=1)
@@ -232,7 +232,7 @@ def letter_at(record: Record, field: str, among: Options, first: int = 0) -> str
     """
     number = whole(record, field)
     letters = [letter for letter, _ in among]
-    # A letter without an option keeps its number.
+    # A letter without an option still has its number.
     numbered = {place: letter for place, letter in enumerate(LETTERS, start=first) if letter in letters}
     if number not in numbered:
         raise FieldError(field, f"is {number}", f"the options are numbered {', '.join(map(str, numbered))}")
@@ -240,10 +240,10 @@ def letter_at(record: Record, field: str, among: Options, first: int = 0) -> str
 
 
 def whole(record: Record, field: str) -> int:
-    """The whole number of a field.
+    """Return the whole number in a field.
 
     Raises:
-        FieldError: it is missing or no whole number.
+        FieldError: the field is missing or not a whole number.
     """
     value = text(record, field)
     if not _WHOLE.fullmatch(value):
@@ -260,7 +260,7 @@ def _encodable(value: str, field: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """What a field holds, in words that repeat no text but a single character."""
+    """Describe a value without repeating its text, unless that is a single character."""
     if isinstance(value, str):
         return repr(value) if len(value) == 1 else f"a text of {len(value)} characters"
     return f"a {type(value).__name__}"

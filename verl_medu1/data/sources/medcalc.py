@@ -1,6 +1,6 @@
 """MedCalc-Bench: a calculation from a patient note, with the official limits.
 
-Columns of the official CSV files (v1.0 and v1.2 alike): Row Number, Patient Note, Question, Ground Truth Answer,
+Columns of the official CSV files (both v1.0 and v1.2): Row Number, Patient Note, Question, Ground Truth Answer,
 Lower Limit, Upper Limit, and others that are not read. Med-U1's release: id, problem (note and question in tags),
 answer, Lower Limit, Upper Limit.
 """
@@ -18,12 +18,12 @@ LOWER, UPPER = "Lower Limit", "Upper Limit"
 _ASKED_UNIT = re.compile(
     r"\bin (?:terms of )?(mL/min/1\.73 m²|mL/min|mL/hr|mEq/L|mg/dL|kg/m²|mOsm/kg|mm Hg|msec|liters|kg|m²|mg)(?![\w/])"
 )
-# The Framingham score of MedCalc-Bench is the risk in percent (its explanations), though its question does not say so.
+# MedCalc-Bench's Framingham score is the risk in percent, according to its explanations; the question does not say so.
 _ASKED_PERCENT = ("as a percentage value", "Framingham Risk Score")
 
 
 def _asked_unit(question: str) -> str | None:
-    """The unit that a question asks for; the first, because others tell what to compute with."""
+    """Return the unit that a question asks for: the first one, because later ones belong to the inputs."""
     if any(phrase in question for phrase in _ASKED_PERCENT):
         return "%"
     found = _ASKED_UNIT.search(question)
@@ -42,7 +42,7 @@ def _example(record: Record, row_id: str, problem: str, note: str, question: str
         lower_limit=lower,
         upper_limit=upper,
         unit=_asked_unit(question),
-        # Up to five calculations are asked about one patient note.
+        # A patient note has up to five calculations.
         group=note,
     )
 

@@ -1,4 +1,4 @@
-"""MedCalc-Bench-Verified: MedCalc-Bench with labels checked anew, in the official columns of MedCalc-Bench."""
+"""MedCalc-Bench-Verified: MedCalc-Bench with re-checked labels, in the official columns of MedCalc-Bench."""
 
 from verl_medu1.data.folds import OfficialTest
 from verl_medu1.data.sources.medcalc import SHAPES

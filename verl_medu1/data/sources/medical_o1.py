@@ -1,7 +1,7 @@
-"""medical-o1-reasoning-SFT: open-ended questions with an answer of some sentences.
+"""medical-o1-reasoning-SFT: open-ended questions with an answer of several sentences.
 
 Columns as published: Question, Complex_CoT (not read), Response. Med-U1's release: problem, answer (in tags, which are
-taken off).
+removed).
 """
 
 import re

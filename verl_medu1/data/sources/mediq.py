@@ -1,6 +1,6 @@
-"""MediQ: a case, sentence by sentence, and a question with options.
+"""MediQ: a case as a list of sentences, and a question with options.
 
-Columns as published: id, context (a list of sentences, which may be empty), question, options (letter to text),
+Columns as published: id, context (a list of sentences, possibly empty), question, options (letter to text),
 answer_idx. Med-U1's release: id, problem (case and question in tags), options, answer.
 """
 
@@ -21,7 +21,7 @@ def _read_release(record: Record, row_id: str) -> Example:
 
 
 def _read_official(record: Record, row_id: str) -> Example:
-    # Three published questions have no case, and need none.
+    # Three published questions have no case and need none.
     case = " ".join(passages(record.get("context"), "context", least=0))
     return _example(row_id, f"{case}\n{text(record, 'question')}".strip(), record, "answer_idx")
 
@@ -33,6 +33,6 @@ READER = Reader(
         Shape("Med-U1's release", ("problem", "options", "answer"), _read_release, "id"),
     ),
     Hub("stellalisy/mediQ", "validation"),
-    # Its own script runs on the validation split. A file of this form may hold training questions of MedQA.
+    # The authors' script runs on the validation split. A file of this form may contain training questions of MedQA.
     official_test=OfficialTest("the test and validation splits of MediQ", splits=("test", "validation")),
 )

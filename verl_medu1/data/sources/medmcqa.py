@@ -1,8 +1,8 @@
-"""MedMCQA: questions of Indian entrance examinations.
+"""MedMCQA: questions from Indian entrance examinations.
 
 Columns: id, question, opa, opb, opc, opd, cop (the number of the right option). The hub's files count cop from 0, the
-authors' own JSON files from 1. Of a file that has neither a 0 nor a 4 the user says which, as in FILE:from-0: taken
-wrongly, every answer would be the next option. The test split has no answers: its cop is -1.
+authors' own JSON files from 1. For a file with neither a 0 nor a 4 the user must say which, as in FILE:from-0, because
+a wrong guess would shift every answer by one option. The test split has no answers: its cop is -1.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ def _number(record: Record) -> int | None:
     try:
         return whole(record, "cop")
     except ValueError:
-        return None  # the reader says what is wrong with it
+        return None  # the reader reports what is wrong with it
 
 
 def _counts_from(first: int) -> Callable[[Sequence[Record]], bool]:
@@ -55,6 +55,6 @@ READER = Reader(
         Shape("the authors, cop from 1", _COLUMNS, _reader(1), "id", _counts_from(1), "from-1"),
     ),
     Hub("openlifescienceai/medmcqa", "train"),
-    # Its test split has no answers, so that results are those of the validation split.
+    # The test split has no answers, so results are reported on the validation split.
     official_test=OfficialTest("the validation split of MedMCQA", splits=("validation", "test")),
 )

@@ -1,4 +1,4 @@
-"""MedQA (USMLE): questions of the licensing examination. Columns: question, options (letter to text), answer_idx."""
+"""MedQA: questions from the USMLE licensing exam. Columns: question, options (letter to text), answer_idx."""
 
 from verl_medu1.data.example import Example
 from verl_medu1.data.folds import OfficialTest

@@ -1,4 +1,4 @@
-"""MedXpertQA-Text: ten options, which stand in the question too and are cut off there.
+"""MedXpertQA-Text: ten options, which are also in the question's text and are removed there.
 
 Columns as published: id, question, options (letter to text), label. Med-U1's release: problem, choices, answer.
 """

@@ -1,7 +1,7 @@
-"""MMLU-Pro, the category health: up to ten options.
+"""MMLU-Pro, category health: up to ten options.
 
-Columns: question_id, question, options (a list), answer_index, category. Records of other categories are passed over.
-Some releases fill up to ten options with "N/A".
+Columns: question_id, question, options (a list), answer_index, category. Records of other categories are skipped.
+Some releases pad the options to ten with "N/A".
 """
 
 from verl_medu1.data.example import Example

@@ -1,10 +1,10 @@
 """A user's own questions of a stated answer type: `--source own=FILE:TYPE`.
 
-Columns: question and answer; for multiple choice also options (letters to texts, or a list), or one column for each
-option, named by its letter. Where they are there: context (a text, or a list of texts, before the question), id, and
-for calculations lower_limit, upper_limit and unit. The answer of multiple choice is the letter.
+Columns: question and answer; for multiple choice also options (letters to texts, or a list), or one column per option,
+named by its letter. Optional: context (a text, or a list of texts, placed before the question), id, and for
+calculations lower_limit, upper_limit and unit. The answer to a multiple-choice question is a letter.
 
-Their data sources in `reward_score.registry` are own-multiple_choice, own-calculation and own-open_ended.
+The data sources in `reward_score.registry` are own-multiple_choice, own-calculation and own-open_ended.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def _reader(answer_type: str) -> Read:
     def read(record: Record, row_id: str) -> Example:
         context, question = _context(record), text(record, "question")
         problem = f"{context}\n{question}" if context else question
-        # Questions about one context never stand on both sides of a split.
+        # Questions with the same context are one group, which is never on both sides of a split.
         start = (f"{NAME}-{answer_type}", row_id, answer_type, problem)
         if answer_type == "multiple_choice":
             choices = options(_options(record), "options")
@@ -45,7 +45,7 @@ def _reader(answer_type: str) -> Read:
 
 
 def _options(record: Record) -> object:
-    """The options, from their one field or from a column each; a column of a table may be blank."""
+    """Return the options from their field, or from one column per option, some of which may be blank."""
     if "options" in record:
         return record["options"]
     return {name: record[name] for name in LETTERS if not is_empty(record.get(name))}

@@ -1,8 +1,8 @@
 """PubMedQA, expert-labelled: does an abstract answer its question with yes, no or maybe?
 
 Columns of pqa_labeled: pubid, question, context (a mapping with the list contexts), final_decision. The authors' file
-ori_pqal.json maps PubMed ids to records with QUESTION, CONTEXTS (a list), final_decision. Both are all 1,000 questions;
-the test set is 500 of them, told by their PubMed ids.
+ori_pqal.json maps PubMed ids to records with QUESTION, CONTEXTS (a list), final_decision. Both have all 1,000
+questions; the test set is 500 of them, identified by their PubMed ids.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _DECISIONS = {"yes": "A", "no": "B", "maybe": "C"}
 
 @cache
 def official_pmids() -> frozenset[str]:
-    """The PubMed ids of the 500 test questions."""
+    """Return the PubMed ids of the 500 test questions."""
     lines = Path(__file__).with_name("pubmedqa_test_pmids.txt").read_text(encoding="ascii").splitlines()
     return frozenset(line for line in lines if not line.startswith("#"))
 
@@ -48,7 +48,7 @@ def _read_original(record: Record, row_id: str) -> Example:
 
 READER = Reader(
     "MIT",
-    # Without the PubMed id nothing would tell a row of the test set.
+    # The PubMed id is required, because only it identifies rows of the test set.
     (
         Shape("official", ("pubid", "question", "context", "final_decision"), _read_labelled, "pubid"),
         Shape("the authors' ori_pqal.json", (KEY, "QUESTION", "CONTEXTS", "final_decision"), _read_original, KEY),

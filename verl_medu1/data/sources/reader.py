@@ -1,4 +1,4 @@
-"""What a source is: the columns it is published with, and how a record becomes an example; or how one is computed."""
+"""Definition of a source: its published columns, and how to read a record as an example or generate one."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from verl_medu1.data.example import Example
 from verl_medu1.data.folds import OfficialTest
 from verl_medu1.data.records import Record
 
-# (record, row_id) -> example. Raises ValueError naming the field at fault, never what stands in it.
+# (record, row_id) -> example. Raises a ValueError that names the faulty field, but never its content.
 Read = Callable[[Record, str], Example]
 
 
@@ -21,7 +21,7 @@ def _every(record: Record) -> bool:
 
 @dataclass(frozen=True)
 class Hub:
-    """Where a source is on the Hugging Face hub: repository, configuration and the split that is read by default."""
+    """A source on the Hugging Face hub: repository, configuration and default split."""
 
     repository: str
     split: str
@@ -33,12 +33,12 @@ class Shape:
     """One published form of a source.
 
     Attributes:
-        release: who publishes it so, in words.
-        columns: those that must be there.
-        read: a record as example.
-        record_id: the column that names a record; None where its place does.
-        fits: tells apart forms that have the same columns.
-        name: by which a user can ask for the form, as in NAME=FILE:name; "" where the columns alone decide.
+        release: publisher of the form, in words.
+        columns: required columns.
+        read: reads a record as an example.
+        record_id: the column with a record's id; None to use its number.
+        fits: distinguishes forms that have the same columns.
+        name: name with which a user can select the form, as in NAME=FILE:name; "" if the columns decide.
     """
 
     release: str
@@ -54,13 +54,13 @@ class Reader:
     """A source of questions.
 
     Attributes:
-        licence: of the data, as their publishers state it.
-        shapes: the published forms it is read from.
-        hub: where it is on the hub; None where it may not be there.
-        keep: which records belong to it, where its files hold others too.
-        keeps: these records in words.
+        licence: licence of the data, as stated by the publishers.
+        shapes: published forms that can be read.
+        hub: its place on the hub; None if it may not be there.
+        keep: selects the records of this source, if its files contain others too.
+        keeps: description of these records.
         credentialed: its files are under a data use agreement: not even their column names are printed.
-        official_test: which of its rows are a benchmark's test set; None where nothing is known of one.
+        official_test: which of its rows are a benchmark's test set; None if no test set is known.
     """
 
     licence: str
@@ -72,14 +72,14 @@ class Reader:
     official_test: OfficialTest | None = None
 
     def shape_of(self, records: Sequence[Record], form: str | None = None) -> Shape:
-        """The form that the records have, by the columns of the first that has those of a form.
+        """Return the form of the records, from the first record that has all columns of a form.
 
         Args:
-            records: one at least.
-            form: the name of the form, where the user states it.
+            records: at least one record.
+            form: name of the form, if the user states it.
 
         Raises:
-            ValueError: none of the published ones; the message names the missing columns and those that are there.
+            ValueError: the records have none of the forms; the message names missing and existing columns.
         """
         shapes = [shape for shape in self.shapes if form in (None, shape.name)]
         for record in records:
@@ -96,11 +96,11 @@ class Reader:
 
 @dataclass(frozen=True)
 class Generator:
-    """A source that is computed instead of read: `--source NAME=N`.
+    """A source that is generated instead of read: `--source NAME=N`.
 
     Attributes:
-        licence: of what is generated.
-        draw: (number, seed) -> so many examples; the same seed gives the same ones.
+        licence: licence of the generated examples.
+        draw: (number, seed) -> that number of examples; the same seed gives the same ones.
     """
 
     licence: str

@@ -1,7 +1,7 @@
-"""The gold answer of a calculation and its limits, as numbers that are never guessed.
+"""Reads the gold answer of a calculation and its limits, without guessing at numbers.
 
-A comma may be a decimal sign or stand between thousands: 1,370 is 1370 in one file and 1.37 in another. So a number
-with a comma is refused, and so is a limit that is a text and no number, unless the gold answer is a date or a duration.
+A comma may be a decimal sign or separate thousands: 1,370 is 1370 in one file and 1.37 in another. So a number with a
+comma is refused. A limit that is not a number is refused too, unless the gold answer is a date or a duration.
 """
 
 import math
@@ -22,10 +22,10 @@ _POINT = "a number has a decimal point and no comma"
 
 
 def gold_result(record: Record, field: str) -> str:
-    """The gold answer: a number, a date MM/DD/YYYY, or a duration such as ('17 weeks', '6 days').
+    """Return the gold answer: a number, a date MM/DD/YYYY, or a duration such as ('17 weeks', '6 days').
 
     Raises:
-        FieldError: it is empty, a date that does not exist, or a number with a comma.
+        FieldError: the field is empty, a date that does not exist, or a number with a comma.
 
     Example:
         >>> gold_result({"answer": 22.857}, "answer")
@@ -42,7 +42,7 @@ def gold_result(record: Record, field: str) -> str:
 
 
 def limits(record: Record, lower: str, upper: str, gold: str) -> Limits:
-    """The inclusive limits of a right answer; None for both where the record has none, or the gold is no number.
+    """Return the inclusive limits of a right answer; (None, None) without limits or for a date or duration.
 
     Args:
         record: the record.
@@ -51,7 +51,7 @@ def limits(record: Record, lower: str, upper: str, gold: str) -> Limits:
         gold: the gold answer.
 
     Raises:
-        FieldError: a limit is no number, stands alone, or they are the wrong way round.
+        FieldError: a limit is not a number, only one is given, or the lower one is above the upper one.
 
     Example:
         >>> limits({"low": "21.7", "high": 24}, "low", "high", "22.857")
@@ -66,7 +66,7 @@ def limits(record: Record, lower: str, upper: str, gold: str) -> Limits:
         raise FieldError(lower if low is None else upper, "is empty", "a result has both limits or none")
     if low > high and low > 0:
         raise FieldError(lower, f"is {low:g} and {upper} is {high:g}", "the lower one is above the upper one")
-    # Five percent below and above a negative value come out in the wrong order.
+    # For a negative value, the published limits of 5 % to either side are in reverse order.
     return min(low, high), max(low, high)
 
 

@@ -1,7 +1,7 @@
-"""Records become examples; those that can't be used are counted, told on stderr, and end the reading if they are many.
+"""Converts records to examples; counts and reports unusable records, and raises an error if there are many.
 
-Published files have such records: in MedMCQA the right option stands twice, another file has lost an answer. They
-are no reason to read none of the others. Many of them are: the file is cut off, or is another one than it is taken for.
+Published files have a few unusable records: duplicates of the right option in MedMCQA, a missing answer in another
+file. These should not prevent reading the rest. Many of them mean that the file is truncated or not the expected one.
 """
 
 import sys
@@ -14,19 +14,19 @@ from verl_medu1.data.records import Placed, Record
 from verl_medu1.data.sources.fields import FieldError, is_empty, text
 from verl_medu1.data.sources.reader import Reader, Shape
 
-MAX_UNUSABLE = 0.05  # share of a source's records, where no other is asked for
+MAX_UNUSABLE = 0.05  # default share of a source's records
 NUM_TOLD = 10
-# Distinct reasons that are counted; readers of other packages may put what they like into theirs.
+# Maximum number of distinct reasons; readers of other packages may put anything into theirs.
 _NUM_REASONS = 20
 
 
 @dataclass(frozen=True)
 class Usable:
-    """What a source's records gave.
+    """The usable records of a source.
 
     Attributes:
-        examples: one for each record that can be used, in order.
-        unusable: why records can't be used -> how many.
+        examples: one per usable record, in order.
+        unusable: reason why records are unusable -> number of records.
         release: the published form that was read.
     """
 
@@ -43,22 +43,22 @@ def read_usable(
     max_unusable: float = MAX_UNUSABLE,
     form: str | None = None,
 ) -> Usable:
-    """The examples of a source's records.
+    """Convert a source's records to examples.
 
-    The first ten records that can't be used are listed on stderr with place and field, and nothing of their texts. Of
-    two records with one id the first is used. Where two options of a question have the same text and neither is the
-    right one, the second is left out; the letters stay those of the file, so that they agree with published answers.
+    The first ten unusable records are listed on stderr with place and field, without their texts. If two records have
+    the same id, only the first is used. If two wrong options of a question have the same text, the second is dropped;
+    the others keep their letters, to agree with published answers.
 
     Args:
-        title: what the row ids begin with.
-        origin: what messages begin with, such as "medqa=file.json".
-        reader: of the source.
+        title: prefix of the row ids.
+        origin: prefix of messages, such as "medqa=file.json".
+        reader: the source's reader.
         placed: the records with their places.
-        max_unusable: the largest share of records, of those that the source keeps, that may be unusable.
-        form: the name of the published form, where the user states it.
+        max_unusable: the largest share of the source's records that may be unusable.
+        form: name of the published form, if the user states it.
 
     Raises:
-        ValueError: no record is of this source, they have other columns, or too many can't be used.
+        ValueError: no record belongs to this source, they have other columns, or too many are unusable.
 
     Example:
         >>> from verl_medu1.data.sources import READERS
@@ -100,12 +100,12 @@ def read_usable(
 
 
 def _own_id(record: Record, shape: Shape, number: int) -> str:
-    """The record's id as text, or its number."""
+    """Return the record's id as text, or else its number."""
     value = record.get(shape.record_id) if shape.record_id else None
     if is_empty(value):
         return str(number)
     if isinstance(value, float) and value.is_integer():
-        # A column with gaps comes as floats.
+        # A column with gaps is read as floats.
         return str(int(value))
     return text(record, str(shape.record_id))
 

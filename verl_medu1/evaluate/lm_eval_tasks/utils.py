@@ -1,6 +1,6 @@
-"""Functions that the YAML files of this folder name: published records to questions, and responses to scores.
+"""Functions for the YAML files in this folder: published records -> questions, responses -> scores.
 
-lm-evaluation-harness loads this file by its place; the package verl_medu1 must be installed beside it.
+lm-evaluation-harness loads this file by its path; verl_medu1 must be installed in the same environment.
 """
 
 from collections.abc import Mapping
@@ -17,13 +17,13 @@ from verl_medu1.data.sources.usable import read_usable
 
 
 def prepare(source: str, records: Any) -> Any:
-    """The records of a source (a `datasets.Dataset`) as questions: `question`, `gold`, `data_source`, `extra_info`.
+    """Convert a source's records (a `datasets.Dataset`) to `question`, `gold`, `data_source` and `extra_info`.
 
-    Records that can't be used are left out and told on stderr, as in `medu1 prepare`. Where ids tell the test set from
-    the other records of the split, it is taken alone.
+    Unusable records are skipped and reported on stderr, as in `medu1 prepare`. If ids separate the official test set
+    from the other records of the split, only the test set is kept.
 
     Raises:
-        ValueError: other columns than the published ones, or too many records that can't be used.
+        ValueError: the columns are not the published ones, or too many records are unusable.
     """
     from datasets import Dataset
 
@@ -47,12 +47,12 @@ def _question(example: Any) -> dict[str, Any]:
 
 
 def doc_to_text(doc: Mapping[str, Any]) -> str:
-    """The user's message, as `medu1 prepare` writes it."""
+    """Return the user's message, as `medu1 prepare` writes it."""
     return doc["question"]
 
 
 def process_results(doc: Mapping[str, Any], results: list[str]) -> dict[str, float]:
-    """`acc` and `format` of one response."""
+    """Return `acc` and `format` of one response."""
     score = compute_score(doc["data_source"], results[0], doc["gold"], doc["extra_info"])
     return {"acc": score["acc"], "format": score["format"]}
 
