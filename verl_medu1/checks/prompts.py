@@ -14,7 +14,7 @@ from verl_medu1.models.chat_template import demonstration_fault, prompt_fault, r
 
 # The shortest well-formed response.
 SHORTEST = f"{THINK_OPEN}a{THINK_CLOSE}{ANSWER_OPEN}B{ANSWER_CLOSE}"
-# Prompts tokenized at a time.
+# Prompts tokenised at a time.
 AT_ONCE = 1024
 
 
@@ -102,7 +102,7 @@ def demonstration_violations(config: DictConfig) -> Iterator[str]:
 def too_long(tokenizer: Any, arguments: Mapping[str, Any], path: Path, limit: int) -> Iterator[int]:
     """Yield the number of tokens of each prompt in a file that has more than `limit`.
 
-    Each token covers at least one byte of text, so only prompts of at least `limit` bytes are tokenized.
+    Each token covers at least one byte of text, so only prompts of at least `limit` bytes are tokenised.
 
     Args:
         tokenizer: of `transformers`.

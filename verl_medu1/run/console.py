@@ -16,7 +16,7 @@ from verl_medu1.run.channel import Run
 from verl_medu1.run.steps import minutes, read_step, step_line
 from verl_medu1.run_folder.progress import Progress
 
-# Lines printed in total without a terminal for a supervised run, whose steps take a fraction of a second.
+# Lines printed in total for a warm-up without a terminal: its steps take a fraction of a second.
 SUPERVISED_LINES = 5
 
 
@@ -103,7 +103,7 @@ class Console:
     def _seconds_of_a_step(self, step: int) -> float | None:
         if self._seconds:
             return statistics.median(self._seconds)
-        # verl's supervised trainer does not time its steps.
+        # verl's SFT trainer does not time its steps.
         first, at = self._first or (step, self._last_seen)
         return (self._last_seen - at) / (step - first) if step > first else None
 

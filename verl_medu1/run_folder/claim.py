@@ -17,7 +17,7 @@ from verl_medu1.run_folder.checkpoints import TRACKER, newest_step
 
 LOCK, FINGERPRINT, CONFIG = "run.lock", "fingerprint.json", "config.yaml"
 ALLOW = "--allow-changed"
-# What must not change when a run resumes: method, optimization, sampling, what makes up a batch, and the layout, by
+# What must not change when a run resumes: method, optimisation, sampling, what makes up a batch, and the layout, by
 # which the optimizer states of a checkpoint are sharded. What only affects speed, memory or output (micro-batches,
 # rollout parallelism, logging, saving) may change.
 KEYS = (
