@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# One attempt of a training job, inside its allocation: prepares what all nodes share, runs node.sh on each of them in
-# one srun, and says how the attempt ended. Slurm's commands are used here only; node.sh may run in a container.
+# One attempt of a training job, inside its allocation: prepares what all nodes share, runs node.sh on each node with
+# one srun, and records how the attempt ended. Only this script calls Slurm's commands; node.sh may run in a container.
 set -euo pipefail
 
 usage() {
@@ -44,7 +44,7 @@ source "$MEDU1_SLURM_DIR/lib/attempt.sh"
 # shellcheck source=slurm/lib/container.sh
 source "$MEDU1_SLURM_DIR/lib/container.sh"
 
-# One function, because bash reads a script while it runs it, and this one may run for days.
+# One function, because bash reads a script while running it, and this one may run for days.
 main() {
     read_allocation
     if is_heterogeneous; then
@@ -61,23 +61,23 @@ main() {
     make_token
     check_run_dir
 
-    # A request that the last attempt did not live to meet.
+    # A request from an earlier attempt that ended before it could stop.
     rm -f "$MEDU1_RUN_DIR/stop_requested"
     trap on_warning USR1
-    # What cancels the job tells its nodes, too; this script stays to write down how it ended.
+    # Slurm also signals the nodes when the job is cancelled; this script stays to record how the attempt ended.
     terminated=
     trap 'terminated=1' TERM
 
-    # ---------------------------------------------------------------- all nodes, until the first of them ends
+    # ---------------------------------------------------------------- all nodes, until the first one ends
     step=(srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --mpi=none
           --kill-on-bad-exit=0 --wait=60 --export=ALL --output="$MEDU1_ATTEMPT_DIR/node-%N.log")
-    # All of the job's processors on a node, and none of them for its one task alone.
+    # Let the task and all its processes use all of the job's processors on a node.
     step+=(--cpu-bind=none)
     in_container step bash "$MEDU1_SLURM_DIR/node.sh" "$@"
-    # What the nodes say is in their own files.
+    # The nodes' output is in their own files.
     "${step[@]}" 2>"$MEDU1_ATTEMPT_DIR/srun.log" &
     step_pid=$!
-    # Once the first node has ended, the others have this long to clean up; srun alone would wait for a dead one.
+    # Once the first node has ended, the others have this long to clean up; srun itself would wait for a dead node.
     patience_s=30 lost=""
     while kill -0 "$step_pid" 2>/dev/null; do
         pause
@@ -86,7 +86,7 @@ main() {
         case $((patience_s--)) in
         0)
             lost=$(lost_nodes)
-            # The nodes, not this script; srun would send KILL.
+            # Signals the nodes, not this script; srun would send KILL.
             scancel --signal=TERM "$SLURM_JOB_ID" || true
             ;;
         -15) kill -KILL "$step_pid" 2>/dev/null || true ;;
@@ -94,7 +94,7 @@ main() {
     done
     wait "$step_pid" && code=0 || code=$?
     cat "$MEDU1_ATTEMPT_DIR/srun.log" >&2
-    # srun's own is the highest of all nodes'. Theirs are the first failed node's and, above that, the driver's.
+    # srun's exit code is the highest of all nodes'. Better is the code of the first failure, and best the driver's.
     for file in reason_code exit_code; do
         [[ ! -s $MEDU1_ATTEMPT_DIR/$file ]] || code=$(<"$MEDU1_ATTEMPT_DIR/$file")
     done

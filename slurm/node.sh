@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# One node of a training job, run by srun on each: facts for the preflight, then a part of the job's own Ray cluster. The
-# first node also starts the driver, and ends with its exit code. Nothing of Slurm is called: this may be a container.
+# One node of a training job, run by srun on each node: collects facts for the preflight, then joins the job's own Ray
+# cluster. The first node also starts the driver and ends with its exit code. No command of Slurm is called here,
+# because this may run in a container.
 set -euo pipefail
 
 if [[ ${1:-} == --help || -z ${SLURM_PROCID:-} || -z ${MEDU1_ATTEMPT_DIR:-} ]]; then
@@ -17,13 +18,13 @@ source "$MEDU1_SLURM_DIR/lib/cleanup.sh"
 # shellcheck source=slurm/lib/ray.sh
 source "$MEDU1_SLURM_DIR/lib/ray.sh"
 
-# One function, because bash reads a script while it runs it, and this one may run for days.
+# One function, because bash reads a script while running it, and this one may run for days.
 main() {
     host=${SLURMD_NODENAME:-$(hostname -s)}
     node_dir=$MEDU1_NODE_DIR_PREFIX${SLURM_RESTART_COUNT:-0}
     preflight_dir=$MEDU1_ATTEMPT_DIR/preflight
-    # What the first node tells the others: its address, and how Ray is started. It appears when the preflight has passed. No
-    # srun --kill-on-bad-exit: that kills at once, and what is killed does not clean up.
+    # Tells the other nodes the first node's address and the options of Ray. It appears when the preflight has passed.
+    # No srun --kill-on-bad-exit: it would kill the other nodes at once, before they can clean up.
     cluster_file=$MEDU1_ATTEMPT_DIR/cluster
     ended_file=$MEDU1_ATTEMPT_DIR/ended
 
@@ -34,7 +35,7 @@ main() {
     "$MEDU1_PYTHON" -c "import psutil, verl_medu1" ||
         fail "$EXIT_MISTAKE" "$host: MEDU1_PYTHON is $MEDU1_PYTHON, which can't be run there or lacks a package; see node-$host.log"
     find_network
-    # Slurm may name AMD's variable beside NVIDIA's, and verl refuses both together.
+    # Slurm may set AMD's variable as well as NVIDIA's, and verl refuses the two together.
     [[ -z ${CUDA_VISIBLE_DEVICES:-} ]] || unset ROCR_VISIBLE_DEVICES HIP_VISIBLE_DEVICES GPU_DEVICE_ORDINAL
     hard=$(ulimit -Hn)
     ulimit -Sn "$([[ $hard == unlimited || $hard -gt 65535 ]] && echo 65535 || echo "$hard")"
@@ -68,7 +69,7 @@ main() {
     driver=(-m verl_medu1.cli.app train)
     [[ -z ${MEDU1_DRIVER:-} ]] || driver=("$MEDU1_DRIVER")
     say "driver: ${driver[*]} $* run_dir=$MEDU1_RUN_DIR"
-    # Quoted for Hydra: a folder's name may have characters that mean something to it.
+    # Quoted for Hydra: a folder's name may have characters that are special to it.
     RAY_ADDRESS=$ray_address "$MEDU1_PYTHON" "${driver[@]}" "$@" "run_dir='$MEDU1_RUN_DIR'" \
         >"$MEDU1_ATTEMPT_DIR/driver.log" 2>&1 &
     driver_pid=$!
@@ -80,7 +81,7 @@ main() {
     driver_pid=""
     say "the driver ended with exit code $code"
     if (( code != 0 && code != EXIT_STOPPED )); then
-        # The driver may hear of a dead worker before the worker's node has said why.
+        # The driver may notice a dead worker before the worker's node has reported why it died.
         for _ in 1 2 3; do
             check_cluster
             pause

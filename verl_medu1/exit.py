@@ -1,4 +1,4 @@
-"""How a command ends: its exit codes, and a user's mistake told in one sentence."""
+"""How a command ends: the exit codes, and a one-sentence message for a user's mistake."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -7,15 +7,15 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """All exit codes of this package besides 0, and 128 + N for signal N. slurm/lib/common.sh has those it needs."""
+    """All exit codes of this package except 0, and 128 + N for signal N. slurm/lib/common.sh repeats those it needs."""
 
-    FAILED = 1  # an error of the program itself, with its traceback, or a check that did not pass
-    MISTAKE = 2  # the user's: one sentence, and nothing was started
-    STALLED = 3  # nothing moved for watchdog.timeout_s
+    FAILED = 1  # an error in the program, with a traceback, or a check that did not pass
+    MISTAKE = 2  # the user's mistake: one sentence, and nothing was started
+    STALLED = 3  # no progress for watchdog.timeout_s
     PART_DIED = 4  # a process of the run died
-    DISK_FULL = 5  # a write found no room
-    LOST = 70  # a node of the job was lost, or never came
-    GIVEN_UP = 71  # the job was queued again as often as it may be
+    DISK_FULL = 5  # a write failed because the disk is full
+    LOST = 70  # a node of the job was lost, or never joined
+    GIVEN_UP = 71  # the job has already been queued again as often as allowed
     STOPPED = 85  # stopped on request with a checkpoint; slurm/job.sh queues the job again
 
 
@@ -27,7 +27,7 @@ _tell: Callable[[str], None] = _to_stderr
 
 
 def say_through(tell: Callable[[str], None]) -> None:
-    """Let `say` take another way than stderr: a driver's stderr is a log, and its keeper shows the user the line."""
+    """Make `say` use `tell` instead of stderr: a driver's stderr is a log, and its keeper shows the user the line."""
     global _tell
     _tell = tell
 
@@ -49,9 +49,9 @@ def raise_all(sentences: Iterable[str]) -> None:
 
 @contextmanager
 def in_one_sentence() -> Iterator[None]:
-    """Turn a ValueError of the body into one line for the user and exit code 2, instead of a traceback.
+    """Turn a ValueError in the body into one line for the user and exit code 2, instead of a traceback.
 
-    Only for what runs before anything is started: an error of the training itself keeps its traceback.
+    Only for code that runs before anything is started: an error in the training itself keeps its traceback.
     """
     try:
         yield

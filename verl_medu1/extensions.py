@@ -1,4 +1,4 @@
-"""What other packages add to ours, by the entry points of their distributions.
+"""What other packages add to this one, by entry points.
 
 medu1.scorers   answer types and data sources of reward_score (reward_score/registry.py)
 medu1.sources   sources of `medu1 prepare`: NAME = "module:OBJECT", a Reader or a Generator
@@ -12,7 +12,7 @@ SOURCES, RECIPES = "medu1.sources", "medu1.recipes"
 
 
 def added(group: str) -> dict[str, EntryPoint]:
-    """The entry points of a group by name; nothing is imported.
+    """Return the entry points of a group by name, without importing anything.
 
     Raises:
         ValueError: two packages add the same name.
@@ -29,14 +29,14 @@ def added(group: str) -> dict[str, EntryPoint]:
 
 
 def load(entry_point: EntryPoint) -> Any:
-    """What an entry point names.
+    """Import the object that an entry point names.
 
     Raises:
         ValueError: it can't be imported, whatever its module raises.
     """
     try:
         return entry_point.load()
-    except Exception as error:  # a stranger's module may raise anything
+    except Exception as error:  # a third-party module may raise anything
         raise ValueError(
             f"entry point {entry_point.name!r} of {entry_point.group} ({entry_point.value}) can't be loaded "
             f"({error}); mend or uninstall its package."

@@ -1,6 +1,6 @@
 """The `verl.plugins` entry point: verl imports this module in each process that imports verl.
 
-It stays tiny and imports nothing heavy: the trainer and the agent loop are registered when verl's own are imported, and
+It stays tiny and imports nothing large: the trainer and the agent loop are registered when verl's own are imported, and
 the CPU support is installed only on a machine without an accelerator.
 """
 

@@ -1,7 +1,7 @@
-"""vLLM's general plugins: what its processes need on a machine without an accelerator, and nothing on any other.
+"""vLLM's general plugins: what its processes need on a machine without an accelerator.
 
-vLLM imports the entry points of all packages in each of its processes, on GPUs as well. Only where vLLM itself runs on
-the CPU do they import `verl_medu1.cpu`.
+vLLM imports the entry points of all packages in each of its processes, on GPUs as well. They do nothing there, and
+import `verl_medu1.cpu` only if vLLM itself runs on the CPU.
 """
 
 

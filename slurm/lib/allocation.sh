@@ -1,12 +1,13 @@
 # shellcheck shell=bash disable=SC2034,SC2154  # variables of, or used by, the script that sources this
-# job.sh: what Slurm says of this job. The environment says less surely: sbatch hands on that of the job in which it was
-# called, if there was one.
+# job.sh: what Slurm says about this job. The environment is less reliable: if sbatch was called inside another job, it
+# passes on that job's variables.
 
-# A time limit up to this many seconds is short beside the warning that train.sbatch asks for, which is half of it.
+# A time limit of up to this many seconds is short: the warning that train.sbatch asks for comes half this long before
+# the end, so in the first half of the job.
 readonly SHORT_LIMIT_S=1800
 
 read_allocation() {
-    # A heterogeneous job has several records, the first of which is this component's.
+    # A heterogeneous job has several records; the first one is this component's.
     job_record=$(scontrol show job --oneliner "$SLURM_JOB_ID" | head -n 1) || job_record=""
     requeue_count=$(of_job Restarts)
     export SLURM_RESTART_COUNT=${requeue_count:=0}
@@ -14,7 +15,7 @@ read_allocation() {
     ends_at=$(date --date "$(of_job EndTime)" +%s 2>/dev/null) || ends_at=0
 }
 
-# The value of a field; the job's name, which may look like one, comes before all that are asked for.
+# Print the value of a field. The job's name may look like a field, but comes before all fields that are read here.
 of_job() {
     local fields=" ${job_record#* JobState=}"
     [[ $fields != *" $1="* ]] || { fields=${fields#*" $1="} && echo "${fields%% *}"; }
@@ -22,7 +23,7 @@ of_job() {
 
 is_heterogeneous() { [[ $job_record =~ ^JobId=[0-9]+\ HetJobId= ]]; }
 
-# Leave srun the options that it is given, which it takes from the environment, too: kept is what names this job.
+# srun also takes options from the environment: unset all such variables but those that identify this job.
 forget_outer_job() {
     local name
     for name in $(compgen -v | grep -E '^(SLURM|SRUN)_'); do
@@ -30,7 +31,7 @@ forget_outer_job() {
         SLURM_CONF | SLURM_JOB* | SLURM_SUBMIT_* | SLURM_CLUSTER_NAME | SLURM_RESTART_COUNT | SLURM_NNODES | SLURM_NODELIST) ;;
         SLURM_NETWORK | SLURM_SPANK_*) ;; # what a site's network and plugins need
         SLURM_MEM_PER_NODE)
-            # This job's, where it has one; the preflight reads it.
+            # Keep this job's value if it has one; the preflight reads it.
             [[ $(of_job MinMemoryNode) != 0 && $(of_job MinMemoryNode) ]] || unset "$name"
             ;;
         *) unset "$name" ;;
@@ -38,8 +39,8 @@ forget_outer_job() {
     done
 }
 
-# On SIGUSR1. Slurm sends it a fixed time before the limit, which of a short job leaves nothing: this one goes on until half
-# of its time is over. Asked again it stops at once, and so does a long one.
+# Handle SIGUSR1. Slurm sends it a fixed time before the limit, which would leave a short job no time to run: such a job
+# continues until half of its time is over. At a second signal it stops at once, as a long job does at the first.
 on_warning() {
     local now half=$(( (started_at + ends_at) / 2 ))
     now=$(date +%s)

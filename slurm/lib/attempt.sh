@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154  # variables of the script that sources this
-# job.sh: the record of one attempt, its end, and how the job is queued again.
+# job.sh: records an attempt and its end, and queues the job again.
 
 begin_attempt() {
     mkdir -p "$(dirname "$MEDU1_ATTEMPT_DIR")"
@@ -10,7 +10,7 @@ begin_attempt() {
     say "attempt $requeue_count of job $SLURM_JOB_ID on $MEDU1_HOSTS: $MEDU1_ATTEMPT_DIR"
 }
 
-# A string for JSON; what stands in these is printable.
+# Print a string as JSON; control characters become spaces.
 quoted() {
     local text=${1//\\/\\\\}
     text=${text//\"/\\\"}
@@ -28,10 +28,10 @@ write_record() {
     mv "$MEDU1_ATTEMPT_DIR/attempt.json.new" "$MEDU1_ATTEMPT_DIR/attempt.json"
 }
 
-# Run on every way out of job.sh.
+# Runs whenever job.sh exits.
 end_attempt() {
     local code=$?
-    # On a full disk, too, the rest of it is done.
+    # Carry on after errors, for example on a full disk.
     set +eu
     [[ $reason != running ]] || reason=$(first_reason "$code")
     write_record "$(quoted "$(date --iso-8601=seconds)")" "$code"
@@ -54,7 +54,7 @@ first_reason() {
     fi
 }
 
-# The first of what is in a file, on one line.
+# Print the beginning of a file on one line.
 said() {
     local text=""
     [[ ! -s $1 ]] || text=$(head -c 600 "$1" | tr -s '[:space:]' ' ')
@@ -67,7 +67,7 @@ show_end_of_driver_log() {
     tail -n 30 "$MEDU1_ATTEMPT_DIR/driver.log"
 }
 
-# End the job where a node doesn't see the run's folder, before anything waits for what that node writes there.
+# End the job if a node can't see the run folder, before anything waits for files from that node.
 check_run_dir() {
     (( SLURM_JOB_NUM_NODES > 1 )) || return 0
     local blind code=0
@@ -80,8 +80,8 @@ check_run_dir() {
         fail "$EXIT_MISTAKE" "run_dir is $MEDU1_RUN_DIR, and ${blind//,/ and } can't see what ${MEDU1_HOSTS%% *} writes there; choose a folder on a disk that all nodes share"
 }
 
-# Nodes that were not heard of at the end, separated by commas; none where not even the first was, for then it is no
-# node's fault.
+# Print the nodes that did not report at the end, separated by commas; nothing if not even the first node reported,
+# because then no single node is to blame.
 lost_nodes() {
     local host lost="" first=${MEDU1_HOSTS%% *}
     is_there "$MEDU1_ATTEMPT_DIR/left-$first" || return 0
@@ -91,12 +91,12 @@ lost_nodes() {
     echo "$lost"
 }
 
-# The nodes of $1 are left out from now on. Slurm changes that for a waiting job only, and ends this script as soon as the
-# job is queued again, commands that it runs included: so it waits, deaf to signals, and tries until it is done.
+# Queue the job again, and exclude the nodes of $1 from now on. Slurm allows that only for a pending job, and as soon as
+# the job is queued again it ends this script and its commands. So ignore signals, and retry until it has worked.
 queue_again() {
     local lost=$1 excluded
     trap '' TERM USR1
-    # Where Slurm ended the attempt, it has cancelled the job, which is to stay so, or has missed a node and queued it again.
+    # If Slurm ended the attempt, it has either cancelled the job, which must stay so, or lost a node and requeued it.
     if [[ ! $terminated ]] && ! scontrol requeue "$SLURM_JOB_ID"; then
         reason="$reason; Slurm refuses to queue it again"
         return 0

@@ -6,7 +6,8 @@ readonly EXIT_STOPPED=85 EXIT_MISTAKE=2 EXIT_LOST=70 EXIT_GIVEN_UP=71
 
 say() { echo "[$(date +%H:%M:%S)] $*"; }
 
-# The first reason that anybody gives is the attempt's, with its exit code: what breaks afterwards broke because of it.
+# End with a message and an exit code. The first reason that any node gives becomes the attempt's, with its exit code:
+# later failures are consequences of it.
 fail() {
     local code=$1
     shift
@@ -16,13 +17,13 @@ fail() {
     exit "$code"
 }
 
-# A second that a trapped signal interrupts.
+# Sleep for a second; a trapped signal interrupts it.
 pause() {
     sleep 1 &
     wait $! || true
 }
 
-# A file on a network disk: looking into its folder makes the client ask the server again.
+# Whether a file exists on a network disk: listing its folder makes the client ask the server again.
 is_there() {
     ls "$(dirname "$1")" >/dev/null 2>&1
     [[ -e $1 ]]

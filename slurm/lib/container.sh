@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# job.sh: how a command of a step is run in the container that MEDU1_CONTAINER names.
+# job.sh: runs a command of a step in the container that MEDU1_CONTAINER names.
 
-# in_container ARRAY COMMAND...: append to the array, which begins with srun, what runs the command.
+# in_container ARRAY COMMAND...: append what runs the command to the array, which begins with srun.
 in_container() {
     local -n line=$1
     shift
@@ -13,10 +13,10 @@ in_container() {
     none)
         line+=("$@")
         ;;
-    apptainer) # hands the whole environment on by itself; --nv does nothing but warn where there is no GPU
+    apptainer) # passes on the whole environment; --nv only warns if there is no GPU
         line+=(apptainer exec --nv --bind "$mounts" --pwd "$PWD" "$MEDU1_IMAGE" "$@")
         ;;
-    pyxis) # hands on what the image does not set itself; --container-env names what the job sets all the same
+    pyxis) # passes on what the image does not set itself; --container-env names variables that override the image's
         local each each_mount pairs="" names
         names=$({
             compgen -e | grep -E '^(MEDU1|RAY|HF|NCCL|GLOO|TRANSFORMERS)_'

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154  # variables of the script that sources this
-# job.sh: the settings with their defaults, exported once; srun hands them to the nodes, Ray to its workers.
+# job.sh: the settings with their defaults, exported once; srun passes them to the nodes, and Ray to its workers.
 
 set_defaults() {
     local argument here folder last=-1
@@ -8,7 +8,7 @@ set_defaults() {
     for argument in "$@"; do
         [[ $argument != run_dir=* ]] || MEDU1_RUN_DIR=${argument#run_dir=}
     done
-    # As Hydra reads it.
+    # Strip quotes as Hydra does.
     [[ ! $MEDU1_RUN_DIR =~ ^(\'(.*)\'|\"(.*)\")$ ]] || MEDU1_RUN_DIR=${BASH_REMATCH[2]}${BASH_REMATCH[3]}
     [[ $MEDU1_RUN_DIR != *[\'\"\\]* ]] || {
         say "run_dir is $MEDU1_RUN_DIR, which has a quote or a backslash; choose another folder"
@@ -24,17 +24,17 @@ set_defaults() {
     MEDU1_SCRATCH=${MEDU1_SCRATCH:-/tmp}
     MEDU1_MAX_REQUEUES=${MEDU1_MAX_REQUEUES:-20}
     MEDU1_NODE_TIMEOUT_S=${MEDU1_NODE_TIMEOUT_S:-600}
-    # Numbered on over all jobs of the run, which may be submitted again, and behind folders that are gone.
+    # Numbers continue over all jobs of the run, which may be submitted several times, even if older folders are gone.
     for folder in "$MEDU1_RUN_DIR"/attempts/[0-9][0-9][0-9]*/; do
         folder=$(basename "$folder")
         [[ $folder == *[^0-9]* ]] || last=$((10#$folder > last ? 10#$folder : last))
     done
     MEDU1_ATTEMPT_DIR=$MEDU1_RUN_DIR/attempts/$(printf %03d $((last + 1)))
-    # One block of ports per job, below the kernel's own range, and the same on each node. Two jobs have the same one
+    # One block of ports per job, below the kernel's ephemeral range, and the same on each node. Two jobs share a block
     # if their numbers differ by a multiple of 1000.
     MEDU1_PORT_BASE=$((10000 + SLURM_JOB_ID % 1000 * 10))
     MEDU1_HOSTS=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | paste -sd ' ')
-    # Short: Ray puts sockets below it, and the path of a socket has at most 107 characters.
+    # Short: Ray puts sockets into it, and the path of a socket has at most 107 characters.
     MEDU1_NODE_DIR_PREFIX=$MEDU1_SCRATCH/medu1-$SLURM_JOB_ID.
     export MEDU1_SLURM_DIR MEDU1_RUN_DIR MEDU1_CONTAINER MEDU1_PYTHON MEDU1_SCRATCH MEDU1_NODE_TIMEOUT_S
     export MEDU1_ATTEMPT_DIR MEDU1_PORT_BASE MEDU1_HOSTS MEDU1_NODE_DIR_PREFIX
@@ -42,11 +42,11 @@ set_defaults() {
     if [[ ${MEDU1_OFFLINE:-0} == 1 ]]; then
         export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 HF_DATASETS_OFFLINE=1
     fi
-    # The token keeps everybody else on the network out of this job's Ray.
+    # The token keeps others on the network out of this job's Ray cluster.
     export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$MEDU1_ATTEMPT_DIR/ray_token
-    # Ray waits 30 s for its tasks when it is told to end, as long as Slurm waits before it kills.
+    # By default Ray waits 30 s for its tasks when told to end, which is as long as Slurm waits before it kills.
     export RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=0
-    # Metrics would be served to everybody who asks, without the token; -1 is no port, so that the head's are not.
+    # Metrics would be served to anybody, without the token; -1 is not a port, so the head node does not serve them.
     export RAY_USAGE_STATS_ENABLED=0 RAY_enable_metrics_collection=false DASHBOARD_METRIC_PORT=-1
     unset RAY_ADDRESS
 }
@@ -54,7 +54,7 @@ set_defaults() {
 load_modules() {
     [[ $MEDU1_MODULES ]] || return 0
     local file
-    set +eu # the functions of module systems bear neither
+    set +eu # the functions of module systems work with neither
     if ! type module >/dev/null 2>&1; then
         for file in /etc/profile.d/{modules,lmod,z00_lmod}.sh "${MODULESHOME:-/usr/share/modules}/init/bash"; do
             # shellcheck disable=SC1090

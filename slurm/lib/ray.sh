@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154  # variables of the script that sources this
 # node.sh: the job's own Ray cluster.
 
-# Until a command succeeds, at most so many seconds; the processes started so far are watched meanwhile.
+# wait_until SECONDS COMMAND...: wait until the command succeeds, and meanwhile watch the processes started so far.
 wait_until() {
     local deadline=$((SECONDS + $1))
     shift
@@ -14,7 +14,7 @@ wait_until() {
 
 all_have_reported() { [[ ! $(who_is_missing) ]]; }
 
-# Hosts whose facts are not there yet. A node may know its name with a domain.
+# Print the hosts whose facts are still missing. A node's own name may include a domain.
 who_is_missing() {
     local name missing=""
     ls "$preflight_dir" >/dev/null 2>&1
@@ -33,10 +33,10 @@ any_there() {
 }
 
 ray_start() {
-    # As many processors as Slurm gave; Ray alone counts the machine's.
+    # As many processors as Slurm gave; Ray itself would count all of the machine's.
     [[ " $*" == *" --num-cpus="* ]] ||
         set -- "$@" --num-cpus="$("$MEDU1_PYTHON" -c 'from verl_medu1.machine.processors import given_processors as n; print(n())')"
-    # Ports of workers are the kernel's choice, so that those of two jobs do not meet.
+    # The kernel chooses the workers' ports, so that those of two jobs do not clash.
     "$MEDU1_PYTHON" -m ray.scripts.scripts start --block --disable-usage-stats --node-ip-address "$node_ip" --node-name "$host" \
         --temp-dir "$ray_dir" --min-worker-port 0 --max-worker-port 0 \
         --node-manager-port $((MEDU1_PORT_BASE + 1)) --object-manager-port $((MEDU1_PORT_BASE + 2)) \
@@ -45,7 +45,7 @@ ray_start() {
     ray_pid=$!
 }
 
-# The settings of the cluster are the configuration's (ray_kwargs.ray_init), as they are where medu1 train starts Ray.
+# The cluster's settings are those of the configuration (ray_kwargs.ray_init), as when medu1 train starts Ray.
 start_ray_head() {
     local -a head_options node_options
     ray_address=$node_ip:$MEDU1_PORT_BASE
@@ -53,7 +53,7 @@ start_ray_head() {
         fail "$EXIT_MISTAKE" "Ray's options can't be read from the configuration; see node-$host.log"
     mapfile -t head_options < <(sed -n 's/^head //p' "$node_dir/ray_options")
     mapfile -t node_options < <(sed -n 's/^node //p' "$node_dir/ray_options")
-    # No monitor: nothing is to be scaled.
+    # No monitor: there is no autoscaling.
     ray_start --head --no-monitor --port "$MEDU1_PORT_BASE" --dashboard-host 127.0.0.1 --dashboard-port $((MEDU1_PORT_BASE + 6)) \
         --ray-client-server-port $((MEDU1_PORT_BASE + 7)) "${head_options[@]}" "${node_options[@]}"
     printf '%s\n' "$ray_address" "${node_options[@]}" >"$cluster_file.new"
@@ -67,7 +67,7 @@ start_ray_worker() {
     ray_start --address "$ray_address" "${lines[@]:1}"
 }
 
-# Says when all nodes are there, and ends when one is lost.
+# Start the process that reports when all nodes have joined, and ends when one is lost.
 watch_nodes() {
     local -a hosts
     read -ra hosts <<<"$MEDU1_HOSTS"
@@ -76,7 +76,7 @@ watch_nodes() {
     watch_pid=$!
 }
 
-# End this node's part where another one, or Ray here, has ended.
+# Exit if another node, or Ray on this one, has ended.
 check_cluster() {
     if is_there "$ended_file"; then
         exit 0

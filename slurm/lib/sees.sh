@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Print this node's name if a file is not to be seen on it; a network disk gets a quarter of a minute to show it.
+# Print this node's name if a file can't be seen on it; a network disk gets 15 seconds to show it.
 set -euo pipefail
 
 if [[ ${1:-} == --help || $# != 1 ]]; then

@@ -1,9 +1,9 @@
-"""What must hold before a run starts; each violation is one sentence, and all are raised at once.
+"""Checks before a run starts. Each violation is one sentence, and all of them are raised together.
 
 run.py       the checks of `medu1 train`, `medu1 sft` and a submission, in order
-settings.py  values that would end a run late, and settings without effect
-rewards.py   reward, advantage and penalty
-mixture.py   what `data.mixture` needs of the training rows
+settings.py  values that would make a run fail late, and settings without effect
+rewards.py   reward, advantage and length penalty
+mixture.py   `data.mixture` and the training rows it needs
 batches.py   training rows and batches
-prompts.py   prompts and demonstrations through the run's own chat template
+prompts.py   prompts and demonstrations, rendered with the run's own chat template
 """

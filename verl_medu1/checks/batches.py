@@ -1,4 +1,4 @@
-"""What the number of training rows means for batches: verl takes whole ones only."""
+"""Checks the number of training rows against the batch size: verl trains on full batches only."""
 
 from collections.abc import Iterator
 
@@ -6,11 +6,11 @@ from omegaconf import DictConfig
 
 
 def batch_violations(config: DictConfig, rows: int) -> Iterator[str]:
-    """A batch that the training files can't fill.
+    """Check that the training files can fill a batch.
 
     Args:
-        config: of a run of either stage.
-        rows: of all training files.
+        config: of `medu1 train` or `medu1 sft`.
+        rows: number of rows in all training files.
     """
     size = config.data.train_batch_size
     if isinstance(size, int) and rows < size:
@@ -18,11 +18,11 @@ def batch_violations(config: DictConfig, rows: int) -> Iterator[str]:
 
 
 def left_out(config: DictConfig, rows: int) -> str | None:
-    """How many rows a pass over the training files leaves out; None where it is none, or there are no passes.
+    """Say how many rows each epoch leaves out; return None if there are none, or if there are no epochs.
 
     Args:
-        config: of a run of either stage, checked.
-        rows: of all training files.
+        config: of `medu1 train` or `medu1 sft`, checked.
+        rows: number of rows in all training files.
 
     Example:
         >>> from omegaconf import OmegaConf
@@ -30,7 +30,7 @@ def left_out(config: DictConfig, rows: int) -> str | None:
         'Each pass over the 50 training rows leaves out 2, which fill no batch of 16 (data.train_batch_size).'
     """
     data = config.data
-    if _draws_single_rows(config) or data.get("filter_overlong_prompts"):  # how many verl filters is not known yet
+    if _draws_single_rows(config) or data.get("filter_overlong_prompts"):  # how many rows verl will filter is unknown
         return None
     samples = data.get("train_max_samples", -1)
     rows = min(rows, samples) if samples > 0 else rows
@@ -45,7 +45,10 @@ def left_out(config: DictConfig, rows: int) -> str | None:
 
 
 def _draws_single_rows(config: DictConfig) -> bool:
-    """Whether no pass ends with rows that fill no batch: verl (trainer_base.py:731) or a mixture draws them singly."""
+    """Return whether rows are drawn one by one, so that no epoch ends with an incomplete batch.
+
+    verl does so in some modes (verl/trainer/ppo/v1/trainer_base.py, PPOTrainer._init_dataloader), a mixture always.
+    """
     if "actor_rollout_ref" not in config:
         return False
     v1 = config.trainer.v1

@@ -1,4 +1,4 @@
-"""What `data.mixture` needs of its settings and of the training rows; part of `checks.check`."""
+"""Checks `data.mixture` and the training rows it needs; part of `checks.run.check`."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,16 +9,16 @@ from omegaconf import DictConfig
 
 from verl_medu1.checks.rewards import OUR_TRAINER_MODES
 
-# Columns of a row that may tell its family.
+# Columns that may name a row's family.
 FAMILY_COLUMNS = ("data_source", "ability")
 
 
 def mixture_violations(config: DictConfig, train_files: Sequence[str]) -> Iterator[str]:
-    """What is wrong with `data.mixture`, one sentence each.
+    """Yield one sentence for each thing that is wrong with `data.mixture`.
 
     Args:
         config: of the run.
-        train_files: parquet files with the columns of a training run.
+        train_files: parquet files with the columns that training needs.
     """
     mixture = config.data.mixture
     if mixture.by is None:

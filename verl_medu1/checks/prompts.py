@@ -1,4 +1,4 @@
-"""The run's prompts and demonstrations through its own chat template, before the start; part of `checks.check`."""
+"""Checks prompts and demonstrations, rendered with the run's own chat template; part of `checks.run.check`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -12,14 +12,18 @@ from omegaconf import DictConfig, OmegaConf
 from reward_score.response import ANSWER_CLOSE, ANSWER_OPEN, THINK_CLOSE, THINK_OPEN
 from verl_medu1.models.chat_template import demonstration_fault, prompt_fault, render_text, template_arguments
 
-# The shortest answer that is well-formed.
+# The shortest well-formed response.
 SHORTEST = f"{THINK_OPEN}a{THINK_CLOSE}{ANSWER_OPEN}B{ANSWER_CLOSE}"
-# Prompts that are encoded at a time.
+# Prompts tokenised at a time.
 AT_ONCE = 1024
 
 
 def load_tokenizer(model: DictConfig, key: str) -> Any:
-    """The tokenizer with which verl renders, as the node `model` of a configuration names it.
+    """Load the tokenizer with which verl renders prompts.
+
+    Args:
+        model: node `model` of a configuration.
+        key: the configuration key of its path, for the error.
 
     Raises:
         ValueError: it can't be loaded.
@@ -40,12 +44,12 @@ def load_tokenizer(model: DictConfig, key: str) -> Any:
 
 
 def prompt_violations(config: DictConfig) -> Iterator[str]:
-    """A right answer to the run's prompts can be scored, and no prompt is longer than it may be."""
+    """Check that a correct response to the run's prompts can be scored, and that no prompt is too long."""
     model = config.actor_rollout_ref.model
     key = "actor_rollout_ref.model.path"
     files = {name: _files(config, name) for name in ("data.train_files", "data.val_files")}
     if not _is_there(model) or not any(files.values()):
-        return  # has its own sentence
+        return  # another check reports it
     try:
         tokenizer = load_tokenizer(model, key)
     except ValueError as error:
@@ -64,7 +68,7 @@ def prompt_violations(config: DictConfig) -> Iterator[str]:
             f"has {shortest} tokens; raise it."
         )
     if config.data.filter_overlong_prompts:
-        return  # verl leaves them out, and says how many rows are left
+        return  # verl drops long prompts itself, and says how many rows are left
     limit = min(config.data.max_prompt_length, config.actor_rollout_ref.rollout.prompt_length)
     for name, paths in files.items():
         lengths = [length for path in paths for length in too_long(tokenizer, arguments, path, limit)]
@@ -78,7 +82,7 @@ def prompt_violations(config: DictConfig) -> Iterator[str]:
 
 
 def demonstration_violations(config: DictConfig) -> Iterator[str]:
-    """What the supervised stage would not see of its demonstrations."""
+    """Check that the chat template keeps everything the warm-up needs of its demonstrations."""
     if not _is_there(config.model):
         return
     for name in _files(config, "data.train_files"):
@@ -96,15 +100,15 @@ def demonstration_violations(config: DictConfig) -> Iterator[str]:
 
 
 def too_long(tokenizer: Any, arguments: Mapping[str, Any], path: Path, limit: int) -> Iterator[int]:
-    """Tokens of each prompt of a file that has more than `limit`.
+    """Yield the number of tokens of each prompt in a file that has more than `limit`.
 
-    A token stands for at least a byte of text, so that only prompts of at least `limit` bytes are encoded.
+    Each token covers at least one byte of text, so only prompts of at least `limit` bytes are tokenised.
 
     Args:
         tokenizer: of `transformers`.
         arguments: of the chat template.
-        path: prepared parquet.
-        limit: tokens that a prompt may have.
+        path: prepared parquet file.
+        limit: the most tokens a prompt may have.
     """
     suspects = (text for text in _rendered(tokenizer, arguments, path) if len(text.encode()) >= limit)
     while texts := list(islice(suspects, AT_ONCE)):
@@ -123,7 +127,7 @@ def _rows(path: Path, column: str) -> Iterator[Sequence[Mapping[str, str]]]:
 
 
 def _files(config: DictConfig, key: str) -> list[Path]:
-    """The files of a key that can be read and have rows; the others have their own sentences."""
+    """Return the files of a key that can be read and have rows; other checks report the rest."""
     value = OmegaConf.select(config, key) or []
     column = "prompt" if "actor_rollout_ref" in config else config.data.messages_key
     found = []

@@ -1,4 +1,4 @@
-"""What the settings of reward and advantage need; part of `checks.check`."""
+"""Checks the settings of reward and advantage; part of `checks.run.check`."""
 
 import math
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ from reward_score.schemes import DEFAULT_SCHEME
 from verl_medu1.length.penalties import get_penalty
 
 LENGTH_PENALTY_PLACES = ("off", "advantage", "reward")
-# Those of verl_medu1/training/trainer.py, which bring the components of a sample to the advantage, and those of verl.
+# The modes of verl_medu1/training/trainer.py, which pass a response's components on to the advantage, and verl's own.
 OUR_TRAINER_MODES = ("medu1_sync", "medu1_colocate_async")
 VERL_TRAINER_MODES = ("sync", "colocate_async", "separate_async")
 OUR_MANAGER = "pkg://verl_medu1.training.reward_manager"
-# Components of a sample that GDPO can take: the scorer's, the reward manager's and the length penalty.
+# Components that GDPO can use: the scorer's, the reward manager's and the length penalty.
 NUMERIC_COMPONENTS = (
     "score", "acc", "format", "similarity", "length", "counted_tokens", "over_budget", "budget_distance",
     "length_score",
@@ -23,13 +23,13 @@ NUMERIC_COMPONENTS = (
 
 
 def is_on(penalty: DictConfig) -> bool:
-    """Whether a length penalty has a weight above zero; what is no number has its own sentence."""
+    """Return whether a length penalty has a weight above zero; another check reports weights that are not numbers."""
     weights = [penalty.weight, *(penalty.per_source or {}).values()]
     return any(isinstance(weight, int | float) and weight > 0 for weight in weights)
 
 
 def trainer_violations(config: DictConfig) -> Iterator[str]:
-    """verl's own trainers leave out what only ours do."""
+    """Check the trainer mode: verl's own trainers ignore the settings that only ours implement."""
     mode, algorithm = config.trainer.v1.trainer_mode, config.algorithm
     ours = " or ".join(OUR_TRAINER_MODES)
     if mode not in (*OUR_TRAINER_MODES, *VERL_TRAINER_MODES):
@@ -45,7 +45,7 @@ def trainer_violations(config: DictConfig) -> Iterator[str]:
 
 
 def _lacks_our_components(config: DictConfig) -> str | None:
-    """The setting with which samples come without what our reward manager adds, and why; None if there is none."""
+    """Name the setting that keeps our reward manager from adding its components, and why; None if there is none."""
     manager, model = config.reward.reward_manager, config.reward.reward_model
     path = manager.module.path if manager.source == "importlib" else None
     if path is None:
@@ -58,7 +58,7 @@ def _lacks_our_components(config: DictConfig) -> str | None:
 
 
 def reward_source_violations(config: DictConfig) -> Iterator[str]:
-    """Rewards that are not ours work where nothing needs our components; where something does, it is named."""
+    """Check that nothing needs our components if the reward comes from elsewhere; otherwise name what does."""
     yield from _function_violations(config)
     lack, algorithm = _lacks_our_components(config), config.algorithm
     if lack and algorithm.length_penalty.where != "off" and is_on(algorithm.length_penalty):
@@ -74,7 +74,7 @@ def reward_source_violations(config: DictConfig) -> Iterator[str]:
 
 
 def _function_violations(config: DictConfig) -> Iterator[str]:
-    """A reward function of the user's that no worker would find."""
+    """Check that the workers will find the user's own reward function."""
     function = config.reward.custom_reward_function
     if function.path is None:
         return
@@ -96,7 +96,7 @@ def _function_violations(config: DictConfig) -> Iterator[str]:
 
 
 def penalty_violations(config: DictConfig) -> Iterator[str]:
-    """What is wrong with `algorithm.length_penalty`, one sentence each."""
+    """Yield one sentence for each thing that is wrong with `algorithm.length_penalty`."""
     from reward_score import known_sources
 
     penalty = config.algorithm.length_penalty
@@ -122,7 +122,7 @@ def penalty_violations(config: DictConfig) -> Iterator[str]:
 
 
 def estimator_violations(config: DictConfig) -> Iterator[str]:
-    """GDPO: verl's name for it can't work under the V1 trainer, and each component must be one that we return."""
+    """Check the advantage estimator. verl's own GDPO can't work in the V1 trainer; ours needs components that exist."""
     from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
 
     estimator = config.algorithm.adv_estimator
@@ -155,7 +155,7 @@ def estimator_violations(config: DictConfig) -> Iterator[str]:
 
 
 def scoring_violations(config: DictConfig) -> Iterator[str]:
-    """What is wrong with `scoring`, one sentence each."""
+    """Yield one sentence for each thing that is wrong with `scoring`."""
     from reward_score.judge import JudgeSettings
     from reward_score.schemes import find_scheme
 
@@ -174,7 +174,7 @@ def scoring_violations(config: DictConfig) -> Iterator[str]:
         return
     try:
         JudgeSettings(**judge)
-    except (TypeError, ValueError) as error:  # TypeError: a key that it does not have
+    except (TypeError, ValueError) as error:  # TypeError: an unknown key
         yield f"scoring.judge: {error}."
     if find_spec("openai") is None:
         yield "scoring.judge.base_url is set, and the package openai is missing; `pip install verl-medu1[judge]`."

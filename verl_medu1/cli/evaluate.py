@@ -79,7 +79,7 @@ def evaluate(
 
         questions = [*questions, *in_other_formats(questions, load_prompts(prompts or DEFAULT_FILE))]
     if against is not None:
-        read_evaluation(against)  # what is wrong with it is said now, not after the evaluation
+        read_evaluation(against)  # report a broken one now, not after the evaluation
     arguments = None if template_argument is None else parse_arguments(template_argument)
     answerer = prepare_answerer(model, endpoint, api_key_env, questions, arguments)
     for table in all_tables(run_evaluation(answerer, questions, out, sampling, str(data))):

@@ -19,7 +19,7 @@ def export(
     """Export a checkpoint of Megatron or FSDP to Hugging Face's format, compared with what the training computed."""
     import os
 
-    # Nothing is looked up on the hub: all that is needed stands in the checkpoint.
+    # Nothing is looked up on the Hub: the checkpoint has everything that is needed.
     os.environ["HF_HUB_OFFLINE"] = "1"
 
     from verl_medu1.export.export import export as run

@@ -44,9 +44,9 @@ def plan(
 
     sizes = {"tp": tp, "pp": pp, "cp": cp, "rollout_tp": rollout_tp}
     architecture, card, settings = _inputs(overrides or [], model, gpu, gpus, sizes)
-    # A folder may have brackets in its name.
+    # No markup: a folder may have brackets in its name.
     console = Console(highlight=False, soft_wrap=True, markup=False)
-    # A table that a narrow terminal cuts off says nothing.
+    # Tables that a narrow terminal cuts off are useless.
     console.width = max(console.width, WIDTH)
     if search:
         if settings.device == "cpu":

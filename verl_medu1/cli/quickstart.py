@@ -17,7 +17,7 @@ from verl_medu1.run.relevant import relevant_lines
 from verl_medu1.run.start import VERBOSE
 from verl_medu1.run.steps import minutes
 
-# The commands that have a console of their own (verl_medu1/run).
+# The commands with their own console (verl_medu1/run).
 TRAINING = ("sft", "train")
 
 
@@ -113,7 +113,7 @@ def quickstart(
     """Train a small model from nothing on this machine, through the production stack, and report what it learned."""
     layout = _layout(engine, tp, pp)
     if overrides:
-        # A wrong key is told now, not after the warm-up.
+        # Report a wrong key now, not after the warm-up.
         composed = _medu1("train", "recipe=quickstart", *layout, *overrides, "--cfg", "job", stdout=subprocess.DEVNULL)
         if composed:
             raise typer.Exit(composed)

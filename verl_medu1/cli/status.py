@@ -31,7 +31,7 @@ def status(
     number = job if job.isdecimal() else numbers[-1]
     try:
         state = state_of(number)
-    except ValueError as error:  # what the files tell is shown all the same
+    except ValueError as error:  # show what the files say anyway
         state = f"unknown: {error}"
     console = Console(highlight=False, soft_wrap=True)
     console.width = max(console.width, 140)

@@ -1,4 +1,4 @@
-"""What a recipe asks of a site, and the job file."""
+"""Computes what a recipe needs from a site, and writes the job file."""
 
 import re
 import shlex
@@ -28,10 +28,12 @@ class Job:
         recipe: name of the recipe.
         arguments: of `medu1 train`, without run_dir.
         run_dir: folder of the run.
-        folder: where the job runs, to which relative paths of data and model refer.
-        time: time limit, as sbatch takes it.
-        nodes, gpus, cpus: nodes, and GPUs and CPUs of each; no GPUs where the machine is cpu.
-        memory: `--mem` of each node; None leaves it to the cluster.
+        folder: working directory of the job, to which relative paths of data and model refer.
+        time: time limit in sbatch's format.
+        nodes: number of nodes.
+        gpus: GPUs per node; 0 if the machine is cpu.
+        cpus: CPUs per node.
+        memory: `--mem` per node; None leaves it to the cluster.
         slurm_dir: folder of job.sh.
         python: the interpreter, in the container if there is one.
         site: the cluster.
@@ -52,7 +54,7 @@ class Job:
 
     @property
     def options(self) -> list[str]:
-        """The #SBATCH options, in their order."""
+        """The #SBATCH options, in order."""
         site = self.site
         gpu = f"{site.gpu_type}:{self.gpus}" if site.gpu_type else str(self.gpus)
         gpu_option = f"--gres=gpu:{gpu}" if site.gpu_option == "gres" else f"--gpus-per-node={gpu}"
@@ -111,23 +113,23 @@ def job_of(
     python: str = sys.executable,
     slurm_dir: Path | None = None,
 ) -> Job:
-    """The job of a recipe at a site.
+    """Return the job of a recipe at a site.
 
-    Nodes and GPUs are the recipe's. CPUs and memory are the share of a node that its GPUs are, and no fewer CPUs than
-    its actors need; without GPUs one CPU for each thread of its workers.
+    Nodes and GPUs are the recipe's. CPUs and memory are in proportion to the GPUs it uses of a node, with at least as
+    many CPUs as its actors need. Without GPUs, there is one CPU for each thread of its workers.
 
     Args:
         config: composed configuration of the run.
         settings: those in `config`.
         overrides: as the user gave them.
         site: the cluster.
-        time: another time limit than the site's.
-        folder: where the user is; None is the current one.
-        python: the interpreter outside of a container.
+        time: a time limit instead of the site's.
+        folder: the user's working directory; None is the current one.
+        python: the interpreter outside a container.
         slurm_dir: folder of job.sh; None is the installed one.
 
     Raises:
-        ValueError: one sentence for each thing that the site does not have or that a job file can't say.
+        ValueError: one sentence for each thing that the site does not have or that a job file can't express.
     """
     recipe = next((value for key, _, value in (o.partition("=") for o in overrides) if key == "recipe"), None)
     if not recipe:
@@ -188,7 +190,7 @@ def _violations(
     elif site.signal_s >= _seconds(time):
         yield f"--time is {time!r}, and the site's signal_s is {site.signal_s}; give more time, or lower signal_s."
     for name, path in {"run_dir": run_dir, "the current folder": folder}.items():
-        # A container's mounts are parted by , and :, and Slurm reads % in its own way.
+        # A container's mounts are separated by , and :, and Slurm gives % a meaning of its own.
         if UNSAFE.search(str(path)) or re.search("[$,:%]", str(path)):
             yield f"{name} is {str(path)!r}, which has a quote, a backslash or one of $ , : %; choose another name."
     for override in overrides:
@@ -197,7 +199,7 @@ def _violations(
 
 
 def _seconds(time: str) -> int:
-    """Seconds of a time limit as sbatch takes it.
+    """Convert a time limit in sbatch's format to seconds.
 
     Example:
         >>> [_seconds(time) for time in ("90", "10:30", "1:00:00", "1-12", "1-00:30")]
@@ -215,7 +217,7 @@ def _seconds(time: str) -> int:
 
 
 def render(job: Job) -> str:
-    """The job file: options of sbatch, environment, and job.sh with the run's arguments, each quoted for its reader."""
+    """Render the job file: options of sbatch, environment, and job.sh with the run's arguments, all quoted."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(

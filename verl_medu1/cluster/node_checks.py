@@ -1,4 +1,7 @@
-"""Whether all nodes of a job have what the run needs; a sentence names the bad node, what is wrong, and the way out."""
+"""Checks that all nodes of a job have what the run needs.
+
+Each problem is a sentence that names the bad node, what is wrong and how to fix it.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +24,7 @@ from verl_medu1.verl_compat.versions import REQUIRED_VERL
 
 @dataclass(frozen=True)
 class Limits:
-    """What each node must have; limits.yaml describes it."""
+    """What each node must have at least; limits.yaml describes the fields."""
 
     scratch_gib: float
     run_dir_gib: float
@@ -31,12 +34,12 @@ class Limits:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is wrong on a node.
+    """Something wrong with a node.
 
     Attributes:
         host: the bad node.
-        what: the column of the table that it is about.
-        sentence: the node, what is wrong, and the way out.
+        what: the column of the preflight table that it belongs to.
+        sentence: names the node, what is wrong and how to fix it.
     """
 
     host: str
@@ -46,7 +49,7 @@ class Problem:
 
 @cache
 def limits() -> Limits:
-    """The figures of limits.yaml.
+    """Read limits.yaml.
 
     Example:
         >>> limits().shm_mib > 64
@@ -56,7 +59,7 @@ def limits() -> Limits:
 
 
 def needed_packages(settings: Settings, vanilla_bridge: bool) -> list[str]:
-    """Packages without which a run can't start.
+    """Return the packages that a run needs to start.
 
     Args:
         settings: of the run.
@@ -81,15 +84,15 @@ def problems_of(
     started: float | None = None,
     now: float | None = None,
 ) -> list[Problem]:
-    """What is wrong with the nodes of a job; empty where nothing is.
+    """Return what is wrong with the nodes of a job; empty if nothing is.
 
     Args:
-        facts: of each node, the head first.
+        facts: of each node, the head node first.
         settings: of the run.
         model: its dimensions, if they are known.
-        needed: packages without which the run can't start.
-        started: time by the head's clock before any node looked at itself; None is unknown.
-        now: time by the head's clock after all have; None is unknown.
+        needed: packages that the run needs to start.
+        started: time on the head node's clock before any node collected its facts; None if unknown.
+        now: time on the head node's clock after all nodes have; None if unknown.
     """
     return [
         *_disagreements(facts),
@@ -115,13 +118,13 @@ def _leave_out(host: str) -> str:
 
 
 def _odd(values: Mapping[str, object]) -> Iterator[tuple[str, object, object]]:
-    """Host, its value, and that of most nodes; where two values are as frequent, the head's counts."""
+    """Yield host, value and the usual value for each host that differs; in a tie, the head node's value is usual."""
     (usual, _), *_ = Counter(map(str, values.values())).most_common()
     yield from ((host, value, usual) for host, value in values.items() if str(value) != usual)
 
 
 def _disagreements(facts: Sequence[Facts]) -> Iterator[Problem]:
-    """What must be the same everywhere: packages, kind of GPU, driver."""
+    """Check what must be the same on all nodes: packages, kind of GPU, driver."""
     for package in facts[0].packages:
         for host, value, usual in _odd({node.host: node.packages[package] or "none" for node in facts}):
             yield Problem(
@@ -178,7 +181,7 @@ def _package_problems(node: Facts, needed: Sequence[str]) -> Iterator[Problem]:
 
 
 def _precision_problems(node: Facts, settings: Settings, model: Architecture | None) -> Iterator[Problem]:
-    """FP8 and fused kernels against what this node has (verl_medu1/plan/rules/precision.py)."""
+    """Check that this node supports FP8 and fused kernels as configured (verl_medu1/plan/rules/precision.py)."""
     machine = Machine(
         capability=node.gpus[0].capability if node.gpus else None,
         cuda=version_pair(node.cuda),
@@ -209,12 +212,12 @@ def _network_problems(node: Facts) -> Iterator[Problem]:
 
 
 def _checkpoint_gib(model: Architecture | None) -> float:
-    """A checkpoint has weights and those for Hugging Face in 2 bytes, and 12 of the optimizer, of each parameter."""
+    """Return a checkpoint's size: per parameter 2 bytes of weights, 2 in Hugging Face's format, 12 of the optimizer."""
     return 16 * total_parameters(model) / GIB if _is_counted(model) else 0.0
 
 
 def _is_counted(model: Architecture | None) -> TypeGuard[Architecture]:
-    """Whether the model's parameters are known."""
+    """Return whether the model's parameters can be counted."""
     return model is not None and model.unplanned is None
 
 
@@ -250,7 +253,7 @@ def _disk_problems(node: Facts, model: Architecture | None) -> Iterator[Problem]
 
 
 def _memory_problems(node: Facts, settings: Settings, model: Architecture | None) -> Iterator[Problem]:
-    """Offloaded, weights are in host memory once for each data-parallel replica, and the optimizer once in all."""
+    """Check host memory: it holds offloaded weights once per data-parallel replica, optimizer states once in all."""
     if not _is_counted(model) or settings.device == "cpu" or settings.strategy != "megatron":
         return
     each = (2 * settings.dp if settings.param_offload else 0) + (12 if settings.optimizer_offload else 0)
@@ -265,7 +268,7 @@ def _memory_problems(node: Facts, settings: Settings, model: Architecture | None
 
 
 def _clock_problems(node: Facts, started: float | None, now: float | None) -> Iterator[Problem]:
-    """A node looked at its clock after the start and before now, by the head's clock: outside of that it is off."""
+    """Check that a node's time lies between the start and now on the head node's clock; outside that it is off."""
     behind = started - node.time if started is not None else 0.0
     ahead = node.time - now if now is not None else 0.0
     off = max(behind, ahead)

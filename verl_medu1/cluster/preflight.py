@@ -44,7 +44,7 @@ def facts_command(
     facts = node_facts(interface, shared, scratch, int(base) if base else None)
     out.mkdir(parents=True, exist_ok=True)
     file = out / f"{facts.host}.json"
-    # The head takes the file for whole as soon as it is there.
+    # The head node reads the file as soon as it exists, so it must appear complete.
     replace_file(file, [json.dumps(asdict(facts), indent=1)])
 
 
@@ -77,7 +77,7 @@ def judge_command(
 
 
 def _model_of(name: str) -> Architecture | None:
-    """The model's dimensions, without which disk and memory are judged as if it had none; that is said.
+    """Return the model's dimensions; None, with a message, if they are unknown: disk and memory then ignore the model.
 
     Raises:
         ValueError: its config.json is broken.
@@ -89,7 +89,7 @@ def _model_of(name: str) -> Architecture | None:
         print(f"Disk and memory were not compared with the model: {why}")
         return None
     except ValueError:
-        # The driver speaks of a missing folder; a part in the place of the driver may need none.
+        # The driver reports a missing folder; another command in its place may need no model.
         if has_config(name):
             raise
         return None
@@ -97,10 +97,10 @@ def _model_of(name: str) -> Architecture | None:
 
 
 def read_facts(folder: Path, nodes: int, hosts: Sequence[str] = ()) -> list[Facts]:
-    """The facts of all nodes, in the order of `hosts`.
+    """Read the facts of all nodes, in the order of `hosts`.
 
     Raises:
-        ValueError: a node has written none that can be seen from here.
+        ValueError: the facts of a node are not visible from here.
     """
     found = []
     for file in sorted(folder.glob("*.json")):
@@ -124,13 +124,13 @@ def read_facts(folder: Path, nodes: int, hosts: Sequence[str] = ()) -> list[Fact
 
 
 def _started(facts: Path) -> float | None:
-    """When the attempt began by the head's clock, as slurm/lib/attempt.sh notes it beside the facts."""
+    """Return when the attempt began on the head node's clock, which slurm/lib/attempt.sh records next to the facts."""
     file = facts.parent / "attempt.json"
     return datetime.fromisoformat(json.loads(file.read_text())["started"]).timestamp() if file.is_file() else None
 
 
 def facts_table(found: Sequence[Facts], problems: Sequence[Problem]) -> Table:
-    """A row for each node; the last column says in which respect it is wrong."""
+    """Make a table with a row for each node; the last column names its problems."""
     table = Table(title="Preflight", title_justify="left")
     columns = ("node", "GPUs", "driver", "CPUs", "memory", "run_dir", "scratch", "/dev/shm", "network", "wrong")
     for column in columns:
@@ -151,7 +151,7 @@ def facts_table(found: Sequence[Facts], problems: Sequence[Problem]) -> Table:
 
 
 def main() -> None:
-    """Run the command; a mistake becomes one line and exit code 2."""
+    """Run the command; a user's mistake becomes one line and exit code 2."""
     with in_one_sentence():
         app(prog_name=f"{os.path.basename(sys.executable)} -m verl_medu1.cluster.preflight")
 

@@ -14,10 +14,10 @@ from verl_medu1.exit import in_one_sentence
 
 
 def options_of(config: DictConfig) -> Iterator[tuple[str, str]]:
-    """What `config.ray_kwargs.ray_init` says of the cluster, option by option.
+    """Translate `config.ray_kwargs.ray_init` into options of `ray start`.
 
     Yields:
-        ("head", option) for what the head alone is told, ("node", option) for what every node is told.
+        ("head", option) for options of the head node only, ("node", option) for options of every node.
 
     Example:
         >>> from omegaconf import OmegaConf
@@ -36,7 +36,7 @@ def options_of(config: DictConfig) -> Iterator[tuple[str, str]]:
 
 
 def main() -> None:
-    """Print the options, one a line, after "head" or "node"."""
+    """Print the options, one per line, after "head" or "node"."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="as for `medu1 train`")
     arguments, overrides = parser.parse_known_args()

@@ -14,16 +14,16 @@ from verl_medu1.exit import ExitCode
 
 
 def short(host: str) -> str:
-    """A host's name without its domain."""
+    """Return a host's name without its domain."""
     return host.partition(".")[0]
 
 
 def absent(nodes: Iterable[Mapping[str, Any]], hosts: Iterable[str]) -> list[str]:
-    """The hosts that have no living node of Ray.
+    """Return the hosts that have no live Ray node.
 
     Args:
-        nodes: what `ray.nodes()` returns; each was started under its name in Slurm.
-        hosts: names of hosts, with their domain or without.
+        nodes: what `ray.nodes()` returns; each node was started under its name in Slurm.
+        hosts: names of hosts, with or without their domain.
 
     Example:
         >>> absent([{"Alive": True, "NodeName": "a.cluster"}], ["a", "b"])
@@ -34,10 +34,10 @@ def absent(nodes: Iterable[Mapping[str, Any]], hosts: Iterable[str]) -> list[str
 
 
 def watch(attempt: Path, hosts: list[str], timeout_s: float, interval_s: float = 1.0) -> str:
-    """Block until a host is missing; `attempt/complete` appears when all are there.
+    """Block until a host is missing; create `attempt/complete` once all have joined.
 
     Returns:
-        One sentence.
+        One sentence that names the missing hosts.
     """
     import ray
 
@@ -50,7 +50,7 @@ def watch(attempt: Path, hosts: list[str], timeout_s: float, interval_s: float =
     (attempt / "complete").touch()
     while not (missing := absent(ray.nodes(), hosts)):
         time.sleep(interval_s)
-    # A host whose Ray alone has ended gives its own reason.
+    # If only Ray has ended on a host, the host reports its own reason first.
     time.sleep(3 * interval_s)
     return f"Ray has lost {', '.join(missing)}"
 

@@ -1,4 +1,4 @@
-"""A site file: what `medu1 slurm` needs to know of a cluster, and a sentence for each mistake in it."""
+"""Reads a site file: what `medu1 slurm` needs to know about a cluster, with a sentence for each mistake in it."""
 
 import difflib
 import re
@@ -18,7 +18,7 @@ CONTAINERS = ("none", "apptainer", "pyxis")
 GPU_OPTIONS = ("gres", "gpus-per-node")
 TIME = re.compile(r"\d+|\d+:\d\d|\d+:\d\d:\d\d|\d+-\d+(:\d\d){0,2}")
 LEAST = {"gpus_per_node": 1, "cpus_per_node": 1, "signal_s": 1, "max_requeues": 0, "node_timeout_s": 1}
-# Options of sbatch that the recipe or another key of the site decides.
+# Options of sbatch that the recipe or another key of the site determines.
 TAKEN = {
     "account": "account",
     "partition": "partition",
@@ -39,7 +39,7 @@ TAKEN = {
     "requeue": "max_requeues",
     "no-requeue": "max_requeues",
 }
-# sbatch reads a backslash and a quote in its own way, and a line ends the option.
+# sbatch interprets backslashes and quotes in its own way, and a line break ends the option.
 UNSAFE = re.compile(r"[\x00-\x1f\x7f\\'\"]")
 
 
@@ -73,15 +73,15 @@ class Site:
 
 
 def example_sites() -> Path:
-    """Folder of the installed site files."""
+    """Return the folder of the installed site files."""
     return Path(str(resources.files("verl_medu1.slurm"))) / "sites"
 
 
 def read_site(file: Path) -> Site:
-    """Read a site file over the defaults.
+    """Read a site file on top of the defaults.
 
     Raises:
-        ValueError: one sentence for each mistake, with key, value and way out.
+        ValueError: one sentence for each mistake, with key, value and how to fix it.
 
     Example:
         >>> read_site(example_sites() / "gres-infiniband.yaml").interface
@@ -152,7 +152,7 @@ def _value_violations(values: Mapping[str, Any]) -> Iterator[str]:
 
 
 def time_violation(key: str, time: str) -> str | None:
-    """The sentence for a time that sbatch would not take.
+    """Return a sentence if sbatch would not accept a time, else None.
 
     Example:
         >>> time_violation("--time", "1-00:00:00") is None, time_violation("--time", "a day") is None

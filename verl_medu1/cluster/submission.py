@@ -1,4 +1,4 @@
-"""sbatch, squeue and scontrol, each as a list of arguments."""
+"""Checks and submits jobs, and asks Slurm about them (sbatch, squeue, scontrol)."""
 
 import json
 import os
@@ -28,15 +28,15 @@ JOB_LINE = re.compile(r"([0-9]+)(;[\w.-]+)?")
 
 
 def has_slurm() -> bool:
-    """Whether this machine can ask a Slurm."""
+    """Return whether Slurm's commands are on this machine."""
     return shutil.which("sbatch") is not None and shutil.which("squeue") is not None
 
 
 def _slurm(command: Sequence[str], script: str | None = None) -> str:
-    """What one of Slurm's commands prints.
+    """Run one of Slurm's commands and return its output.
 
     Raises:
-        ValueError: it is not there or refuses; the sentence has its own words.
+        ValueError: it is not installed or fails; the sentence quotes its output.
     """
     if shutil.which(command[0]) is None:
         raise ValueError(f"{command[0]} is not found; run this on a login node of the cluster, or show with --dry-run.")
@@ -47,7 +47,7 @@ def _slurm(command: Sequence[str], script: str | None = None) -> str:
 
 
 def check_job(job: Job, config: "DictConfig") -> None:
-    """Data, model, settings and layout, before anything is submitted.
+    """Check data, model, settings and layout before anything is submitted.
 
     Raises:
         ValueError: one sentence for each violation.
@@ -64,11 +64,11 @@ def _gpu_of(job: Job) -> GPU | None:
 
 
 def plan_job(job: Job, config: "DictConfig", settings: Settings) -> Plan | None:
-    """The plan of a run that fits the site's GPUs; None without GPUs.
+    """Return the plan of a run if it fits the site's GPUs; None without GPUs.
 
     Raises:
-        NotPlanned: the run may be submitted, and nobody knows here whether it fits.
-        ValueError: it does not fit, with the changes that would make it; or as in `plan_of`.
+        NotPlanned: it is unknown whether the run fits; it may still be submitted.
+        ValueError: it does not fit, with the changes that would make it fit; or as in `plan_of`.
     """
     gpu = _gpu_of(job)
     if gpu is None:
@@ -85,11 +85,11 @@ def plan_job(job: Job, config: "DictConfig", settings: Settings) -> Plan | None:
 
 
 def offline_violation(model: str, site: Site) -> str | None:
-    """The sentence for a model that nodes without the internet can't load.
+    """Return a sentence if nodes without internet can't load the model, else None.
 
-    What a container shows under another path can't be seen from here, and is taken as there.
+    A path that only exists inside a container can't be checked here and is assumed to be right.
     """
-    named = site.environment.get("HF_HOME") or os.environ.get("HF_HOME")  # a job has the environment of who submits it
+    named = site.environment.get("HF_HOME") or os.environ.get("HF_HOME")  # a job inherits the submitter's environment
     home = Path(named or "~/.cache/huggingface").expanduser()
     if Path(model).expanduser().is_dir() or (site.container != "none" and not home.is_dir()):
         return None
@@ -103,7 +103,7 @@ def offline_violation(model: str, site: Site) -> str | None:
 
 
 def test_only(job: Job) -> str:
-    """What `sbatch --test-only` says of a job: when and where it would start."""
+    """Return what `sbatch --test-only` says about a job: when and where it would start."""
     return _slurm(["sbatch", "--test-only"], render(job)).strip()
 
 
@@ -114,7 +114,7 @@ def submit(job: Job) -> str:
         The number of the job.
 
     Raises:
-        ValueError: a job of this run waits or runs already, or sbatch refuses or prints no number.
+        ValueError: a job of this run is already pending or running, or sbatch fails or prints no number.
     """
     if active := [number for number in jobs_of(job.run_dir) if state_of(number) is not None]:
         raise ValueError(
@@ -130,20 +130,20 @@ def submit(job: Job) -> str:
 
 
 def note(run_dir: Path, number: str, recipe: str) -> None:
-    """Write down in a run's folder that a job was submitted for it."""
+    """Record in a run's folder that a job was submitted for it."""
     line = json.dumps({"job": number, "submitted": time.time(), "recipe": recipe})
     with (run_dir / SUBMITTED).open("a+", errors="replace") as lines:
         lines.seek(0)
-        # A last line that was cut off must not run into this one.
+        # If the last line was cut off, start a new one.
         is_whole = lines.read()[-1:] in ("", "\n")
         lines.write(("" if is_whole else "\n") + line + "\n")
 
 
 def job_number(printed: str) -> str:
-    """The number in what `sbatch --parsable` prints: a line `number` or `number;cluster`, among those of a banner.
+    """Find the job number in the output of `sbatch --parsable`: a line `number` or `number;cluster`, maybe in a banner.
 
     Raises:
-        ValueError: no line is a number, or more than one is.
+        ValueError: no line has such a number, or several have.
 
     Example:
         >>> job_number("Welcome!\\n4711;stampede3\\n")
@@ -159,10 +159,10 @@ def job_number(printed: str) -> str:
 
 
 def state_of(job: str) -> str | None:
-    """State of a job that waits or runs, such as PENDING; None where Slurm has forgotten it or is not here.
+    """Return the state of a pending or running job, such as PENDING; None if Slurm has forgotten it or is missing.
 
     Raises:
-        ValueError: Slurm does not answer.
+        ValueError: squeue fails.
     """
     if not has_slurm():
         return None
@@ -173,7 +173,7 @@ def state_of(job: str) -> str | None:
 
 
 def run_dir_of(job: str) -> Path | None:
-    """Folder of a job's run, as its output file tells while Slurm remembers the job."""
+    """Return the folder of a job's run, taken from its output file, while Slurm remembers the job."""
     if not has_slurm():
         return None
     done = subprocess.run(["scontrol", "show", "job", job], capture_output=True, text=True)

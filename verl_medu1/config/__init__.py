@@ -1,7 +1,7 @@
-"""The Hydra configuration, `pkg://verl_medu1.config`, and how a recipe is composed over it.
+"""The Hydra configuration, `pkg://verl_medu1.config`, and how a recipe is composed on top of it.
 
-compose.py    a recipe and overrides -> configuration, as `medu1 train` composes it
+compose.py    a recipe and overrides -> configuration, composed as `medu1 train` does
 recipes.py    recipes as the config group `recipe`
-keys.py       every key is read, or refused with the nearest
-arguments.py  what is wrong with a command's arguments, in a sentence
+keys.py       refuses keys that nothing reads, and suggests similar ones
+arguments.py  says in one sentence what is wrong with a command's arguments
 """

@@ -1,4 +1,4 @@
-"""What is wrong with the arguments of `medu1 train` and `medu1 sft`, in a sentence instead of Hydra's lines."""
+"""Says what is wrong with the arguments of `medu1 train` and `medu1 sft`, in one sentence instead of Hydra's output."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from verl_medu1.config.keys import has_key
 from verl_medu1.config.recipes import SFT, TRAIN, recipe_names
 from verl_medu1.verl_compat.hydra_source import folder
 
-# With these Hydra prints something and starts nothing, or reads configurations that are not ours.
+# With any of these Hydra prints something and starts nothing, or reads configurations that are not ours.
 HYDRAS_OWN = re.compile(
     r"(--help|-h|--hydra-help|--version|--cfg|-c|--info|-i|--shell-completion|-sc"
     r"|--config-(path|name|dir)|-cp|-cn|-cd)(=.*)?"
@@ -17,9 +17,10 @@ HYDRAS_OWN = re.compile(
 
 
 def require_arguments(arguments: Sequence[str], stage: str) -> None:
-    """Raise a ValueError where no recipe is named, or one, a key or a choice that does not exist.
+    """Raise a ValueError if no recipe is named, or if a recipe, key or choice does not exist.
 
-    What Hydra takes passes: where a name is in doubt, the configuration is composed once more, which takes a second.
+    Whatever Hydra accepts passes. If a name may be wrong, the configuration is composed to find out, which takes about
+    a second.
 
     Args:
         arguments: of the command.
@@ -43,14 +44,14 @@ def require_arguments(arguments: Sequence[str], stage: str) -> None:
 
 
 def _examples(stage: str) -> str:
-    """A few recipes: the small ones first."""
+    """Name a few recipes, small ones first."""
     names = recipe_names(stage)
     small = [name for name in names if name == "quickstart" or "cpu" in name]
     return ", ".join([*small, *(name for name in names if name not in small)][:4])
 
 
 def _is_sure(override: str, stage: str) -> bool:
-    """Whether Hydra takes a key; the value of a key is not looked at, that of a group is."""
+    """Return whether Hydra surely accepts an override. The value of a group is checked, that of a key is not."""
     key, _, value = override.partition("=")
     if key == "recipe":
         return value in recipe_names(stage)

@@ -1,4 +1,4 @@
-"""A recipe's settings, composed as `medu1 train` does, without importing verl."""
+"""Composes a recipe's settings as `medu1 train` does, without importing verl."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def settings_in(config: "DictConfig") -> Settings:
-    """The settings in a composed configuration, key by key: resolving all of it takes as long as composing it."""
+    """Read the settings from a composed configuration key by key: resolving all of it takes as long as composing it."""
     from omegaconf import OmegaConf
 
     def value_of(key: str) -> Any:
@@ -26,10 +26,10 @@ def settings_in(config: "DictConfig") -> Settings:
 
 
 def compose_recipe(overrides: Sequence[str]) -> tuple[Settings, str]:
-    """Settings of a recipe, and what its actor_rollout_ref.model.path is; see `compose_config`.
+    """Return the settings of a recipe and its actor_rollout_ref.model.path; see `compose_config`.
 
     Raises:
-        ValueError: also for a key that nobody reads.
+        ValueError: as `compose_config`, and for a key that nothing reads.
     """
     config = compose_config(overrides)
     raise_all(unknown_key_violations(config))
@@ -38,11 +38,11 @@ def compose_recipe(overrides: Sequence[str]) -> tuple[Settings, str]:
 
 
 def compose_config(overrides: Sequence[str], stage: str = TRAIN) -> "DictConfig":
-    """The configuration of a recipe, without importing verl, which takes seconds.
+    """Compose the configuration of a recipe without importing verl, which takes seconds.
 
     Args:
-        overrides: as `medu1 train` takes them, such as ["recipe=quickstart", "trainer.nnodes=2"].
-        stage: TRAIN, or SFT for what `medu1 sft` takes.
+        overrides: arguments of `medu1 train`, such as ["recipe=quickstart", "trainer.nnodes=2"].
+        stage: TRAIN, or SFT for the configuration of `medu1 sft`.
 
     Raises:
         ValueError: verl is not installed, or the configuration can't be composed.
@@ -50,7 +50,7 @@ def compose_config(overrides: Sequence[str], stage: str = TRAIN) -> "DictConfig"
     from hydra import compose, initialize_config_module
     from hydra.core.global_hydra import GlobalHydra
 
-    # All of them only where Hydra has to list them.
+    # If no known recipe is named, register all of them, so that Hydra can list them.
     named = {override.removeprefix("recipe=") for override in overrides} & set(recipe_names(stage))
     register_recipes(stage, only=named or None)
     GlobalHydra.instance().clear()
@@ -60,7 +60,7 @@ def compose_config(overrides: Sequence[str], stage: str = TRAIN) -> "DictConfig"
 
 @contextmanager
 def composition_in_a_sentence(stage: str = TRAIN) -> Iterator[None]:
-    """What Hydra and OmegaConf find wrong becomes a ValueError of one line."""
+    """Turn errors of Hydra and OmegaConf into a ValueError of one line."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -71,7 +71,7 @@ def composition_in_a_sentence(stage: str = TRAIN) -> Iterator[None]:
 
 
 def _sentence(said: str, stage: str) -> str:
-    """What Hydra says of a wrong name, in our words; other things in its own."""
+    """Rephrase Hydra's message about a wrong name; keep any other message."""
     if match := re.match(r"Could not override '([^']+)'", said):
         return unknown_key_sentence(match[1], stage)
     if match := re.search(r"Could not find '([^']+)/([^'/]+)'\s+Available options in '[^']*':\n((?:\t.*\n?)+)", said):

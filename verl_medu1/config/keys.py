@@ -1,6 +1,6 @@
-"""Every key of a configuration is read, or refused with the key that is meant; part of `checks.check`.
+"""Refuses keys of a configuration that nothing reads, and suggests the intended ones; part of `checks.run.check`.
 
-Hydra refuses a misspelt key, and advises to put `+` before it, with which it is taken by everybody and read by nobody.
+Hydra refuses a misspelt key and advises putting `+` in front of it; the key is then accepted, but nothing reads it.
 verl keeps older names of some groups, which its V1 trainers do not read.
 """
 
@@ -18,7 +18,7 @@ from verl_medu1.config.recipes import SFT, TRAIN
 from verl_medu1.verl_compat import hydra_source
 from verl_medu1.verl_compat.fields import fields_of
 
-# Groups of verl's older releases, and where their keys stand now where that is not `reward.` and the same name
+# Groups of verl's older releases, and the new names of their keys, unless that is `reward.` and the same name
 # (verl/experimental/reward_loop/reward_loop.py, migrate_legacy_reward_impl, which the V1 trainers do not call).
 LEGACY_GROUPS = ("custom_reward_function", "reward_model", "sandbox_fusion")
 MOVED = {
@@ -29,21 +29,21 @@ MOVED = {
     "reward_model.reward_loop_class_name": "reward.reward_manager.name",
     "reward_model.model.path": "reward.reward_model.model_path",
 }
-# Keys that verl reads with `get`, and that stand in none of its configuration files.
+# Keys that verl reads with `get` and that are in none of its configuration files.
 WITHOUT_A_DEFAULT = (
     "actor_rollout_ref.rollout.repetition_penalty",
     "data.cache_dir",
     "data.chat_template_func",
     "data.filter_prompts",
     "data.need_tools_kwargs",
-    "model_engine",  # Hydra's own: which of verl's engines was composed
+    "model_engine",  # records which of verl's engines Hydra composed
     "reward.custom_reward_function.reward_kwargs",
     "reward.reward_kwargs",
     "reward.timeout",
     "trainer.ray_wait_register_center_timeout",
     "trainer.remove_previous_ckpt_in_save",
 )
-# Keys that the supervised stage reads with `get`.
+# Keys that verl's SFT trainer reads with `get`.
 SFT_WITHOUT_A_DEFAULT = (
     "data.image_key",
     "data.image_patch_size",
@@ -52,17 +52,17 @@ SFT_WITHOUT_A_DEFAULT = (
     "data.video_key",
     "model.task_type",
 )
-# Nodes that verl makes into dataclasses in its workers.
+# Nodes that verl instantiates as dataclasses in its workers.
 INSTANTIATED = ("actor_rollout_ref.actor", "actor_rollout_ref.rollout")
-# In the supervised stage; each has a folder with a file for each choice.
+# The same for SFT; each has a folder with a file for each choice.
 SFT_INSTANTIATED = ("engine", "model", "optim", "profiler")
-# Nodes whose keys are another program's: Ray's, vLLM's, Megatron's, the environment's.
+# Nodes whose keys belong to another program: Ray, vLLM, Megatron, or the environment.
 OPEN = ("ray_init", "engine_kwargs")
 OPEN_PREFIX = "override_"
 
 
 def legacy_violations(config: DictConfig) -> Iterator[str]:
-    """Keys of verl's older groups that somebody has set."""
+    """Yield one sentence for each key that is set in one of verl's older groups."""
     for group in LEGACY_GROUPS:
         for path, value in _leaves(OmegaConf.to_container(config[group]) if group in config else {}, group):
             if value is not None:
@@ -75,7 +75,7 @@ def legacy_violations(config: DictConfig) -> Iterator[str]:
 
 
 def unknown_key_violations(config: DictConfig, stage: str = TRAIN) -> Iterator[str]:
-    """Keys that stand in no configuration file of verl's or ours, and in no dataclass that their node is made into.
+    """Yield one sentence for each key that is in no configuration file, verl's or ours, nor in its node's dataclass.
 
     Args:
         config: composed.
@@ -97,7 +97,7 @@ def unknown_key_violations(config: DictConfig, stage: str = TRAIN) -> Iterator[s
 
 
 def unknown_key_sentence(path: str, stage: str = TRAIN) -> str:
-    """What is wrong with a key that the configuration does not have.
+    """Say what is wrong with a key that the configuration does not have.
 
     Example:
         >>> unknown_key_sentence("trainer.total_training_stepz")
@@ -119,7 +119,7 @@ def unknown_key_sentence(path: str, stage: str = TRAIN) -> str:
 
 
 def has_key(path: str, stage: str = TRAIN) -> bool:
-    """Whether a key stands in a configuration file.
+    """Return whether a key is in a configuration file.
 
     Example:
         >>> has_key("trainer.total_training_steps"), has_key("trainer.total_training_stepz")
@@ -134,7 +134,7 @@ def has_key(path: str, stage: str = TRAIN) -> bool:
 
 
 def nearest(name: str, names: Sequence[str]) -> str:
-    """The names most like one that is not among them, as a text.
+    """List the names most similar to an unknown one.
 
     Example:
         >>> nearest("quickstrat", ["smollm2-135m-cpu", "quickstart"])
@@ -144,7 +144,10 @@ def nearest(name: str, names: Sequence[str]) -> str:
 
 
 def _refused_by_a_dataclass(node: Any, path: str) -> Iterator[str]:
-    """Keys that verl's dataclass for a node (`_target_`) would refuse in a worker, whichever file they stand in."""
+    """Yield one sentence for each key that verl's dataclass for a node (`_target_`) would refuse in a worker.
+
+    That includes keys that are in a configuration file.
+    """
     if not isinstance(node, DictConfig):
         return
     target = str(node.get("_target_") or "")
@@ -165,13 +168,13 @@ def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _unknown(node: DictConfig, known: Mapping[str, Any], path: str) -> Iterator[tuple[str, list[str]]]:
-    """Paths of unknown keys, with the known keys beside them."""
+    """Yield the paths of unknown keys, each with the known keys of the same node."""
     names = [name for name in known if name != "_target_"]
     for key in map(str, node):
         here = f"{path}.{key}" if path else key
         if key not in known:
             yield here, names
-        # A node that is empty or no node by default takes any key: what it holds is handed on.
+        # A node that is empty by default, or not a node, accepts any key: its content is passed on.
         elif key not in OPEN and not key.startswith(OPEN_PREFIX) and known[key] and not OmegaConf.is_missing(node, key):
             value = node[key]
             if isinstance(value, DictConfig) and isinstance(known[key], Mapping):
@@ -180,7 +183,7 @@ def _unknown(node: DictConfig, known: Mapping[str, Any], path: str) -> Iterator[
 
 @cache
 def _known_keys(stage: str) -> Mapping[str, Any]:
-    """All keys of verl's configuration of a stage, for each engine, and of ours, as one tree."""
+    """Return all keys of verl's configuration of a stage, for all engines, and of ours, as one tree."""
     known: dict[str, Any] = {}
     theirs = Path(hydra_source.folder())
     if stage == SFT:
@@ -189,7 +192,7 @@ def _known_keys(stage: str) -> Mapping[str, Any]:
             for file in sorted((theirs / node).glob("*.yaml")):
                 _merge(known, {node: _read(file.read_text(encoding="utf-8"))})
     else:
-        # verl's files as it composes them, one for each engine.
+        # verl's composed configurations, one for each engine.
         for file in sorted(theirs.glob("_generated_ppo*.yaml")):
             _merge(known, _read(file.read_text(encoding="utf-8")))
     ours = resources.files("verl_medu1.config")

@@ -10,21 +10,24 @@ from omegaconf import OmegaConf
 from verl_medu1.extensions import RECIPES, added, load
 from verl_medu1.verl_compat import hydra_source
 
-# What a recipe's folder may hold: settings of `medu1 train`, and of the supervised stage before it.
+# Files in a recipe's folder: settings of `medu1 train`, and of the warm-up before it.
 TRAIN, SFT = "recipe.yaml", "sft.yaml"
 # The primary configuration of each in verl_medu1/config.
 PRIMARY = {TRAIN: "medu1", SFT: "sft"}
 
 
 def _folders(file: str) -> Iterator[Traversable]:
-    """The folders that hold such a file: of recipes/, and of the packages that add recipes (docs/another-domain.md)."""
+    """Yield the recipe folders that have this file: in recipes/, and in packages that add recipes.
+
+    docs/another-domain.md describes such packages.
+    """
     packages = ["verl_medu1.recipes", *(load(entry_point) for entry_point in added(RECIPES).values())]
     for package in packages:
         yield from (folder for folder in resources.files(package).iterdir() if folder.joinpath(file).is_file())
 
 
 def recipe_names(file: str = TRAIN) -> list[str]:
-    """Names of the installed recipes, ours and those of other packages.
+    """Return the names of the installed recipes, ours and those of other packages.
 
     Example:
         >>> "quickstart" in recipe_names()
@@ -34,9 +37,9 @@ def recipe_names(file: str = TRAIN) -> list[str]:
 
 
 def register_recipes(file: str = TRAIN, only: Collection[str] | None = None) -> None:
-    """Make recipes selectable, all or the named ones, and verl's configuration, on which they stand, findable.
+    """Register recipes with Hydra, all or the named ones, and verl's configuration, on which they are based.
 
-    Hydra lists the choices when a name is wrong.
+    Hydra lists the registered ones when a name is wrong.
 
     Raises:
         ValueError: another package's recipes can't be loaded, or have a name that is taken.

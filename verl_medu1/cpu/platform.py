@@ -1,4 +1,4 @@
-"""verl's platform "cpu": what verl asks an accelerator, answered for a machine without one."""
+"""A verl platform "cpu": what verl asks of an accelerator, answered for a machine without one."""
 
 import os
 import types
@@ -58,7 +58,7 @@ def _device_module() -> types.ModuleType:
 
 
 class PlatformCPU(PlatformBase):
-    """Processes as devices, gloo between them; Ray's "GPU" resource counts logical worker slots."""
+    """Each process is a device, and they communicate over gloo. Ray's "GPU" resource counts worker slots."""
 
     device_name = "cpu"
     vendor_name = "cpu"
@@ -127,7 +127,7 @@ class PlatformCPU(PlatformBase):
 
 
 def install() -> None:
-    """Register the platform and make it the current one; verl may already have settled on its fallback."""
+    """Register the platform and make it the current one; verl may already have chosen its fallback."""
     from verl.plugin.platform import platform_manager
 
     PlatformRegistry.register(platform="cpu")(PlatformCPU)

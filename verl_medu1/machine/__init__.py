@@ -1,9 +1,9 @@
-"""What the machine at hand has.
+"""What the machine has.
 
 accelerator.py  whether verl finds an accelerator
 machine.py      GPU, CUDA, Transformer Engine, Apex: what a layout depends on
-processors.py   how many processors Ray gets, and how many a run asks for
+processors.py   how many processors Ray gets, and how many a run needs
 gpus.py         figures of known GPUs, from gpus.yaml
-facts.py        what a node of a job has, without torch
-doctor.py       what is installed, and the command that mends it
+facts.py        what a node of a job has, found without torch
+doctor.py       what is installed, and the commands that fix it
 """

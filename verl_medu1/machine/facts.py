@@ -1,4 +1,4 @@
-"""What a node of a job has, found without importing torch: it takes a second."""
+"""Collects what a node of a job has, without importing torch, in about a second."""
 
 import csv
 import os
@@ -22,14 +22,14 @@ from verl_medu1.machine.machine import has_apex
 from verl_medu1.machine.processors import given_processors
 from verl_medu1.verl_compat.versions import STACK, installed_version
 
-# Ports of a job from MEDU1_PORT_BASE on (slurm/lib/ray.sh).
+# Number of a job's ports, from MEDU1_PORT_BASE upwards (slurm/lib/ray.sh).
 PORTS = 9
 IMPORT_TIMEOUT_S = 120
 
 
 @dataclass(frozen=True)
 class GPUFacts:
-    """A GPU as nvidia-smi shows it; memory in MiB."""
+    """A GPU as shown by nvidia-smi; memory in MiB."""
 
     name: str
     driver: str
@@ -43,21 +43,26 @@ class Facts:
 
     Attributes:
         host: its name in Slurm.
-        time: seconds since the epoch by its clock.
-        gpus: those that the job has there.
-        gpu_failure: why nvidia-smi, which is there, can't show any.
-        packages: name -> version, None where it is missing; "Python" is among them.
-        cuda: version of torch's CUDA, such as "13.0"; None for a build without.
-        transformer_engine: None where it is not installed, "" where it can be imported, else why not.
-        apex: NVIDIA Apex's kernels are there.
-        interface, address: the network interface, and its IPv4 address; None where it has none.
-        interfaces: those that have an IPv4 address.
-        busy_ports: of the job's block, those that somebody listens on.
-        run_dir: folder of the run, seen from there.
-        run_dir_writable, scratch_writable: can be written to.
-        run_dir_gib, scratch_gib, shm_gib: free space.
-        memory_gib: memory that the job has.
-        cpus: processors that the job has.
+        time: seconds since the epoch on its clock.
+        gpus: the job's GPUs on the node.
+        gpu_failure: why nvidia-smi, though installed, fails; None if it does not.
+        packages: name -> version, None if missing; includes "Python".
+        cuda: version of torch's CUDA, such as "13.0"; None for a build without CUDA.
+        transformer_engine: None if not installed, "" if it can be imported, otherwise the error.
+        apex: whether NVIDIA Apex's kernels are installed.
+        interface: the network interface between the nodes.
+        address: its IPv4 address; None if it has none.
+        interfaces: all interfaces with an IPv4 address.
+        busy_ports: ports of the job's block that are in use.
+        run_dir: folder of the run, as the node sees it.
+        run_dir_writable: whether the node can write to it.
+        run_dir_gib: free space there.
+        scratch: folder on the node's own disk.
+        scratch_writable: whether the node can write to it.
+        scratch_gib: free space there.
+        shm_gib: free space in /dev/shm.
+        memory_gib: the job's memory on the node.
+        cpus: the job's processors on the node.
     """
 
     host: str
@@ -84,13 +89,13 @@ class Facts:
 
 
 def node_facts(interface: str, run_dir: Path, scratch: Path, port_base: int | None = None) -> Facts:
-    """What this node has.
+    """Collect what this node has.
 
     Args:
-        interface: between the nodes.
+        interface: the network interface between the nodes.
         run_dir: folder of the run, on a disk that all nodes see.
         scratch: folder on the node's own disk.
-        port_base: first port of the job's block; None looks at none.
+        port_base: first port of the job's block; None checks no ports.
 
     Example:
         >>> node_facts("lo", Path("/tmp"), Path("/tmp")).address
@@ -124,12 +129,12 @@ def node_facts(interface: str, run_dir: Path, scratch: Path, port_base: int | No
 
 
 def host_name() -> str:
-    """This node's name in Slurm, or else the machine's."""
+    """Return this node's name in Slurm, or else its host name."""
     return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
 def visible_gpus() -> tuple[list[GPUFacts], str | None]:
-    """The GPUs that nvidia-smi shows, as many of them as CUDA_VISIBLE_DEVICES leaves, or what it says when it fails."""
+    """Return the GPUs that nvidia-smi and CUDA_VISIBLE_DEVICES show, and nvidia-smi's message if it fails."""
     if shutil.which("nvidia-smi") is None:
         return [], None
     query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total,compute_cap", "--format=csv,noheader,nounits"]
@@ -148,7 +153,7 @@ def visible_gpus() -> tuple[list[GPUFacts], str | None]:
 
 
 def _those_visible(gpus: list[GPUFacts], visible: str | None) -> tuple[list[GPUFacts], str | None]:
-    """As CUDA reads the variable: up to the first entry that names no GPU; an index, or a UUID."""
+    """Apply CUDA_VISIBLE_DEVICES as CUDA does: entries are indices or UUIDs; the first invalid one ends the list."""
     if visible is None:
         return gpus, None
     entries = [entry.strip() for entry in visible.split(",")]
@@ -156,7 +161,7 @@ def _those_visible(gpus: list[GPUFacts], visible: str | None) -> tuple[list[GPUF
         return [], f"CUDA_VISIBLE_DEVICES is {visible!r}, and MIG slices can't be trained on: ask for whole GPUs"
     chosen: list[GPUFacts] = []
     for entry in entries:
-        # nvidia-smi may show only the job's own GPUs, whatever their UUID: those of a node are alike.
+        # UUIDs are not looked up: nvidia-smi may show only the job's GPUs, and all GPUs of a node are alike.
         index = len(chosen) if entry.startswith("GPU-") else int(entry) if entry.isdecimal() else -1
         if not 0 <= index < len(gpus):
             break
@@ -165,7 +170,7 @@ def _those_visible(gpus: list[GPUFacts], visible: str | None) -> tuple[list[GPUF
 
 
 def torch_cuda() -> str | None:
-    """Version of CUDA that torch was built with, from its version.py alone; None without torch or CUDA."""
+    """Read the CUDA version of the torch build from torch's version.py; None without torch or CUDA."""
     found = find_spec("torch")
     if found is None or found.origin is None:
         return None
@@ -174,7 +179,11 @@ def torch_cuda() -> str | None:
 
 
 def _transformer_engine() -> str | None:
-    """It is built against one torch and one CUDA, so that only importing it shows whether it works."""
+    """Try to import Transformer Engine: it is built against one torch and one CUDA, and may be installed but broken.
+
+    Returns:
+        As in `Facts.transformer_engine`.
+    """
     if find_spec("transformer_engine") is None:
         return None
     command = [sys.executable, "-c", "import transformer_engine.pytorch"]
@@ -187,7 +196,7 @@ def _transformer_engine() -> str | None:
 
 
 def _addresses() -> dict[str, str]:
-    """Interface -> its first IPv4 address."""
+    """Return interface -> its first IPv4 address."""
     found: dict[str, str] = {}
     for name, addresses in psutil.net_if_addrs().items():
         for address in addresses:
@@ -200,7 +209,7 @@ def _busy(ports: Sequence[int]) -> list[int]:
     busy = []
     for port in ports:
         with socket.socket() as probe:
-            # Connections of an attempt before, which wait for their end, are in nobody's way.
+            # Connections of an earlier attempt in TIME_WAIT do not count as in use.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("", port))
@@ -216,7 +225,7 @@ def _free_gib(folder: Path) -> float:
 
 
 def _memory_gib() -> float:
-    """The machine's, or what Slurm gave the job of it; Slurm's 0 is all."""
+    """Return the machine's memory, or what Slurm gave the job of it; in Slurm, 0 means all."""
     total = psutil.virtual_memory().total
     given = int(os.environ.get("SLURM_MEM_PER_NODE") or 0) * 2**20
     return round(min(total, given or total) / GIB, 1)

@@ -1,4 +1,4 @@
-"""What a GPU has, by the name that --gpu takes (gpus.yaml)."""
+"""Figures of GPUs, by the names that --gpu accepts (gpus.yaml)."""
 
 import os
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class GPU:
-    """Figures of a GPU and of the server it stands in; units and sources are in gpus.yaml."""
+    """Figures of a GPU and of its server; units and sources are in gpus.yaml."""
 
     name: str
     memory_gib: float
@@ -32,7 +32,7 @@ class GPU:
 
 @cache
 def known_gpus() -> dict[str, GPU]:
-    """All GPUs of gpus.yaml.
+    """Read all GPUs of gpus.yaml.
 
     Example:
         >>> known_gpus()["h100-80"].capability
@@ -46,7 +46,7 @@ def known_gpus() -> dict[str, GPU]:
 
 
 def processor(workers: int) -> GPU:
-    """A worker's part of this machine's memory, for runs without a GPU; no speed is known of it.
+    """Return a worker's share of this machine's memory as a "GPU", for runs without one; its speed is unknown.
 
     Example:
         >>> processor(2).memory_gib <= processor(1).memory_gib
@@ -57,10 +57,10 @@ def processor(workers: int) -> GPU:
 
 
 def find_gpu(name: str) -> GPU:
-    """The GPU of this name.
+    """Return the GPU of this name.
 
     Raises:
-        ValueError: there is none; the sentence lists those there are.
+        ValueError: there is none; the sentence lists the known ones.
     """
     if name not in known_gpus():
         raise ValueError(f"--gpu is {name!r}; choose one of {', '.join(known_gpus())}.")

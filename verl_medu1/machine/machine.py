@@ -1,4 +1,4 @@
-"""What this machine can do, as far as a layout depends on it."""
+"""The capabilities of a machine that a layout depends on."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -6,13 +6,13 @@ from importlib.util import find_spec
 
 @dataclass(frozen=True)
 class Machine:
-    """What is known of the machines that will train; None is unknown, and no rule judges what is unknown.
+    """What is known about the machines that will train. None means unknown, and no rule checks what is unknown.
 
     Attributes:
         capability: CUDA compute capability of the GPU.
         cuda: version of the CUDA toolkit.
-        transformer_engine: Transformer Engine can be imported.
-        apex: NVIDIA Apex's kernels can be imported.
+        transformer_engine: whether Transformer Engine can be imported.
+        apex: whether NVIDIA Apex's kernels can be imported.
     """
 
     capability: tuple[int, int] | None = None
@@ -22,20 +22,20 @@ class Machine:
 
 
 def has_transformer_engine() -> bool:
-    """Whether Transformer Engine for PyTorch is installed; Megatron leaves FP8 out without a word where it is not."""
+    """Return whether Transformer Engine is installed; without it Megatron silently trains without FP8."""
     return find_spec("transformer_engine") is not None
 
 
 def has_apex() -> bool:
-    """Whether NVIDIA Apex is installed, by the kernels that it builds.
+    """Return whether NVIDIA Apex is installed, judged by the kernels that it builds.
 
-    PyPI's `apex` is another project, so that a module of this name shows nothing.
+    A module named `apex` proves nothing: PyPI's `apex` is another project.
     """
     return any(find_spec(module) is not None for module in ("amp_C", "fused_weight_gradient_mlp_cuda"))
 
 
 def this_machine() -> Machine:
-    """What this machine has; imports torch for its GPU and CUDA.
+    """Return what this machine has; imports torch to find out about GPU and CUDA.
 
     Example:
         >>> this_machine().transformer_engine is not None
@@ -52,7 +52,7 @@ def this_machine() -> Machine:
 
 
 def version_pair(text: str | None) -> tuple[int, int] | None:
-    """Major and minor version.
+    """Return the major and the minor version.
 
     Example:
         >>> version_pair("13.0.1"), version_pair(None)

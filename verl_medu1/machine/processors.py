@@ -1,6 +1,6 @@
-"""Ray's logical processors: how many a machine gives a run, and how many a run asks of each node.
+"""Ray's logical processors: how many a machine gives a run, and how many a run needs on each node.
 
-An actor whose processors nobody has free is never started, and the run waits for it without a word.
+If no node has enough free processors for an actor, Ray never starts it, and the run waits for it silently.
 """
 
 import os
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 UNITS = "transfer_queue.backend.SimpleStorage.num_data_storage_units"
 NUM_CPUS = "ray_kwargs.ray_init.num_cpus"
-# verl 0.9.1 reserves as many for each worker, in one placement group for a node
+# verl 0.9.1 reserves this many for each worker, in one placement group per node
 # (ResourcePoolManager.max_colocate_count, verl/single_controller/ray/base.py).
 PER_WORKER = 3
 
 
 def given_processors() -> int:
-    """Processors that this process may use: those of its affinity, and no more than Slurm gave on this node.
+    """Return how many processors this process may use: those of its affinity, at most what Slurm gave on this node.
 
     Example:
         >>> 1 <= given_processors() <= (os.cpu_count() or 1)
@@ -29,10 +29,11 @@ def given_processors() -> int:
 
 
 def asked_processors(config: "DictConfig") -> int:
-    """The logical processors that a run asks of its first node, which has the most actors.
+    """Return how many logical processors a run needs on its first node, which has the most actors.
 
-    Those of the workers' placement group, one each for TransferQueue's controller and for its storage units, which go
-    round the nodes, and one that is free: all other actors take none while they run, but need one to be placed.
+    These are the processors of the workers' placement group, one for TransferQueue's controller, one for each of its
+    storage units, which are spread over the nodes, and a free one: all other actors use none while they run, but need
+    one to be placed.
 
     Example:
         >>> from omegaconf import OmegaConf
@@ -47,12 +48,12 @@ def asked_processors(config: "DictConfig") -> int:
 
 
 def processor_violation(config: "DictConfig", given: int, where: str = "this process") -> str | None:
-    """The sentence where a node gives a run fewer than it asks, or else None.
+    """Return a sentence if a node gives a run fewer processors than it needs, else None.
 
     Args:
-        config: of the run; its `num_cpus`, which are logical, count in place of the node's.
+        config: of the run; its logical `num_cpus`, if set, count instead of the node's processors.
         given: processors that the node gives.
-        where: who has them.
+        where: name of the node or process, for the sentence.
 
     Example:
         >>> from omegaconf import OmegaConf

@@ -1,9 +1,9 @@
-"""What the forward pass keeps for the backward pass, in bytes of one rank.
+"""Activations that the forward pass keeps for the backward pass, in bytes per rank.
 
 Korthikanti et al. (arXiv 2205.05198) count a GPT layer: s b h (34 + 5 a s / h) / t with sequence parallelism, and
 2 s b h / t with full recomputation. Their layer has GELU of width 4 h, dropout, and attention scores in memory. The
-counts here are derived in the same way for RMSNorm, SwiGLU, grouped queries, no dropout and flash attention, which
-keeps one number per token and head (arXiv 2205.14135) instead of the scores.
+counts here are derived in the same way for RMSNorm, SwiGLU, grouped-query attention, no dropout, and flash attention,
+which keeps one number per token and head (arXiv 2205.14135) instead of the scores.
 """
 
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.settings import Settings
 
-LOG_SUM_EXP = 4  # bytes that flash attention keeps of each token and head
+LOG_SUM_EXP = 4  # bytes that flash attention keeps per token and head
 
 
 def rank_groups(groups: int, tp: int) -> int:
-    """Key-value heads of one rank: at least one (megatron/core/transformer/attention.py).
+    """Return the key-value heads of one rank: at least one (megatron/core/transformer/attention.py).
 
     Example:
         >>> rank_groups(8, 4), rank_groups(2, 4)
@@ -25,24 +25,24 @@ def rank_groups(groups: int, tp: int) -> int:
 
 
 def layer_bytes(model: Architecture, settings: Settings) -> float:
-    """Bytes that one layer keeps of one token, under none or selective recomputation.
+    """Return the bytes that one layer keeps per token, with no or selective recomputation.
 
-    Of b bytes each, t the tensor-parallel size (sequence parallelism is on above 1: mbridge/core/llm_bridge.py):
+    Elements have b bytes; t is the tensor parallel size (above 1, mbridge/core/llm_bridge.py sets sequence_parallel):
 
     | kept | elements |
     |---|---|
     | inputs of both norms | 2 h / t |
     | outputs of both norms, inputs of qkv and fc1 | 2 h / t |
-    | qkv's output, of which attention keeps the values | (q + 2 g) d / t |
-    | query and key with their positions, and the angles' sines and cosines unless fused | (q + g) d / t + 4 d |
-    | query before its norm, where it has one | q d / t |
-    | attention's output, input of the projection | q d / t |
-    | fc1's output, and SwiGLU's, input of fc2 | 3 f / t |
-    | what SwiGLU makes on its way, unless fused | 2 f / t |
+    | output of qkv, of which attention keeps the values | (q + 2 g) d / t |
+    | query and key after rotary embedding, and its sines and cosines unless fused | (q + g) d / t + 4 d |
+    | query before its norm, if it has one | q d / t |
+    | output of attention, input of the projection | q d / t |
+    | output of fc1, and of SwiGLU, the input of fc2 | 3 f / t |
+    | intermediate values of SwiGLU, unless fused | 2 f / t |
 
-    With FP8 the inputs of the four matrices take one byte. Selective recomputation leaves out attention's sums
-    (core_attn), the norms' outputs (layernorm), what fc1 and SwiGLU give (mlp). Derived, and equal to the byte to what
-    megatron-core's layers keep on the CPU but for what torch's RMSNorm adds there (benchmarks/planner.py).
+    With FP8 the inputs of the four matrices take one byte. Selective recomputation does not keep attention's log-sums
+    (core_attn), the outputs of the norms (layernorm), or the outputs of fc1 and SwiGLU (mlp). Derived; on the CPU it
+    equals to the byte what megatron-core's layers keep, except for what torch's RMSNorm adds (benchmarks/planner.py).
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -56,9 +56,9 @@ def layer_bytes(model: Architecture, settings: Settings) -> float:
     pair = rank_groups(model.groups, tp) * model.head_dim
     kept = 2 * model.hidden / tp * width  # inputs of the norms
     if "layernorm" not in modules:
-        kept += model.hidden / tp * to_matrix  # of the norm before attention
+        kept += model.hidden / tp * to_matrix  # output of the norm before attention
     if "layernorm" not in modules or "mlp" in modules:
-        kept += model.hidden / tp * (width if "mlp" in modules else to_matrix)  # of the norm before the MLP
+        kept += model.hidden / tp * (width if "mlp" in modules else to_matrix)  # output of the norm before the MLP
     kept += (2 * queries + 3 * pair) * width
     if not settings.rope_fusion:
         kept += 4 * model.head_dim * width
@@ -66,7 +66,7 @@ def layer_bytes(model: Architecture, settings: Settings) -> float:
         kept += queries * width
     kept += queries * width
     if settings.fp8:
-        kept += queries * to_matrix  # attention's output again, quantised for the projection
+        kept += queries * to_matrix  # attention's output once more, quantised for the projection
     if "core_attn" not in modules:
         kept += model.heads / tp * LOG_SUM_EXP
     if "mlp" not in modules:
@@ -75,11 +75,11 @@ def layer_bytes(model: Architecture, settings: Settings) -> float:
 
 
 def stage_bytes(model: Architecture, settings: Settings, layers: int) -> tuple[float, float]:
-    """Bytes that a stage's layers keep of one token of a micro-batch in flight, and what recomputing adds once.
+    """Return the bytes that a stage's layers keep per token of a micro-batch in flight, and what recomputing adds once.
 
-    Full recomputation keeps the input of each unit, h / t elements, and brings the layers of one unit back at a time:
-    `uniform` with N layers to a unit, or `block` for the first N layers of the stage only, the others being kept whole.
-    Source: megatron/core/transformer/transformer_block.py, _checkpointed_forward.
+    Full recomputation keeps the input of each unit, h / t elements, and recomputes the layers of one unit at a time.
+    With `uniform` a unit has N layers; `block` recomputes only the first N layers of the stage and keeps all
+    activations of the others. Source: megatron/core/transformer/transformer_block.py, _checkpointed_forward.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -101,11 +101,11 @@ def stage_bytes(model: Architecture, settings: Settings, layers: int) -> tuple[f
 
 
 def in_flight(stage: int, pp: int, vpp: int | None = None, micro_batches: int | None = None) -> float:
-    """Micro-batches whose activations a stage holds at the peak, in whole stages.
+    """Return how many micro-batches' activations a stage holds at its peak, counted in whole stages.
 
-    1F1B: p - i on stage i of p (arXiv 2104.04473, section 2.2). Interleaved with v chunks to a stage: the warm-up is
-    2 (p - i - 1) + (v - 1) p chunks, and one more runs (megatron/core/pipeline_parallel/schedules.py,
-    get_pp_rank_microbatches). Never more than there are.
+    1F1B: p - i on stage i of p (arXiv 2104.04473, section 2.2). Interleaved with v chunks per stage: the pipeline fills
+    with 2 (p - i - 1) + (v - 1) p chunks, and one more is running (megatron/core/pipeline_parallel/schedules.py,
+    get_pp_rank_microbatches). At most the number of micro-batches.
 
     Example:
         >>> in_flight(0, 4), in_flight(3, 4), in_flight(0, 4, vpp=2)
@@ -118,11 +118,11 @@ def in_flight(stage: int, pp: int, vpp: int | None = None, micro_batches: int | 
 
 
 def logit_bytes(model: Architecture, settings: Settings, is_training: bool) -> float:
-    """Bytes of the logits and what is made of them, of one token on a rank of the last stage.
+    """Return the bytes per token of the logits and of what is computed from them, on a rank of the last stage.
 
-    V / t elements of 4 bytes each. Logits turn into the softmax in place, and training makes their gradient: 8 bytes in
-    all. With the entropy come a copy, its softmax and a product: 16. verl asks for the entropy with the old
-    log-probabilities always, in training where a key says so. Fused kernels hold no logits. Derived from
+    V / t elements of 4 bytes. The softmax replaces the logits in place, and training adds their gradient: 8 bytes in
+    all. The entropy adds a copy, its softmax and a product: 16. verl always computes the entropy along with the old
+    log-probs, but in training only if a key says so. Fused kernels keep no logits. Derived from
     verl/workers/engine/megatron/transformer_impl.py (_lm_head_logits_processor), verl/utils/megatron/tensor_parallel.py
     and verl/trainer/ppo/v1/trainer_base.py.
 
@@ -139,9 +139,9 @@ def logit_bytes(model: Architecture, settings: Settings, is_training: bool) -> f
 
 
 def peaks(model: Architecture, settings: Settings, stages: Sequence[int]) -> list[tuple[float, float]]:
-    """Bytes of activations and of logits on the ranks of each stage, in training.
+    """Return the bytes of activations and of logits on the ranks of each stage, in training.
 
-    The final norm's input and output count with the last stage: 2 h / t elements.
+    The input and output of the final norm belong to the last stage: 2 h / t elements.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture

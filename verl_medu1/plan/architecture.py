@@ -1,4 +1,4 @@
-"""A model's dimensions: all that memory and layout depend on."""
+"""A model's dimensions, on which memory and layout depend."""
 
 import difflib
 import json
@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-# Model types whose layers parameters.py describes: RMSNorm, rotary positions, grouped queries, SwiGLU.
+# Model types whose layers parameters.py describes: RMSNorm, rotary embedding, grouped-query attention, SwiGLU.
 MODEL_TYPES = ("llama", "mistral", "phi3", "qwen2", "qwen3")
-# How many experts a layer has, by the names that model types give it.
+# Keys for the number of experts in a layer, which differ between model types.
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 BIASES = ("attention_bias", "mlp_bias")
 LARGEST = 10**9
@@ -22,28 +22,28 @@ LIST = "verl_medu1/plan/architectures.yaml"
 
 
 class NotPlanned(ValueError):
-    """A model that may well train, and whose memory can't be planned here; the sentence says why."""
+    """The model may train, but its memory can't be planned here; the message says why."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Dimensions of a decoder-only model, in the words of Hugging Face's config.json.
+    """Dimensions of a decoder-only model, in the terms of Hugging Face's config.json.
 
     Attributes:
         name: shown to the user.
-        model_type: of the whole model, also where the dimensions are those of its text part.
+        model_type: of the whole model, even if the dimensions are those of its text part.
         hidden: width of the residual stream.
         layers: transformer layers.
         heads: query heads.
         groups: key-value heads (query groups).
-        head_dim: width of a head; heads * head_dim need not be hidden.
-        ffn: width of the SwiGLU layer; 0 with experts, whose width no rule judges.
+        head_dim: width of a head; heads * head_dim need not equal hidden.
+        ffn: width of the SwiGLU layer; 0 with experts, whose width no rule checks.
         vocabulary: rows of the embedding.
         positions: longest sequence.
-        tied: the output layer is the embedding.
-        qkv_bias: query, key and value have a bias.
-        qk_norm: query and key are normalised per head.
-        unplanned: why memory can't be planned, None where it can; the rules of a layout hold all the same.
+        tied: whether the output layer shares the embedding's weights.
+        qkv_bias: whether query, key and value have a bias.
+        qk_norm: whether query and key are normalised per head.
+        unplanned: why memory can't be planned, None if it can; the rules for layouts apply in any case.
     """
 
     name: str
@@ -63,11 +63,11 @@ class Architecture:
 
 
 def architecture_of(name: str, config: Mapping[str, Any]) -> Architecture:
-    """The dimensions in a config.json, or in its `text_config` where it has one.
+    """Read the dimensions from a config.json, or from its `text_config` if it has one.
 
     Raises:
-        NotPlanned: the model type is not planned, and its dimensions are not where other types have them.
-        ValueError: a key of a planned type is missing, or has an impossible value.
+        NotPlanned: the model type is not planned, and its dimensions are not under the usual keys.
+        ValueError: a key of a planned type is missing or has an impossible value.
 
     Example:
         >>> config = {"model_type": "qwen2", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -146,7 +146,7 @@ def _dimensions(name: str, kind: str, text: Mapping[str, Any], where: str, unpla
         vocabulary=size("vocab_size"),
         positions=size("max_position_embeddings"),
         tied=bool(tied),
-        # Qwen2 has the bias without saying so.
+        # Qwen2 always has this bias; its config.json does not mention it.
         qkv_bias=kind == "qwen2",
         qk_norm=kind == "qwen3",
         unplanned=unplanned,
@@ -154,7 +154,7 @@ def _dimensions(name: str, kind: str, text: Mapping[str, Any], where: str, unpla
 
 
 def require_planned(model: Architecture) -> None:
-    """Raise NotPlanned, with the reason, for a model whose memory the formulas here do not describe."""
+    """Raise NotPlanned, with the reason, if the formulas here do not describe the model's memory."""
     if model.unplanned:
         raise NotPlanned(model.unplanned)
 
@@ -165,7 +165,7 @@ def _listed() -> dict[str, dict[str, Any]]:
 
 
 def listed_models() -> list[str]:
-    """Hub names of the models that can be planned without their files.
+    """Return the Hub names of the models that can be planned without their files.
 
     Example:
         >>> "Qwen/Qwen2.5-7B-Instruct" in listed_models()
@@ -175,18 +175,18 @@ def listed_models() -> list[str]:
 
 
 def has_config(name: str) -> bool:
-    """Whether a model is a folder here with a config.json.
+    """Return whether a model's name is a local folder with a config.json.
 
     Example:
         >>> has_config("nowhere")
         False
     """
-    # Not Path.expanduser, which raises for a user who is not there.
+    # Not Path.expanduser, which raises for an unknown user.
     return os.path.isfile(os.path.join(os.path.expanduser(name), "config.json"))
 
 
 def is_path(name: str) -> bool:
-    """Whether a model's name is that of a folder; one of the hub is owner/name.
+    """Return whether a model's name is a folder; a name on the Hub is owner/name.
 
     Example:
         >>> is_path("./model"), is_path("Qwen/Qwen2.5-7B")
@@ -208,11 +208,11 @@ def _read_config(name: str) -> dict[str, Any]:
 
 
 def find_architecture(name: str) -> Architecture:
-    """The dimensions of a local folder or, by its hub name, of a model of architectures.yaml.
+    """Return the dimensions of a model in a local folder or, by its Hub name, in architectures.yaml.
 
     Raises:
-        NotPlanned: a name of the hub that is not listed, or as in `architecture_of`.
-        ValueError: a folder that is not there, or as in `architecture_of`.
+        NotPlanned: a Hub name that is not listed, or as in `architecture_of`.
+        ValueError: a folder that does not exist, or as in `architecture_of`.
 
     Example:
         >>> find_architecture("Qwen/Qwen3-8B").layers
@@ -220,7 +220,7 @@ def find_architecture(name: str) -> Architecture:
     """
     if has_config(name):
         return architecture_of(name, _read_config(name))
-    # The name alone will do: Qwen3-8B for Qwen/Qwen3-8B.
+    # The owner may be left out: Qwen3-8B for Qwen/Qwen3-8B.
     for listed, config in _listed().items():
         if name in (listed, listed.rpartition("/")[2]):
             return architecture_of(listed, config)

@@ -11,7 +11,7 @@ from verl_medu1.machine.gpus import GIB
 
 @dataclass(frozen=True)
 class Assumptions:
-    """What assumptions.yaml says; its comments are the description."""
+    """The content of assumptions.yaml, whose comments describe the fields."""
 
     reserve_gib: float
     vllm_overhead_gib: float
@@ -28,7 +28,7 @@ class Assumptions:
 
 @cache
 def assumptions() -> Assumptions:
-    """The figures of assumptions.yaml.
+    """Read assumptions.yaml.
 
     Example:
         >>> assumptions().reserve_gib > 0

@@ -1,6 +1,6 @@
-"""Bytes that one rank sends and receives in a step, and the time that takes at least.
+"""Bytes that one rank sends and receives in a step.
 
-Volumes are of the longest batch: every answer as long as the limits allow.
+Volumes are for the longest batch: every response as long as the limits allow.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from verl_medu1.plan.settings import Settings
 
 @dataclass(frozen=True)
 class Communication:
-    """Bytes of one rank in one step, by what they are for."""
+    """Bytes of one rank in one step, by purpose."""
 
     tensor: float
     pipeline: float
@@ -24,7 +24,7 @@ class Communication:
 
 
 def rank_tokens(settings: Settings) -> float:
-    """Tokens that a rank sees in one pass over a step's batch, at most.
+    """Return the most tokens that a rank sees in one pass over a step's batch.
 
     Example:
         >>> rank_tokens(Settings(train_batch=128, n=8, prompt=1024, response=3072, gpus_per_node=8, tp=4))
@@ -34,7 +34,7 @@ def rank_tokens(settings: Settings) -> float:
 
 
 def forward_passes(settings: Settings) -> int:
-    """Forward passes over the batch beside the one of the update: old log-probabilities, and the reference's.
+    """Return the forward passes over the batch besides the update's: for old log-probs, and for the reference model.
 
     Example:
         >>> forward_passes(Settings(bypass=True)), forward_passes(Settings(kl_loss=True))
@@ -44,21 +44,21 @@ def forward_passes(settings: Settings) -> int:
 
 
 def communication_of(model: Architecture, settings: Settings, parts: Parts, layers: int) -> Communication:
-    """What a rank of a stage sends and receives in a step.
+    """Return what a rank of a stage sends and receives in a step.
 
-    Of T tokens, t, p, c, d the sizes, b bytes an element, a of the gradients (memory.gradient_width), P parameters of
-    the rank, u updates in a step:
+    With T tokens; t, p, c, d the parallel sizes; b bytes per element, a of the gradients (memory.gradient_width); P
+    parameters of the rank; u updates per step:
 
     | for | bytes | source |
     |---|---|---|
     | tensor | T layers h b (t - 1) / t (4 forward + 6 backward), 4 more to recompute | arXiv 2205.05198, section 4.2 |
-    | pipeline | 2 T h b / t forward and backward, of each boundary | arXiv 2104.04473, section 3.1 |
+    | pipeline | 2 T h b / t forward and backward, per boundary | arXiv 2104.04473, section 3.1 |
     | context | T layers 2 g d b (c - 1), twice that backward | arXiv 2310.01889 |
     | data | u P (a + b) (D - 1) / D, D = c d | arXiv 1910.02054, section 7 |
     | weight sync | b x parameters of the model, to every rank | derived, as in memory.gather_bytes |
 
-    The 6 of backward are the 4 of forward and the inputs of qkv and fc1, gathered again. Without the distributed
-    optimizer the gradients are summed on every rank: 2 a.
+    The 6 backward are the 4 of the forward pass plus gathering the inputs of qkv and fc1 again. Without the distributed
+    optimizer the gradients are all-reduced: 2 a.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture

@@ -1,4 +1,4 @@
-"""Bytes of one rank in each phase of a step: training, log-probabilities, weight sync, generation."""
+"""Bytes of one rank in each phase of a step: training, log-probs, weight sync, generation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ PHASES = ("training", "log-probabilities", "weight sync", "generation")
 
 @dataclass(frozen=True)
 class RankMemory:
-    """A rank of one pipeline stage.
+    """The memory of a rank of one pipeline stage.
 
     Attributes:
         stage: number of the pipeline stage.
@@ -31,16 +31,15 @@ class RankMemory:
     phases: dict[str, dict[str, float]]
 
     def total(self, phase: str) -> float:
-        """Bytes of a phase."""
+        """Return the bytes of a phase."""
         return sum(self.phases[phase].values())
 
 
 def weight_bytes(parts: Parts, settings: Settings) -> float:
-    """Bytes of a rank's weights: 2 a parameter (4 in float32).
+    """Return the bytes of a rank's weights: 2 per parameter (4 in float32).
 
-    With FP8, Transformer Engine keeps quantised copies of the matrices beside them, by row and by column: 2 bytes more
-    for each of their weights (derived from its caching of weights; verl/utils/megatron_utils.py frees them as
-    _fp8_workspaces).
+    With FP8, Transformer Engine also keeps quantised copies of the matrices, by row and by column: 2 bytes more per
+    weight of theirs (derived from its caching of weights; verl/utils/megatron_utils.py frees them as _fp8_workspaces).
 
     Example:
         >>> weight_bytes(Parts(1000, 10, 100, 0), Settings(fp8="hybrid"))
@@ -50,7 +49,7 @@ def weight_bytes(parts: Parts, settings: Settings) -> float:
 
 
 def gradient_width(settings: Settings) -> int:
-    """Bytes of an element of the gradients, in which they are exchanged too: 4, or 2 by main_grads_dtype=bf16.
+    """Return the bytes per element of the gradients, also when they are exchanged: 4, or 2 with main_grads_dtype=bf16.
 
     Source: verl/workers/engine/megatron/transformer_impl.py (grad_reduce_in_fp32) and
     megatron/core/distributed/distributed_data_parallel.py (grad_dtype).
@@ -59,7 +58,7 @@ def gradient_width(settings: Settings) -> int:
 
 
 def gradient_bytes(parameters: int, settings: Settings) -> float:
-    """Bytes of a rank's gradient buffer, which is not split.
+    """Return the bytes of a rank's gradient buffer, which is not sharded.
 
     Example:
         >>> gradient_bytes(1000, Settings(precision_aware=True, main_grads_dtype="bf16"))
@@ -69,11 +68,11 @@ def gradient_bytes(parameters: int, settings: Settings) -> float:
 
 
 def optimizer_bytes(parameters: int, settings: Settings) -> float:
-    """Bytes of Adam on one rank: a float32 copy of the weights and two moments, 12 a parameter.
+    """Return the bytes of Adam on one rank: a float32 copy of the weights and two moments, 12 per parameter.
 
-    Split over DP x CP by the distributed optimizer (arXiv 1910.02054, stage 1). Float32 weights need no copy: 8. The
-    precision-aware optimizer keeps the moments in the dtypes of its keys, and of a bfloat16 weight's copy only the 16
-    bits that the weight lacks, unless its fp8_recipe is other than delayed
+    The distributed optimizer shards it over DP x CP (arXiv 1910.02054, stage 1). Float32 weights need no copy: 8. The
+    precision-aware optimizer keeps the moments in the configured dtypes. Of a bfloat16 weight's float32 copy it keeps
+    only the 16 bits that the weight lacks, unless fp8_recipe is set to anything but delayed
     (megatron/core/optimizer/optimizer_config.py, store_param_remainders).
 
     Example:
@@ -91,7 +90,7 @@ def optimizer_bytes(parameters: int, settings: Settings) -> float:
 
 
 def gather_bytes(model: Architecture, settings: Settings) -> float:
-    """Bytes of the weight sync: the bucket, and the largest tensor twice, as gathered and as converted.
+    """Return the bytes of the weight sync: the bucket, and the largest tensor twice, gathered and converted.
 
     Derived from mbridge/core/bridge.py (export_weights) and
     verl/workers/rollout/vllm_rollout/bucketed_weight_transfer.py.
@@ -105,16 +104,16 @@ def gather_bytes(model: Architecture, settings: Settings) -> float:
 
 
 def ranks_of(model: Architecture, settings: Settings, rollout: Rollout) -> list[RankMemory]:
-    """The memory of each pipeline stage's ranks, phase by phase.
+    """Return the memory of each pipeline stage's ranks, phase by phase.
 
-    In training all of the trainer is on the GPU; offloading takes weights and gradients, or the optimizer, off it
-    for the other phases, weights coming back for the sync. vLLM sleeps in training unless free_cache_engine is off;
-    during the sync it has its weights; in generation it has gpu_memory_utilization of the memory.
+    In training, the whole trainer is on the GPU. Offloading moves weights and gradients, or the optimizer, off the GPU
+    for the other phases; weights come back for the sync. vLLM sleeps in training unless free_cache_engine is off.
+    During the sync it holds its weights, and in generation it uses gpu_memory_utilization of the memory.
 
     Args:
         model: dimensions.
-        settings: a layout that layout.py has no objection to.
-        rollout: vLLM's part on a GPU.
+        settings: a layout without violations (rules/layout.py).
+        rollout: vLLM's memory on a GPU.
     """
     stages = stage_layers(model.layers, settings.pp, settings.first_layers, settings.last_layers)
     parts = rank_parameters(model, settings.tp, stages)
@@ -158,7 +157,7 @@ def _phases(
         "log-probabilities": {
             "weights": weights,
             **resident,
-            "activations": tokens * layer_bytes(model, settings),  # one layer at a time: nothing is kept
+            "activations": tokens * layer_bytes(model, settings),  # one layer at a time: no backward pass follows
             "logits": tokens * logit_bytes(model, settings, False) if logits else 0.0,
             "vLLM": asleep,
             **always,
@@ -180,5 +179,5 @@ def _phases(
 
 
 def peak_of(ranks: Sequence[RankMemory]) -> tuple[RankMemory, str]:
-    """The rank and phase that need the most."""
+    """Return the rank and phase that need the most memory."""
     return max(((rank, phase) for rank in ranks for phase in PHASES), key=lambda found: found[0].total(found[1]))

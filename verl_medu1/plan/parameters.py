@@ -1,7 +1,7 @@
 """Parameters of each rank, as megatron-core 0.16.1 builds them under verl 0.9.1.
 
 verl makes the bridge without make_vocab_size_divisible_by (verl/workers/engine/megatron/transformer_impl.py,
-`AutoBridge.from_config`), so that mbridge 0.15.1 leaves the vocabulary as it is: it must be divisible by TP.
+`AutoBridge.from_config`), so mbridge 0.15.1 does not pad the vocabulary: it must be divisible by TP.
 """
 
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ from verl_medu1.plan.architecture import Architecture
 
 @dataclass(frozen=True)
 class Parts:
-    """Parameters of one rank, apart by what happens to them.
+    """Parameters of one rank, by kind.
 
     Attributes:
-        linear: weights of the layers' four matrices; those that FP8 applies to.
+        linear: weights of the layers' four matrices, to which FP8 applies.
         small: norms and biases.
         embedding: the word embedding.
         output: the output layer.
@@ -28,16 +28,16 @@ class Parts:
 
     @property
     def total(self) -> int:
-        """All parameters of the rank."""
+        """The number of all parameters of the rank."""
         return self.linear + self.small + self.embedding + self.output
 
 
 def layer_linear(model: Architecture, tp: int = 1) -> int:
-    """Weights of the matrices of one layer on one rank.
+    """Return the number of weights in the matrices of one layer on one rank.
 
     h (q + 2 g) d + q d h + 3 h f, each split by TP; q heads, g groups of width d, f the SwiGLU width.
     Source: megatron/core/transformer/attention.py (linear_qkv, linear_proj) and mlp.py (linear_fc1 holds gate and up).
-    With fewer groups than TP the matrix is split all the same, and its outputs are gathered.
+    With fewer groups than TP the matrix is still split, and its outputs are gathered.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -49,7 +49,9 @@ def layer_linear(model: Architecture, tp: int = 1) -> int:
 
 
 def layer_small(model: Architecture, tp: int = 1) -> int:
-    """Norms and biases of one layer on one rank: 2 h, and 2 d with query-key norms, whole; a bias split as its matrix.
+    """Return the size of norms and biases of one layer on one rank.
+
+    The norms are replicated: 2 h, and 2 d with query-key norms. A bias is split like its matrix.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -61,13 +63,13 @@ def layer_small(model: Architecture, tp: int = 1) -> int:
 
 
 def stage_layers(layers: int, pp: int, first: int | None = None, last: int | None = None) -> list[int]:
-    """Layers of each pipeline stage, whatever the number of virtual stages.
+    """Return the layers of each pipeline stage, regardless of virtual stages.
 
     Source: megatron/core/transformer/transformer_block.py, get_num_layers_to_build: the first and the last stage have
-    what their keys say, and the others share the rest evenly.
+    as many as their keys say, and the others share the rest evenly.
 
     Raises:
-        ValueError: the layers don't divide so.
+        ValueError: the layers can't be divided like that.
 
     Example:
         >>> stage_layers(28, 4, first=6, last=6)
@@ -86,10 +88,10 @@ def stage_layers(layers: int, pp: int, first: int | None = None, last: int | Non
 
 
 def rank_parameters(model: Architecture, tp: int, stages: Sequence[int]) -> list[Parts]:
-    """Parameters of the ranks of each pipeline stage; all tensor-parallel ranks of a stage have as many.
+    """Return the parameters of the ranks of each pipeline stage; all tensor parallel ranks of a stage have as many.
 
-    The embedding is on the first stage; the final norm and the output layer are on the last. A tied output layer is the
-    embedding where both are on one stage, and a copy of it elsewhere (GPTModel, setup_embeddings_and_output_layer).
+    The embedding is on the first stage, the final norm and the output layer on the last. A tied output layer is the
+    embedding itself if both are on one stage, otherwise a copy of it (GPTModel, setup_embeddings_and_output_layer).
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -114,7 +116,7 @@ def rank_parameters(model: Architecture, tp: int, stages: Sequence[int]) -> list
 
 
 def total_parameters(model: Architecture) -> int:
-    """Parameters of the whole model, a tied output layer counted once.
+    """Return the number of parameters of the whole model, with tied embeddings counted once.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -125,7 +127,7 @@ def total_parameters(model: Architecture) -> int:
 
 
 def largest_tensor(model: Architecture) -> int:
-    """Elements of the largest tensor that goes to the rollout: the embedding, or gate and up of a layer together.
+    """Return the elements of the largest tensor sent to the rollout: the embedding, or a layer's gate and up together.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture

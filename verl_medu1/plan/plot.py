@@ -1,4 +1,4 @@
-"""The memory of a plan as a picture: a bar of parts for each pipeline stage, phase by phase."""
+"""Draws the memory of a plan: a stacked bar for each pipeline stage, phase by phase."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,13 +25,13 @@ FORMATS = (".svg", ".png")
 
 
 def draw(plan: Plan, used: float | None = None) -> "Figure":
-    """The memory of each rank, a panel for each phase.
+    """Draw the memory of each rank, with a panel for each phase.
 
     Args:
         plan: of a run.
-        used: bytes that the trainer's process had at its peak in a run, where that is known.
+        used: peak memory of the trainer's process in a run, in bytes, if known.
     """
-    from matplotlib.figure import Figure  # takes a second, and few ask for a picture
+    from matplotlib.figure import Figure  # takes a second to import, and few users ask for a picture
 
     figure = Figure(figsize=(max(8.0, 3 + len(plan.ranks)), 4.2), layout="constrained")
     shown = {part for rank in plan.ranks for phase in rank.phases.values() for part, size in phase.items() if size}
@@ -72,7 +72,7 @@ def write_plot(plan: Plan, file: Path) -> None:
         file: to write, .svg or .png.
 
     Raises:
-        ValueError: another ending, or the file can't be written.
+        ValueError: the file has another extension or can't be written.
     """
     if file.suffix not in FORMATS:
         raise ValueError(f"--plot is {str(file)!r}; end it in {' or '.join(FORMATS)}.")

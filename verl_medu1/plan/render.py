@@ -1,4 +1,4 @@
-"""A plan as tables for people and as plain values for machines."""
+"""Shows a plan as tables for people and as plain values for programs."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,13 +13,13 @@ from verl_medu1.plan.search import Candidate
 from verl_medu1.plan.settings import KEYS, Settings
 from verl_medu1.plan.verdict import Plan, Verdict, peak_share
 
-# Keys that verl's configuration does not list, and that Hydra takes with ++ only on a command line.
+# Keys that verl's configuration does not list; on a command line Hydra accepts them only with ++.
 NOT_IN_VERL = ("first_layers", "last_layers", "activation_fusion")
 LAYOUT = ("nodes", "gpus_per_node", "tp", "pp", "cp", "vpp", "first_layers", "last_layers", "rollout_tp")
 
 
 def gib(size: float) -> str:
-    """Bytes as GiB with a digit.
+    """Format bytes as GiB with one decimal.
 
     Example:
         >>> gib(3 * 2**30)
@@ -29,7 +29,7 @@ def gib(size: float) -> str:
 
 
 def as_plain(plan: Plan, verdict: Verdict) -> dict[str, Any]:
-    """The plan for --json; sizes in bytes."""
+    """Return the plan for --json, with sizes in bytes."""
     settings = plan.settings
     return {
         "model": asdict(plan.model),
@@ -55,7 +55,7 @@ def as_plain(plan: Plan, verdict: Verdict) -> dict[str, Any]:
 
 
 def candidates_as_plain(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
-    """The layouts of a search for --json."""
+    """Return the layouts of a search for --json."""
     return [
         {
             "overrides": overrides_of(candidate.plan.settings),
@@ -73,7 +73,7 @@ def _plain(value: Any) -> Any:
 
 
 def overrides_of(settings: Settings) -> list[str]:
-    """The layout of a search as overrides of `medu1 train`.
+    """Return the layout of a search as overrides of `medu1 train`.
 
     Example:
         >>> overrides_of(Settings(tp=4))[0]
@@ -90,7 +90,7 @@ def overrides_of(settings: Settings) -> list[str]:
 
 
 def override_of(key: str, value: Any) -> str:
-    """A setting as Hydra takes it on the command line.
+    """Format a setting as a Hydra override on the command line.
 
     Example:
         >>> override_of("trainer.nnodes", 2), override_of(KEYS["first_layers"], 6).startswith("++")
@@ -108,7 +108,7 @@ def _override(value: Any) -> str:
 
 
 def _stages(ranks: Sequence[RankMemory]) -> list[tuple[str, RankMemory]]:
-    """Stages with the same figures as one row: "1-6"."""
+    """Group stages with the same figures into one row, such as "1-6"."""
     groups: list[list[RankMemory]] = []
     for rank in ranks:
         if groups and (groups[-1][0].phases, groups[-1][0].layers) == (rank.phases, rank.layers):
@@ -133,7 +133,7 @@ def _memory_table(plan: Plan, phase: str) -> Table:
 
 
 def print_plan(plan: Plan, verdict: Verdict, console: Console) -> None:
-    """Memory of each phase, vLLM's cache, communication, and the verdict."""
+    """Print the memory of each phase, vLLM's cache, communication, and the verdict."""
     settings, rollout = plan.settings, plan.rollout
     console.print(
         f"{plan.model.name} on {settings.nodes} x {settings.gpus_per_node} {plan.gpu.name}: TP {settings.tp} x PP "
@@ -157,7 +157,7 @@ def print_plan(plan: Plan, verdict: Verdict, console: Console) -> None:
 
 
 def print_verdict(plan: Plan, verdict: Verdict, console: Console) -> None:
-    """What does not fit, the changes that would make it, and the verdict."""
+    """Print what does not fit, the changes that would make it fit, and the verdict."""
     for problem in verdict.problems:
         console.print(f"- {problem}")
     rank, phase = peak_of((verdict.changed or plan).ranks)
@@ -173,7 +173,7 @@ def print_verdict(plan: Plan, verdict: Verdict, console: Console) -> None:
 
 
 def print_search(candidates: Sequence[Candidate], console: Console) -> None:
-    """The layouts of a search, and the best one's reasons and overrides."""
+    """Print the layouts of a search, and the reasons and overrides of the best one."""
     table = Table(title="Layouts that fit, the fastest first", title_justify="left")
     columns = ("TP", "PP", "CP", "DP", "micro-batch", "recompute", "vLLM TP", "share", "s a step *", "peak")
     for column in columns:

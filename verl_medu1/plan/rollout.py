@@ -1,4 +1,4 @@
-"""vLLM beside the trainer: its weights, its key-value cache, and how many answers run at once."""
+"""Memory of the colocated vLLM: its weights, its KV cache, and how many responses it generates at once."""
 
 from dataclasses import dataclass
 
@@ -10,23 +10,23 @@ from verl_medu1.plan.parameters import layer_linear, layer_small
 from verl_medu1.plan.settings import Settings
 
 VOCABULARY_MULTIPLE = 64  # vllm/model_executor/layers/vocab_parallel_embedding.py, DEFAULT_VOCAB_PADDING_SIZE
-# Of vLLM on the CPU: GiB of the cache, and what it takes where nothing is said (vllm/envs.py).
+# vLLM on the CPU: the variable with the GiB of its KV cache, and the default (vllm/envs.py).
 CPU_CACHE, CPU_CACHE_GIB = "VLLM_CPU_KVCACHE_SPACE", 4
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """One rank of vLLM.
+    """Memory of one rank of vLLM.
 
     Attributes:
         replicas: copies of the engine over all GPUs.
-        weights: bytes.
+        weights: bytes of the weights.
         work: bytes of vLLM's own activations, logits, graphs and buffers, at most.
-        cache: bytes left for keys and values; negative where weights and work take more than the share.
-        total: bytes of all of it, awake.
+        cache: bytes left for the KV cache; negative if weights and work exceed vLLM's share of the memory.
+        total: bytes of all of these while vLLM is awake.
         token: bytes of one token's keys and values.
-        tokens: tokens that the cache of a replica holds.
-        concurrency: answers of full length that a replica can run at once, at most max_num_seqs.
+        tokens: tokens that the KV cache of a replica holds.
+        concurrency: responses of full length that a replica can generate at once, at most max_num_seqs.
     """
 
     replicas: int
@@ -40,11 +40,11 @@ class Rollout:
 
 
 def rollout_weights(model: Architecture, settings: Settings) -> float:
-    """Bytes of vLLM's weights on one rank.
+    """Return the bytes of vLLM's weights on one rank.
 
-    Matrices are split by TP and take one byte with FP8; keys and values are repeated where TP exceeds the groups; norms
-    are whole; the vocabulary is padded to a multiple of 64. Source: vllm/model_executor/layers/linear.py
-    (QKVParallelLinear) and vocab_parallel_embedding.py.
+    Matrices are split by TP and take one byte per weight with FP8; key and value heads are replicated if TP exceeds the
+    groups; norms are replicated; the vocabulary is padded to a multiple of 64. Source:
+    vllm/model_executor/layers/linear.py (QKVParallelLinear) and vocab_parallel_embedding.py.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -61,7 +61,7 @@ def rollout_weights(model: Architecture, settings: Settings) -> float:
 
 
 def token_bytes(model: Architecture, settings: Settings) -> float:
-    """Bytes of one token's keys and values on one rank: 2 layers g d b (arXiv 2309.06180, section 3).
+    """Return the bytes of one token's keys and values on one rank: 2 layers g d b (arXiv 2309.06180, section 3).
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -75,10 +75,10 @@ def token_bytes(model: Architecture, settings: Settings) -> float:
 
 
 def work_bytes(model: Architecture, settings: Settings) -> float:
-    """Bytes that vLLM uses beside weights and cache; it measures them itself when it starts.
+    """Return the bytes that vLLM uses in addition to weights and KV cache; vLLM itself measures them when it starts.
 
-    Derived: max_num_batched_tokens of the widest layer's input and inner values, logits of max_num_seqs in float32
-    twice (as logits and as probabilities), and the overhead of assumptions.yaml.
+    Derived: inputs and intermediate values of the widest layer for max_num_batched_tokens, float32 logits and
+    probabilities for max_num_seqs, and the overhead of assumptions.yaml.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -93,9 +93,9 @@ def work_bytes(model: Architecture, settings: Settings) -> float:
 
 
 def rollout_of(model: Architecture, settings: Settings, memory: int) -> Rollout:
-    """What vLLM has on a GPU with so many bytes: gpu_memory_utilization of them, less weights and work, is the cache.
+    """Return vLLM's memory on a GPU of this size: the KV cache is gpu_memory_utilization of it, minus weights and work.
 
-    On the CPU the cache has a size of its own, VLLM_CPU_KVCACHE_SPACE.
+    On the CPU the size of the KV cache is set directly, by VLLM_CPU_KVCACHE_SPACE.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture

@@ -1,4 +1,4 @@
-"""The best layouts of a model on a number of GPUs, by an estimate of the time of a step."""
+"""Searches the best layouts of a model on a number of GPUs, by estimated step time."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -30,9 +30,9 @@ class Candidate:
     """A layout that fits.
 
     Attributes:
-        plan: of it.
-        seconds: estimate of a step without generation, for the order only.
-        reasons: what speaks for it, a sentence each.
+        plan: the plan with this layout.
+        seconds: estimated time of a step without generation, for ranking only.
+        reasons: arguments for it, one sentence each.
     """
 
     plan: Plan
@@ -41,20 +41,20 @@ class Candidate:
 
 
 def search(model: Architecture, gpu: GPU, settings: Settings, count: int = 5) -> list[Candidate]:
-    """The fastest layouts that fit, one for each TP x PP x CP.
+    """Find the fastest layouts that fit, one for each TP x PP x CP.
 
     Args:
         model: dimensions.
         gpu: kind of all GPUs.
-        settings: number of GPUs and sizes of a step; layout, recomputation, micro-batch and vLLM's part are searched,
-            with trainer and vLLM making room for each other.
+        settings: number of GPUs and sizes of a step. Layout, recomputation, micro-batch and vLLM's memory are searched;
+            trainer and vLLM are offloaded while the other works.
         count: how many to return.
 
     Returns:
-        The best first; empty where nothing fits.
+        The best first; empty if nothing fits.
 
     Raises:
-        NotPlanned: the model's memory is not described here.
+        NotPlanned: the model's memory can't be planned.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -86,7 +86,7 @@ def search(model: Architecture, gpu: GPU, settings: Settings, count: int = 5) ->
 
 
 def _layouts(model: Architecture, settings: Settings) -> Iterator[Settings]:
-    """TP within a node, PP that divides the layers (or leaves the ends fewer), CP; the rest of the GPUs is DP."""
+    """Yield layouts: TP within a node, PP that divides the layers (or with shorter ends), CP; DP is what remains."""
     gpus, node = settings.gpus, settings.gpus_per_node
     for tp in (size for size in tensor_sizes(model) if node % size == 0):
         for pp in (size for size in divisors(gpus // tp) if size <= model.layers):
@@ -100,7 +100,10 @@ def _layouts(model: Architecture, settings: Settings) -> Iterator[Settings]:
 
 
 def _ends(layers: int, pp: int) -> tuple[int | None, int | None] | None:
-    """Layers of the first and the last stage where PP does not divide them: fewer than in the middle, and alike."""
+    """Return the layers of the first and last stage if PP does not divide them: about equal, fewer than in the middle.
+
+    None if that is impossible.
+    """
     if layers % pp == 0:
         return (None, None)
     middle = -(-layers // pp)
@@ -112,7 +115,7 @@ def _ends(layers: int, pp: int) -> tuple[int | None, int | None] | None:
 
 
 def _tokens(settings: Settings, sequences: int) -> int:
-    """Tokens of a rank's micro-batch that holds so many longest sequences, in multiples of 1024."""
+    """Return the tokens of a rank's micro-batch of this many longest sequences, rounded up to a multiple of 1024."""
     return -(-sequences * settings.longest // (settings.cp * 1024)) * 1024
 
 
@@ -128,9 +131,9 @@ def _variants(model: Architecture, gpu: GPU, layout: Settings) -> Iterator[Plan]
 
 
 def _with_engines(model: Architecture, gpu: GPU, settings: Settings) -> Settings:
-    """With the smallest TP of vLLM whose engines together run all answers of a step at once, or else the most answers.
+    """Choose the smallest TP for vLLM with which all responses of a step are generated at once, or else the most.
 
-    Where the answers run at once all the same, more engines of a smaller TP exchange less.
+    If they all run at once anyway, more engines of a smaller TP communicate less.
     """
     most, chosen = 0, settings
     for size in tensor_sizes(model):
@@ -145,12 +148,12 @@ def _with_engines(model: Architecture, gpu: GPU, settings: Settings) -> Settings
 
 
 def step_seconds(plan: Plan) -> float:
-    """Estimate of a step without generation, in seconds; for the order of layouts, not for a schedule.
+    """Estimate the seconds of a step without generation, to rank layouts, not to predict run times.
 
-    Work: 2 floating-point operations a token and matrix weight forward, twice that backward (arXiv 2001.08361, section
-    2.1), of the pipeline stage with most weights, at a share of the peak (assumptions.yaml), stretched by the bubble
-    (p - 1) / m (arXiv 2104.04473, section 2.2); a fixed time for each layer of a micro-batch; and the traffic over its
-    link, none of it hidden. Attention's own operations are left out: every layout has as many.
+    Compute: 2 floating-point operations per token and matrix weight forward, twice that backward (arXiv 2001.08361,
+    section 2.1), for the pipeline stage with the most weights, at a fraction of peak FLOPS (assumptions.yaml), extended
+    by the bubble (p - 1) / m (arXiv 2104.04473, section 2.2). Plus a fixed time for each layer of a micro-batch, and
+    the communication over its link, without overlap. Attention's own operations are left out: every layout has as many.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -186,7 +189,7 @@ def step_seconds(plan: Plan) -> float:
 
 
 def _output_weights(plan: Plan, rank: RankMemory) -> int:
-    """Weights of the output layer's matrix on a rank; on a single stage a tied one is the embedding."""
+    """Return the weights of the output layer on a rank; with tied weights and a single stage it is the embedding."""
     is_embedding = plan.model.tied and plan.settings.pp == 1
     return rank.parameters.embedding if is_embedding else rank.parameters.output
 

@@ -1,4 +1,4 @@
-"""The settings that memory and layout depend on, as one plain value; sentences name verl's keys for them."""
+"""The settings that memory and layout depend on, as one plain value; messages refer to them by verl's keys."""
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
@@ -20,9 +20,9 @@ def _at(key: str, default: Any) -> Any:
 
 @dataclass(frozen=True)
 class Settings:
-    """A training run's layout and sizes. `KEYS` gives each field's key in the configuration.
+    """A run's layout and sizes. `KEYS` has each field's key in the configuration.
 
-    The defaults are for `medu1 plan --model`, which has no recipe: those of verl 0.9.1 and of config/medu1.yaml.
+    The defaults are for `medu1 plan --model`, which has no recipe: they are those of verl 0.9.1 and config/medu1.yaml.
     """
 
     nodes: int = _at("trainer.nnodes", 1)
@@ -38,7 +38,7 @@ class Settings:
     first_layers: int | None = _at(f"{TRANSFORMER}.num_layers_in_first_pipeline_stage", None)
     last_layers: int | None = _at(f"{TRANSFORMER}.num_layers_in_last_pipeline_stage", None)
 
-    # Of the data-parallel engine (FSDP2).
+    # The data-parallel engine (FSDP2).
     ulysses: int = _at(f"{ACTOR}.ulysses_sequence_parallel_size", 1)
 
     # Sizes of a step.
@@ -50,7 +50,7 @@ class Settings:
     token_limit: int = _at(f"{ACTOR}.ppo_max_token_len_per_gpu", 16384)
     micro_batch: int | None = _at(f"{ACTOR}.ppo_micro_batch_size_per_gpu", None)
 
-    # Memory of the trainer.
+    # The trainer's memory.
     dtype: str = _at(f"{MEGATRON}.dtype", "bfloat16")
     distributed_optimizer: bool = _at(f"{MEGATRON}.use_distributed_optimizer", True)
     precision_aware: bool = _at(f"{OPTIMIZER}.use_precision_aware_optimizer", False)
@@ -63,7 +63,7 @@ class Settings:
     recompute_method: str | None = _at(f"{TRANSFORMER}.recompute_method", None)
     recompute_layers: int | None = _at(f"{TRANSFORMER}.recompute_num_layers", None)
     recompute_modules: Sequence[str] = _at(f"{TRANSFORMER}.recompute_modules", ("core_attn",))
-    # megatron-core's own defaults, which mbridge leaves.
+    # megatron-core's own defaults, which mbridge does not change.
     activation_fusion: bool = _at(f"{TRANSFORMER}.bias_activation_fusion", False)
     rope_fusion: bool = _at(f"{TRANSFORMER}.apply_rope_fusion", False)
     fused_logits: bool = _at("actor_rollout_ref.model.use_fused_kernels", False)
@@ -97,22 +97,22 @@ class Settings:
 
     @property
     def gpus(self) -> int:
-        """Workers of the run: nodes x GPUs of a node."""
+        """Workers of the run: nodes x GPUs per node."""
         return self.nodes * self.gpus_per_node
 
     @property
     def model_parallel(self) -> int:
-        """Ranks that share one part of the batch: TP x PP x CP; with the data-parallel engine Ulysses' size."""
+        """Ranks that share one part of the batch: TP x PP x CP; with the data-parallel engine, the Ulysses size."""
         return self.tp * self.pp * self.cp if self.strategy == "megatron" else self.ulysses
 
     @property
     def sequence_parts(self) -> int:
-        """Ranks that share a sequence's tokens: CP, or Ulysses' size."""
+        """Ranks that share a sequence's tokens: CP, or the Ulysses size."""
         return self.cp if self.strategy == "megatron" else self.ulysses
 
     @property
     def dp(self) -> int:
-        """Data-parallel size: what TP x PP x CP leaves of the workers."""
+        """Data parallel size: the workers divided by TP x PP x CP."""
         return max(1, self.gpus // max(1, self.model_parallel))
 
     @property
@@ -122,10 +122,10 @@ class Settings:
 
     @property
     def micro_batch_tokens(self) -> int:
-        """Tokens that a rank sees in one micro-batch, at most (verl/workers/engine/utils.py).
+        """The most tokens that a rank sees in one micro-batch (verl/workers/engine/utils.py, prepare_micro_batches).
 
-        With dynamic batches a micro-batch has up to token_limit * cp tokens, of which a rank gets one part in cp;
-        without, micro_batch sequences of full length.
+        With dynamic batches a micro-batch has up to token_limit * cp tokens, and each rank gets 1 / cp of them;
+        without, it has micro_batch sequences of full length.
 
         Example:
             >>> Settings(token_limit=16384, cp=2).micro_batch_tokens
@@ -137,7 +137,7 @@ class Settings:
 
     @property
     def has_reference(self) -> bool:
-        """A reference model is loaded beside the actor."""
+        """Whether a reference model is loaded in addition to the actor."""
         return self.kl_loss or self.kl_in_reward
 
 
@@ -145,10 +145,10 @@ KEYS: dict[str, str] = {found.name: found.metadata["key"] for found in fields(Se
 
 
 def settings_of(value_of: Callable[[str], Any]) -> Settings:
-    """The settings in a configuration; what it does not have keeps the default here.
+    """Read the settings from a configuration; missing keys keep the defaults of `Settings`.
 
     Args:
-        value_of: a key's value; None where there is no such key, as `OmegaConf.select` does it.
+        value_of: returns a key's value, or None if there is no such key, like `OmegaConf.select`.
 
     Example:
         >>> settings_of({"trainer.nnodes": 2}.get).nodes
@@ -159,10 +159,10 @@ def settings_of(value_of: Callable[[str], Any]) -> Settings:
 
 
 def settings_from_overrides(settings: Settings, overrides: Sequence[str]) -> Settings:
-    """Settings changed by key=value of the configuration, where there is no recipe to compose.
+    """Apply key=value overrides to settings, for plans without a recipe.
 
     Raises:
-        ValueError: an override is no key=value, its key is none that a plan looks at, or its value no YAML.
+        ValueError: an override is not key=value, a plan does not use its key, or its value is not valid YAML.
 
     Example:
         >>> settings_from_overrides(Settings(), ["data.max_response_length=8192"]).response

@@ -1,4 +1,4 @@
-"""The plan of one run: its memory, and whether it fits, fits with changes, or does not."""
+"""The plan of one run, and whether it fits, fits with changes, or does not fit."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -18,15 +18,15 @@ ROUND = 1024  # tokens of a micro-batch are proposed in multiples of this
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run needs of each GPU.
+    """What a run needs on each GPU.
 
     Attributes:
         model: dimensions.
-        gpu: where it runs.
+        gpu: kind of GPU.
         settings: of the run.
         ranks: memory of each pipeline stage's ranks.
-        rollout: vLLM's part.
-        communication: of the rank that sends most.
+        rollout: vLLM's memory.
+        communication: of a rank of the stage with the most parameters.
     """
 
     model: Architecture
@@ -38,7 +38,7 @@ class Plan:
 
     @property
     def problems(self) -> list[str]:
-        """What does not fit, one sentence each; empty where all does."""
+        """What does not fit, one sentence each; empty if everything fits."""
         return list(_problems(self))
 
 
@@ -48,9 +48,9 @@ class Verdict:
 
     Attributes:
         word: "fits", "fits with these changes" or "does not fit".
-        changes: key -> value, those that make it fit.
-        changed: the plan with the changes; None without.
-        problems: what does not fit as it is.
+        changes: key -> value of the changes that make it fit.
+        changed: the plan with the changes; None if there are none.
+        problems: what does not fit without changes.
     """
 
     word: str
@@ -60,11 +60,11 @@ class Verdict:
 
 
 def plan_of(model: Architecture, gpu: GPU, settings: Settings) -> Plan:
-    """Memory, rollout and communication of a run.
+    """Plan the memory, rollout and communication of a run.
 
     Raises:
-        NotPlanned: the model's memory is not described here.
-        ValueError: the layout is wrong; a sentence for each violation.
+        NotPlanned: the model's memory can't be planned.
+        ValueError: the layout is wrong; one sentence for each violation.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -104,9 +104,9 @@ def _problems(plan: Plan) -> Iterator[str]:
 
 
 def _needed_share(plan: Plan) -> float | None:
-    """A gpu_memory_utilization with which the cache holds one longest answer and generation fits, or None.
+    """Return a gpu_memory_utilization with which the KV cache holds one longest sequence and generation fits, or None.
 
-    What is resident in generation leaves the rest of the GPU to vLLM.
+    vLLM gets what the trainer leaves free on the GPU during generation.
     """
     memory, rollout = plan.gpu.memory, plan.rollout
     resident = max(rank.total("generation") - rank.phases["generation"]["vLLM"] for rank in plan.ranks)
@@ -116,7 +116,7 @@ def _needed_share(plan: Plan) -> float | None:
 
 
 def _steps(plan: Plan) -> Iterator[dict[str, object]]:
-    """Changes in the order in which they are tried, what costs least first; each is added to those before it."""
+    """Yield changes in the order in which they are tried, cheapest first; each is added to those before it."""
     settings = plan.settings
     if not settings.free_cache:
         yield {"free_cache": True}
@@ -140,11 +140,11 @@ def _steps(plan: Plan) -> Iterator[dict[str, object]]:
 
 
 def verdict_of(plan: Plan) -> Verdict:
-    """Whether a run fits, and what else would make it.
+    """Decide whether a run fits, and if not, which changes would make it fit.
 
-    Changes are added one after another until it fits: offload, fused SwiGLU, smaller micro-batches, full recomputation,
-    the precision-aware optimizer; then vLLM's share is set to what generation leaves it. What was not needed is taken
-    back. The layout itself stays: `--search` proposes others.
+    Changes are added one after another until it fits: offload, fused SwiGLU, the distributed optimizer, smaller
+    micro-batches, full recomputation, the precision-aware optimizer; each time, vLLM's share of the memory is adjusted
+    if needed. Changes that turn out to be unnecessary are removed. The layout stays: `--search` proposes others.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -164,7 +164,7 @@ def verdict_of(plan: Plan) -> Verdict:
             break
     else:
         return Verdict("does not fit", {}, None, plan.problems)
-    # Take back what was not needed, the latest first but for the last step, which was.
+    # Remove what was not needed, the latest first, except for the last step, which was needed.
     for step in reversed(steps[1:-1]):
         without = {name: value for name, value in fields.items() if name not in step}
         if (fewer := _with_share(plan, without)) is not None:
@@ -176,7 +176,7 @@ def verdict_of(plan: Plan) -> Verdict:
 
 
 def _with_share(plan: Plan, fields: dict[str, object]) -> Plan | None:
-    """The plan with changed settings if it fits, with vLLM's share changed too where it must be."""
+    """Return the plan with changed settings, with vLLM's share of memory adjusted if needed; None if it can't fit."""
     changed = build(plan.model, plan.gpu, replace(plan.settings, **fields))  # type: ignore[arg-type]
     if not changed.problems:
         return changed
@@ -187,6 +187,6 @@ def _with_share(plan: Plan, fields: dict[str, object]) -> Plan | None:
 
 
 def peak_share(plan: Plan) -> float:
-    """The highest need of any rank and phase, as a share of the GPU's memory."""
+    """Return the peak memory over all ranks and phases, as a fraction of the GPU's memory."""
     rank, phase = peak_of(plan.ranks)
     return rank.total(phase) / plan.gpu.memory

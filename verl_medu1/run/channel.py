@@ -1,4 +1,4 @@
-"""What a driver tells its keeper: sentences for the user, and where the run is. A driver is what `keep` has started."""
+"""What a driver tells its keeper: messages for the user, and where the run is. `keep` starts the driver."""
 
 import ctypes
 import json
@@ -15,22 +15,22 @@ from verl_medu1.run.tidy import adopt_orphans, clear_shared_memory, clear_tempor
 from verl_medu1.run_folder.checkpoints import remove_half_written
 from verl_medu1.run_folder.progress import SAVE, Progress
 
-# Names the keeper's process, the descriptor to write to and the run's temporary folder to the driver, as JSON.
+# Tells the driver, as JSON, the keeper's process ID, the file descriptor to write to and the run's temporary folder.
 VARIABLE = "MEDU1_KEEPER"
 LOG = Path("logs", "console.log")
-# verl's own file logger writes here: one line of JSON a step, of the last start (VERL_FILE_LOGGER_PATH).
+# verl's file logger writes here (VERL_FILE_LOGGER_PATH): one line of JSON per step, for the latest start only.
 METRICS = Path("logs", "metrics.jsonl")
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @dataclass(frozen=True)
 class Run:
-    """What the keeper needs to know of a run.
+    """What the keeper needs to know about a run.
 
     Attributes:
         run_dir: its folder.
         checkpoints: the folder of its checkpoints.
-        steps: how many steps it takes; None where only the trainer knows.
+        steps: how many steps it takes; None if only the trainer knows.
         has_progress: whether its trainer reports phases to progress.json.
     """
 
@@ -41,7 +41,7 @@ class Run:
 
 
 class Channel:
-    """The driver's end."""
+    """The driver's end of the pipe to its keeper."""
 
     def __init__(self, keeper: int, descriptor: int, temporary: str) -> None:
         self.temporary = Path(temporary)
@@ -49,24 +49,24 @@ class Channel:
         self._run: Run | None = None
 
     def keeper_is_gone(self) -> bool:
-        """Whether the keeper was killed, so that the driver has to tidy up by itself."""
+        """Return whether the keeper was killed, in which case the driver has to clean up by itself."""
         return os.getppid() != self._keeper
 
     def tidy_without_keeper(self) -> None:
-        """Do what the keeper does after the driver's end, where the keeper itself was killed."""
+        """If the keeper was killed, do the cleanup that it would have done after the driver's end."""
         if not self.keeper_is_gone():
             return
         end_descendants()
         clear_shared_memory()
         if self._run and self._run.has_progress:
-            with suppress(OSError, ValueError):  # the folder is gone: nothing in it is half written
+            with suppress(OSError, ValueError):  # the folder is gone, so nothing in it is half written
                 last = Progress(self._run.run_dir).read()
                 if last["phase"] == SAVE:
                     remove_half_written(Path(self._run.checkpoints), int(last["step"]))
         clear_temporary(self.temporary, Path(self._run.run_dir) if self._run else None, self.say)
 
     def leave_without_keeper(self, number: int, _: object) -> None:
-        """The handler of SIGTERM until the run has its own: as by default, but for a keeper that was killed."""
+        """Handle SIGTERM until the run sets its own handler: end as by default, but clean up if the keeper is gone."""
         signal.signal(number, signal.SIG_IGN)
         self.tidy_without_keeper()
         signal.signal(number, signal.SIG_DFL)
@@ -77,13 +77,14 @@ class Channel:
         self._send({"say": text})
 
     def announce(self, run: Run) -> None:
-        """Say where the run is. From now on its log is `run_dir/logs/console.log`, what was printed before included.
+        """Tell the keeper where the run is, and log to `run_dir/logs/console.log` from now on.
 
-        Each start adds to it, below a line with its time and, in a job, its attempt.
+        What was printed before is copied there too. Each start appends to the file, below a line with the time and, in
+        a job, the attempt.
         """
         log = Path(run.run_dir) / LOG
         log.parent.mkdir(parents=True, exist_ok=True)
-        (Path(run.run_dir) / METRICS).unlink(missing_ok=True)  # of an earlier start
+        (Path(run.run_dir) / METRICS).unlink(missing_ok=True)  # from an earlier start
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         begun = " ".join(["====", datetime.now().isoformat(timespec="seconds"), *_attempt()])
@@ -96,7 +97,7 @@ class Channel:
         self._send({"run": asdict(run)})
 
     def _send(self, message: dict[str, object]) -> None:
-        with suppress(BrokenPipeError):  # the keeper is gone, and nobody listens
+        with suppress(BrokenPipeError):  # the keeper is gone
             os.write(self._descriptor, json.dumps(message).encode() + b"\n")
 
 
@@ -109,13 +110,13 @@ _channel: Channel | None = None
 
 
 def connect() -> Channel | None:
-    """The channel to the keeper that has started this process; None if none has.
+    """Return the channel to the keeper that started this process; None if it was not started by one.
 
-    From the first call on the death of the keeper is a SIGTERM for this process, which then finds all that it has
-    started (`verl_medu1.run.tidy`).
+    After the first call, the kernel sends this process SIGTERM when the keeper dies, and orphaned descendants become
+    its children, so that it can find and end them (`verl_medu1.run.tidy`).
     """
     global _channel
-    told = os.environ.pop(VARIABLE, None)  # what this process starts has no keeper
+    told = os.environ.pop(VARIABLE, None)  # child processes must not take the keeper for theirs
     if told:
         _channel = Channel(**json.loads(told))
         os.set_inheritable(_channel._descriptor, False)
@@ -123,7 +124,7 @@ def connect() -> Channel | None:
         say_through(_channel.say)
         signal.signal(signal.SIGTERM, _channel.leave_without_keeper)
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if _channel.keeper_is_gone():  # before that call
+        if _channel.keeper_is_gone():  # it died before the call of prctl
             _channel.tidy_without_keeper()
             os._exit(128 + signal.SIGTERM)
     return _channel

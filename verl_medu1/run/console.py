@@ -1,4 +1,4 @@
-"""What the user sees while a run goes on: a live line on a terminal, else a short line a step."""
+"""What the user sees during a run: a live line on a terminal, otherwise a short line per step."""
 
 import io
 import statistics
@@ -16,12 +16,12 @@ from verl_medu1.run.channel import Run
 from verl_medu1.run.steps import minutes, read_step, step_line
 from verl_medu1.run_folder.progress import Progress
 
-# Of a supervised run, whose steps take a fraction of a second, so many lines are printed where there is no terminal.
+# Lines printed in total for a warm-up without a terminal: its steps take a fraction of a second.
 SUPERVISED_LINES = 5
 
 
 class _Tail:
-    """Whole lines that were added to a file since the last look."""
+    """Reads the complete lines that were added to a file since the last call."""
 
     def __init__(self, path: Path, offset: int = 0) -> None:
         self._path, self._offset = path, offset
@@ -39,15 +39,15 @@ class _Tail:
 
 
 class Console:
-    """The keeper's output: steps go to stdout, sentences to stderr. Where neither can be written, the run goes on.
+    """The keeper's output: steps go to stdout, messages to stderr. If neither can be written, the run continues.
 
     Args:
-        verbose: show the driver's log, too.
+        verbose: show the driver's log too.
     """
 
     def __init__(self, verbose: bool) -> None:
         self._verbose = verbose
-        if isinstance(sys.stdout, io.TextIOWrapper):  # stderr is so by itself
+        if isinstance(sys.stdout, io.TextIOWrapper):  # stderr does so by default
             sys.stdout.reconfigure(errors="backslashreplace")
         self._terminal = Terminal(highlight=False)
         self._live: Live | None = None
@@ -58,12 +58,12 @@ class Console:
         self.has_said = False
 
     def say(self, text: str) -> None:
-        """A sentence, above the live line."""
+        """Print a message above the live line."""
         self.has_said = True
         self._write(text, to_stderr=True)
 
     def follow(self, log: Path, metrics: Path, run: Run) -> None:
-        """From now on show this run."""
+        """Show this run from now on."""
         self._run, self._metrics, self._last_seen = run, _Tail(metrics), time.monotonic()
         self._log = _Tail(log, log.stat().st_size)
         self._write(f"All output: {log}")
@@ -73,7 +73,7 @@ class Console:
         self._shown = "starting"
 
     def look(self) -> None:
-        """Show what is new."""
+        """Show what is new since the last call."""
         if not self._run:
             return
         if self._verbose:
@@ -103,7 +103,7 @@ class Console:
     def _seconds_of_a_step(self, step: int) -> float | None:
         if self._seconds:
             return statistics.median(self._seconds)
-        # verl's supervised trainer does not time its steps.
+        # verl's SFT trainer does not time its steps.
         first, at = self._first or (step, self._last_seen)
         return (self._last_seen - at) / (step - first) if step > first else None
 

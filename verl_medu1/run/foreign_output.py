@@ -1,4 +1,4 @@
-"""What other packages print goes to a log, while a command does something with them in its own process."""
+"""Sends what other packages print to a log while a command uses them in its own process."""
 
 import os
 import sys
@@ -14,13 +14,13 @@ from verl_medu1.run.relevant import relevant_lines
 
 @contextmanager
 def foreign_output_to(log: Path) -> Iterator[TextIO]:
-    """Send what this process and those that it starts print to `log`, native code included.
+    """Redirect to `log` what this process and its children print, output of native code included.
 
-    An error of the body, but for a user's mistake (ValueError), ends the command with the last relevant lines of the
-    log and its path; the traceback is in the log.
+    An error in the body ends the command with the last relevant lines of the log and its path; the traceback is in the
+    log. A ValueError is a mistake of the user's and is raised unchanged.
 
     Args:
-        log: a file in a folder that exists; it is written anew.
+        log: a file in an existing folder; it is overwritten.
 
     Yields:
         The command's own stderr, to which the body may write.

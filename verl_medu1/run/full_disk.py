@@ -1,28 +1,28 @@
-"""A disk that is full, told from the error that it causes somewhere in a run."""
+"""Recognises a full disk from the error that it causes somewhere in a run."""
 
 import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-# How Python, safetensors and TensorBoard tell it, and torch.save, which does not pass the reason of a failed write on.
+# Messages of Python, safetensors and TensorBoard, and of torch.save, which does not pass on why a write failed.
 _SIGNS = re.compile(
     r"No space left on device|Disk quota exceeded"
     r"|PytorchStreamWriter failed writing|inline_container\.cc:\d+\] \. unexpected pos"
 )
-# Python's own errors name the file, which may lie elsewhere than in the run's folders.
+# Python's own errors name the file, which may be outside the run's folders.
 _FILE = re.compile(r"(?:No space left on device|Disk quota exceeded): '(/[^']+)'")
 
-# Megatron's writers keep the reason to themselves: a save that failed where less than this is free had no room.
+# Megatron's writers do not report the reason. If a save fails with less than this free, the disk was full.
 _FULL_BELOW = 16 * 2**20
 
 
 def full_disk(error: BaseException, folders: Iterable[Path], saving: bool = False) -> str | None:
-    """The disk on which a write failed, with what is free there; None if the error is another one.
+    """Name the disk on which a write failed and its free space; return None for any other error.
 
     Args:
-        error: what ended the run; a remote error's text has the remote traceback.
-        folders: where the run writes; if the error names no file, the one with least space is meant.
+        error: what ended the run; the text of a remote error includes the remote traceback.
+        folders: where the run writes; if the error names no file, the folder with the least free space is reported.
         saving: whether a checkpoint was being written.
     """
     free, folder = min((shutil.disk_usage(folder).free, folder) for folder in folders if folder.is_dir())
@@ -31,7 +31,7 @@ def full_disk(error: BaseException, folders: Iterable[Path], saving: bool = Fals
     if not sign and not (saving and free < _FULL_BELOW):
         return None
     if file := _FILE.search(text):
-        # The nearest folder that is there: the file may be another node's.
+        # The nearest folder that exists here: the file may be on another node.
         folder = next(parent for parent in Path(file[1]).parents if parent.is_dir())
         free = shutil.disk_usage(folder).free
     if sign and sign[0] == "Disk quota exceeded":

@@ -1,7 +1,8 @@
-"""The keeper of a run: the process that starts the driver, shows the user how far it is, and outlives it.
+"""The keeper of a run: the process that starts the driver, shows its progress, and outlives it.
 
-The driver composes the configuration, checks it and trains. As its parent and a child subreaper the keeper inherits all
-that the driver leaves behind, however and whenever it dies, and ends that. It imports neither torch nor verl.
+The driver composes the configuration, checks it and trains. The keeper is its parent and a child subreaper, so it
+inherits every process that the driver leaves behind, however the driver dies, and ends them. The keeper imports neither
+torch nor verl.
 """
 
 import json
@@ -22,40 +23,40 @@ from verl_medu1.run.tidy import adopt_orphans, clear_shared_memory, clear_tempor
 from verl_medu1.run_folder.checkpoints import remove_half_written, way_on
 from verl_medu1.run_folder.progress import SAVE, Progress
 
-# How a driver may end without anything to explain: done, stopped on request, by Ctrl-C or SIGTERM.
+# Exit codes that need no explanation: finished, stopped on request, ended by Ctrl-C or SIGTERM.
 QUIET = (0, ExitCode.STOPPED, 128 + signal.SIGINT, 128 + signal.SIGTERM)
 LOOK_INTERVAL_S = 0.5
-# A driver that has been told to end is killed after that.
+# Seconds between the signal that tells the driver to end and SIGKILL.
 PATIENCE_S = 30.0
-# The path of a socket may have 107 characters, of which Ray's and vLLM's names take up to 75.
+# The path of a socket may have 107 characters, and the names that Ray and vLLM append take up to 75 of them.
 LONGEST_FOLDER = 30
-# Of a log that is longer, the end is looked at.
+# Only this many bytes at the end of a log are read.
 LONGEST_END = 2**20
 
 
 def keep(command: Sequence[str], verbose: bool = False) -> int:
-    """Run a driver to its end, and end whatever it leaves.
+    """Run a driver to its end, then end whatever it leaves behind.
 
-    SIGINT, SIGTERM, SIGHUP and SIGUSR1 are passed on to it. If this process is killed instead, the driver is told by
-    the kernel (`verl_medu1.run.channel`) and tidies up by itself.
+    SIGINT, SIGTERM, SIGHUP and SIGUSR1 are passed on to the driver. If this process is killed, the kernel notifies the
+    driver (`verl_medu1.run.channel`), which then cleans up by itself.
 
     Args:
-        command: the driver's, which calls `verl_medu1.run.channel.connect`.
+        command: the driver's command line; the driver calls `verl_medu1.run.channel.connect`.
         verbose: show the driver's whole output too.
 
     Returns:
-        Its exit code; that of a part that died if it was killed.
+        The driver's exit code, or `ExitCode.PART_DIED` if it was killed.
     """
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
-        except OSError:  # closed, as some services start their programs; else the pipe below would take its number
+        except OSError:  # some services start programs with these closed; the pipe below would take the free number
             os.open(os.devnull, os.O_RDWR)
     return _Keeper(command, verbose).run()
 
 
 def temporary_folder() -> Path:
-    """A folder for the sockets of a run's processes, in a short one where the system's is too long for them."""
+    """Make a folder for the sockets of a run's processes; in /tmp if the system's temporary path is too long."""
     system = tempfile.gettempdir()
     return Path(tempfile.mkdtemp(prefix="medu1-", dir=system if len(system) <= LONGEST_FOLDER else "/tmp"))
 
@@ -71,14 +72,14 @@ class _Keeper:
         self._blind = ""
         self._driver: subprocess.Popen[bytes] | None = None
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
-            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup sets SIGHUP
+            if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
                 signal.signal(number, self._pass_on)
         self._messages, descriptor = os.pipe()
         self._partial = b""
         told = {"keeper": os.getpid(), "descriptor": descriptor, "temporary": str(self._temporary)}
         self._log = self._temporary / LOG.name
         with self._log.open("wb") as log:
-            # A session of its own: what a terminal sends to this process does not reach the driver a second time.
+            # In a session of its own, so that a signal from the terminal does not also reach the driver directly.
             self._driver = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -89,13 +90,13 @@ class _Keeper:
                 start_new_session=True,
             )
         os.close(descriptor)
-        if self._told_to_end is not None:  # while there was no driver to tell
+        if self._told_to_end is not None:  # the signal came before there was a driver
             self._driver.terminate()
 
     def _pass_on(self, number: int, _: object) -> None:
         if number == signal.SIGUSR1:
             self._stop_asked = True
-            if self._driver and self._run:  # before, it has no handler
+            if self._driver and self._run:  # before that the driver has no handler
                 self._driver.send_signal(number)
             return
         if self._told_to_end is None:
@@ -104,14 +105,14 @@ class _Keeper:
                 self._driver.send_signal(signal.SIGTERM if number == signal.SIGHUP else number)
 
     def run(self) -> int:
-        """Until the driver has ended; its exit code."""
+        """Wait until the driver has ended and return its exit code."""
         assert self._driver
         ended = os.pidfd_open(self._driver.pid)
         try:
             while not self._wait(ended):
                 if self._told_to_end and time.monotonic() - self._told_to_end > PATIENCE_S:
                     self._driver.kill()
-        except BaseException:  # a defect of ours: no reason to leave anything running
+        except BaseException:  # a bug of ours must not leave processes running
             self._driver.kill()
             self._driver.wait()
             end_descendants()
@@ -126,7 +127,7 @@ class _Keeper:
             self._console.close()
 
     def _wait(self, ended: int) -> bool:
-        """Show what is new; whether the driver has ended."""
+        """Show what is new and return whether the driver has ended."""
         ready, _, _ = select.select([ended, self._messages], [], [], LOOK_INTERVAL_S)
         if self._messages in ready:
             self._read_messages()
@@ -134,7 +135,7 @@ class _Keeper:
         return ended in ready
 
     def _look(self) -> None:
-        """Show what is new. What can't be shown, on a full or absent disk say, is no reason to end the run."""
+        """Show what is new. A failure to show it (a full or missing disk) does not end the run."""
         try:
             self._console.look()
         except Exception as error:
@@ -154,7 +155,7 @@ class _Keeper:
                     folder = Path(self._run.run_dir)
                     self._log = folder / LOG
                     self._console.follow(self._log, folder / METRICS, self._run)
-                    if self._stop_asked and self._driver:  # while it had no handler
+                    if self._stop_asked and self._driver:  # the request came before the driver had a handler
                         self._driver.send_signal(signal.SIGUSR1)
 
     def _end(self, code: int, driver: int) -> int:

@@ -1,7 +1,7 @@
-"""Which part of a run has died: an actor, on any node, by Ray's own account, or a process that is none, on this node.
+"""Finds which part of a run has died: a Ray actor on any node, or one of Ray's or vLLM's own processes on this node.
 
-verl waits where a part is gone: for answers that nobody generates, or in a collective that one rank has left. Ray's
-public list of actors needs its dashboard, which a run does not start, so that the table behind it is read.
+When a part is gone, verl waits forever: for responses that nobody generates, or in a collective that one rank has left.
+Ray's public list of actors needs the dashboard, which a run does not start, so the table behind it is read instead.
 """
 
 import os
@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-# Class and name of an actor, as verl 0.9.1 and TransferQueue give them -> what a reader calls it.
+# Class and name of an actor in verl 0.9.1 and TransferQueue -> what the user is told.
 _PARTS = (
     (r"TaskRunner.*", "trainer"),
     (r".* vllm_server_(\d+)_0", r"vLLM server \1"),
@@ -25,18 +25,18 @@ _PARTS = (
 )
 _TRAINING_WORKER = re.compile(r".*WorkerDict_(\d+):(\d+)")  # placement group (node) and rank on it
 
-# Processes that are no actors: Ray's own, and those in which vLLM's engine runs beside its server.
+# Processes that are not actors: Ray's own, and those in which vLLM's engine runs, separate from its server.
 _PROCESSES = {"raylet": "Ray's raylet", "gcs_server": "Ray's GCS server"}
 _ENGINE = "VLLM::"
 
 
 def part_name(class_name: str, name: str, workers_per_node: int) -> str:
-    """What an actor is to the run.
+    """Return an actor's role in the run.
 
     Args:
         class_name: the actor's class, as Ray shows it.
         name: the name it was started with; may be empty.
-        workers_per_node: `trainer.n_gpus_per_node`, from which a worker's rank follows.
+        workers_per_node: `trainer.n_gpus_per_node`, needed to compute a worker's global rank.
 
     Example:
         >>> part_name("WorkerDict", "kX3f0aWorkerDict_1:3", workers_per_node=8)
@@ -53,7 +53,7 @@ def part_name(class_name: str, name: str, workers_per_node: int) -> str:
 
 
 def _reason(death: Any) -> str | None:
-    """Why an actor died, of Ray's `ActorDeathCause`; None if it was ended on purpose or has told its error itself."""
+    """Return why an actor died, given Ray's `ActorDeathCause`; None if it was ended on purpose or raised an error."""
     if death.HasField("oom_context"):
         return "ended by Ray because its node was short of memory"
     if not death.HasField("actor_died_error_context"):
@@ -68,8 +68,8 @@ def _reason(death: Any) -> str | None:
 
 
 def dead_actor(workers_per_node: int) -> str | None:
-    """The first actor of this process's Ray job that has died, with process, node and reason; None if all live."""
-    if "ray" not in sys.modules:  # seconds to import, and nothing to ask
+    """Describe the first actor of this process's Ray job that died, with process, node and reason; None if all live."""
+    if "ray" not in sys.modules:  # importing Ray takes seconds, and without it there are no actors
         return None
     import ray
     from ray._private.state import actors
@@ -87,7 +87,7 @@ def dead_actor(workers_per_node: int) -> str | None:
 
 
 class PartWatch:
-    """Looks after the parts of a run from its driver.
+    """Watches the parts of a run from its driver.
 
     Args:
         workers_per_node: `trainer.n_gpus_per_node`.
@@ -99,7 +99,7 @@ class PartWatch:
         self._dead: str | None = None
 
     def look(self) -> str | None:
-        """The first part that has died since the start, in words; None if all live."""
+        """Describe the first part that has died since the start; return None if all are alive."""
         self._dead = self._dead or self._find()
         return self._dead
 
@@ -109,18 +109,18 @@ class PartWatch:
         if of_ray:
             return of_ray[0]
         if gone:
-            time.sleep(1.0)  # an engine that ends because its server died: Ray learns of it at once
+            time.sleep(1.0)  # an engine also ends when its server dies; give Ray time to notice the server
         return dead_actor(self._workers_per_node) or next((part for _, part in gone), None)
 
     def last_look(self, patience_s: float = 3.0) -> str | None:
-        """`look` after an error: Ray may hear of a death later than those who waited for the part."""
+        """Repeat `look` for a while after an error: Ray may notice a death later than those who needed the part."""
         deadline = time.monotonic() + patience_s
         while not (part := self.look()) and time.monotonic() < deadline:
             time.sleep(0.2)
         return part
 
     def _gone_processes(self) -> list[tuple[str, str]]:
-        """The processes that were there at the last look and are gone: name, and a sentence's beginning."""
+        """Return the processes that have gone since the last look: name, and the beginning of a sentence."""
         running = {}
         for process in psutil.Process(os.getpid()).children(recursive=True):
             with suppress(psutil.NoSuchProcess):

@@ -19,7 +19,7 @@ from verl_medu1.run_folder.claim import RunClaim, claim, keep_and_write
 
 
 def _be_the_only_process() -> None:
-    """What torchrun would set for one process; a run under torchrun keeps its own."""
+    """Set what torchrun would set for a single process; under torchrun, change nothing."""
     if "RANK" in os.environ:
         return
     with socket.socket() as free:
@@ -52,7 +52,7 @@ def _main(config: DictConfig) -> None:
 
 
 def is_first() -> bool:
-    """Whether this is the first process of torchrun's, or the only one."""
+    """Return whether this is the only process, or torchrun's rank 0."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -76,7 +76,7 @@ def begin(config: DictConfig) -> RunClaim | None:
 
 
 def _steps(config: DictConfig) -> int:
-    """How many steps verl's trainer takes; an epoch leaves out what does not fill a batch."""
+    """Return how many steps verl's trainer takes; an epoch drops the last, incomplete batch."""
     if config.trainer.total_training_steps is not None:
         return int(config.trainer.total_training_steps)
     return training_rows(config) // int(config.data.train_batch_size) * int(config.trainer.total_epochs)

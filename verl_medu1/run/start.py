@@ -1,4 +1,4 @@
-"""How a training command begins: kept, or by itself where it only shows its configuration."""
+"""How a training command starts: under a keeper, or directly if it only prints its configuration."""
 
 import importlib
 import os
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from verl_medu1.run.keeper import keep
 
-# With these Hydra prints something and trains nothing.
+# With any of these Hydra prints something and does not train.
 _SHOWN_BY_HYDRA = (
     "--help",
     "-h",
@@ -24,15 +24,15 @@ VERBOSE = "--verbose"
 
 
 def start(module: str, arguments: Sequence[str]) -> None:
-    """Run the `drive` of a module: in a driver of its own, of which this process is the keeper, or here.
+    """Run the `drive` function of a module: in a driver process, with this process as its keeper, or in this process.
 
     Args:
-        module: such as verl_medu1.run.train; `python -m` starts it as driver.
+        module: such as verl_medu1.run.train; `python -m` starts it as the driver.
         arguments: Hydra's, and --verbose.
     """
     verbose, arguments = VERBOSE in arguments, [each for each in arguments if each != VERBOSE]
     shows = any(each.partition("=")[0] in _SHOWN_BY_HYDRA for each in arguments)
-    # torchrun keeps its processes itself; `medu1 train` starts its own, whatever the machine has set.
+    # torchrun manages its own processes. `medu1 train` starts a driver even if the machine has set RANK.
     under_torchrun = module == "verl_medu1.run.sft" and "RANK" in os.environ
     if not shows and not under_torchrun:
         sys.exit(keep([sys.executable, "-m", module, *arguments], verbose))

@@ -1,4 +1,4 @@
-"""What the user is shown of a step: one short line of verl's metrics."""
+"""What the user sees of a step: one short line of verl's metrics."""
 
 import json
 import re
@@ -9,7 +9,7 @@ _COMPONENT = re.compile(r"reward/(?P<source>.+)/(?P<name>acc|budget_distance)/me
 
 
 def read_step(line: str) -> tuple[int, dict[str, Any]]:
-    """Step and metrics in a line of verl's file logger.
+    """Return the step and the metrics in a line of verl's file logger.
 
     Example:
         >>> read_step('{"step": 3, "data": {"train/loss": 0.25}}')
@@ -20,13 +20,13 @@ def read_step(line: str) -> tuple[int, dict[str, Any]]:
 
 
 def step_line(step: int, steps: int | None, metrics: Mapping[str, Any], seconds_left: float | None) -> str:
-    """One line: step, reward, right answers by data source, tokens and their distance from the budget, speed, time.
+    """Format one line: step, reward, accuracy per data source, tokens, distance from the budget, speed and time.
 
     Args:
-        step: its number.
-        steps: how many there are; None if that is not known.
-        metrics: verl's, of reinforcement learning or of the supervised stage.
-        seconds_left: until the last step is done; None if that is not known.
+        step: number of the step.
+        steps: how many there are; None if unknown.
+        metrics: verl's, of reinforcement learning or of the warm-up.
+        seconds_left: until the last step is done; None if unknown.
 
     Example:
         >>> step_line(3, 10, {"train/loss": 0.25}, 70.0)
@@ -56,7 +56,7 @@ def step_line(step: int, steps: int | None, metrics: Mapping[str, Any], seconds_
 
 
 def minutes(seconds: float) -> str:
-    """A duration as minutes and seconds, with hours where there are any.
+    """Format a duration as minutes and seconds, with hours if there are any.
 
     Example:
         >>> minutes(70), minutes(4000)

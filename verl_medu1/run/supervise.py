@@ -1,4 +1,4 @@
-"""Runs end: with their reason when they hang, lose a part or fill a disk."""
+"""Ends a run that stalls, has lost a part or has filled a disk, and says why."""
 
 import os
 import signal
@@ -19,16 +19,16 @@ from verl_medu1.run.parts import PartWatch
 from verl_medu1.run_folder.checkpoints import way_on
 from verl_medu1.run_folder.progress import SAVE, Progress
 
-# What ray.init takes only where it starts a cluster: one that is there has been told by whoever started it.
+# Arguments that ray.init accepts only when it starts a cluster; an existing cluster was given them when it started.
 CLUSTER_KEYS = ("num_cpus", "num_gpus", "object_store_memory", "include_dashboard", "_system_config", "_temp_dir")
 START_PHASES = ("start", "first weight sync")
 
 
 class StallWatch:
-    """Tells a run whose report of progress has not changed for too long.
+    """Detects a run whose progress report has not changed for too long.
 
-    Counted is the time that this process has seen pass: the reports are another machine's, whose clock may differ, and
-    a laptop may have slept.
+    Time is measured on this process's monotonic clock: the reports may come from another machine whose clock differs,
+    and a laptop may have slept.
     """
 
     def __init__(self, progress: Progress, timeout_s: float, start_timeout_s: float) -> None:
@@ -37,7 +37,7 @@ class StallWatch:
         self._since = time.monotonic()
 
     def look(self) -> str | None:
-        """One sentence if the last sign of life is too old."""
+        """Return one sentence if the last progress is too old, else None."""
         last = self._progress.read()
         if last != self._last:
             self._last, self._since = last, time.monotonic()
@@ -59,18 +59,18 @@ def _died(part: str, progress: Progress, checkpoints: Path) -> tuple[str, ExitCo
 
 @contextmanager
 def supervised(config: DictConfig, channel: Channel, interval_s: float = 1.0) -> Iterator[DictConfig]:
-    """Run the body, in a driver, under a watchdog. The keeper ends what is left of it afterwards.
+    """Run the body, in a driver, under a watchdog. The keeper ends what is left of the run afterwards.
 
     Args:
         config: the run's configuration (`run_dir`, `watchdog`, `ray_kwargs`, `trainer`).
         channel: to the keeper.
-        interval_s: seconds between two looks at the run's progress and its parts.
+        interval_s: seconds between two checks of the run's progress and its parts.
 
     Yields:
         The configuration to train with: absolute run_dir, and the keeper's temporary folder for the sockets of Ray and
-        vLLM. Where the environment names a cluster (RAY_ADDRESS), that one is joined as it is.
+        vLLM. If the environment names a cluster (RAY_ADDRESS), the run joins it unchanged.
 
-    One sentence and the exit code tell a stalled run (3), a part that died (4) and a full disk (5).
+    One sentence and the exit code distinguish a stalled run (3), a part that died (4) and a full disk (5).
     """
     temporary = str(channel.temporary)
     config = config.copy()
@@ -79,15 +79,15 @@ def supervised(config: DictConfig, channel: Channel, interval_s: float = 1.0) ->
         ray_init = config.ray_kwargs.ray_init
         ray_init.runtime_env.env_vars.VERL_FILE_LOGGER_PATH = str(Path(config.run_dir) / METRICS)
         if os.environ.get("RAY_ADDRESS"):
-            # Each node of that cluster has a folder of its own, of which its processes know (slurm/node.sh).
+            # Each node of that cluster has its own temporary folder, which its processes already know (slurm/node.sh).
             for key in CLUSTER_KEYS:
                 ray_init.pop(key, None)
         else:
             ray_init._temp_dir = temporary
             if ray_init.get("num_cpus") is None:
-                ray_init.num_cpus = given_processors()  # Ray alone counts the machine's
+                ray_init.num_cpus = given_processors()  # Ray itself would count all of the machine's
             ray_init.runtime_env.env_vars.update({"TMPDIR": temporary, "VLLM_RPC_BASE_PATH": temporary})
-    OmegaConf.resolve(config)  # verl copies ray_kwargs out of the configuration, where interpolations lead nowhere
+    OmegaConf.resolve(config)  # verl copies ray_kwargs out of the configuration, where interpolations do not resolve
     progress = Progress(config.run_dir)
     progress.report(0, "start")
 
@@ -95,7 +95,7 @@ def supervised(config: DictConfig, channel: Channel, interval_s: float = 1.0) ->
     channel.announce(Run(str(run_dir), str(checkpoints.absolute())))
     parts = PartWatch(config.trainer.n_gpus_per_node)
     stalls = StallWatch(progress, config.watchdog.timeout_s, config.watchdog.start_timeout_s)
-    ending = threading.Lock()  # the watching thread and this one may both find that the run is over
+    ending = threading.Lock()  # held by whichever thread ends the run: the watchdog or this one
     finished = threading.Event()
 
     def find_fault() -> tuple[str, ExitCode] | None:
@@ -109,22 +109,22 @@ def supervised(config: DictConfig, channel: Channel, interval_s: float = 1.0) ->
         while not finished.wait(interval_s):
             try:
                 fault = find_fault()
-            except Exception as error:  # a shared disk or Ray that does not answer now may do so at the next look
+            except Exception as error:  # a shared disk or Ray that does not respond now may respond at the next check
                 if blind != (blind := repr(error)):
                     channel.say(f"medu1: the watch over the run can't see: {error!r}")
                 continue
             if fault and ending.acquire(blocking=False):
                 channel.say(f"medu1: {fault[0]}")
                 channel.tidy_without_keeper()
-                os._exit(fault[1])  # the main thread waits in Ray for an answer that will not come
+                os._exit(fault[1])  # the main thread may wait in Ray forever
 
     told: list[int] = []
 
     def leave(number: int, _: object) -> None:
         for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_IGN)  # a second one would cut the way out short
+            signal.signal(each, signal.SIG_IGN)  # a second signal would interrupt the cleanup
         told.append(number)
-        raise KeyboardInterrupt  # not SystemExit, of which Ray makes an error of its own while it waits
+        raise KeyboardInterrupt  # not SystemExit, which Ray turns into an error of its own while it waits
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, leave)
@@ -134,9 +134,9 @@ def supervised(config: DictConfig, channel: Channel, interval_s: float = 1.0) ->
         try:
             yield config
         finally:
-            ending.acquire()  # for good, where the watching thread ends the run
+            ending.acquire()  # blocks forever if the watchdog thread is ending the run
             finished.set()
-            watching.join()  # it may be asking Ray, which is about to be shut down
+            watching.join()  # it may be querying Ray, which is about to shut down
     except BaseException as error:
         if told:
             sys.exit(128 + told[0])

@@ -1,4 +1,4 @@
-"""What is done when a run has ended in any way: its processes end, its shared memory and its temporary folder go."""
+"""Cleanup after a run, however it ended: its processes, its shared memory and its temporary folder."""
 
 import argparse
 import ctypes
@@ -13,29 +13,29 @@ import psutil
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 SHARED_MEMORY = Path("/dev/shm")
-# Names in shared memory that multiprocessing and verl give; the rest of each is random.
+# Names that multiprocessing and verl use in shared memory; the part behind the prefix is random.
 _NAMES = ("sem.mp-*", "psm_*", "verl_weights_*")
 
 
 def adopt_orphans() -> None:
-    """Make this process the parent of each descendant whose own parent dies, so that `end_descendants` finds it."""
+    """Become the parent of every descendant whose own parent dies, so that `end_descendants` finds it."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def end_descendants(patience_s: float = 1.0, limit_s: float = 20.0) -> int:
-    """End all processes that this one has started, directly or not, and wait until they are gone.
+    """End all descendants of this process and wait until they are gone.
 
-    Each is sent SIGTERM and, `patience_s` later, SIGKILL: what `multiprocessing` starts ignores the former. A process
-    that one of them starts meanwhile becomes a child of this one when its parent dies, and is found by the next look.
-    The resource trackers of `multiprocessing` come last: each removes the shared memory of the processes that it serves
-    when the last of them is gone, and ends. One that is killed before leaves it, 512 MB of a weight sync for example.
+    Each gets SIGTERM and, `patience_s` later, SIGKILL, because the processes of `multiprocessing` ignore SIGTERM. A
+    process started meanwhile becomes a child of this one when its parent dies, and the next pass of the loop finds it.
+    The resource trackers of `multiprocessing` come last: when the last process that uses one is gone, the tracker
+    removes their shared memory and ends. A tracker killed before that leaks it, for example 512 MB of a weight sync.
 
     Args:
         patience_s: seconds between the two signals, and until a resource tracker without processes is killed.
-        limit_s: seconds after which what is left is given up; a process that the kernel holds can't be ended.
+        limit_s: seconds after which to give up; a process in uninterruptible sleep can't be ended.
 
     Returns:
-        How many were given up.
+        How many processes were left.
     """
     started = time.monotonic()
     tracked_until = started
@@ -64,7 +64,7 @@ def _is_resource_tracker(process: psutil.Process) -> bool:
 
 
 def _descendants() -> list[psutil.Process]:
-    """All that this process has, after it has reaped those of its children that have ended."""
+    """Reap the children of this process that have ended, and return all its remaining descendants."""
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -72,14 +72,14 @@ def _descendants() -> list[psutil.Process]:
 
 
 def clear_shared_memory(since: float | None = None) -> None:
-    """Remove the shared memory and the semaphores that processes of a run have left.
+    """Remove the shared memory and the semaphores that the processes of a run have left behind.
 
-    The resource trackers of `multiprocessing` do so, unless they are killed first: Ray and vLLM kill the children of a
-    process of theirs that has died. Removed is what has a name of `multiprocessing`'s or verl's, belongs to this user,
-    was made after `since`, and is used by no process.
+    The resource trackers of `multiprocessing` do so unless they are killed first: when one of their processes dies, Ray
+    and vLLM kill its children. A file is removed if `multiprocessing` or verl named it, it belongs to this user, it was
+    made after `since`, and no process uses it.
 
     Args:
-        since: when the run began, in seconds since the epoch; when this process began by default.
+        since: when the run began, in seconds since the epoch; by default, when this process began.
     """
     begun = psutil.Process().create_time() if since is None else since
     left = set()
@@ -95,7 +95,7 @@ def clear_shared_memory(since: float | None = None) -> None:
 
 
 def _in_use() -> set[str]:
-    """Files that a process has mapped or open, of the processes that this user may look into."""
+    """Return the files that any process has mapped or open, as far as this user may inspect the processes."""
     used: set[str] = set()
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -110,15 +110,15 @@ def clear_temporary(temporary: Path, keep_logs_in: Path | None, say: Callable[[s
 
     Args:
         temporary: the folder.
-        keep_logs_in: the logs of Ray's processes are copied to its `ray_logs` before; None for no copy.
-        say: tells the user where they are.
+        keep_logs_in: folder in whose `ray_logs` the logs of Ray's processes are kept; None to keep none.
+        say: tells the user where the logs are.
     """
     if keep_logs_in and (logs := next(temporary.glob("session_2*/logs"), None)):
         kept = keep_logs_in / "ray_logs"
         shutil.rmtree(kept, ignore_errors=True)
         try:
             shutil.copytree(logs, kept, ignore=lambda folder, names: [n for n in names if Path(folder, n).is_socket()])
-        except OSError as error:  # a run that ends because its disk is full
+        except OSError as error:  # for example if the run ended because its disk is full
             say(f"medu1: not all logs of the run's processes could be kept in {kept}: {error}")
         else:
             say(f"medu1: the logs of the run's processes are in {kept}")

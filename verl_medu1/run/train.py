@@ -1,6 +1,7 @@
 """Training: `medu1 train` and `python -m verl_medu1.run.train`, a Hydra application on verl's configuration.
 
-This module is started twice: by the user, and by the keeper of that process as its driver (verl_medu1/run/keeper.py).
+This module is started twice: first by the user, then as the driver by the keeper that the first start becomes
+(verl_medu1/run/keeper.py).
 """
 
 import os
@@ -39,8 +40,8 @@ def _main(config: DictConfig) -> None:
     from verl_medu1.run_folder.stop_request import StopRequest
 
     stop_request = StopRequest(config.run_dir)
-    if "MEDU1_ATTEMPT_DIR" not in os.environ:  # a job's attempt has done so before it could be asked (slurm/job.sh)
-        stop_request.take()  # which the run did not live to meet
+    if "MEDU1_ATTEMPT_DIR" not in os.environ:  # in a job, slurm/job.sh did this before any request could arrive
+        stop_request.take()  # an old request that an earlier start did not live to meet
     stop_request.make_on_signal()
     with supervised(config, channel) as ray_config:
         from verl.trainer.main_ppo import TaskRunnerV1, run_ppo

@@ -1,11 +1,11 @@
-"""The files of a run's folder: every name once, with how it is written and read.
+"""The files of a run folder: each name is defined once, together with the code that writes and reads the file.
 
 claim.py         run.lock and fingerprint.json: one folder, one run
-progress.py      progress.json: the last sign of life
+progress.py      progress.json: the current step and phase
 stop_request.py  stop_requested: end after this step
-checkpoints.py   checkpoints/global_step_N and which is whole
+checkpoints.py   checkpoints/global_step_N, and which of them are complete
 attempts.py      attempts/N and jobs.jsonl of a job
 evaluations.py   samples.jsonl and summary.json of an evaluation
-whole_file.py    how a file is replaced while others read it
-reader.py        all that a report shows of a run
+whole_file.py    replaces a text file atomically
+reader.py        everything that a report shows of a run
 """

@@ -1,4 +1,4 @@
-"""What jobs and their attempts have left in a run's folder; any of it may be missing or half written."""
+"""What jobs and their attempts have written to a run's folder; any of it may be missing or half written."""
 
 import json
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 ATTEMPTS, RECORD, DRIVER_LOG = "attempts", "attempt.json", "driver.log"
-# Jobs that were submitted for a run, one JSON object a line.
+# Jobs that were submitted for a run, one JSON object per line.
 SUBMITTED = "jobs.jsonl"
 
 
@@ -20,11 +20,13 @@ class Attempt:
     """One start of a job (slurm/lib/attempt.sh).
 
     Attributes:
-        folder: its logs.
-        job_id: of Slurm, and `restart`, how often the job had been requeued before.
-        nodes: it ran on.
-        started, ended: None while it runs, or if it was killed before it could write the end down.
-        exit_code: of the driver, or of what ended the attempt.
+        folder: where its logs are.
+        job_id: Slurm's number of the job.
+        restart: how often the job had been requeued before.
+        nodes: the nodes it ran on.
+        started: when it started.
+        ended: when it ended; None while it runs, or if it was killed before it could record its end.
+        exit_code: of the driver, or of whatever ended the attempt.
         reason: how it ended, in words.
     """
 
@@ -39,7 +41,7 @@ class Attempt:
 
 
 def read_attempts(run_dir: Path) -> list[Attempt]:
-    """The attempts of a run, in order.
+    """Return the attempts of a run, in order.
 
     Raises:
         ValueError: a record can't be read.
@@ -69,11 +71,12 @@ def _read(file: Path) -> Attempt:
 
 
 def attempts_table(attempts: Sequence[Attempt], running_job: str | None) -> "Table":
-    """A row for each attempt.
+    """Make a table with a row for each attempt.
 
     Args:
-        attempts: of a run.
-        running_job: the job that waits or runs by Slurm; an attempt without an end is its last one, or was killed.
+        attempts: the attempts of one run.
+        running_job: the job that is pending or running in Slurm. An attempt without an end is running if it is the last
+            one of this job; otherwise it was killed.
     """
     from rich.table import Table
 
@@ -96,9 +99,9 @@ def attempts_table(attempts: Sequence[Attempt], running_job: str | None) -> "Tab
 
 
 def submitted(run_dir: Path) -> tuple[list[str], int]:
-    """Numbers of the jobs that were submitted for a run, the oldest first, and how many lines name none.
+    """Return the numbers of the jobs submitted for a run, oldest first, and how many lines do not name a job.
 
-    A line is cut off where the disk was full or `medu1 slurm` was killed.
+    A line may be cut off because the disk was full or `medu1 slurm` was killed.
 
     Example:
         >>> submitted(Path("nowhere"))
@@ -119,7 +122,7 @@ def _number_in(line: str) -> str | None:
 
 
 def jobs_of(run_dir: Path) -> list[str]:
-    """Numbers of a run's jobs, submitted by us or by hand, the oldest first.
+    """Return the numbers of a run's jobs, submitted by us or by hand, oldest first.
 
     Example:
         >>> jobs_of(Path("nowhere"))
@@ -129,7 +132,7 @@ def jobs_of(run_dir: Path) -> list[str]:
 
 
 def find_run(job: str, folder: Path) -> Path | None:
-    """The run below a folder that has an attempt or a submission of this job.
+    """Find the run below a folder that has an attempt or a submission of this job.
 
     Example:
         >>> find_run("17", Path("nowhere")) is None

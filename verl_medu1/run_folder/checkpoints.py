@@ -1,4 +1,4 @@
-"""Where verl's trainers put what they save."""
+"""The checkpoints of verl's trainers: which is the newest complete one, and repairs."""
 
 import shutil
 from pathlib import Path
@@ -9,11 +9,11 @@ TRACKER = "latest_checkpointed_iteration.txt"
 
 
 def newest_step(checkpoints: Path) -> int | None:
-    """Step of the newest whole checkpoint; None if there is none.
+    """Return the step of the newest complete checkpoint; None if there is none.
 
-    verl's tracker file names it, written after the rest of the checkpoint is whole
-    (trainer/ppo/v1/trainer_base.py:1024). Opening it for that empties it: where it names no number, it was cut off
-    there, and the newest folder is meant.
+    verl names it in a tracker file, which it writes after the rest of the checkpoint is complete
+    (verl/trainer/ppo/v1/trainer_base.py, PPOTrainer._save_checkpoint). Opening the file empties it: if it holds no
+    number, verl was killed between opening and writing it, and the newest folder is complete.
 
     Example:
         >>> import tempfile
@@ -35,9 +35,10 @@ def newest_step(checkpoints: Path) -> int | None:
 
 
 def lost_step(checkpoints: Path) -> str | None:
-    """What is wrong with a tracker that names a step whose folder is gone while others are there; None if nothing is.
+    """Describe a tracker that names a step whose folder is gone while older ones exist; return None if it is fine.
 
-    verl would begin the run again and write over them (utils/checkpoint/checkpoint_manager.py:247).
+    verl would start the run again and overwrite them (verl/utils/checkpoint/checkpoint_manager.py,
+    find_latest_ckpt_path).
 
     Example:
         >>> import tempfile
@@ -65,13 +66,13 @@ def _steps(checkpoints: Path) -> list[int]:
 
 
 def remove_half_written(checkpoints: Path, step: int) -> None:
-    """Remove the folder of a step whose save has failed, so that what it holds is free again."""
+    """Remove the folder of a step whose save failed, to free its disk space."""
     if step != newest_step(checkpoints):
         shutil.rmtree(checkpoints / f"global_step_{step}", ignore_errors=True)
 
 
 def way_on(checkpoints: Path) -> str:
-    """What the same command does next, as the end of a sentence."""
+    """Say what the same command would do next, as the end of a sentence."""
     step = newest_step(checkpoints)
     if step is None and (lost := lost_step(checkpoints)):
         return lost
@@ -81,15 +82,15 @@ def way_on(checkpoints: Path) -> str:
 
 
 def newest_model(run_dir: Path) -> Path:
-    """The Hugging Face folder of a run's newest whole checkpoint.
+    """Return the Hugging Face folder of a run's newest complete checkpoint.
 
-    verl writes the tracker file after everything else of a checkpoint, so that a half-written one is never named.
+    verl writes the tracker file last, so it never names a half-written checkpoint.
 
     Args:
-        run_dir: folder of a run of `medu1 train` or `medu1 sft`.
+        run_dir: run folder of `medu1 train` or `medu1 sft`.
 
     Raises:
-        ValueError: there is no whole checkpoint, or it holds no model in Hugging Face's format.
+        ValueError: there is no complete checkpoint, or it holds no model in Hugging Face's format.
 
     Example:
         >>> newest_model(Path("outputs/quickstart"))  # doctest: +SKIP
@@ -111,10 +112,10 @@ def newest_model(run_dir: Path) -> Path:
 
 
 def mend_tracker(checkpoints: str | Path) -> None:
-    """Write a tracker again that was cut off while it was written; verl could not resume from it.
+    """Repair a tracker that was cut off while verl wrote it; verl could not resume from it.
 
     Args:
-        checkpoints: folder of a run's checkpoints; need not exist.
+        checkpoints: folder of a run's checkpoints; it need not exist.
 
     Example:
         >>> import tempfile

@@ -1,4 +1,4 @@
-"""A run folder belongs to one run at a time, and its run stays the one that it began as."""
+"""Lock a run folder for one process, and refuse to resume a run whose settings have changed."""
 
 import fcntl
 import json
@@ -18,9 +18,9 @@ from verl_medu1.run_folder.whole_file import replace_file
 
 LOCK, FINGERPRINT, CONFIG = "run.lock", "fingerprint.json", "config.yaml"
 ALLOW = "--allow-changed"
-# What must not change when a run goes on: method, optimisation, sampling, what makes up a batch, and the layout, in
-# which a checkpoint's optimizer states are cut up. How fast it goes (micro-batches, memory, the rollout's own
-# parallelism, logging, saving) may.
+# What must not change when a run resumes: method, optimisation, sampling, what makes up a batch, and the layout, by
+# which the optimizer states of a checkpoint are sharded. What only affects speed, memory or output (micro-batches,
+# rollout parallelism, logging, saving) may change.
 KEYS = (
     "algorithm.adv_estimator",
     "algorithm.filter_groups.enable",
@@ -66,17 +66,17 @@ KEYS = (
     "trainer.nnodes",
     "trainer.v1.trainer_mode",
 )
-# Known by their content, wherever they stand.
+# Compared by content, so these files may move.
 MODEL, FILES = "actor_rollout_ref.model.path", ("data.train_files", "data.val_files")
-# The length of the training sets the ends of a mixture's stages and the learning rate's way down; with neither, more
-# steps are more of the same.
+# The length of the training determines where a mixture's stages end and how the learning rate decays. It is compared
+# only if there are stages or a schedule.
 LENGTH = ("trainer.total_epochs", "trainer.total_training_steps")
-# Bytes at each end of a weights' file that stand for it: the whole of a large model takes minutes to read.
+# Only this many bytes at each end of a weight file are hashed: reading all of a large model takes minutes.
 ENDS = 1 << 20
 
 
 class RunClaim:
-    """The lock on a run's folder. It ends with the process that took it, however that ends.
+    """The lock on a run's folder. It is released when the process that took it ends, in any way.
 
     Attributes:
         run_dir: the folder.
@@ -86,23 +86,23 @@ class RunClaim:
         self.run_dir, self._file = run_dir, file
 
     def release(self) -> None:
-        """Let the folder go before the process ends."""
+        """Release the lock before the process ends."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
 
 def claim(run_dir: Path) -> RunClaim:
-    """Take a run's folder for this process, which must be the one that lives longest.
+    """Lock a run's folder for this process, which must outlive every other process that uses the folder.
 
-    The lock is POSIX's (fcntl), which shared file systems keep for all machines; a child process does not inherit it.
-    On a file system that has no locks the folder is taken without one, and a line says so.
+    This is a POSIX lock (fcntl), which shared file systems honour across machines; child processes do not inherit it.
+    On a file system without locks, the folder is used without one and the user is told so.
 
     Args:
-        run_dir: made if it does not exist.
+        run_dir: created if it does not exist.
 
     Raises:
-        ValueError: another process holds it, or it can't be written to.
+        ValueError: another process holds the lock, or the folder can't be written to.
     """
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
@@ -129,16 +129,16 @@ def claim(run_dir: Path) -> RunClaim:
 
 
 def begin_or_resume(config: DictConfig) -> None:
-    """Compare a run with what its folder says it is, then note what it is now; call it with the folder claimed.
+    """Compare the configuration with the fingerprint in the run folder, then write the new one; claim the folder first.
 
-    A difference counts where there is a checkpoint to go on from. The last attempt's config.yaml is kept beside the new
-    one (config-1.yaml, ...) where they differ.
+    A difference is an error only if there is a checkpoint to resume from. If config.yaml differs from the last
+    attempt's, the old one is kept as config-1.yaml, ...
 
     Args:
-        config: of the run; `allow_changed` names keys whose difference is wanted.
+        config: of the run; `allow_changed` lists keys that may differ.
 
     Raises:
-        ValueError: one sentence for each difference, or for a checkpoint that is missing.
+        ValueError: one sentence for each difference, or for a missing checkpoint.
     """
     run_dir, checkpoints = Path(config.run_dir), Path(config.trainer.default_local_dir)
     now = fingerprint(config)
@@ -156,10 +156,10 @@ def begin_or_resume(config: DictConfig) -> None:
 
 
 def fingerprint(config: DictConfig) -> dict[str, Any]:
-    """What must not change while a run goes on: key -> value, and for files and weights what they are called and hold.
+    """Return what must not change while a run is resumed: key -> value; for data and weights, name and content hashes.
 
     Args:
-        config: of the run; its files exist.
+        config: of the run; its files must exist.
     """
     optimizer = config.actor_rollout_ref.actor.optim
     schedule = optimizer.get("lr_scheduler_type") or optimizer.get("lr_decay_style") or "constant"
@@ -175,7 +175,7 @@ def fingerprint(config: DictConfig) -> dict[str, Any]:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], allowed: Collection[str] = ()) -> list[str]:
-    """One sentence for each key that is not what it was, other than the allowed ones.
+    """Return one sentence for each key whose value has changed, except for the allowed keys.
 
     Example:
         >>> print(*differences({"data.seed": 1}, {"data.seed": 2}))
@@ -206,7 +206,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], allowed: Coll
 
 
 def _require_the_newest(checkpoints: Path) -> None:
-    """verl begins again, over what is there, where its tracker names a step whose folder is gone."""
+    """Raise ValueError if the tracker names a step whose folder is gone: verl would overwrite what is there."""
     tracker = checkpoints / TRACKER
     text = tracker.read_text().strip() if tracker.is_file() else ""
     steps = [int(folder.name.removeprefix("global_step_")) for folder in checkpoints.glob("global_step_*")]
@@ -223,7 +223,7 @@ def _plain(value: Any) -> Any:
 
 
 def _weights(folder: Path) -> dict[str, str]:
-    """Name of each weights' file with its size and the digest of its ends; empty for a name on the hub."""
+    """Map the name of each weight file to its size and the digest of its ends; empty for a model name on the Hub."""
     import hashlib
 
     found = {}
@@ -238,10 +238,10 @@ def _weights(folder: Path) -> dict[str, str]:
 
 
 def keep_and_write(run_dir: Path, config: DictConfig) -> None:
-    """Write config.yaml of a run, each reference in it resolved; an earlier one that differs is kept as config-N.yaml.
+    """Write a run's config.yaml with all interpolations resolved; keep a different earlier one as config-N.yaml.
 
     Args:
-        run_dir: exists.
+        run_dir: must exist.
         config: of the run.
     """
     file, text = run_dir / CONFIG, OmegaConf.to_yaml(config, resolve=True)

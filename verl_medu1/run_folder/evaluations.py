@@ -10,12 +10,12 @@ from verl_medu1.run_folder.whole_file import replace_file
 Sample = dict[str, Any]  # a row of samples.jsonl
 SAMPLES = "samples.jsonl"
 SUMMARY = "summary.json"
-# What two evaluations are compared by.
+# Fields of a sample that comparing two evaluations needs.
 NEEDED = ("row_id", "data_source", "asked_as", "ground_truth", "answer_type", "acc")
 
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Write one JSON object per line; the file appears whole.
+    """Write one JSON object per line, atomically.
 
     Example:
         >>> import tempfile
@@ -28,16 +28,16 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 
 def append_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Append one JSON object per line, and see to it that it is written before this returns."""
+    """Append one JSON object per line; the file is closed before this returns."""
     with open(path, "a", encoding="utf-8") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Read one JSON object per line; a last line without its end, which somebody is still writing, is left out.
+    """Read one JSON object per line; a last line without a newline, which is still being written, is ignored.
 
     Raises:
-        ValueError: a line that is no JSON object.
+        ValueError: a line is not a JSON object.
     """
     rows = []
     with open(path, encoding="utf-8", errors="replace") as file:
@@ -55,7 +55,7 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write one JSON object; the file appears whole. NaN is refused, because JSON has none."""
+    """Write one JSON object, atomically. NaN raises ValueError, because JSON has no NaN."""
     replace_file(path, [json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n"])
 
 
@@ -75,10 +75,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_evaluation(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The summary and the samples that `medu1 eval --out FOLDER` wrote.
+    """Read the summary and the samples that `medu1 eval --out FOLDER` wrote.
 
     Raises:
-        ValueError: the folder has no evaluation, or a file of it cannot be read.
+        ValueError: the folder has no evaluation, or one of its files can't be read.
     """
     for name in (SUMMARY, SAMPLES):
         if not (folder / name).is_file():

@@ -1,4 +1,4 @@
-"""A run's last sign of life, in a file of its folder: it tells a slow run from a hung one."""
+"""A run's current step and phase, in a file of its folder: they tell a slow run from a stalled one."""
 
 import json
 import time
@@ -8,9 +8,9 @@ from typing import Any
 from verl_medu1.run_folder.whole_file import replace_file
 
 FILE_NAME = "progress.json"
-# The phase in which a checkpoint is half written.
+# The phase in which a checkpoint is being written.
 SAVE = "checkpoint"
-# The phase of a run that has stopped on request before its last step (stop_request.py).
+# The phase of a run that stopped on request before its last step (stop_request.py).
 STOPPED = "stopped"
 
 
@@ -19,7 +19,7 @@ class Progress:
 
     Attributes:
         path: the file.
-        steps: how many steps the run takes, once that is known.
+        steps: how many steps the run takes, once known.
 
     Example:
         >>> import tempfile
@@ -34,10 +34,10 @@ class Progress:
         self.steps: int | None = None
 
     def report(self, step: int, phase: str) -> None:
-        """Record that `phase` of `step` begins now. The file is replaced at once, never half written."""
+        """Record that `phase` of `step` begins now. The file is replaced atomically."""
         report = {"step": step, "phase": phase, "time": time.time(), "steps": self.steps}
         replace_file(self.path, [json.dumps(report)])
 
     def read(self) -> dict[str, Any]:
-        """The last report."""
+        """Return the last report."""
         return json.loads(self.path.read_text())

@@ -1,4 +1,4 @@
-"""What a run has written so far. Any part may be missing or half written: the run may still be going."""
+"""Reads what a run has written so far. Any part may be missing or half written: the run may still be in progress."""
 
 import datetime
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class Evaluation:
 
 @dataclass
 class Run:
-    """The parts of a run folder; `missing` has one sentence for each part that is not there."""
+    """The parts of a run folder; `missing` has one sentence for each missing part."""
 
     path: Path
     scalars: dict[str, Series] = field(default_factory=dict)
@@ -39,18 +39,18 @@ class Run:
 
     @property
     def steps(self) -> int:
-        """The last step of which anything is known; 0 if none."""
+        """The last step for which there is any data; 0 if there is none."""
         return max([*self.rollouts, *(max(series) for series in self.scalars.values() if series)], default=0)
 
     @property
     def summaries(self) -> dict[str, dict[str, Any]]:
-        """The summaries of "before" and "after", as far as they are there."""
+        """The summaries of "before" and "after", as far as they exist."""
         evaluations = {"before": self.before, "after": self.after}
         return {label: evaluation.summary for label, evaluation in evaluations.items() if evaluation is not None}
 
     @property
     def model(self) -> dict[str, Any]:
-        """`path`, `architecture` and `parameters` of the model, as far as an evaluation or the configuration say."""
+        """`path`, `architecture` and `parameters` of the model, as far as an evaluation or the configuration says."""
         for summary in self.summaries.values():
             return summary["model"]
         path = OmegaConf.select(self.config, "actor_rollout_ref.model.path") if self.config is not None else None
@@ -58,10 +58,10 @@ class Run:
 
 
 def read_scalars(folder: Path) -> dict[str, Series]:
-    """TensorBoard scalars by tag and step; where a resumed run wrote a step twice, the later value counts.
+    """Read TensorBoard scalars by tag and step; if a resumed run wrote a step twice, the later value counts.
 
     Args:
-        folder: folder with event files, which may still be written to.
+        folder: folder with event files, to which a run may still be writing.
     """
     from tensorboard.backend.event_processing.event_accumulator import SCALARS, EventAccumulator
 
@@ -80,12 +80,12 @@ def _read_evaluation(folder: Path) -> Evaluation | None:
 
 
 def _dumps(folder: Path) -> dict[int, Path]:
-    """verl's dumps of samples, `<step>.jsonl`, by step."""
+    """Return verl's rollout dumps, `<step>.jsonl`, by step."""
     return dict(sorted((int(file.stem), file) for file in folder.glob("*.jsonl") if file.stem.isdecimal()))
 
 
 def read_progress(folder: Path) -> str | None:
-    """What a run said last that it does, and when; None where it never said."""
+    """Return what a run last reported, and when; None if it never reported."""
     if not (folder / PROGRESS_FILE).is_file():
         return None
     last = Progress(folder).read()
@@ -98,7 +98,7 @@ def read_run(path: Path) -> Run:
     `eval/after`, `config.yaml`.
 
     Raises:
-        ValueError: the folder does not exist or has none of these; or a file of it can't be read.
+        ValueError: the folder does not exist or has none of these, or one of its files can't be read.
     """
     if not path.is_dir():
         raise ValueError(f"RUN_DIR {path} is no folder; give the run_dir of a training.")

@@ -1,7 +1,7 @@
-"""A request to stop a run after its current step, with a checkpoint: a file, for the trainer is another process.
+"""A request to stop a run after its current step, with a checkpoint: a file, because the trainer is another process.
 
-Slurm's job script makes the file when it is warned of the time limit or of preemption, `medu1 train` when it is sent
-SIGUSR1. The trainer looks for it at the end of each step.
+The Slurm job script creates the file when Slurm warns it of the time limit or of preemption; `medu1 train` creates it
+on SIGUSR1. The trainer looks for it at the end of each step.
 """
 
 import signal
@@ -29,7 +29,7 @@ class StopRequest:
         self.path.touch()
 
     def take(self) -> bool:
-        """Whether the run is asked to stop; the request is met by that, and a resumed run goes on."""
+        """Return whether a stop was requested, and remove the request, so that a resumed run does not stop again."""
         try:
             self.path.unlink()
         except FileNotFoundError:
@@ -37,5 +37,5 @@ class StopRequest:
         return True
 
     def make_on_signal(self) -> None:
-        """From now on SIGUSR1 makes the request."""
+        """Make the request whenever this process receives SIGUSR1."""
         signal.signal(signal.SIGUSR1, lambda *_: self.make())

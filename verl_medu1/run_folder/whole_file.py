@@ -1,4 +1,4 @@
-"""Text files that others read while they are written."""
+"""Replace text files that other processes read."""
 
 import os
 from collections.abc import Iterable

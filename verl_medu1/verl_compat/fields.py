@@ -1,4 +1,4 @@
-"""Fields of verl's dataclasses, from the text of its files: importing them takes torch, and seconds."""
+"""Reads the fields of verl's dataclasses from its source files: importing them needs torch and takes seconds."""
 
 import ast
 from functools import cache
@@ -9,10 +9,10 @@ from verl_medu1.verl_compat import hydra_source
 
 @cache
 def fields_of(target: str) -> tuple[str, ...]:
-    """Fields of a dataclass of verl's, those of its bases included; empty for what is none, or no class of verl's.
+    """Return the fields of one of verl's dataclasses, including inherited ones; empty for anything else.
 
     Args:
-        target: as in `_target_`, such as verl.workers.config.RolloutConfig.
+        target: the value of a `_target_` key, such as verl.workers.config.RolloutConfig.
 
     Example:
         >>> "temperature" in fields_of("verl.workers.config.RolloutConfig")
@@ -23,7 +23,7 @@ def fields_of(target: str) -> tuple[str, ...]:
     if package != "verl":
         return ()
     place = Path(hydra_source.folder()).parents[1].joinpath(*below)
-    # A package hands on what its modules define.
+    # A package re-exports what its modules define.
     files = sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
     statements = [statement for file in files if file.is_file() for statement in _statements(file)]
     origins = {

@@ -1,4 +1,4 @@
-"""verl's configuration files for Hydra, on libyaml's parser: reading YAML in Python is half of composing."""
+"""Loads verl's configuration files for Hydra with libyaml: parsing YAML in Python takes half the time of composing."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +13,7 @@ from omegaconf._utils import get_yaml_loader
 
 
 class _Loader(yaml.cyaml.CParser, get_yaml_loader()):  # type: ignore[misc]
-    """OmegaConf's rules (1e-6 is a number, a key comes once) on libyaml's parser, as yaml.CSafeLoader is made."""
+    """OmegaConf's rules (1e-6 is a number, keys are unique) on libyaml's parser, built like yaml.CSafeLoader."""
 
     def __init__(self, stream: Any) -> None:
         yaml.cyaml.CParser.__init__(self, stream)
@@ -22,7 +22,7 @@ class _Loader(yaml.cyaml.CParser, get_yaml_loader()):  # type: ignore[misc]
 
 
 class LibyamlSource(FileConfigSource):
-    """Files of a folder, as `file://`."""
+    """A folder of configuration files, like `file://`."""
 
     @staticmethod
     def scheme() -> str:
@@ -42,7 +42,7 @@ class LibyamlSource(FileConfigSource):
 
 
 def folder() -> str:
-    """Where verl keeps its configuration files, found without importing verl, which takes seconds.
+    """Return the folder of verl's configuration files without importing verl, which takes seconds.
 
     Raises:
         ValueError: verl is not installed.
@@ -57,7 +57,7 @@ def folder() -> str:
 
 
 def register() -> None:
-    """Let our primary configurations name verl's folder: `libyaml://${verl_configs:}`.
+    """Let our primary configurations refer to verl's folder: `libyaml://${verl_configs:}`.
 
     Raises:
         ValueError: verl is not installed.

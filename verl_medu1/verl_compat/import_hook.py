@@ -1,4 +1,4 @@
-"""Run code around the first import of one named module; costs nothing when that import never happens."""
+"""Runs code around the first import of a named module; costs nothing if that import never happens."""
 
 import importlib.abc
 import importlib.machinery
@@ -23,7 +23,7 @@ class _Loader(importlib.abc.Loader):
         with self._around(module):
             self._inner.exec_module(module)
 
-    def __getattr__(self, name: str) -> Any:  # get_source, get_filename, ...: inspect and pickle ask the loader
+    def __getattr__(self, name: str) -> Any:  # get_source, get_filename, ...: inspect and pickle call these
         return getattr(self._inner, name)
 
 
@@ -48,11 +48,11 @@ def around_import(name: str, around: Around) -> None:
 
     Args:
         name: full name of the module, which must not be imported yet.
-        around: takes the (still empty) module; what stands before its `yield` runs before the module's
-            code, what stands after it runs once the module is complete.
+        around: takes the (still empty) module; the code before its `yield` runs before the module's own, the code after
+            it once the module is complete.
 
     Raises:
-        RuntimeError: the module is already imported, so that the hook would never run.
+        RuntimeError: the module is already imported, so the hook would never run.
 
     Example:
         >>> from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Is what the table names still there? Read from the files of the packages: nothing of them is imported."""
+"""Checks that everything in the table still exists, by reading the packages' files without importing them."""
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,12 +12,12 @@ from verl_medu1.verl_compat.table import TAKEN, Entry
 def missing(
     entries: Iterable[Entry] = TAKEN, folders: Mapping[str, Path] | None = None, cpu: bool = True
 ) -> Iterator[str]:
-    """One sentence for each entry whose file or symbol is not there.
+    """Yield one sentence for each entry whose file or symbol is missing.
 
     Args:
         entries: of the table.
-        folders: where a package is that is not the installed one.
-        cpu: look at what only the CPU support takes as well.
+        folders: package -> folder, to look in instead of the installed package.
+        cpu: also check the entries that only the CPU support uses.
 
     Example:
         >>> list(missing(cpu=False))
@@ -37,7 +37,7 @@ def missing(
 
 @cache
 def folder_of(package: str) -> Path | None:
-    """Where a package is installed; None where it is not."""
+    """Return where a package is installed; None if it is not."""
     parent, _, name = package.rpartition(".")
     if parent:
         above = folder_of(parent)
@@ -56,7 +56,7 @@ def _defines(file: Path, symbol: str) -> bool:
 
 
 def _names(tree: ast.AST) -> set[str]:
-    """What is defined, assigned or imported anywhere in a tree, attributes included."""
+    """Return the names that are defined, assigned or imported anywhere in a tree, attributes included."""
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):

@@ -1,4 +1,4 @@
-"""Are the methods of verl that we override still what they were? Read from its files: nothing of verl is imported."""
+"""Checks that the verl methods we override have not changed, by reading verl's files without importing them."""
 
 import ast
 from collections.abc import Iterable, Iterator
@@ -13,11 +13,12 @@ Method = ast.FunctionDef | ast.AsyncFunctionDef
 def changed_methods(
     extended: Iterable[Extended] = EXTENDED, ours: Path = Path(__file__).parents[1], theirs: Path | None = None
 ) -> Iterator[str]:
-    """One sentence for each of our methods with the decorator `override` whose original is gone or takes other names.
+    """Yield one sentence for each of our `@override` methods whose original is gone or has other parameters.
 
     Args:
         extended: of the table.
-        ours, theirs: the folders; `theirs` is that of the installed verl by default.
+        ours: folder of this package.
+        theirs: folder of verl's package; the installed one by default.
 
     Example:
         >>> list(changed_methods())
@@ -46,7 +47,7 @@ def changed_methods(
 
 
 def overridden(file: Path) -> list[Method]:
-    """Our methods with the decorator `override`."""
+    """Return the methods in a file that have the decorator `override`."""
     return [method for method in _methods(file) if _is_override(method)]
 
 
@@ -57,7 +58,7 @@ def _methods(source: Path) -> list[Method]:
 
 
 def _parameters(method: Method) -> list[str]:
-    """Names without `self`."""
+    """Return the names of the parameters, without `self`."""
     arguments = method.args
     return [argument.arg for argument in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]][1:]
 

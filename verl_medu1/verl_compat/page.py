@@ -1,4 +1,4 @@
-"""docs/verl-compat.md, made from the table: `python -m verl_medu1.verl_compat --page`."""
+"""Makes docs/verl-compat.md from the table: `python -m verl_medu1.verl_compat --page`."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ OURS = Path(__file__).parents[1]
 
 
 def page() -> str:
-    """The page as Markdown."""
+    """Return the page as Markdown."""
     return "\n".join(_lines()) + "\n"
 
 

@@ -1,9 +1,9 @@
-"""The one list of what this package takes from verl, Megatron, vLLM, Ray, torch and Hydra that is not public.
+"""The one list of what this package uses of verl, Megatron, vLLM, Ray, torch and Hydra that is not public.
 
 Each entry names a symbol by file and name, never by line, so that it can be looked for in another version: before a
 training starts, in `medu1 doctor`, and in a newer verl by `make test-verl VERL=<checkout>`. docs/verl-compat.md is made
-from it. Methods that our classes override are entries of `extended` classes: which ones they are, and with which
-parameters, is read from our own files (overrides.py).
+from this list. For classes that we extend, the overridden methods and their parameters are not listed but read from our
+own files (overrides.py).
 """
 
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Entry:
-    """Something of another package that is not its public interface.
+    """A symbol of another package that is not part of its public interface.
 
     Attributes:
-        package: name of the module that holds it, as it is imported.
-        file: in that package's folder.
+        package: import name of the package.
+        file: path in that package's folder.
         symbol: a class, function, method or attribute (`Class.name`) in that file.
         ours: the file of verl_medu1/ that uses, replaces or extends it.
-        why: what it works around, or what is needed from it.
+        why: what we work around, or what we need it for.
         test: the test that fails when it moves or changes.
-        cpu_only: it is used only where there is no accelerator.
+        cpu_only: whether it is used only on machines without an accelerator.
     """
 
     package: str
@@ -34,11 +34,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Extended:
-    """Classes of verl of which we override methods, those with the decorator `override`.
+    """Classes of verl whose methods we override with the decorator `override`.
 
     Attributes:
         ours: our file.
-        files: of verl, which hold the classes.
+        files: verl's files that define the classes.
         why: what the overridden methods add.
         test: the test that fails when they change.
     """

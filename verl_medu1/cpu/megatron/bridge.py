@@ -7,7 +7,7 @@ from megatron.core.models.gpt.gpt_layer_specs import get_gpt_decoder_block_spec
 
 MODEL_TYPES = ("qwen2", "qwen3", "llama")
 
-# Fused kernels and device-side initialisation that exist only on CUDA.
+# Turns off fused kernels and device-side initialisation that exist only on CUDA.
 NO_CUDA_KERNELS = {
     "use_cpu_initialization": True,
     "gradient_accumulation_fusion": False,
@@ -21,7 +21,7 @@ NO_CUDA_KERNELS = {
 
 def _on_local_spec(base: Any) -> Any:
     class LocalBridge(base):
-        # Transformer Engine fuses the norm before a linear layer into it; the local spec keeps it apart.
+        # Transformer Engine fuses the norm into the linear layer after it; the local spec keeps it separate.
         _OTHER_MAPPING = {"input_layernorm.weight": ["model.layers.{layer_number}.input_layernorm.weight"]}
         _MLP_MAPPING = {
             **base._MLP_MAPPING,
@@ -30,7 +30,7 @@ def _on_local_spec(base: Any) -> Any:
         _DIRECT_MAPPING = dict(base._DIRECT_MAPPING)  # a copy: the parent changes its own when embeddings are tied
 
         def __init__(self, hf_config: Any, dtype: Any, **kwargs: Any) -> None:
-            if not hasattr(hf_config, "rope_theta"):  # transformers 5 moved it; mbridge reads the old place
+            if not hasattr(hf_config, "rope_theta"):  # transformers 5 moved it; mbridge reads the old attribute
                 hf_config.rope_theta = hf_config.rope_parameters["rope_theta"]
             super().__init__(hf_config, dtype=dtype, **kwargs)
             self.set_extra_args()
@@ -39,7 +39,7 @@ def _on_local_spec(base: Any) -> Any:
             kwargs.pop("attention_backend", None)  # verl's default "flash" needs a GPU
             super().set_extra_args(**{**kwargs, **NO_CUDA_KERNELS})
 
-        # Qwen2Bridge has both of these; LLaMABridge lacks tied embeddings (SmolLM2 ties them).
+        # Qwen2Bridge has both of these methods; LLaMABridge lacks tied embeddings, which SmolLM2 has.
         def _adjust_mapping_for_shared_weights(self) -> None:
             if getattr(self.hf_config, "tie_word_embeddings", False):
                 self._DIRECT_MAPPING["output_layer.weight"] = "model.embed_tokens.weight"
@@ -47,7 +47,7 @@ def _on_local_spec(base: Any) -> Any:
         def _get_hf_shared_weight_keys(self) -> list[str]:
             return ["model.embed_tokens.weight"] if getattr(self.hf_config, "tie_word_embeddings", False) else []
 
-        # LLaMABridge takes every rotary scaling for a linear one; Megatron's own is Llama 3's, with these numbers.
+        # LLaMABridge treats every rotary scaling as linear; Megatron's own scaling is Llama 3's with these constants.
         def _get_gptmodel_args(self) -> dict[str, Any]:
             arguments = super()._get_gptmodel_args()
             rope = getattr(self.hf_config, "rope_parameters", None) or {}

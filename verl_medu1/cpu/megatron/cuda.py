@@ -1,4 +1,4 @@
-"""megatron-core's calls of torch.cuda and its device="cuda" literals, on the CPU."""
+"""Runs megatron-core's calls of torch.cuda and its device="cuda" literals on the CPU."""
 
 import threading
 from collections.abc import Iterator
@@ -27,10 +27,11 @@ class _CudaToCpu(TorchFunctionMode):
             if func is _TENSOR_CUDA:
                 return args[0]
             if func is _TENSOR_TYPE and len(args) == 1 and not kwargs:
-                # distrib_optimizer.py:420, optimizer.py:690, clip_grads.py:167 compare with "torch.cuda.FloatTensor".
+                # Compared with "torch.cuda.FloatTensor" in DistributedOptimizer._build_model_and_main_param_groups,
+                # Float16OptimizerWithFloat16Params.__init__ and clip_grad_by_total_norm_fp32.
                 return func(args[0]).replace("torch.", "torch.cuda.", 1)
             args = tuple(CPU if _names_cuda(arg) else arg for arg in args)
-        if not kwargs:  # most calls: each operation of a training step passes here
+        if not kwargs:  # the common case: every operation of a training step passes through here
             return func(*args)
         kwargs = dict(kwargs)
         if _names_cuda(kwargs.get("device")):
@@ -47,8 +48,8 @@ _thread = threading.local()
 def cuda_is_cpu() -> Iterator[None]:
     """Rewrite "cuda" to "cpu" in this thread; nested uses share one mode.
 
-    The mode is a property of the thread, and verl's V1 workers call an engine from several threads, so that
-    each engine call enters it.
+    The mode is local to a thread, and verl's V1 workers call an engine from several threads, so each engine call enters
+    it.
     """
     if getattr(_thread, "active", False):
         yield
@@ -71,7 +72,7 @@ def _add_rng_state(self: Any, name: str, seed: int) -> None:
 
 
 def install() -> None:
-    """Patch what is reached by attribute: the current device, synchronisation and the tracked random states."""
+    """Patch what is accessed by attribute: the current device, synchronisation and the tracked random states."""
     torch.cuda.current_device = lambda: CPU  # type: ignore[assignment,return-value]
     torch.cuda.synchronize = lambda device=None: None
     torch.cuda.get_rng_state = lambda device="cuda": torch.get_rng_state()

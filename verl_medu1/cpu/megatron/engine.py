@@ -1,4 +1,4 @@
-"""verl's Megatron engine on the CPU: the same class, with "cuda" read as "cpu" around each of its calls."""
+"""verl's Megatron engine on the CPU: the same class, with "cuda" rewritten to "cpu" during each of its calls."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ def _on_cpu(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _each_on_cpu(items: Iterator[Any]) -> Iterator[Any]:
-    """Enter the mode for each item alone, so that it does not leak into the code between two items."""
+    """Enter the mode separately for each item, so that it does not leak into the caller's code between two items."""
     items = iter(items)
     end = object()
     while True:
@@ -62,7 +62,7 @@ def register(module: ModuleType) -> None:
             super().__init__(*args, **kwargs)
             from megatron.core.tensor_parallel import get_cuda_rng_tracker, model_parallel_cuda_manual_seed
 
-            # verl/workers/engine/megatron/utils.py seeds Megatron's trackers only where devices are counted.
+            # verl/workers/engine/megatron/utils.py, set_random_seed, seeds them only if there is an accelerator.
             if not get_cuda_rng_tracker().is_initialized():
                 model_parallel_cuda_manual_seed(self.engine_config.seed)
 
@@ -70,8 +70,8 @@ def register(module: ModuleType) -> None:
         def load_checkpoint(self, *args: Any, **kwargs: Any) -> None:
             if self.optimizer is not None:
                 prime_adam(self.optimizer)
-            # In float32 the optimizer's parameters are views of the model's, which
-            # distrib_optimizer.py:940 copies into; autograd refuses that on a leaf.
+            # In float32 the optimizer's parameters are views of the model's. DistributedOptimizer's
+            # _set_main_param_and_optimizer_states copies into them, which autograd refuses for a leaf.
             with torch.no_grad():
                 super().load_checkpoint(*args, **kwargs)
             if self.optimizer is not None:

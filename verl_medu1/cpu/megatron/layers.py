@@ -1,4 +1,4 @@
-"""Layers that megatron-core's local spec lacks: attention over packed sequences, RMSNorm with sequence parallel."""
+"""Layers that megatron-core's local spec lacks: attention over packed sequences, RMSNorm with sequence parallelism."""
 
 from itertools import pairwise
 from typing import Any
@@ -9,7 +9,7 @@ from megatron.core.transformer.dot_product_attention import DotProductAttention
 
 
 def _causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float | None) -> torch.Tensor:
-    """Causal attention of [sequence, batch, heads, dim] tensors; the result is [sequence, batch, heads * dim]."""
+    """Compute causal attention of [sequence, batch, heads, dim] tensors; return [sequence, batch, heads * dim]."""
     query, key, value = (tensor.permute(1, 2, 0, 3) for tensor in (query, key, value))
     output = F.scaled_dot_product_attention(
         query, key, value, is_causal=True, scale=scale, enable_gqa=query.size(1) != key.size(1)
@@ -18,9 +18,10 @@ def _causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: 
 
 
 class PackedCausalAttention(DotProductAttention):
-    """Causal attention that takes the packed ("thd") batches of verl's engine, one sequence at a time.
+    """Causal attention over the packed ("thd") batches of verl's engine, one sequence at a time.
 
-    megatron/core/transformer/dot_product_attention.py asserts that packed sequences need Transformer Engine.
+    Works around megatron/core/transformer/dot_product_attention.py, DotProductAttention.forward, which asserts that
+    there are no packed sequences: they need Transformer Engine.
     """
 
     def forward(  # type: ignore[override]
@@ -33,7 +34,7 @@ class PackedCausalAttention(DotProductAttention):
         attention_bias: torch.Tensor | None = None,
         packed_seq_params: Any = None,
     ) -> torch.Tensor:
-        if packed_seq_params is None:  # padding stands on the right, where a causal mask already hides it
+        if packed_seq_params is None:  # padding is on the right, where a causal mask already hides it
             return _causal(query, key, value, self.softmax_scale)
         bounds = packed_seq_params.cu_seqlens_q.tolist()
         outputs = [
@@ -52,8 +53,8 @@ class PackedCausalAttention(DotProductAttention):
 class SequenceParallelRMSNorm(torch.nn.RMSNorm):
     """RMSNorm whose weight gradient is summed over the tensor-parallel group.
 
-    megatron/core/transformer/torch_norm.py refuses sequence parallel; all it takes is the flag on the weight,
-    which finalize_model_grads reads.
+    Works around megatron/core/transformer/torch_norm.py, WrappedTorchNorm.__new__, which refuses sequence parallelism.
+    All that is needed is the flag on the weight, which finalize_model_grads reads.
     """
 
     def __init__(self, config: Any, hidden_size: int, eps: float = 1e-5, **_: Any) -> None:
@@ -68,4 +69,4 @@ def install() -> None:
 
     backends.LocalSpecProvider.core_attention = lambda self: PackedCausalAttention
     backends.LocalSpecProvider.layer_norm = lambda self, rms_norm=False, for_qk=False: SequenceParallelRMSNorm
-    gpt_layer_specs.LNImpl = SequenceParallelRMSNorm  # the block's final norm
+    gpt_layer_specs.LNImpl = SequenceParallelRMSNorm  # the final norm of the transformer block

@@ -1,13 +1,13 @@
-"""Restoring torch's Adam from a distributed-optimizer checkpoint of megatron-core 0.16.1.
+"""Restores torch's Adam from a distributed-optimizer checkpoint of megatron-core 0.16.1.
 
-Written for Apex and Transformer Engine, whose Adam keeps its step in the parameter group, that code fails with
-torch's Adam in three ways (megatron/core/optimizer/distrib_optimizer.py):
+Works around megatron/core/optimizer/distrib_optimizer.py, DistributedOptimizer. It is written for the Adam of Apex and
+Transformer Engine, which keeps its step in the parameter group, and fails with torch's Adam in three ways:
 
-- line 651, state_dict(), asserts that Adam has stepped already, so that a fresh process cannot load;
-- line 821, load_state_dict(), takes the step of the fresh process instead of the saved one and hands all
-  parameters one shared step tensor, which torch's Adam then increments once per parameter;
-- line 940, _set_main_param_and_optimizer_states(), looks for a saved step of each parameter where a checkpoint can be
-  resharded, and there is none.
+- state_dict() asserts that Adam has already stepped, so a fresh process cannot load a checkpoint;
+- load_state_dict() takes the step of the fresh process instead of the saved one, and gives all parameters one shared
+  step tensor, which torch's Adam then increments once per parameter;
+- _set_main_param_and_optimizer_states() expects a saved step for each parameter in a checkpoint that can be resharded,
+  and there is none.
 """
 
 import functools
@@ -21,7 +21,7 @@ def _adams(optimizer: Any) -> list[torch.optim.Optimizer]:
 
 
 def prime_adam(optimizer: Any) -> None:
-    """Give each parameter that has no state yet Adam's state before the first step, as state_dict() requires."""
+    """Give each parameter without state the state of Adam before its first step, as state_dict() requires."""
     for adam in _adams(optimizer):
         for group in adam.param_groups:
             for parameter in group["params"]:
@@ -34,7 +34,7 @@ def prime_adam(optimizer: Any) -> None:
 
 
 def restore_adam_steps(optimizer: Any) -> None:
-    """Give each parameter a step of its own, at the value that the checkpoint saved in the parameter groups."""
+    """Give each parameter its own step tensor, with the value that the checkpoint saved in the parameter group."""
     for adam in _adams(optimizer):
         for group in adam.param_groups:
             for parameter in group["params"]:
@@ -42,7 +42,7 @@ def restore_adam_steps(optimizer: Any) -> None:
 
 
 def load_without_saved_steps() -> None:
-    """Let a parameter keep its step while its other states are loaded, once."""
+    """Let a parameter keep its step while its other states are loaded. Patches only once."""
     from megatron.core.optimizer.distrib_optimizer import DistributedOptimizer
 
     original = DistributedOptimizer._set_main_param_and_optimizer_states

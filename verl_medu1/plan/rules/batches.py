@@ -1,4 +1,4 @@
-"""Batches, micro-batches and lengths against the layout; part of `layout.find_violations`."""
+"""Checks batches, micro-batches and lengths against the layout; part of `layout.find_violations`."""
 
 from collections.abc import Iterator
 from math import gcd
@@ -9,7 +9,7 @@ from verl_medu1.plan.settings import KEYS, Settings
 
 
 def batch_violations(settings: Settings, model: Architecture | None) -> Iterator[Violation]:
-    """What is wrong with the sizes of a step, one sentence each.
+    """Yield what is wrong with the sizes of a step, one sentence each.
 
     Example:
         >>> [found.key for found in batch_violations(Settings(mini_batch=6, n=2), None)]
@@ -32,7 +32,7 @@ def batch_violations(settings: Settings, model: Architecture | None) -> Iterator
 
 def _mini_batch_violations(settings: Settings) -> Iterator[Violation]:
     key, mini_batch, ranks = KEYS["mini_batch"], settings.mini_batch, settings.dp
-    # verl/workers/engine_workers.py hands each data-parallel rank as many answers.
+    # verl/workers/engine_workers.py gives each data parallel rank the same number of responses.
     if mini_batch * settings.n % ranks:
         step = ranks // gcd(ranks, settings.n)
         below = mini_batch // step * step

@@ -1,4 +1,4 @@
-"""Checkpoints that another layout can read, against the layout; part of `layout.find_violations`."""
+"""Checks whether reshardable checkpoints work with the layout; part of `layout.find_violations`."""
 
 from collections.abc import Iterator
 from math import lcm
@@ -8,16 +8,16 @@ from verl_medu1.plan.parameters import layer_linear, layer_small, stage_layers
 from verl_medu1.plan.rules.violation import Violation
 from verl_medu1.plan.settings import KEYS, Settings
 
-ALIGNED = 128  # elements; a bucket of gradients ends at a multiple of this and of the ranks that share it
+ALIGNED = 128  # elements; a bucket of gradients is padded to a multiple of this and of the ranks that share it
 
 
 def checkpoint_violations(settings: Settings, model: Architecture) -> Iterator[Violation]:
-    """A tied embedding that a reshardable checkpoint would save shifted.
+    """Check for a tied embedding that a reshardable checkpoint would save shifted.
 
-    An embedding that two stages share has a bucket of its own. Buckets are padded
-    (megatron/core/distributed/param_and_grad_buffer.py, _pad_end_of_bucket_if_needed), the gathered state of the
-    optimizer is not (optimizer/distrib_optimizer.py, get_parameter_state_dp_zero), and parameters are cut out of it at
-    their padded places: where there is padding before it, the embedding is cut out wrongly, and nothing is said.
+    An embedding that two stages share has its own bucket. Buckets are padded
+    (megatron/core/distributed/param_and_grad_buffer.py, _pad_end_of_bucket_if_needed), but the gathered optimizer state
+    is not (megatron/core/optimizer/distrib_optimizer.py, get_parameter_state_dp_zero), and parameters are sliced out of
+    it at their padded offsets. If there is padding before it, the embedding is sliced wrongly, without an error.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -29,7 +29,7 @@ def checkpoint_violations(settings: Settings, model: Architecture) -> Iterator[V
         return
     tp, ranks = settings.tp, settings.dp * settings.cp
     first = stage_layers(model.layers, settings.pp, settings.first_layers, settings.last_layers)[0]
-    # On the first stage the bucket of its layers stands before the embedding; on the last the embedding stands first.
+    # On the first stage the bucket of its layers comes before the embedding; on the last the embedding comes first.
     layers = first // (settings.vpp or 1) * (layer_linear(model, tp) + layer_small(model, tp))
     table = model.vocabulary * model.hidden // tp
     if any(size % lcm(ALIGNED, ranks) for size in (layers, table)):

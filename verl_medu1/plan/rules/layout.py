@@ -1,6 +1,6 @@
-"""What is wrong with a run's layout: one sentence for each violation, with key, value and the nearest valid values.
+"""Checks a run's layout. Each violation is one sentence with key, value and the nearest valid values.
 
-Pure functions over plain settings; `checks.check` asks them before Ray starts, and so does `medu1 plan`.
+These are pure functions of plain settings; `checks.run.check` calls them before Ray starts, and so does `medu1 plan`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +22,8 @@ POSITIVE = (
     "mini_batch", "micro_batch", "n", "prompt", "response", "token_limit", "recompute_layers", "rollout_tp",
     "max_num_seqs", "max_num_batched_tokens", "bucket_mib",
 )  # fmt: skip
-# verl/workers/config/optimizer.py, engine.py (float32 is the CPU's); megatron/core/transformer/transformer_config.py.
+# Sources: verl/workers/config/optimizer.py and engine.py (float32 is only for the CPU);
+# megatron/core/transformer/transformer_config.py.
 OPTIMIZER_DTYPES = ("fp32", "bf16", "float32", "bfloat16")
 CHOICES = {
     "dtype": ("bfloat16", "float16", "float32"),
@@ -32,7 +33,7 @@ CHOICES = {
     "recompute": ("full", "selective"),
     "recompute_method": ("uniform", "block"),
 }
-# Type of a field -> what its values are, and in words.
+# Type of a field -> the types of its values, and their name in messages.
 KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
     bool: ((int,), "true or false"),
     float: ((int, float), "a number"),
@@ -44,12 +45,12 @@ KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
 
 
 def find_violations(settings: Settings, model: Architecture | None, machine: Machine | None = None) -> list[Violation]:
-    """All that is wrong with a layout.
+    """Return everything that is wrong with a layout.
 
     Args:
         settings: of the run.
-        model: dimensions; without, only what needs none is checked.
-        machine: what the machines can do; what is unknown isn't judged.
+        model: dimensions; None skips the rules that need them.
+        machine: what the machines can do; rules about unknown capabilities are skipped.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -58,7 +59,7 @@ def find_violations(settings: Settings, model: Architecture | None, machine: Mac
         actor_rollout_ref.actor.megatron.tensor_model_parallel_size is 8, which does not divide the model's 28 \
 attention heads; near it are 1, 2, 4.
     """
-    # Everything else reckons with these.
+    # All other rules compute with these values.
     if found := list(value_violations(settings)):
         return found
     found += _worker_violations(settings)
@@ -74,7 +75,7 @@ attention heads; near it are 1, 2, 4.
 
 
 def value_violations(settings: Settings) -> Iterator[Violation]:
-    """Values that their key does not take, whatever the others are.
+    """Yield values that are invalid for their key, whatever the other values are.
 
     Example:
         >>> [found.sentence for found in value_violations(Settings(exp_avg_dtype="fp8"))]
@@ -135,7 +136,7 @@ def _trainer_violations(settings: Settings, model: Architecture) -> Iterator[Vio
     yield from stages
     if not stages:
         yield from _virtual_violations(settings, model)
-        # Its rule counts parameters.
+        # This rule counts parameters.
         if model.unplanned is None:
             yield from checkpoint_violations(settings, model)
 
@@ -147,7 +148,7 @@ def _split(model: Architecture) -> tuple[tuple[int, str], ...]:
 def _tensor_violations(
     key: str, size: int, model: Architecture, whole: Sequence[tuple[int, str]]
 ) -> Iterator[Violation]:
-    """Numbers that a tensor-parallel size must divide, and the groups, which it may also be a multiple of."""
+    """Check that a tensor parallel size divides these numbers, and divides the groups or is a multiple of them."""
     valid = [fits for fits in tensor_sizes(model) if all(number % fits == 0 for number, _ in whole)]
     way_out = f"near it are {nearest(valid, size)}"
     for number, name in whole:
@@ -188,7 +189,7 @@ def _stage_violations(settings: Settings, model: Architecture) -> Iterator[Viola
             "num_layers_in_first_pipeline_stage or num_layers_in_last_pipeline_stage.",
         )
         return
-    # The one that is set, or the last where both are: with the other as it is, what would do.
+    # Suggest values for the one that is set; if both are, for the last, with the first as it is.
     name = "first_layers" if last is None else "last_layers"
     key, value = KEYS[name], getattr(settings, name)
     ends: Callable[[int], tuple[int | None, int | None]] = lambda n: (n, None) if last is None else (first, n)  # noqa: E731

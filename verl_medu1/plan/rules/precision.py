@@ -1,7 +1,8 @@
-"""FP8, fused kernels and the optimizer's precision against model and machine; part of `layout.find_violations`.
+"""Checks FP8, fused kernels and the optimizer's precision against model and machine; part of `layout.find_violations`.
 
-Rules of hardware: Transformer Engine (transformer_engine/pytorch/quantization.py and its installation guide); of sizes:
-its assert_dim_for_fp8_exec; of recipes: verl's docs/low_precision/fp8.md and megatron-core's TransformerConfig.
+Sources of the rules: for hardware, Transformer Engine (transformer_engine/pytorch/quantization.py and its installation
+guide); for sizes, its assert_dim_for_fp8_exec; for recipes, verl's docs/low_precision/fp8.md and megatron-core's
+TransformerConfig.
 """
 
 from collections.abc import Iterator
@@ -12,22 +13,23 @@ from verl_medu1.plan.rules.violation import Violation, nearest, tensor_sizes
 from verl_medu1.plan.settings import KEYS, Settings
 
 FORMATS = ("hybrid", "e4m3")
-# Recipe -> least compute capability, the first that is too new, least CUDA.
+# FP8 recipe -> lowest compute capability, the first one that is too new, oldest CUDA.
 RECIPES: dict[str, tuple[tuple[int, int], tuple[int, int] | None, tuple[int, int] | None]] = {
     "blockwise": ((9, 0), None, (12, 9)),
     "delayed": ((8, 9), None, None),
     "tensorwise": ((8, 9), None, None),
     "mxfp8": ((10, 0), (12, 0), None),
 }
-# Side of a block of the rollout's weights (verl/workers/rollout/vllm_rollout/vllm_async_server.py:1254).
+# Side of a block of the rollout's weights (verl/workers/rollout/vllm_rollout/vllm_async_server.py,
+# vLLMHttpServer._apply_quantization).
 ROLLOUT_BLOCK = 128
-# Powers of two as scales are the default; the rollout's kernels want any float32.
+# Scales are powers of two by default; the rollout's kernels use arbitrary float32 scales.
 BLOCK_SCALES = "NVTE_FP8_BLOCK_SCALING_FP32_SCALES"
 NO_TRANSFORMER_ENGINE = "Transformer Engine can't be imported here"
 
 
 def precision_violations(settings: Settings, model: Architecture | None, machine: Machine) -> Iterator[Violation]:
-    """What is wrong with the numbers' formats, one sentence each.
+    """Yield what is wrong with number formats and fused kernels, one sentence each.
 
     Example:
         >>> wrong = Settings(fp8="hybrid", fp8_recipe="tensorwise")
@@ -54,7 +56,7 @@ def precision_violations(settings: Settings, model: Architecture | None, machine
 
 
 def _rollout_violations(settings: Settings, model: Architecture) -> Iterator[Violation]:
-    """vLLM shares a quantised matrix out in whole blocks (its validate_fp8_block_shape)."""
+    """Check that vLLM can split quantised matrices into whole blocks (its validate_fp8_block_shape)."""
     key, size = KEYS["rollout_tp"], settings.rollout_tp
     if model.ffn % (ROLLOUT_BLOCK * size):
         valid = [other for other in tensor_sizes(model) if model.ffn % (ROLLOUT_BLOCK * other) == 0]
@@ -149,7 +151,7 @@ def _hardware_violations(settings: Settings, machine: Machine) -> Iterator[Viola
 
 
 def _sizes(model: Architecture, tp: int) -> list[tuple[float, int, str]]:
-    """Sizes of the matrices' shards, with what each must be a multiple of: 16 for a last dimension, 8 for the rest."""
+    """Return the sizes of the matrices' shards, and what they must be multiples of: last dimensions 16, others 8."""
     queries, pair = model.heads * model.head_dim, 2 * model.groups * model.head_dim
     return [
         (model.hidden, 16, "hidden columns"),

@@ -1,4 +1,4 @@
-"""One thing that is wrong with a layout, and the valid values nearest to it."""
+"""A violation of a rule for layouts, and helpers for its sentence."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from verl_medu1.plan.architecture import Architecture
 
 @dataclass(frozen=True)
 class Violation:
-    """One thing that is wrong.
+    """One thing that is wrong with a layout.
 
     Attributes:
-        key: of the configuration; the sentence names it.
-        sentence: key, value, and the way out.
+        key: the configuration key that the sentence names.
+        sentence: key, value, and how to fix it.
     """
 
     key: str
@@ -21,7 +21,7 @@ class Violation:
 
 
 def nearest(valid: Iterable[int], value: int, count: int = 3) -> str:
-    """The valid values nearest to a value, in order.
+    """List the valid values nearest to a value, in ascending order.
 
     Example:
         >>> nearest([1, 2, 4, 7, 14, 28], 8)
@@ -31,7 +31,7 @@ def nearest(valid: Iterable[int], value: int, count: int = 3) -> str:
 
 
 def divisors(number: int) -> list[int]:
-    """All divisors.
+    """Return all divisors of a number.
 
     Example:
         >>> divisors(12)
@@ -42,9 +42,9 @@ def divisors(number: int) -> list[int]:
 
 
 def tensor_sizes(model: Architecture) -> list[int]:
-    """Tensor-parallel sizes that heads and groups allow: the groups a multiple or a divisor of them.
+    """Return the tensor parallel sizes that divide the heads, and divide the groups or are multiples of them.
 
-    Source: megatron/core/transformer/transformer_config.py (num_query_groups); vLLM's models ask for the same.
+    Source: megatron/core/transformer/transformer_config.py (num_query_groups); vLLM's models require the same.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
