@@ -156,12 +156,6 @@ def test_before_the_first_checkpoint_a_run_may_begin_as_another(configure, tmp_p
     assert OmegaConf.load(tmp_path / "config-1.yaml").data.seed == config.data.seed
 
 
-def test_a_checkpoint_that_is_gone_is_not_passed_over(run):
-    (Path(run.run_dir) / "checkpoints" / TRACKER).write_text("50")
-    with pytest.raises(ValueError, match=r"names step 50, whose folder is gone; write 2 into it to go on from"):
-        begin_or_resume(run)
-
-
 def test_each_key_is_one_of_the_configuration(configure):
     for engine in ("megatron", "dp"):
         config = configure(f"model_engine={engine}")

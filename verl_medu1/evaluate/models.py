@@ -14,7 +14,7 @@ HOW_TO_GIVE = "give a folder in Hugging Face's format, the run_dir of a training
 # Files from which vLLM reads weights.
 WEIGHTS = ("*.safetensors", "*.bin", "*.pt")
 # Files that determine a model's responses.
-CONTENT = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model", "*.txt")
+CONTENT = (*WEIGHTS, "*.json", "*.jinja", "*.model", "*.txt")
 
 
 def resolve_model(model: str) -> str:

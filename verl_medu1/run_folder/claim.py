@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1.data.storage import sha256
 from verl_medu1.exit import raise_all, say
-from verl_medu1.run_folder.checkpoints import TRACKER, newest_step
+from verl_medu1.run_folder.checkpoints import newest_step
 from verl_medu1.run_folder.whole_file import replace_file
 
 LOCK, FINGERPRINT, CONFIG = "run.lock", "fingerprint.json", "config.yaml"
@@ -138,16 +138,14 @@ def begin_or_resume(config: DictConfig) -> None:
         config: of the run; `allow_changed` lists keys that may differ.
 
     Raises:
-        ValueError: one sentence for each difference, or for a missing checkpoint.
+        ValueError: one sentence for each difference.
     """
     run_dir, checkpoints = Path(config.run_dir), Path(config.trainer.default_local_dir)
     now = fingerprint(config)
     file = run_dir / FINGERPRINT
-    if config.trainer.resume_mode == "auto":
-        _require_the_newest(checkpoints)
-        if newest_step(checkpoints) is not None and file.is_file():
-            before = json.loads(file.read_text(encoding="utf-8"))
-            raise_all(differences(before, now, config.allow_changed))
+    if config.trainer.resume_mode == "auto" and newest_step(checkpoints) is not None and file.is_file():
+        before = json.loads(file.read_text(encoding="utf-8"))
+        raise_all(differences(before, now, config.allow_changed))
     try:
         replace_file(file, [json.dumps(now, indent=2) + "\n"])
         keep_and_write(run_dir, config)
@@ -203,19 +201,6 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], allowed: Coll
             f"with it by {ALLOW} {key}."
         )
     return found
-
-
-def _require_the_newest(checkpoints: Path) -> None:
-    """Raise ValueError if the tracker names a step whose folder is gone: verl would overwrite what is there."""
-    tracker = checkpoints / TRACKER
-    text = tracker.read_text().strip() if tracker.is_file() else ""
-    steps = [int(folder.name.removeprefix("global_step_")) for folder in checkpoints.glob("global_step_*")]
-    if text.isdecimal() and steps and int(text) not in steps:
-        newest = checkpoints / f"global_step_{max(steps)}"
-        raise ValueError(
-            f"{tracker} names step {text}, whose folder is gone; write {max(steps)} into it to go on from {newest}, or "
-            "choose another run_dir."
-        )
 
 
 def _plain(value: Any) -> Any:
