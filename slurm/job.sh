@@ -115,6 +115,8 @@ main() {
         reason="$reason; not queued again, MEDU1_MAX_REQUEUES is $MEDU1_MAX_REQUEUES"
         exit "$code"
     fi
+    # Slurm may end this script as soon as the job is queued again.
+    record_end "$code"
     queue_again "$lost"
     exit "$code"
 }

@@ -3,11 +3,21 @@
 
 begin_attempt() {
     mkdir -p "$(dirname "$MEDU1_ATTEMPT_DIR")"
+    close_earlier_records
     mkdir "$MEDU1_ATTEMPT_DIR"
     started=$(date --iso-8601=seconds)
     reason="running"
     write_record null null
     say "attempt $requeue_count of job $SLURM_JOB_ID on $MEDU1_HOSTS: $MEDU1_ATTEMPT_DIR"
+}
+
+# Slurm kills the script of a job that it queues again itself, and may do so before the script has recorded the end.
+close_earlier_records() {
+    local record
+    for record in "$(dirname "$MEDU1_ATTEMPT_DIR")"/*/attempt.json; do
+        [[ ! -f $record ]] ||
+            sed -i 's/"reason": "running"}$/"reason": "ended by Slurm before it could be recorded why"}/' "$record"
+    done
 }
 
 # Print a string as JSON; control characters become spaces.
@@ -28,13 +38,15 @@ write_record() {
     mv "$MEDU1_ATTEMPT_DIR/attempt.json.new" "$MEDU1_ATTEMPT_DIR/attempt.json"
 }
 
+record_end() { write_record "$(quoted "$(date --iso-8601=seconds)")" "$1"; }
+
 # Runs whenever job.sh exits.
 end_attempt() {
     local code=$?
     # Carry on after errors, for example on a full disk.
     set +eu
     [[ $reason != running ]] || reason=$(first_reason "$code")
-    write_record "$(quoted "$(date --iso-8601=seconds)")" "$code"
+    record_end "$code"
     rm -f "$RAY_AUTH_TOKEN_PATH"
     say "attempt $requeue_count ended with exit code $code: $reason"
     exit "$code"
