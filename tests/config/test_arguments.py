@@ -23,7 +23,8 @@ QUICKSTART = "recipe=quickstart"
     [
         (TRAIN, [], r"no recipe is given; add recipe=NAME, such as quickstart, smollm2-135m-cpu, .*docs/recipes\.md"),
         (TRAIN, ["trainer.nnodes=1"], "no recipe is given"),
-        (SFT, [], "no recipe is given; add recipe=NAME, or data.train_files and model.path, such as quickstart, "),
+        (TRAIN, ["data.train_files=a.parquet"], r"\), or data.train_files and actor_rollout_ref.model.path\."),
+        (SFT, [], r"no recipe is given; add recipe=NAME, such as .*\), or data.train_files and model.path\."),
         (TRAIN, ["recipe=quickstrat"], "'quickstrat', which does not exist; near it are quickstart, .*; all: .*qwen"),
         (SFT, ["recipe=cold_start"], "recipe is 'cold_start', which does not exist; near it are cold-start"),
         (TRAIN, [QUICKSTART, "precision=fp9"], "precision is 'fp9', which does not exist; near it are fp8"),
@@ -55,6 +56,7 @@ def test_each_has_its_sentence(stage: str, arguments: list[str], sentence: str) 
         (TRAIN, [QUICKSTART, "+ray_kwargs.ray_init.log_to_driver=false", "~scoring", "hydra.verbose=true"]),
         (SFT, [QUICKSTART, "engine=megatron", "sft_machine=gpu"]),
         (SFT, ["data.train_files=a.parquet", "model.path=b"]),
+        (TRAIN, ["base=medical_rl", "data.train_files=a.parquet", "actor_rollout_ref.model.path=b"]),
         # Hydra's own business
         (TRAIN, ["--help"]),
         (TRAIN, ["--cfg", "job"]),

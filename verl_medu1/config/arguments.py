@@ -15,9 +15,15 @@ HYDRAS_OWN = re.compile(
     r"|--config-(path|name|dir)|-cp|-cn|-cd)(=.*)?"
 )
 
+# A run without a recipe needs at least these.
+WITHOUT_RECIPE = {
+    TRAIN: ("data.train_files", "actor_rollout_ref.model.path"),
+    SFT: ("data.train_files", "model.path"),
+}
+
 
 def require_arguments(arguments: Sequence[str], stage: str) -> None:
-    """Raise a ValueError if no recipe is named, or if a recipe, key or choice does not exist.
+    """Raise a ValueError if neither a recipe nor data and a model are given, or if a name does not exist.
 
     Whatever Hydra accepts passes. If a name may be wrong, the configuration is composed to find out, which takes about
     a second.
@@ -30,10 +36,10 @@ def require_arguments(arguments: Sequence[str], stage: str) -> None:
         return
     overrides = [argument for argument in arguments if not argument.startswith("-")]
     keys = {override.partition("=")[0] for override in overrides}
-    if "recipe" not in keys and not (stage == SFT and {"data.train_files", "model.path"} <= keys):
-        ways = "" if stage == TRAIN else ", or data.train_files and model.path"
+    if "recipe" not in keys and not keys.issuperset(WITHOUT_RECIPE[stage]):
         raise ValueError(
-            f"no recipe is given; add recipe=NAME{ways}, such as {_examples(stage)} (docs/recipes.md has them all)."
+            f"no recipe is given; add recipe=NAME, such as {_examples(stage)} (docs/recipes.md has them all), or "
+            f"{' and '.join(WITHOUT_RECIPE[stage])}."
         )
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
