@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
-from reward_score.text import plain
+from reward_score.text import plain, unwrapped
 from reward_score.verdict import Verdict, right, wrong
 
 # A longer answer is an essay, not a choice.
@@ -16,7 +16,7 @@ _LOOK_ALIKES = str.maketrans(
     "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ" + "АВЕКМНОРСТХІЈЅ" + "аеорсхіјѕ",
     "ABEZHIKMNOPTYX" + "ABEKMHOPCTXIJS" + "aeopcxijs",
 )
-# Words before the chosen letter, in English, German, French and Spanish; Chinese ones are below.
+# Words before the chosen letter, in English, German, French and Spanish.
 _LEAD_IN = frozenset(
     """the my correct best right final most likely appropriate single answer option choice letter response solution
     is are would be should so therefore thus hence choose pick select go with chose based on findings finding all
@@ -24,8 +24,11 @@ _LEAD_IN = frozenset(
     antwort die der das ist lautet richtige richtig korrekte buchstabe r\u00e9ponse la le est correcte bonne choix
     respuesta es correcta correcto opci\u00f3n opcion""".split()
 )
-_CHINESE_LEAD_IN = re.compile(
-    "^(?:\u6b63\u786e|\u6700\u4f73|\u6700\u7ec8)?\u7684?(?:\u7b54\u6848|\u9009\u9879|\u9009\u62e9|\u9009)[\u662f\u4e3a]?\\s*:?\\s*"
+# The same in Chinese, Japanese, Korean and Russian.
+_OTHER_LEAD_IN = re.compile(
+    r"^(?:(?:\u56e0\u6b64|\u6240\u4ee5|\u6545)?,?(?:\u6b63\u786e|\u6700\u4f73|\u6700\u7ec8)?\u7684?(?:\u7b54\u6848|\u9009\u9879|\u9009\u62e9|\u9009)[\u662f\u4e3a]?"
+    r"|(?:\u7b54\u3048|\u6b63\u89e3)\u306f?|\uc815\ub2f5\uc740?|(?:\u043f\u0440\u0430\u0432\u0438\u043b\u044c\u043d\u044b\u0439\s+)?\u043e\u0442\u0432\u0435\u0442)\s*:?\s*",
+    re.IGNORECASE,
 )
 _I_CHOOSE = re.compile(r"^I(?:\s+would|'d)?\s+(?=(?:choose|chose|pick|select|go with)\b)", re.IGNORECASE)
 # A list or quotation marker before the answer: "- C", "> C", "1. C".
@@ -42,9 +45,9 @@ _PRAISE = re.compile(
     r"(?:answer|option|choice|diagnosis|step|cause|treatment|one|correct|right|best)[.!\s]*$",
     re.IGNORECASE,
 )
-_TRAIL_OUT = frozenset("is are the correct best right final answer option choice one".split())
+_TRAIL_OUT = frozenset("is are the correct best right final answer option choice one \u9009\u9879 \u3067\u3059".split())
 _LETTER = re.compile(r"[\s(\[{<\"'*_#]*([A-Za-z])(?![A-Za-z0-9]|'[A-Za-z])[)\]}>\"'*_]*")
-_DELIMITER = re.compile(r"\s*(?:[.:;,=/]|-(?=\s)|--)")
+_DELIMITER = re.compile(r"\s*(?:[.:;,=/\u3001\u3002]|-(?=\s)|--)")
 _NEGATED = re.compile(
     r"n't\b|\b(?:not|no|never|cannot|neither|nor|without|incorrect|wrong|false|unlikely|improbable|excluded|except|ruled\s+out"
     r"|rule\s+out|instead|rather|possibly|perhaps|maybe|or|either|contraindicated)\b",
@@ -128,7 +131,7 @@ def _is_letter(text: str) -> bool:
 def _only_letter(text: str) -> str | None:
     """Return the letter of a text that is just a letter with punctuation around it, else None."""
     match = _LETTER.match(text)
-    return match[1].upper() if match and not text[match.end() :].strip(" .:;,") else None
+    return match[1].upper() if match and not text[match.end() :].strip(" .:;,\u3002") else None
 
 
 def _read_choice(answer: str, options: Mapping[str, str]) -> tuple[str | None, str]:
@@ -138,9 +141,10 @@ def _read_choice(answer: str, options: Mapping[str, str]) -> tuple[str | None, s
         return (letter, "option letter") if not options or letter in options else (None, f"no option {letter}")
     if len(answer) > MAX_CHARS:
         return None, "too long for a choice"
-    text = plain(answer).translate(_LOOK_ALIKES)
-    for lead_in in (_BULLET, _CHINESE_LEAD_IN, _I_CHOOSE):
+    text = plain(unwrapped(answer))
+    for lead_in in (_BULLET, _OTHER_LEAD_IN, _I_CHOOSE):
         text = lead_in.sub("", text)
+    text = text.translate(_LOOK_ALIKES)
 
     by_text = _options_with_text(text, options)
     if len(by_text) == 1:

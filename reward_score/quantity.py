@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from reward_score.stated import is_no_value, with_digits
-from reward_score.text import plain
+from reward_score.text import plain, unwrapped
 
 _NUMBER = re.compile(
     r"""
@@ -36,7 +36,8 @@ _PER_BODY_SURFACE = re.compile(
     re.IGNORECASE,
 )
 _NEGATIVE = re.compile(r"\b(?:minus|negative)\s+(?=[\d.])", re.IGNORECASE)
-_PERCENT = re.compile(r"\s*\b(?:percent|per\s+cent)\b", re.IGNORECASE)
+# "Percentage points" measure a difference, so they stay another unit.
+_PERCENT = re.compile(r"\s*\b(?:percent|per\s+cent|pct|percentage(?!\s+points?\b))\b\.?", re.IGNORECASE)
 _UNIT_END = re.compile(
     r"[,;:()\"']|[.?!](?:\s|$)|\s-+\s|\b(?:for|in|at|on|as|is|was|based|using|which|and|or|this|that|the|of|with|so)\b",
     re.IGNORECASE,
@@ -53,14 +54,16 @@ _BEHIND = re.compile(
     r"(?<=[\w%.])\s*\((?!\s*[A-Za-z\u00b0%/\u00b7^\d]*\))[^()]*\)|[,;]?\s*\b(?:i\.\s?e\.|that\s+is,|because\b|since\b).*$"
 )
 _PLUS_MINUS = re.compile(r"\s*\u00b1\s*\d+(?:[.,]\d+)?")
-_WRAPPED = re.compile(r"\s*(?:\[([^\[\]]*)\]|\{\s*\"?\w+\"?\s*:\s*\"?([^{}\"]*)\"?\s*\}|-\s+(.*))\s*", re.DOTALL)
 # Units written as words that the general rules don't cover.
 _IN_WORDS = (
     (re.compile(r"\bsq(?:uare)?\.?\s*m(?:et(?:er|re)s?)?\b", re.IGNORECASE), "m^2"),
     (re.compile(r"\b(?:millimet(?:er|re)s?|mm)\s+of\s+(?:mercury|hg)\b", re.IGNORECASE), "mmHg"),
 )
 _ASIDE = re.compile(r"\s*[(\[,]\s*([A-Za-z\u00b0%]{1,24})\b")
-_BEHIND_RANGE = re.compile(r"\([^()]*\b(?:normal|reference|maximum|max|range)\b[^()]*\)", re.IGNORECASE)
+# The limits that a value is compared with: "72 (normal >60)", "24.2 (overweight is >= 25)".
+_BEHIND_LIMITS = re.compile(
+    r"\([^()]*(?:\b(?:normal|reference|maximum|max|range)\b|[<>\u2264\u2265]\s*\d)[^()]*\)", re.IGNORECASE
+)
 _SCORE = re.compile(r"(?<![\d./,^])(\d{1,3})\s*/\s*\d{1,3}(?![\d./,])")
 _OPERATOR = re.compile(r"(?<=[\d)])\s*[+*\u00d7x/-]\s*[(\d]")
 _SCALE = {"hundred": 1e2, "thousand": 1e3, "k": 1e3, "million": 1e6, "billion": 1e9}
@@ -98,14 +101,14 @@ def read_quantity(text: str, is_count: bool = False) -> Quantity | str:
     """
     if _PLAIN_NUMBER.fullmatch(text):
         return Quantity(float(text), "")
-    text = normalise_unit(_unwrapped(text)).replace("<=", "\u2264").replace(">=", "\u2265").replace("!=", "\u2260")
+    text = normalise_unit(unwrapped(text)).replace("<=", "\u2264").replace(">=", "\u2265").replace("!=", "\u2260")
     text = _NEGATIVE.sub("-", _OUT_OF.sub(" ", with_digits(text)))
-    if is_no_value(_BEHIND_RANGE.sub("", text)):
+    if is_no_value(_without_behind(text, _BEHIND_LIMITS)):
         return "a bound or a denial, not a value"
     text = _PLUS_MINUS.sub("", text)
     if is_count:
         text = _SCORE.sub(r"\1", text)
-    text = _value_side(_without_label_numbers(_without_what_is_behind(text)))
+    text = _value_side(_without_label_numbers(_without_behind(text, _BEHIND)))
     fractions = [_from_fraction(text, match) for match in islice(_FRACTION.finditer(text), MAX_MENTIONS)]
     rest = _FRACTION.sub(" ", text) if fractions else text
     numbers = [_from_number(rest, match) for match in islice(_NUMBER.finditer(rest), MAX_MENTIONS)]
@@ -137,12 +140,6 @@ def normalise_unit(text: str) -> str:
     return _PERCENT.sub("%", _PER_BODY_SURFACE.sub("/bsa", text))
 
 
-def _unwrapped(text: str) -> str:
-    """Strip a list, a JSON object or a bullet from around a text."""
-    wrapped = _WRAPPED.fullmatch(text)
-    return next((part for part in wrapped.groups() if part is not None), "") if wrapped else text
-
-
 def _value_side(text: str) -> str:
     """Return the side of an equation that is a plain number; the last side with a number if there is none."""
     sides = [side for side in re.split("[=\u2248]", text) if _NUMBER.search(side)]
@@ -159,13 +156,13 @@ def _is_expression(side: str) -> bool:
     return len(list(islice(_NUMBER.finditer(side), 2))) > 1 or _OPERATOR.search(side) is not None
 
 
-def _without_what_is_behind(text: str) -> str:
-    """Remove brackets and explanations after the first number of a text, with their content."""
+def _without_behind(text: str, pattern: re.Pattern[str]) -> str:
+    """Remove what matches a pattern after the first number of a text."""
     first = _NUMBER.search(_LABEL_NUMBER.sub(lambda label: " " * len(label[0]), text))
     if not first:
         return text
     end = first.end()
-    return _BEHIND.sub(lambda behind: " " if behind.start() >= end else behind[0], text)
+    return pattern.sub(lambda behind: " " if behind.start() >= end else behind[0], text)
 
 
 def _without_label_numbers(text: str) -> str:

@@ -23,6 +23,7 @@ _TYPOGRAPHY = str.maketrans(
     | {"\u2044": "/", "\u00b5": "u", "\u03bc": "u", "\u2264": "\u2264", "\u2a7d": "\u2264", "\u2a7e": "\u2265"}
     | {"\u22c5": "\u00b7"}
 )
+_WRAPPED = re.compile(r"\s*(?:\[([^\[\]]*)\]|\{\s*\"?\w+\"?\s*:\s*\"?([^{}\"]*)\"?\s*\}|-\s+(.*))\s*", re.DOTALL)
 _LATEX_FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _LATEX_COMMAND = re.compile(r"\\([A-Za-z]+|.)\*?", re.DOTALL)
 _LATEX_MEANING = {
@@ -70,6 +71,17 @@ def _without_latex(text: str) -> str:
     text = _LATEX_FRACTION.sub(r" \1/\2 ", text)
     text = _LATEX_COMMAND.sub(lambda command: _LATEX_MEANING.get(command[1], " "), text)
     return text.replace("{", "").replace("}", " ").replace("$", " ")
+
+
+def unwrapped(text: str) -> str:
+    """Strip a list, a JSON object with one key, or a bullet from around a text.
+
+    Example:
+        >>> unwrapped('{"answer": "C"}')
+        'C'
+    """
+    wrapped = _WRAPPED.fullmatch(text)
+    return next((part for part in wrapped.groups() if part is not None), "") if wrapped else text
 
 
 def without_accents(text: str) -> str:

@@ -22,6 +22,8 @@ DECIMALS = [
         "- 25.2", "25.2 ± 1", "25 kg (55 lb)", "25.2 = 20.2 + 5", "25.2 (20.2 + 5)", "For a 65-year-old, 25.2",
         "25.2 mL/hr on day 3", "25.2 (normal 60-120)", "[25.2]", '{"answer": 25.2}', "25.2&nbsp;mL",
         "eGFR (CKD-EPI 2021) is 25.2", "25.2, i.e. a risk of 4 %", "twenty-five",
+        "25.2 kg/m² (overweight is ≥25)", "25.2 (> 20)", "25.2 mL/min/1.73 m² (CKD stage 4)",
+        "25.2 mL/min (rounded from 25.24)", '```json\n{"answer": "25.2"}\n```',
     )),
     *((text, False) for text in (
         "", "unknown", "-25.2", "−25.2", "minus 25.2", "23.9760", "26.5000", "2.5238", "252.38",
@@ -33,6 +35,8 @@ DECIMALS = [
         "2^-25", "between 24 and 26", "not 25", "25/0", "2^25", "x25", "25.2.1", "1,2,25",
         "25 million", "30 kg (25 lb)", "never 25", "isn't 25", "25 is wrong", "anything but 25", "up to 25",
         "maximum 25", "twice 25", "25 (x10)", "25 or double that", "30; by the other formula = 25",
+        "BMI (≥ 25)", "eGFR (normal > 25)", "25 (not 30)", "25 (or 30)",
+        '{"step_by_step_thinking": "12 + 13.2", "answer": "25.2"}',
         "value (computed 30): 25", "25 = 30", "day 25", "25 too low", "9/25/2014", "25.2 " * 500, "\ud800",
     )),
 ]  # fmt: skip
@@ -169,6 +173,10 @@ def test_a_missing_part_of_a_duration_is_zero() -> None:
         ("100.5 mg", "100.5", "IU", False),
         ("1.3%", "1.3", "%", True),
         ("1.3 percent", "1.3", "percent", True),
+        ("1.3 pct.", "1.3", "%", True),
+        ("1.3 percentage", "1.3", "%", True),
+        ("1.3 percentage points", "1.3", "%", False),
+        ("50 pct", "0.5", None, True),
         ("1.3", "1.3", "%", True),
         ("0.013 mg", "1.3", "%", False),
         ("1.3%", "1.3%", None, True),

@@ -11,12 +11,14 @@ The correct answer is: **B**
 \boxed{B}|$\boxed{B}$|\(B\)|\text{B}|\boxed{\text{B}}|The answer is \boxed{B}|Ｂ|（Ｂ）|Ⓑ|Β|В
 B is correct|B is the correct answer
 So, the answer is B|I choose B.|Based on the findings, the answer is B.|- B|> B|1. B|&nbsp;B
-Die richtige Antwort ist B|La réponse est B|La respuesta correcta es B|答案是B|B!|B, B|B\n""".replace("\\n", " ")
+Die richtige Antwort ist B|La réponse est B|La respuesta correcta es B|答案是B|故选B|选择B选项|因此,正确答案为B。|答え:B
+答えはBです|정답: B|Ответ: В|правильный ответ B|{"answer": "B"}|B!|B, B|B\n""".replace("\\n", " ")
     .replace("\n", "|")
     .split("|")
 )
 SAYS_B_WITH_OPTIONS = [
     "Start drug", "start drug.", "B: Start drug", "B. start drug", "(B) Start drug", "B) Start drug", "B Start drug",
+    "B、Start drug", "B。Start drug",
     "B - Start drug", "B – Start drug", "Option B: Start drug", "**B. Start drug**", "The answer is: Start drug",
     "Start drug (B)", "Start drug, option B", "The answer is start drug (option B).", "B because it fits best",
     "B, since it explains all", "Start drug is the most likely answer",
@@ -30,6 +32,7 @@ SAYS_NOTHING = [
     "B is wrong", "B: not this one", "neither", "Both B and C", "Either B or C", "B (or A)",
     r"\boxed{A}\boxed{B}", "1", "2.",
     "B-cell lymphoma", "a drug", "A patient with fever", "I think", "bee", "Bad", "Z", "β-blocker", "B" * 3000,
+    "不是B", "B不对", "故选A、B", "A、B", '{"answer": "A or B"}',
     "B: Start drug is unlikely", "B. Start drug - ruled out", "B. No start drug", "B. Start drug or heparin drip",
     "B: possibly heparin drip instead of start drug", "B. Start drug is false", "Start drug (A)",
     "B. Start drug, heparin drip", "B. Heparin drip", "B: something else", "all of the above", "\ud800",
