@@ -190,7 +190,7 @@ def kill_once(run: Run, rng: random.Random) -> Kill:
             due = min(due, time.monotonic() + delay)
         if time.monotonic() >= due and (victim := find(part, keeper, rng)):
             break
-        time.sleep(0.01)
+        time.sleep(0.05)
     if victim is None:
         raise SystemExit(f"{part} never started, see {run.run_dir.parent}.")
     phase = run.phase()
