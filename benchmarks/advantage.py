@@ -20,7 +20,7 @@ GRPO = "verl's grpo"
 
 def main(
     prompts: Annotated[int, typer.Option(min=1)] = 1024,
-    responses: Annotated[int, typer.Option(min=2, help="Of each prompt.")] = 16,
+    responses: Annotated[int, typer.Option(min=2, help="Number of responses to each prompt.")] = 16,
     tokens: Annotated[int, typer.Option(min=1)] = 4096,
     repetitions: Annotated[int, typer.Option(min=1)] = 5,
 ) -> None:

@@ -47,12 +47,12 @@ def train(run: Path, mode: str, arguments: list[str]) -> dict[str, Series]:
 
 def main(
     context: typer.Context,
-    model: Annotated[Path, typer.Option(help="Folder of the model.")],
-    data: Annotated[Path, typer.Option(help="Folder of `medu1 prepare`.")],
-    out: Annotated[Path, typer.Option(help="Folder for runs and logs; must not exist.")] = Path("outputs/bare-verl"),
-    recipe: Annotated[str, typer.Option(help="Recipe of ours; key=value arguments change it.")] = "quickstart",
-    steps: Annotated[int, typer.Option(help="Steps of each run.", min=2)] = 6,
-    pairs: Annotated[int, typer.Option(help="How often both are run.", min=1)] = 2,
+    model: Annotated[Path, typer.Option(help="Model folder.")],
+    data: Annotated[Path, typer.Option(help="Data folder made by `medu1 prepare`.")],
+    out: Annotated[Path, typer.Option(help="Folder for runs and logs; it must not exist.")] = Path("outputs/bare-verl"),
+    recipe: Annotated[str, typer.Option(help="Our recipe; KEY=VALUE arguments change it.")] = "quickstart",
+    steps: Annotated[int, typer.Option(help="Number of steps in each run.", min=2)] = 6,
+    pairs: Annotated[int, typer.Option(help="Number of runs of each.", min=1)] = 2,
 ) -> None:
     """Compare both trainers."""
     if out.exists():

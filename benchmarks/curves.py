@@ -18,7 +18,7 @@ PANELS = {
 
 
 def main(
-    run: Annotated[Path, typer.Argument(help="Folder of the run.", show_default=False)],
+    run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
     out: Annotated[Path, typer.Option(help="SVG file to write.", show_default=False)],
 ) -> None:
     """Draw the components of the reward per data source, and the time of each step."""

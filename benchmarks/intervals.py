@@ -126,7 +126,7 @@ def _table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
 
 
 def main(
-    simulations: Annotated[int, typer.Option(min=100, help="Simulated evaluations of each kind.")] = 2000,
+    simulations: Annotated[int, typer.Option(min=100, help="Number of simulated evaluations of each kind.")] = 2000,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
     """Measure coverage and level on simulated models."""

@@ -209,8 +209,8 @@ def kill_once(run: Run, rng: random.Random) -> Kill:
 
 
 def main(
-    number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many kills.")] = 6,
-    seed: Annotated[int, typer.Option(help="Of the parts and moments.")] = 0,
+    number: Annotated[int, typer.Option("--number", "-n", min=1, help="Number of kills.")] = 6,
+    seed: Annotated[int, typer.Option(help="Seed for the parts and the moments.")] = 0,
 ) -> None:
     """Kill parts of a run; exit code 1 unless each kill left nothing and was continued from."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that the run is ended

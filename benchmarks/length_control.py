@@ -69,10 +69,10 @@ def draw(runs: dict[tuple[str, int], dict[str, list[float]]], file: Path) -> Non
 
 
 def main(
-    seed: Annotated[list[int] | None, typer.Option(help="May be repeated; default 0 and 1.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Seed; may be repeated. Default: 0 and 1.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for runs and logs.")] = Path("outputs/length-control"),
-    plot: Annotated[Path | None, typer.Option(help="SVG file to draw.")] = None,
-    settings: Annotated[list[str] | None, typer.Argument(help="More settings of `medu1 train`.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="SVG file to write.")] = None,
+    settings: Annotated[list[str] | None, typer.Argument(help="Further KEY=VALUE settings for `medu1 train`.")] = None,
 ) -> None:
     """Train, compare and draw."""
     runs = {}

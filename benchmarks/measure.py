@@ -82,8 +82,8 @@ def seconds_between_logs(folder: Path) -> list[float]:
 
 
 def main(
-    log: Annotated[Path, typer.Argument(help="File that the command's output is appended to.")],
-    command: Annotated[list[str], typer.Argument(help="What to run.")],
+    log: Annotated[Path, typer.Argument(help="File to which the command's output is appended.")],
+    command: Annotated[list[str], typer.Argument(help="Command to run and measure.")],
 ) -> None:
     """Run a command and print its seconds and the machine's peak memory."""
     measured = measure(command, str(log))

@@ -39,10 +39,14 @@ def question(place: int, words: list[str]) -> Example:
 
 
 def main(
-    rows: Annotated[int, typer.Option(min=2, help="Questions that are checked.")] = 100_000,
-    against: Annotated[int, typer.Option(min=1, help="Questions of the benchmark.")] = 10_000,
-    planted: Annotated[float, typer.Option(min=0, max=0.5, help="Share of the rows that reword a question.")] = 0.1,
-    threshold: Annotated[float, typer.Option(help="Least Jaccard similarity.")] = THRESHOLD,
+    rows: Annotated[int, typer.Option(min=2, help="Number of questions that are checked.")] = 100_000,
+    against: Annotated[int, typer.Option(min=1, help="Number of benchmark questions.")] = 10_000,
+    planted: Annotated[
+        float, typer.Option(min=0, max=0.5, help="Share of rows that reword a benchmark question.")
+    ] = 0.1,
+    threshold: Annotated[
+        float, typer.Option(help="Jaccard similarity from which rows are near duplicates.")
+    ] = THRESHOLD,
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:
     """Plant rewordings of 1 to 12 percent of the words, look for them, and print what was found, as Markdown.

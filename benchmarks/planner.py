@@ -178,7 +178,7 @@ def print_ranks(rows: list[RankBytes]) -> None:
 def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a Markdown table.")] = False,
     memory: Annotated[
-        bool, typer.Option("--memory", help="Also measure ranks that make a step; takes minutes.")
+        bool, typer.Option("--memory", help="Also measure ranks during a step, which takes minutes.")
     ] = False,
 ) -> None:
     """Count parameters, and bytes kept for backward, both ways."""

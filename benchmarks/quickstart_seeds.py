@@ -18,7 +18,9 @@ def _overall(folder: Path) -> dict[str, float]:
 
 def main(
     out: Annotated[Path, typer.Option(help="Folder for the runs.")] = Path("outputs/quickstart-seeds"),
-    seeds: Annotated[list[int] | None, typer.Option("--seed", help="May be repeated. Default: 0, 1, 2.")] = None,
+    seeds: Annotated[
+        list[int] | None, typer.Option("--seed", help="Seed; may be repeated. Default: 0, 1 and 2.")
+    ] = None,
 ) -> None:
     """Run `medu1 quickstart` once per seed, one after another."""
     out.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,7 @@ def step_ratio(folder: Path) -> float:
     )
 
 
-def main(run: Annotated[list[Path], typer.Argument(help="Folder of a run of `medu1 train`.")]) -> None:
+def main(run: Annotated[list[Path], typer.Argument(help="Run folder of `medu1 train`.")]) -> None:
     """Print the ratio of each run."""
     for folder in run:
         if not (folder / "tensorboard").is_dir():

@@ -47,16 +47,16 @@ def ours(run: Path, command: list[str], skip: int) -> tuple[dict[str, float], fl
 def main(
     context: typer.Context,
     trl: Annotated[Path, typer.Option(help="Folder of `pip install --no-deps --target FOLDER trl==1.16.0`.")],
-    model: Annotated[Path, typer.Option(help="Folder of the model.")],
-    data: Annotated[Path, typer.Option(help="Folder of `medu1 prepare`.")],
-    out: Annotated[Path, typer.Option(help="Folder for runs and logs; must not exist.")] = Path("outputs/step-time"),
-    recipe: Annotated[str, typer.Option(help="Recipe of ours; key=value arguments change it.")] = "quickstart",
-    prompts: Annotated[int, typer.Option(help="Questions per step.")] = 8,
-    answers: Annotated[int, typer.Option(help="Answers per question.")] = 4,
-    response: Annotated[int, typer.Option(help="Tokens of an answer, at most.")] = 32,
-    steps: Annotated[int, typer.Option(help="Steps of each trainer.")] = 10,
-    skip: Annotated[int, typer.Option(help="First steps that don't count.", min=1)] = 3,
-    threads: Annotated[int, typer.Option(help="Threads of TRL's process.")] = os.cpu_count() or 1,
+    model: Annotated[Path, typer.Option(help="Model folder.")],
+    data: Annotated[Path, typer.Option(help="Data folder made by `medu1 prepare`.")],
+    out: Annotated[Path, typer.Option(help="Folder for runs and logs; it must not exist.")] = Path("outputs/step-time"),
+    recipe: Annotated[str, typer.Option(help="Our recipe; KEY=VALUE arguments change it.")] = "quickstart",
+    prompts: Annotated[int, typer.Option(help="Number of questions in a step.")] = 8,
+    answers: Annotated[int, typer.Option(help="Number of answers to each question.")] = 4,
+    response: Annotated[int, typer.Option(help="Maximum answer length in tokens.")] = 32,
+    steps: Annotated[int, typer.Option(help="Number of steps of each trainer.")] = 10,
+    skip: Annotated[int, typer.Option(help="Number of first steps that are not measured.", min=1)] = 3,
+    threads: Annotated[int, typer.Option(help="Number of threads of TRL's process.")] = os.cpu_count() or 1,
 ) -> None:
     """Time both trainers, one after the other."""
     if out.exists():

@@ -46,8 +46,8 @@ def prepare(out: Path, rows: int, seed: int) -> None:
 
 
 def main(
-    rows: Annotated[int, typer.Option(help="Questions to generate.", min=1)] = 100_000,
-    seed: Annotated[int, typer.Option(help="Seed of the questions.")] = 0,
+    rows: Annotated[int, typer.Option(help="Number of questions to generate.", min=1)] = 100_000,
+    seed: Annotated[int, typer.Option(help="Seed for the questions.")] = 0,
 ) -> None:
     """Measure the generation of calculations."""
     typer.echo("| | rows | seconds | peak memory, MiB |")

@@ -145,14 +145,18 @@ def column(precision: str, overrides: Sequence[str], model: Architecture, card: 
 
 def main(
     context: typer.Context,
-    machine: Annotated[Machine, typer.Option(help="gpu, or cpu: the same way, very small.")] = Machine.gpu,
-    model: Annotated[str, typer.Option(help="Listed model or folder whose dimensions are taken.")] = (
+    machine: Annotated[
+        Machine, typer.Option(help="gpu, or cpu for the same code on a very small model.")
+    ] = Machine.gpu,
+    model: Annotated[str, typer.Option(help="Listed model, or model folder, whose dimensions are used.")] = (
         "Qwen2.5-7B-Instruct"
     ),
-    layers: Annotated[int | None, typer.Option(help="Layers of the model.  [default: 6, cpu 2]", min=1)] = None,
-    steps: Annotated[int, typer.Option(help="Steps of each run.", min=2)] = 6,
-    skip: Annotated[int, typer.Option(help="First steps that don't count.", min=1)] = 2,
-    out: Annotated[Path, typer.Option(help="Folder for data, model and runs; must not exist.")] = Path("outputs/gpu"),
+    layers: Annotated[int | None, typer.Option(help="Number of layers.  [default: 6, cpu 2]", min=1)] = None,
+    steps: Annotated[int, typer.Option(help="Number of steps in each run.", min=2)] = 6,
+    skip: Annotated[int, typer.Option(help="Number of first steps that are not measured.", min=1)] = 2,
+    out: Annotated[Path, typer.Option(help="Folder for data, model and runs; it must not exist.")] = Path(
+        "outputs/gpu"
+    ),
 ) -> None:
     """Train in BF16 and FP8, and print the table; key=value arguments change the runs."""
     if out.exists():

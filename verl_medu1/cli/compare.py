@@ -18,9 +18,13 @@ class Grouping(StrEnum):
 
 
 def compare(
-    before: Annotated[Path, typer.Argument(help="An evaluation (the --out of `medu1 eval`).", show_default=False)],
-    after: Annotated[Path, typer.Argument(help="Another one.", show_default=False)],
-    by: Annotated[Grouping, typer.Option(help="A line for each of these, and one over all.")] = Grouping.answer_type,
+    before: Annotated[
+        Path, typer.Argument(help="Folder of the first evaluation (the --out of `medu1 eval`).", show_default=False)
+    ],
+    after: Annotated[Path, typer.Argument(help="Folder of the second evaluation.", show_default=False)],
+    by: Annotated[
+        Grouping, typer.Option(help="Show one line for each of these, and one for all questions.")
+    ] = Grouping.answer_type,
 ) -> None:
     """Compare two evaluations on their common questions: the change with its 95 % interval and p-value."""
     from rich.console import Console

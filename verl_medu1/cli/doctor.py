@@ -17,7 +17,8 @@ class Machine(StrEnum):
 
 def doctor(
     machine: Annotated[
-        Machine | None, typer.Option(help="Look for what this kind needs.  [default: gpu where there is one, else cpu]")
+        Machine | None,
+        typer.Option(help="Check what this kind of machine needs.  [default: gpu if there is one, else cpu]"),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

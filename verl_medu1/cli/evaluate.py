@@ -14,41 +14,50 @@ def evaluate(
             "with --endpoint the name there."
         ),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Prepared questions (parquet, from `medu1 prepare`).")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Parquet file of prepared questions (from `medu1 prepare`).")
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for what is written; an evaluation in it that was stopped goes on.")
+        Path | None, typer.Option(help="Folder to write to; an interrupted evaluation in it is continued.")
     ] = None,
     samples: Annotated[int, typer.Option(help="Responses per question.")] = 1,
     temperature: Annotated[float, typer.Option(help="Sampling temperature; 0 is greedy.")] = 1.0,
-    max_tokens: Annotated[int, typer.Option(help="Longest response in tokens.")] = 128,
-    seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
-    batch: Annotated[int, typer.Option(help="Responses that are generated at the same time.")] = 256,
+    max_tokens: Annotated[int, typer.Option(help="Maximum response length in tokens.")] = 128,
+    seed: Annotated[int, typer.Option(help="Seed for sampling.")] = 0,
+    batch: Annotated[int, typer.Option(help="Number of responses generated at the same time.")] = 256,
     dtype: Annotated[
         str, typer.Option(help="float32, bfloat16, float16; auto is float32 on a CPU, the checkpoint's own on a GPU.")
     ] = "auto",
-    tensor_parallel_size: Annotated[int, typer.Option(help="GPUs that share the model.")] = 1,
+    tensor_parallel_size: Annotated[
+        int, typer.Option(help="Tensor-parallel size of vLLM: the number of GPUs that share the model.")
+    ] = 1,
     formats: Annotated[
-        bool, typer.Option("--formats", help="Ask questions with options also for a short answer and a ranked list.")
+        bool,
+        typer.Option("--formats", help="Also ask multiple-choice questions for a short answer and for a ranked list."),
     ] = False,
     prompts: Annotated[
-        Path | None, typer.Option(help="For --formats: the file that `medu1 prepare --prompts` was given.")
+        Path | None, typer.Option(help="For --formats: the prompt file that was given to `medu1 prepare --prompts`.")
     ] = None,
     template_argument: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE",
-            help="Of the chat template, such as enable_thinking=false; default: what the model's run has.",
+            help="Chat-template setting, such as enable_thinking=false; default: those of the model's run.",
         ),
     ] = None,
     endpoint: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Ask an OpenAI-compatible server, such as http://127.0.0.1:8000/v1."),
+        typer.Option(
+            metavar="URL",
+            help="Evaluate the model behind this OpenAI-compatible URL, such as http://127.0.0.1:8000/v1.",
+        ),
     ] = None,
     api_key_env: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Environment variable that holds the key of --endpoint.")
+        str | None,
+        typer.Option(metavar="NAME", help="Name of the environment variable with the API key for --endpoint."),
     ] = None,
     against: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Compare with this evaluation (its --out) afterwards.")
+        Path | None, typer.Option(metavar="DIR", help="Compare the result with this earlier evaluation (its --out).")
     ] = None,
 ) -> None:
     """Evaluate a model: accuracy with a 95 % interval, pass@k, majority vote, format, length and budget."""

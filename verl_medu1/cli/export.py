@@ -8,9 +8,12 @@ import typer
 
 def export(
     checkpoint: Annotated[
-        Path, typer.Argument(help="Folder of a run (its newest checkpoint), or of a checkpoint.", show_default=False)
+        Path,
+        typer.Argument(
+            help="Run folder, whose newest checkpoint is exported, or a checkpoint folder.", show_default=False
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder to write; it must not exist.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder to write to; it must not exist.", show_default=False)],
     evaluation: Annotated[
         Path | None,
         typer.Option(help="Folder of `medu1 eval` for the model card; by default what the run has of this checkpoint."),

@@ -7,19 +7,21 @@ import typer
 
 app = typer.Typer(help="Make a model that needs no download.", no_args_is_help=True, add_completion=False)
 
-Out = Annotated[Path, typer.Option(help="Folder to write, in Hugging Face's format.", show_default=False)]
+Out = Annotated[Path, typer.Option(help="Folder to write the model to, in Hugging Face format.", show_default=False)]
 
 
 @app.command()
 def tiny(
     data: Annotated[
         Path,
-        typer.Option(help="Folder of `medu1 prepare --source quickstart`; the tokenizer learns its warm-up texts."),
+        typer.Option(
+            help="Folder made by `medu1 prepare --source quickstart`; the tokenizer is trained on its warm-up texts."
+        ),
     ],
     out: Out,
     seed: Annotated[int, typer.Option(help="Seed of the random weights.")] = 0,
-    hidden: Annotated[int, typer.Option(help="Width, a multiple of 8.")] = 128,
-    layers: Annotated[int, typer.Option(help="Layers; divisible by the pipeline-parallel size.")] = 2,
+    hidden: Annotated[int, typer.Option(help="Hidden size, a multiple of 8.")] = 128,
+    layers: Annotated[int, typer.Option(help="Number of layers, a multiple of the pipeline-parallel size.")] = 2,
 ) -> None:
     """A random Qwen2 of half a million parameters, with a tokenizer trained on the warm-up texts."""
     from verl_medu1.models.tiny import read_warmup_texts, write_tiny_model

@@ -16,21 +16,24 @@ WIDTH = 140  # characters of the widest table
 def plan(
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(help="recipe=NAME and key=value, as for `medu1 train`.", show_default=False),
+        typer.Argument(help="recipe=NAME and KEY=VALUE, as for `medu1 train`.", show_default=False),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Hub name of a listed model, or a folder with config.json.", show_default=False)
+        str | None, typer.Option(help="Hub name of a listed model, or a folder with a config.json.", show_default=False)
     ] = None,
     gpu: Annotated[str, typer.Option(help="Kind of GPU: h100-80, h200-141 or a100-80.")] = "h100-80",
-    gpus: Annotated[int | None, typer.Option(help="How many, over all nodes.", show_default=False)] = None,
+    gpus: Annotated[int | None, typer.Option(help="Number of GPUs, on all nodes together.", show_default=False)] = None,
     tp: Annotated[int | None, typer.Option(help="Tensor-parallel size.", show_default=False)] = None,
     pp: Annotated[int | None, typer.Option(help="Pipeline-parallel size.", show_default=False)] = None,
     cp: Annotated[int | None, typer.Option(help="Context-parallel size.", show_default=False)] = None,
     rollout_tp: Annotated[int | None, typer.Option(help="Tensor-parallel size of vLLM.", show_default=False)] = None,
-    search: Annotated[bool, typer.Option("--search", help="Propose the best layouts instead.")] = False,
+    search: Annotated[
+        bool, typer.Option("--search", help="Search for the best layouts instead of planning one.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     plot: Annotated[
-        Path | None, typer.Option(help="Also draw the memory of each rank: a .svg or .png.", show_default=False)
+        Path | None,
+        typer.Option(help="Also draw the memory of each rank into this .svg or .png file.", show_default=False),
     ] = None,
 ) -> None:
     """Plan memory and parallelism of a recipe, or of a model on GPUs: will it fit, and what would."""

@@ -27,9 +27,11 @@ def prepare(
             show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder to write.", show_default=False)],
-    seed: Annotated[int, typer.Option(help="Seed of questions, order, split and budgets.")] = 0,
-    train: Annotated[int | None, typer.Option(min=1, help="Training rows of the quickstart; default 2000.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write to.", show_default=False)],
+    seed: Annotated[int, typer.Option(help="Seed for questions, order, split and budgets.")] = 0,
+    train: Annotated[
+        int | None, typer.Option(min=1, help="Number of training rows of the quickstart; default 2000.")
+    ] = None,
     warmup: Annotated[
         int | None,
         typer.Option(
@@ -38,7 +40,7 @@ def prepare(
             "format alone.",
         ),
     ] = None,
-    cap: Annotated[list[str] | None, typer.Option(help="At most so many rows of a source: NAME=N.")] = None,
+    cap: Annotated[list[str] | None, typer.Option(help="Limit for one source, NAME=N: at most N rows.")] = None,
     test_share: Annotated[
         float | None,
         typer.Option(
@@ -50,16 +52,20 @@ def prepare(
         list[str] | None, typer.Option(help="Length budgets, such as max:uniform:100:2000; default: none.")
     ] = None,
     budget_counts: Annotated[
-        str, typer.Option(help="What a budget counts: response (all of it), or reasoning (up to </think>).")
+        str, typer.Option(help="What a budget limits: the whole response, or the reasoning up to </think>.")
     ] = "response",
     prompts: Annotated[Path | None, typer.Option(help="YAML file with the texts of the prompts.")] = None,
-    tokenizer: Annotated[str | None, typer.Option(help="Model folder or name whose tokenizer counts.")] = None,
-    max_prompt_tokens: Annotated[int | None, typer.Option(help="Longer prompts are counted and left out.")] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Model folder or hub name whose tokenizer counts the prompt tokens.")
+    ] = None,
+    max_prompt_tokens: Annotated[
+        int | None, typer.Option(help="Leave out longer prompts, and report how many.")
+    ] = None,
     template_argument: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE",
-            help="Of the tokenizer's chat template, such as enable_thinking=false; as data.apply_chat_template_kwargs.",
+            help="Chat-template setting, such as enable_thinking=false, as in data.apply_chat_template_kwargs.",
         ),
     ] = None,
     overrides: Annotated[
@@ -71,16 +77,20 @@ def prepare(
         typer.Option(help="Prepared file, NAME=FILE or NAME=hub:SPLIT: training rows that stand there are left out."),
     ] = None,
     keep_contaminated: Annotated[
-        bool, typer.Option("--keep-contaminated", help="Count such rows, and keep them.")
+        bool, typer.Option("--keep-contaminated", help="Keep such rows, and only report how many.")
     ] = False,
     keep_test_rows: Annotated[
-        bool, typer.Option("--keep-test-rows", help="Train on rows of a benchmark's test set too; the card says so.")
+        bool,
+        typer.Option(
+            "--keep-test-rows", help="Also train on rows of a benchmark's test set; the dataset card will say so."
+        ),
     ] = False,
     duplicate_threshold: Annotated[
-        float | None, typer.Option(help="Least Jaccard similarity of near duplicates, 0.5 to 1; default 0.8.")
+        float | None,
+        typer.Option(help="Jaccard similarity from which rows are near duplicates, 0.5 to 1; default 0.8."),
     ] = None,
     max_unusable: Annotated[
-        float | None, typer.Option(help="Share of a source's records that may be unusable; default 0.05.")
+        float | None, typer.Option(help="Largest share of a source's records that may be unusable; default 0.05.")
     ] = None,
 ) -> None:
     """Prepare questions for training and evaluation: chat messages, gold answers, options, limits and budgets."""

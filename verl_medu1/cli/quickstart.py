@@ -100,15 +100,17 @@ def _run(arguments: list[str], log: Path) -> None:
 
 def quickstart(
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="More settings of `medu1 train`.")
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Further KEY=VALUE settings for `medu1 train`.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for all that is written.")] = Path("outputs/quickstart"),
+    out: Annotated[Path, typer.Option(help="Folder for everything that is written.")] = Path("outputs/quickstart"),
     engine: Annotated[Engine, typer.Option(help="Training engine: megatron, or dp (FSDP2).")] = Engine.megatron,
     tp: Annotated[int, typer.Option(help="Tensor-parallel size of Megatron.")] = 2,
     pp: Annotated[int, typer.Option(help="Pipeline-parallel size of Megatron.")] = 1,
-    seed: Annotated[int, typer.Option(help="Seed of the questions, the model and the order of the rows.")] = 0,
-    demonstrations: Annotated[int | None, typer.Option(min=100, help="Worked answers of the warm-up.")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show all that the trainings print.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed for the questions, the model and the order of the rows.")] = 0,
+    demonstrations: Annotated[
+        int | None, typer.Option(min=100, help="Number of demonstrations in the warm-up.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show everything that the trainings print.")] = False,
 ) -> None:
     """Train a small model from nothing on this machine, through the production stack, and report what it learned."""
     layout = _layout(engine, tp, pp)

@@ -9,7 +9,7 @@ import typer
 def report(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Folders of runs, finished or still going.", show_default=False),
+        typer.Argument(metavar="RUN...", help="Run folders, finished or still running.", show_default=False),
     ],
     out: Annotated[
         Path | None, typer.Option(help="HTML file to write.  [default: report.html in the first RUN]")

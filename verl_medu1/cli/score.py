@@ -27,9 +27,11 @@ def score(
     ] = False,
     explain: Annotated[
         str | None,
-        typer.Option(metavar="ROW", help="Show what was read in one row, by row_id or position from 0, and why."),
+        typer.Option(
+            metavar="ROW", help="Explain the score of one row, given by row_id or by its position, counted from 0."
+        ),
     ] = None,
-    scheme: Annotated[str, typer.Option(help="How a verdict becomes a score.")] = "gated_binary",
+    scheme: Annotated[str, typer.Option(help="Reward scheme: how a verdict becomes a score.")] = "gated_binary",
 ) -> None:
     """Score responses: a table by data source and component, or JSONL."""
     from reward_score.schemes import find_scheme

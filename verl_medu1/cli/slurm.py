@@ -9,18 +9,24 @@ import typer
 def slurm(
     overrides: Annotated[
         list[str],
-        typer.Argument(metavar="recipe=NAME [KEY=VALUE]...", help="As for `medu1 train`.", show_default=False),
+        typer.Argument(
+            metavar="recipe=NAME [KEY=VALUE]...",
+            help="recipe=NAME and KEY=VALUE, as for `medu1 train`.",
+            show_default=False,
+        ),
     ],
     site: Annotated[
         Path,
-        typer.Option(envvar="MEDU1_SITE", help="What the cluster is like (docs/slurm.md).", show_default=False),
+        typer.Option(
+            envvar="MEDU1_SITE", help="Site file that describes the cluster (docs/slurm.md).", show_default=False
+        ),
     ],
     time: Annotated[
         str | None, typer.Option(help="Time limit: D-HH:MM:SS, HH:MM:SS or minutes.  [default: the site's]")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the job file.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the job file and submit nothing.")] = False,
     test_only: Annotated[
-        bool, typer.Option("--test-only", help="Only ask Slurm when and where it would start.")
+        bool, typer.Option("--test-only", help="Ask Slurm when and where the job would start, and submit nothing.")
     ] = False,
 ) -> None:
     """Submit a recipe to Slurm: nodes, GPUs and CPUs are the recipe's; checked and planned before."""

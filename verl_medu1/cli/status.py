@@ -7,10 +7,10 @@ import typer
 
 
 def status(
-    job: Annotated[str, typer.Argument(metavar="JOB|RUN_DIR", help="Number of a job, or folder of a run.")],
-    runs: Annotated[Path, typer.Option(help="Where a job's run is looked for when Slurm has forgotten it.")] = Path(
-        "outputs"
-    ),
+    job: Annotated[str, typer.Argument(metavar="JOB|RUN_DIR", help="Job number or run folder.")],
+    runs: Annotated[
+        Path, typer.Option(help="Folder to search for the job's run once Slurm has forgotten the job.")
+    ] = Path("outputs"),
 ) -> None:
     """Show a run's attempts, steps, last reward and logs; Slurm is asked where there is one."""
     from rich.console import Console

@@ -9,8 +9,10 @@ from verl_medu1.exit import ExitCode
 
 
 def validate(
-    file: Annotated[str, typer.Argument(help="Prepared parquet (or JSONL) with data_source and a gold answer.")],
-    show: Annotated[int, typer.Option(min=1, help="How many failing rows to print.")] = 50,
+    file: Annotated[
+        str, typer.Argument(help="Prepared parquet or JSONL file whose rows have a data_source and a gold answer.")
+    ],
+    show: Annotated[int, typer.Option(min=1, help="Print at most this many failing rows.")] = 50,
 ) -> None:
     """Score every gold answer, which must be right, and corruptions of it, which must be wrong; exit 1 if any is not.
 
