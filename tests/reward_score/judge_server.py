@@ -31,6 +31,10 @@ class Reply:
 YES, NO = Reply('{"verdict": "yes"}'), Reply('{"verdict": "no"}')
 
 
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128  # connections that wait to be taken; the default of 5 refuses some of 16 at once
+
+
 class Endpoint:
     """`reply(case)` decides; `requests` are the bodies received, `cases` their data, `most_at_once` the concurrency."""
 
@@ -40,7 +44,7 @@ class Endpoint:
         self.reply: Callable[[Case], Reply] = lambda case: NO
         self.most_at_once = self._at_once = 0
         self._lock = threading.Lock()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.server = Server(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
 
     @property
