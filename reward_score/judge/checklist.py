@@ -38,7 +38,7 @@ class Item(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     statement: str = Field(min_length=1)
-    weight: float = Field(1.0, gt=0)
+    weight: float = Field(default=1.0, gt=0)
     must_not: bool = False
     number: float | None = None
     regex: str | None = None

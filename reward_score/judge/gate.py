@@ -10,10 +10,10 @@ from reward_score.passage import gold_words
 from reward_score.text import plain
 from reward_score.word_lists import refusal_words, word_roles
 
-# An answer may have this many times the characters of the reference, and as many more as a short sentence has: a longer
-# one has room to list many diagnoses, or to instruct the judge.
+# An answer may have this many times the characters of the reference, and as many more as a sentence around a term has.
+# A longer one has room to list many diagnoses, or to instruct the judge.
 MAX_RATIO = 3
-FREE_CHARACTERS = 60
+FREE_CHARACTERS = 100
 
 _WORD = re.compile(r"[^\W_]+")
 

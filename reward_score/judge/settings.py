@@ -18,9 +18,9 @@ class RequiredCheck(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    file: str | None = Field(None, description="the file that `medu1 judge check` wrote, or null")
-    min_accuracy: float = Field(0.9, ge=0, le=1, description="a number from 0 to 1")
-    max_false_positives: float = Field(0.05, ge=0, le=1, description="a number from 0 to 1")
+    file: str | None = Field(default=None, description="the file that `medu1 judge check` wrote, or null")
+    min_accuracy: float = Field(default=0.9, ge=0, le=1, description="a number from 0 to 1")
+    max_false_positives: float = Field(default=0.05, ge=0, le=1, description="a number from 0 to 1")
 
 
 class JudgeSettings(BaseModel):
@@ -50,15 +50,15 @@ class JudgeSettings(BaseModel):
 
     base_url: str = Field(pattern="^https?://", description="an address that starts with http:// or https://")
     model: str = Field(min_length=1, description="the name of the model that the endpoint serves")
-    api_key_env: str | None = Field(None, description="the name of an environment variable, exported with the key")
-    timeout_s: float = Field(60, gt=0, description="a number of seconds above 0")
-    retries: int = Field(2, ge=0, description="a whole number of at least 0")
-    concurrency: int = Field(16, ge=1, description="a whole number of at least 1")
-    requests_per_minute: int | None = Field(None, ge=1, description="a whole number of at least 1, or null")
-    log_probs: bool = Field(True, description="true or false")
-    threshold: float = Field(0.5, gt=0, lt=1, description="a number between 0 and 1")
-    max_failed_share: float = Field(0.05, ge=0, le=1, description="a number from 0 to 1")
-    required_check: RequiredCheck = Field(RequiredCheck(), description="file, min_accuracy and max_false_positives")
+    api_key_env: str | None = Field(default=None, description="the name of an exported variable with the key, or null")
+    timeout_s: float = Field(default=60, gt=0, description="a number of seconds above 0")
+    retries: int = Field(default=2, ge=0, description="a whole number of at least 0")
+    concurrency: int = Field(default=16, ge=1, description="a whole number of at least 1")
+    requests_per_minute: int | None = Field(default=None, ge=1, description="a whole number of at least 1, or null")
+    log_probs: bool = Field(default=True, description="true or false")
+    threshold: float = Field(default=0.5, gt=0, lt=1, description="a number between 0 and 1")
+    max_failed_share: float = Field(default=0.05, ge=0, le=1, description="a number from 0 to 1")
+    required_check: RequiredCheck = Field(default=RequiredCheck(), description="file and, optionally, its limits")
 
     @field_validator("api_key_env")
     @classmethod

@@ -361,7 +361,10 @@ def test_a_failure_is_repeated_and_not_remembered(endpoint):
         ({"model": ""}, "model is ''; give the name of the model"),
         ({"timeout_s": 0}, "timeout_s is 0; give a number of seconds above 0"),
         ({"timeout_s": "60s"}, "timeout_s is '60s'; give"),
-        ({"api_key_env": "MEDU1_NO_SUCH_KEY"}, "api_key_env is 'MEDU1_NO_SUCH_KEY'; give the name of an environment"),
+        (
+            {"api_key_env": "MEDU1_NO_SUCH_KEY"},
+            "api_key_env is 'MEDU1_NO_SUCH_KEY'; give the name of an exported variable",
+        ),
         ({"retries": -1}, "retries is -1; give"),
         ({"concurrency": 0}, "concurrency is 0; give"),
         ({"threshold": 1}, "threshold is 1; give a number between 0 and 1"),

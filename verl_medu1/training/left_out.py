@@ -34,7 +34,7 @@ class FailedShare:
         failed, number = sum(self._latest), len(self._latest)
         if number < LEAST or failed <= self._limit * number:
             return
-        reasons = Counter(sample["reason"] for sample in asked if sample["judge_failed"]).most_common(3)
+        reasons = Counter(str(sample.get("reason")) for sample in asked if sample["judge_failed"]).most_common(3)
         why = "; ".join(f"{reason}: {times}" for reason, times in reasons)
         raise RuntimeError(
             f"the judge gave no verdict on {failed} of the latest {number} answers, and "
