@@ -242,22 +242,24 @@ def test_equal_answers_are_asked_once(endpoint):
 
 
 def test_as_many_questions_are_out_as_allowed(endpoint):
-    endpoint.reply = lambda case: Reply(seconds=0.05)
-    scores(endpoint, *((SOURCE, wrapped(f"Disease number {n}"), REFERENCE) for n in range(12)), concurrency=3)
-    assert len(endpoint.requests) == 12 and endpoint.most_at_once == 3
+    endpoint.reply = lambda case: Reply(seconds=0.3)
+    scores(endpoint, *((SOURCE, wrapped(f"Disease number {n}"), REFERENCE) for n in range(9)), concurrency=3)
+    assert len(endpoint.requests) == 9 and endpoint.most_at_once == 3
 
 
 def test_questions_are_spread_over_the_minute(endpoint):
-    rows = [(SOURCE, wrapped(f"Disease number {n}"), REFERENCE) for n in range(4)]
-    scores(endpoint, *rows, requests_per_minute=600)
-    assert endpoint.times[-1] - endpoint.times[0] >= 0.25  # three times a tenth of a second, less some jitter
+    rows = [(SOURCE, wrapped(f"Disease number {n}"), REFERENCE) for n in range(6)]
+    scores(endpoint, *rows, requests_per_minute=300)
+    assert (
+        endpoint.times[-1] - endpoint.times[0] >= 0.5
+    )  # five times a fifth of a second, less jitter
 
 
 def test_waiting_for_a_place_is_no_time_of_the_question(endpoint):
-    endpoint.reply = lambda case: Reply(seconds=0.2)
-    rows = [(SOURCE, wrapped(f"Disease number {n}"), REFERENCE) for n in range(4)]
-    judged = scores(endpoint, *rows, concurrency=1, timeout_s=0.6)
-    assert [score["judge_failed"] for score in judged] == [0.0] * 4
+    endpoint.reply = lambda case: Reply(seconds=0.6)
+    rows = [(SOURCE, wrapped(f"Disease number {n}"), REFERENCE) for n in range(6)]
+    judged = scores(endpoint, *rows, concurrency=1, timeout_s=3.0)
+    assert [score["judge_failed"] for score in judged] == [0.0] * 6
 
 
 def test_what_it_costs_is_counted(endpoint):
@@ -311,11 +313,11 @@ def test_a_veto_that_fails_leaves_no_verdict_of_the_rules(endpoint):
 
 
 def test_a_slow_judge_is_given_up(endpoint):
-    endpoint.reply = lambda case: Reply(seconds=2)
+    endpoint.reply = lambda case: Reply(seconds=30)
     started = time.monotonic()
     [judged] = scores(endpoint, (SOURCE, wrapped("Heart attack"), REFERENCE), timeout_s=0.3)
     assert judged["judge_failed"] == 1.0 and "no verdict within 0.3 s" in judged["reason"]
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 20
 
 
 def test_a_dead_server_is_a_failure(endpoint):
