@@ -250,9 +250,7 @@ def test_as_many_questions_are_out_as_allowed(endpoint):
 def test_questions_are_spread_over_the_minute(endpoint):
     rows = [(SOURCE, wrapped(f"Disease number {n}"), REFERENCE) for n in range(6)]
     scores(endpoint, *rows, requests_per_minute=300)
-    assert (
-        endpoint.times[-1] - endpoint.times[0] >= 0.5
-    )  # five times a fifth of a second, less jitter
+    assert endpoint.times[-1] - endpoint.times[0] >= 0.5  # five times a fifth of a second, less jitter
 
 
 def test_waiting_for_a_place_is_no_time_of_the_question(endpoint):
