@@ -20,6 +20,10 @@ What the environment may set:
   MEDU1_INTERFACE        network interface between the nodes              (that of the host name's address)
   MEDU1_SCRATCH          short folder on each node's own disk             (/tmp)
   MEDU1_DRIVER           Python file that is run in place of `medu1 train`, with its arguments and RAY_ADDRESS
+  MEDU1_JUDGE_MODEL      model that judges open-ended answers, served by vLLM on each node (docs/judge.md)
+  MEDU1_JUDGE_GPUS       GPUs of each node for the judge, which the training then does not have     (1)
+  MEDU1_JUDGE_OPTIONS    options of its `vllm serve`, separated by spaces
+  MEDU1_JUDGE_TIMEOUT_S  seconds until the judge must answer              (1800)
   MEDU1_OFFLINE          1: Hugging Face libraries stay off the network
   MEDU1_MAX_REQUEUES     how often the job may be queued again            (20)
   MEDU1_NODE_TIMEOUT_S   seconds that the nodes may take to come together (600)

@@ -17,6 +17,8 @@ source "$MEDU1_SLURM_DIR/lib/network.sh"
 source "$MEDU1_SLURM_DIR/lib/cleanup.sh"
 # shellcheck source=slurm/lib/ray.sh
 source "$MEDU1_SLURM_DIR/lib/ray.sh"
+# shellcheck source=slurm/lib/judge.sh
+source "$MEDU1_SLURM_DIR/lib/judge.sh"
 
 # One function, because bash reads a script while running it, and this one may run for days.
 main() {
@@ -28,7 +30,7 @@ main() {
     cluster_file=$MEDU1_ATTEMPT_DIR/cluster
     ended_file=$MEDU1_ATTEMPT_DIR/ended
 
-    ray_pid="" driver_pid="" watch_pid=""
+    ray_pid="" driver_pid="" watch_pid="" judge_pid=""
     trap clean_up EXIT
     trap 'exit 143' TERM INT
     make_node_dir
@@ -39,6 +41,9 @@ main() {
     [[ -z ${CUDA_VISIBLE_DEVICES:-} ]] || unset ROCR_VISIBLE_DEVICES HIP_VISIBLE_DEVICES GPU_DEVICE_ORDINAL
     hard=$(ulimit -Hn)
     ulimit -Sn "$([[ $hard == unlimited || $hard -gt 65535 ]] && echo 65535 || echo "$hard")"
+
+    start_judge
+    set -- "$@" ${judge_overrides[@]+"${judge_overrides[@]}"}
 
     "$MEDU1_PYTHON" -m verl_medu1.cluster.preflight facts --out "$preflight_dir" --interface "$MEDU1_INTERFACE" \
         --shared "$MEDU1_RUN_DIR" --scratch "$MEDU1_SCRATCH" ||

@@ -87,4 +87,5 @@ check_cluster() {
     elif [[ $watch_pid ]] && ! kill -0 "$watch_pid" 2>/dev/null; then
         fail "$EXIT_LOST" "$(cat "$MEDU1_ATTEMPT_DIR/watch" || echo "the watch over the nodes ended; see node-$host.log")"
     fi
+    check_judge
 }

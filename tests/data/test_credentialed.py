@@ -138,7 +138,7 @@ import asyncio, sys
 from reward_score.judge import Judge, JudgeSettings, compute_judged_score
 
 async def error(url, source):
-    judge = Judge(JudgeSettings(url, "judge", timeout_s=5, retries=0))
+    judge = Judge(JudgeSettings(base_url=url, model="judge", timeout_s=5, retries=0))
     row = (source, "<think>a</think><answer>Inflamed appendix</answer>", "Appendicitis")
     return (await compute_judged_score(judge, *row, {"question": "?"}))["error"]
 

@@ -82,6 +82,6 @@ def test_the_judge_is_asked_where_a_recipe_names_one():
     # Nothing listens there, so that the question to the judge shows as a counted failure.
     judge = ["scoring.judge.base_url=http://127.0.0.1:9/v1", "scoring.judge.model=m", "scoring.judge.retries=0"]
     asked = score(*judge, source=source, response=WRONG)
-    assert asked["reward_score"] == 0.0 and asked["reward_extra_info"]["error"] == 1.0
-    assert asked["reward_extra_info"]["reason"].startswith("judge: APIConnectionError")
+    assert asked["reward_extra_info"]["judge_failed"] == asked["reward_extra_info"]["error"] == 1.0
+    assert asked["reward_extra_info"]["reason"].startswith("judge: unreachable")
     assert score(*judge, source=source, response=RIGHT)["reward_extra_info"]["error"] == 0.0

@@ -3,6 +3,7 @@
 run.py       the checks of `medu1 train`, `medu1 sft` and a submission, in order
 settings.py  values that would make a run fail late, and settings without effect
 rewards.py   reward, advantage and length penalty
+judge.py     `scoring.judge`, and rows that only a judge can score
 mixture.py   `data.mixture` and the training rows it needs
 batches.py   training rows and batches
 prompts.py   prompts and demonstrations, rendered with the run's own chat template

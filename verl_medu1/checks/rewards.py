@@ -8,6 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from reward_score.schemes import DEFAULT_SCHEME
+from verl_medu1.checks.judge import judge_violations
 from verl_medu1.length.penalties import get_penalty
 
 LENGTH_PENALTY_PLACES = ("off", "advantage", "reward")
@@ -42,6 +43,11 @@ def trainer_violations(config: DictConfig) -> Iterator[str]:
             )
         if algorithm.adv_estimator == "medu1_gdpo":
             yield f"trainer.v1.trainer_mode is {mode!r}, which hands medu1_gdpo no components; use {ours}."
+        if config.scoring.judge.base_url is not None:
+            yield (
+                f"trainer.v1.trainer_mode is {mode!r}, verl's own, which takes an answer without a verdict of the "
+                f"judge for a wrong one; use {ours}, or set scoring.judge.base_url=null."
+            )
 
 
 def _lacks_our_components(config: DictConfig) -> str | None:
@@ -156,7 +162,6 @@ def estimator_violations(config: DictConfig) -> Iterator[str]:
 
 def scoring_violations(config: DictConfig) -> Iterator[str]:
     """Yield one sentence for each thing that is wrong with `scoring`."""
-    from reward_score.judge import JudgeSettings
     from reward_score.schemes import find_scheme
 
     try:
@@ -169,12 +174,4 @@ def scoring_violations(config: DictConfig) -> Iterator[str]:
             f"scoring.scheme is 'release', which pays for length, and so does algorithm.length_penalty.where="
             f"{penalty.where}; set it to off."
         )
-    judge = config.scoring.judge
-    if judge.base_url is None:
-        return
-    try:
-        JudgeSettings(**judge)
-    except (TypeError, ValueError) as error:  # TypeError: an unknown key
-        yield f"scoring.judge: {error}."
-    if find_spec("openai") is None:
-        yield "scoring.judge.base_url is set, and the package openai is missing; `pip install verl-medu1[judge]`."
+    yield from judge_violations(config)

@@ -9,6 +9,7 @@ from verl_medu1.cli import (
     doctor,
     evaluate,
     export,
+    judge,
     model,
     plan,
     prepare,
@@ -45,6 +46,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 for name, command in COMMANDS.items():
     app.command(name)(command)
 app.add_typer(model.app, name="model")
+app.add_typer(judge.app, name="judge")
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 app.command("train", context_settings=PASS_THROUGH)(train.train)
 app.command("sft", context_settings=PASS_THROUGH)(train.sft)

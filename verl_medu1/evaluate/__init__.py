@@ -12,5 +12,6 @@ summary.py       samples -> metrics per answer type and data source
 statistics.py    intervals, pass@k, paired test; votes.py, budget_curve.py, robustness.py have one metric each
 evaluation.py    the steps of `medu1 eval`, in order
 tables.py        tables for the terminal
+judge_check.py   measures a judge on labelled answers
 lm_eval_tasks/   our prompts and scorers as tasks of lm-evaluation-harness; lm_eval_ids.py lists the names
 """

@@ -33,6 +33,7 @@ KEYS = (
     "algorithm.use_kl_in_reward",
     "scoring.scheme",
     "scoring.judge.model",
+    "scoring.judge.threshold",
     "reward.custom_reward_function",
     "reward.reward_manager",
     "data.apply_chat_template_kwargs",

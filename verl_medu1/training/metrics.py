@@ -35,6 +35,8 @@ def component_metrics(samples: Sequence[dict[str, Any]]) -> dict[str, float]:
         for name, value in sample.items():
             if isinstance(value, str) or (name in OF_BUDGET and sample.get("budget_mode") == "none"):
                 continue
+            if name == "judge_failed":  # these samples are left out; `judge_metrics` counts them
+                continue
             if isinstance(value, Real | np.bool_):
                 by_source[sample["data_source"]][name].append(float(value))
             else:
@@ -49,6 +51,20 @@ def component_metrics(samples: Sequence[dict[str, Any]]) -> dict[str, float]:
                     np.percentile(components["length"], percentile)
                 )
     return metrics
+
+
+def judge_metrics(samples: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Count the responses that the judge was asked about, and those without a verdict; {} without a judge.
+
+    Example:
+        >>> judge_metrics([{"judge_asked": 1.0, "judge_failed": 1.0}, {"judge_asked": 0.0, "judge_failed": 0.0}])
+        {'judge/asked': 1, 'judge/failed': 1}
+    """
+    if not any("judge_asked" in sample for sample in samples):
+        return {}
+    return {
+        f"judge/{what}": sum(bool(sample.get(f"judge_{what}")) for sample in samples) for what in ("asked", "failed")
+    }
 
 
 def group_metrics(group: torch.Tensor, correct: torch.Tensor, sources: Sequence[str]) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from typing_extensions import override
 from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.naive import NaiveRewardManager
@@ -65,7 +65,8 @@ def _own_scorer(config: DictConfig) -> Callable[..., Any]:
 
     if config.scoring.judge.base_url is None:
         return score
-    judge = Judge(JudgeSettings(**config.scoring.judge))
+    settings: Any = OmegaConf.to_container(config.scoring.judge, resolve=True)
+    judge = Judge(JudgeSettings.read(settings))
 
     async def judged_score(*, extra_info: dict[str, Any], **row: Any) -> dict[str, Any]:
         settings = {"scheme": scheme, "num_tokens": extra_info[COUNTED_TOKENS]}

@@ -31,8 +31,15 @@ from verl_medu1.run_folder.progress import SAVE, STOPPED, Progress
 from verl_medu1.run_folder.stop_request import StopRequest
 from verl_medu1.training.batch_order import by_question
 from verl_medu1.training.gdpo import delivered
+from verl_medu1.training.left_out import FailedShare, Validation, leave_out, rows_left_out
 from verl_medu1.training.log_prob_record import write_record
-from verl_medu1.training.metrics import ADDED_TIME, component_metrics, group_metrics, shaping_metrics
+from verl_medu1.training.metrics import (
+    ADDED_TIME,
+    component_metrics,
+    group_metrics,
+    judge_metrics,
+    shaping_metrics,
+)
 from verl_medu1.training.mixture_sampler import MixtureSampler, plan_stages
 
 
@@ -76,6 +83,7 @@ class MedU1Trainer(PPOTrainer):
         self._components: dict[str, Components] = {}
         self._place: dict[str, int] = {}
         self._stopped = False
+        self._failed_share = FailedShare(config.scoring.judge.max_failed_share)
 
     @override
     def _build_replay_buffer(self) -> Any:
@@ -208,6 +216,7 @@ class MedU1Trainer(PPOTrainer):
         with simple_timer(ADDED_TIME, self.timing_raw):
             components = self._fetch_components(batch)
             self._components.update(zip(batch.keys, components, strict=True))
+            self._leave_out(batch, components, metrics)
             # Padding rows only fill up the batch; they are not responses.
             is_padding = [bool(tag.get("is_padding", False)) for tag in batch.tags]
             shaping = self._length_shaping(components, is_padding)
@@ -226,6 +235,20 @@ class MedU1Trainer(PPOTrainer):
             with simple_timer(ADDED_TIME, self.timing_raw):
                 batch = self._shape_advantages(batch, shaping, metrics)
         return batch
+
+    def _leave_out(self, batch: KVBatchMeta, components: list[Components], metrics: dict[str, Any]) -> None:
+        """Take responses without a verdict of the judge out of their groups, and end the run if there are too many."""
+        real = [not tag.get("is_padding", False) for tag in batch.tags]
+        responses = [sample for sample, is_real in zip(components, real, strict=True) if is_real]
+        self._failed_share.add(responses)
+        metrics.update(judge_metrics(responses))
+        if rows := [row for row in rows_left_out(batch.keys, components) if real[row]]:
+            metrics["judge/left_out"] = len(rows)
+            leave_out(batch, rows)
+            if all(tag.get("is_padding", False) for tag in batch.tags):
+                raise RuntimeError(
+                    f"step {self.global_steps} is not trained on: the judge gave no verdict on any group of answers"
+                )
 
     def _length_shaping(self, components: list[Components], is_padding: list[bool]) -> LengthShaping | None:
         """Return what the length term needs; None if the reward is not ours and the length term is off."""
@@ -269,6 +292,25 @@ class MedU1Trainer(PPOTrainer):
         metrics.update(shaping_metrics(base, shaped, shaping.correct, sources))
         fields = TensorDict({"advantages": response_to_nested(shaped, nested_mask)}, batch_size=len(batch))
         return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
+
+    # ------------------------------------------------------------------ validation
+
+    @override
+    def _val_metrics_update(
+        self,
+        data_sources: list[str],
+        sample_uids: list[str],
+        reward_extra_infos_dict: dict[str, list[Any]],
+        sample_turns: list[int],
+        expected_acc_counts: dict[tuple[str, str], int] | None = None,
+    ) -> dict[str, float]:
+        all_ = Validation(data_sources, sample_uids, dict(reward_extra_infos_dict), expected_acc_counts or {})
+        self._failed_share.add(components := all_.components())
+        judged = all_.judged()
+        metrics = super()._val_metrics_update(
+            judged.sources, judged.uids, judged.infos, sample_turns, expected_acc_counts=judged.expected
+        )
+        return metrics | {f"val-aux/{name}": value for name, value in judge_metrics(components).items()}
 
     # ------------------------------------------------------------------ log and rollout dump
 

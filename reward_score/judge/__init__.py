@@ -1,0 +1,17 @@
+"""A language model as judge of open-ended answers, for what rules can't decide; off unless a recipe names an endpoint.
+
+settings.py      the endpoint and how it is asked
+gate.py          what rules decide before a judge is asked
+reply.py         what it is asked, and how its reply is read
+client.py        sends questions: bounded, paced, cached
+checklist.py     a row's checklist: statements about the answer, decided by rule where possible
+score.py         scores a response
+check_result.py  the result file of `medu1 judge check`
+"""
+
+from reward_score.judge.client import Judge, Usage
+from reward_score.judge.reply import JudgeError, Opinion
+from reward_score.judge.score import JudgedScore, compute_judged_score
+from reward_score.judge.settings import JudgeSettings
+
+__all__ = ["Judge", "JudgeError", "JudgeSettings", "JudgedScore", "Opinion", "Usage", "compute_judged_score"]

@@ -1,0 +1,86 @@
+"""What is checked of `scoring.judge` before a run starts."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from reward_score.judge.settings import JudgeSettings
+from verl_medu1.checks import judge as module
+from verl_medu1.checks.judge import judge_violations
+from verl_medu1.checks.rewards import trainer_violations
+
+MEDU1 = Path(module.__file__).parents[1] / "config" / "medu1.yaml"
+DEFAULTS = yaml.safe_load(MEDU1.read_text())["scoring"]["judge"]
+ON = {"base_url": "http://127.0.0.1:8000/v1", "model": "m"}
+
+
+def config(judge: dict[str, Any], train: str | None = None) -> DictConfig:
+    files = {"train_files": train, "val_files": None}
+    return OmegaConf.create({"scoring": {"judge": {**DEFAULTS, **judge}}, "data": files})
+
+
+def test_the_defaults_of_the_recipe_are_those_of_the_settings():
+    read = JudgeSettings.read({**DEFAULTS, **ON})
+    assert read == JudgeSettings(**ON)
+
+
+@pytest.mark.parametrize(
+    ("judge", "sentences"),
+    [
+        ({}, []),
+        (ON, []),
+        ({**ON, "timeout_s": 0}, ["scoring.judge.timeout_s is 0; give a number of seconds above 0."]),
+        (
+            {**ON, "model": "", "threshold": 2},
+            [
+                "scoring.judge.model is ''; give the name of the model that the endpoint serves.",
+                "scoring.judge.threshold is 2; give a number between 0 and 1.",
+            ],
+        ),
+    ],
+)
+def test_each_mistake_is_a_sentence(judge, sentences):
+    assert list(judge_violations(config(judge))) == sentences
+
+
+def test_a_required_check_is_read(tmp_path):
+    needed = {**DEFAULTS["required_check"], "file": str(tmp_path / "none.json")}
+    [sentence] = judge_violations(config({**ON, "required_check": needed}))
+    assert sentence.startswith("scoring.judge.required_check.file: ") and "run `medu1 judge check`" in sentence
+
+
+@pytest.mark.parametrize("mode", ["sync", "colocate_async", "separate_async"])
+def test_verls_own_trainers_take_no_judge(mode):
+    settings = config(ON)
+    algorithm = {"adv_estimator": "grpo", "length_penalty": {"where": "off", "weight": 0.0, "per_source": None}}
+    settings.update({"trainer": {"v1": {"trainer_mode": mode}}, "algorithm": algorithm})
+    [sentence] = trainer_violations(settings)
+    assert "an answer without a verdict of the judge for a wrong one" in sentence
+    settings.trainer.v1.trainer_mode = "medu1_sync"
+    assert list(trainer_violations(settings)) == []
+
+
+def rows_with(folder: Path, checklist: list[dict[str, Any]] | None) -> str:
+    path = folder / "train.parquet"
+    infos = [{"question": "q", "checklist": checklist}, {"question": "q", "checklist": None}]
+    kind = pa.list_(pa.struct([("statement", pa.string()), ("weight", pa.float64())]))
+    schema = pa.schema([("extra_info", pa.struct([("question", pa.string()), ("checklist", kind)]))])
+    pq.write_table(pa.Table.from_pylist([{"extra_info": info} for info in infos], schema=schema), path)
+    return str(path)
+
+
+def test_checklists_need_a_judge_and_must_be_readable(tmp_path):
+    path = rows_with(tmp_path, [{"statement": "Names the dose", "weight": 2.0}])
+    assert list(judge_violations(config(ON, path))) == []
+    [sentence] = judge_violations(config({}, path))
+    assert "1 rows have extra_info.checklist, which is scored with a judge only" in sentence
+    path = rows_with(tmp_path, [{"statement": "Names the dose", "weight": -2.0}])
+    [sentence] = judge_violations(config(ON, path))
+    assert "checklist, item 0: weight is -2.0" in sentence
+    path = rows_with(tmp_path, None)
+    assert list(judge_violations(config({}, path))) == []

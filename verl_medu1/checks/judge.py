@@ -1,0 +1,55 @@
+"""Checks the settings of the judge, and rows that only a judge can score; part of `scoring_violations`."""
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from omegaconf import DictConfig, OmegaConf
+
+
+def judge_violations(config: DictConfig) -> Iterator[str]:
+    """Yield one sentence for each thing that is wrong with `scoring.judge`."""
+    from reward_score.judge.check_result import check_violations
+    from reward_score.judge.settings import JudgeSettings
+
+    is_on = config.scoring.judge.base_url is not None
+    for key in ("data.train_files", "data.val_files"):
+        value = OmegaConf.select(config, key)
+        for name in [value] if isinstance(value, str) else value or ():
+            yield from _checklist_violations(key, str(name), is_on)
+    if not is_on:
+        return
+    values: Any = OmegaConf.to_container(config.scoring.judge, resolve=True)
+    mistakes = JudgeSettings.mistakes(values) or list(check_violations(JudgeSettings.read(values)))
+    yield from (f"scoring.judge.{mistake}." for mistake in mistakes)
+    if find_spec("openai") is None:
+        yield "scoring.judge.base_url is set, and the package openai is missing; `pip install verl-medu1[judge]`."
+
+
+def _checklist_violations(key: str, name: str, has_judge: bool) -> Iterator[str]:
+    """Check the column `extra_info.checklist` of a file; another check reports a missing or broken file."""
+    from reward_score.judge.checklist import read_checklist
+
+    path = Path(name).expanduser()
+    try:
+        kind = pq.read_schema(path).field("extra_info").type
+        if kind.get_field_index("checklist") < 0:
+            return
+    except (OSError, pa.ArrowInvalid, KeyError, AttributeError):
+        return
+    infos = pq.read_table(path, columns=["extra_info"])["extra_info"].to_pylist()
+    checklists = [info["checklist"] for info in infos if info and info["checklist"]]
+    if checklists and not has_judge:
+        yield (
+            f"{key} is {name!r}, where {len(checklists)} rows have extra_info.checklist, which is scored with a judge "
+            "only; set scoring.judge.base_url, or leave the column out."
+        )
+    for checklist in checklists:
+        try:
+            read_checklist(checklist)
+        except ValueError as error:
+            yield f"{key} is {name!r}: {error}; correct extra_info.checklist."
+            return

@@ -1,0 +1,149 @@
+"""Responses that the judge gave no verdict on leave their group: they are neither right nor wrong."""
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import transfer_queue as tq
+from tensordict import NonTensorStack, TensorDict
+from transfer_queue import KVBatchMeta
+
+from verl_medu1.length.shaping import Components
+
+# The share of failed questions is taken over this many of the latest, and not before there are this many.
+WINDOW, LEAST = 1000, 20
+
+
+class FailedShare:
+    """The share of the judge's latest questions that got no verdict."""
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+        self._latest: deque[bool] = deque(maxlen=WINDOW)
+
+    def add(self, components: Sequence[Components]) -> None:
+        """Count the responses that the judge was asked about.
+
+        Raises:
+            RuntimeError: more than `scoring.judge.max_failed_share` of the latest got no verdict.
+        """
+        asked = [sample for sample in components if sample.get("judge_asked")]
+        self._latest.extend(bool(sample["judge_failed"]) for sample in asked)
+        failed, number = sum(self._latest), len(self._latest)
+        if number < LEAST or failed <= self._limit * number:
+            return
+        reasons = Counter(str(sample.get("reason")) for sample in asked if sample["judge_failed"]).most_common(3)
+        why = "; ".join(f"{reason}: {times}" for reason, times in reasons)
+        raise RuntimeError(
+            f"the judge gave no verdict on {failed} of the latest {number} answers, and "
+            f"scoring.judge.max_failed_share is {self._limit:g} ({why}); see that its server answers, then run the "
+            "same command again"
+        )
+
+
+def rows_left_out(keys: Sequence[str], components: Sequence[Components]) -> list[int]:
+    """Return the rows that leave their group: those without a verdict, and a response left alone by that.
+
+    A lone response has nothing to be compared with; verl would take its reward as its advantage.
+
+    Args:
+        keys: verl's keys of the rows, `{question}_{response}_{turn}`; a response may have several rows.
+        components: for each row; `judge_failed` is that of its response.
+
+    Example:
+        >>> failed, judged = {"judge_failed": 1.0}, {"judge_failed": 0.0}
+        >>> rows_left_out(["a_0_0", "a_1_0", "a_2_0", "b_0_0", "b_1_0"], [failed, judged, judged, failed, judged])
+        [0, 3, 4]
+    """
+    responses = [key.rpartition("_")[0] for key in keys]
+    failed = {name for name, sample in zip(responses, components, strict=True) if sample.get("judge_failed")}
+    judged = Counter(name.rpartition("_")[0] for name in set(responses) - failed)
+    hit = {name.rpartition("_")[0] for name in failed}
+
+    def is_left_out(name: str) -> bool:
+        question = name.rpartition("_")[0]
+        return name in failed or (question in hit and judged[question] < 2)
+
+    return [row for row, name in enumerate(responses) if is_left_out(name)]
+
+
+def neutral_fields(keys: Sequence[str], masks: Sequence[torch.Tensor]) -> dict[str, Any]:
+    """Return the fields that make rows neutral, as verl's own padding rows are (trainer/ppo/padding_utils.py).
+
+    Args:
+        keys: of the rows.
+        masks: their response masks, (T,) each.
+
+    Returns:
+        For each field its values by row: a group of its own (`uid`), masks and rewards of zeros. The advantage is then
+        0, no mean or standard deviation has the row, and no token of it counts in the loss.
+    """
+    zeros = [torch.zeros_like(mask) for mask in masks]
+    return {
+        "uid": [f"left-out-{key}" for key in keys],
+        "response_mask": zeros,
+        "loss_mask": zeros,
+        "rm_scores": [mask.float() for mask in zeros],
+    }
+
+
+def leave_out(batch: KVBatchMeta, rows: Sequence[int]) -> None:
+    """Make rows of a batch neutral, in verl's queue, and mark them as padding, which verl's metrics leave out."""
+    keys = [batch.keys[row] for row in rows]
+    for row in rows:
+        batch.tags[row]["is_padding"] = True
+    data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=["response_mask"])
+    fields = neutral_fields(keys, list(data["response_mask"].unbind()))
+    uids = fields.pop("uid")
+    made = {name: torch.nested.as_nested_tensor(values, layout=torch.jagged) for name, values in fields.items()}
+    content = TensorDict({**made, "uid": NonTensorStack(*uids)}, batch_size=len(keys))
+    tq.kv_batch_put(
+        keys=keys, partition_id=batch.partition_id, fields=content, tags=[dict(batch.tags[row]) for row in rows]
+    )
+
+
+@dataclass
+class Validation:
+    """What verl's metrics of a validation are made of, for each response.
+
+    Attributes:
+        sources, uids: data source and question.
+        infos: the components, a list of values each.
+        expected: how many responses each (data source, question) has; verl takes missing ones for wrong ones.
+    """
+
+    sources: list[str]
+    uids: list[str]
+    infos: dict[str, list[Any]]
+    expected: dict[tuple[str, str], int]
+
+    def components(self) -> list[Components]:
+        """Return the components of each response."""
+        return [dict(zip(self.infos, values, strict=True)) for values in zip(*self.infos.values(), strict=True)]
+
+    def judged(self) -> "Validation":
+        """Return the responses without those that the judge gave no verdict on.
+
+        Example:
+            >>> infos = {"acc": [1.0, 0.0], "judge_failed": [0.0, 1.0]}
+            >>> kept = Validation(["s", "s"], ["q", "q"], infos, {("s", "q"): 2}).judged()
+            >>> kept.infos["acc"], kept.expected
+            ([1.0], {('s', 'q'): 1})
+        """
+        failed = [bool(value) for value in self.infos.get("judge_failed", [False] * len(self.uids))]
+        missing = Counter(pair for pair, gone in zip(self._questions(), failed, strict=True) if gone)
+
+        def kept(values: list[Any]) -> list[Any]:
+            return [value for value, gone in zip(values, failed, strict=True) if not gone]
+
+        return Validation(
+            kept(self.sources),
+            kept(self.uids),
+            {name: kept(values) for name, values in self.infos.items()},
+            {pair: number - missing[pair] for pair, number in self.expected.items()},
+        )
+
+    def _questions(self) -> list[tuple[str, str]]:
+        return [(str(source), str(uid)) for source, uid in zip(self.sources, self.uids, strict=True)]
