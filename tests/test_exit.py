@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from verl_medu1.exit import ExitCode, in_one_sentence, say, say_through
+from verl_medu1.exit import ExitCode, Problem, in_one_sentence, raise_all, say, say_through
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -27,6 +27,13 @@ def test_a_mistake_is_one_line_and_code_2(capsys):
         raise ValueError("lr is 'abc'; give a number.")
     assert ended.value.code == 2
     assert capsys.readouterr().err == "medu1: lr is 'abc'; give a number.\n"
+
+
+def test_all_problems_are_told_at_once_a_line_each(capsys):
+    with pytest.raises(SystemExit) as ended, in_one_sentence():
+        raise_all([Problem("lr", "lr is 'abc'; give a number."), "n is 0; give at least 1."])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "medu1: lr is 'abc'; give a number.\nmedu1: n is 0; give at least 1.\n"
 
 
 def test_an_error_of_the_program_keeps_its_traceback():

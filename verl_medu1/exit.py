@@ -1,8 +1,9 @@
-"""How a command ends: the exit codes, and a one-sentence message for a user's mistake."""
+"""How a command ends: the exit codes, and what is wrong, in one sentence for each problem."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import IntEnum
 
 
@@ -37,14 +38,36 @@ def say(text: str) -> None:
     _tell(text)
 
 
-def raise_all(sentences: Iterable[str]) -> None:
-    """Raise a ValueError that has all sentences, if there is one; `in_one_sentence` shows a line for each.
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong. A check whose callers need only the sentence yields a `str` instead.
+
+    Attributes:
+        about: what it is about: a configuration key, or a column of the preflight's table.
+        sentence: names the key and its value, or the node, and the way out.
+        host: the node that has the problem; empty if it is not about a node.
+
+    Example:
+        >>> str(Problem("trainer.nnodes", "trainer.nnodes is 0; give at least 1."))
+        'trainer.nnodes is 0; give at least 1.'
+    """
+
+    about: str
+    sentence: str
+    host: str = ""
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+def raise_all(problems: Iterable[Problem | str]) -> None:
+    """Raise a ValueError that tells all problems, if there is one; `in_one_sentence` shows a line for each.
 
     Example:
         >>> raise_all([])
     """
-    if found := list(sentences):
-        raise ValueError("\nmedu1: ".join(found))
+    if sentences := [str(problem) for problem in problems]:
+        raise ValueError("\nmedu1: ".join(sentences))
 
 
 @contextmanager

@@ -111,7 +111,25 @@ MEGATRON = "actor_rollout_ref.actor.megatron"
             ["data.mixture.by=ability", "data.mixture.stages=[{families: [sums], share: 0}]"],
             r"stages\[0\]\.share is 0; it must .*\n.*stages\[0\] names 'sums'; the training rows have calculation",
         ),
-        (["data.mixture.by=ability", "data.mixture.stages=[first]"], r"stages\[0\] is first; give it families and"),
+        (["data.mixture.by=ability", "data.mixture.stages=[first]"], r"stages\[0\] is 'first'; give it families and"),
+        (
+            ["data.mixture.by=ability", "data.mixture.stages=[{families: calculation, share: 1}]"],
+            r"stages\[0\] is {'families': 'calculation', 'share': 1}; give it .* {families: \[calculation\], share",
+        ),
+        (
+            ["data.mixture.by=ability", "data.mixture.stages={families: [calculation], share: 1}"],
+            r"stages is {.*}; give a list of stages, such as \[{families: \[calculation\], share: 1}\]\.$",
+        ),
+        (
+            ["data.mixture.by=ability", "data.mixture.weights=[calculation]"],
+            r"weights is \['calculation'\]; give families with weights, such as {calculation: 1}\.$",
+        ),
+        (
+            ["data.mixture.by=ability", "data.mixture.weights={calculation: '2', multiple_choice: 1, open_ended: 1}"],
+            r"mixture\.weights\.calculation is '2'; it must be a number above 0",
+        ),
+        (["algorithm.length_penalty.per_source=[1]"], r"per_source is \[1\]; give sources with .*{MedQA: 0\.5}\.$"),
+        (["algorithm.length_penalty.weight='0.1'"], r"weight is '0\.1'; it must be a number of at least 0\.$"),
         (
             ["data.mixture.by=ability", "trainer.v1.trainer_mode=sync", "algorithm.length_penalty.where=off"],
             "trainer_mode is 'sync', which leaves data.mixture out; use medu1_sync",
@@ -132,6 +150,10 @@ MEGATRON = "actor_rollout_ref.actor.megatron"
             "'med_u1_max', which is for questions with budget max, and the data has exact only",
         ),
         (["algorithm.adv_estimator=gdpo"], "hands no components; use medu1_gdpo"),
+        (
+            ["algorithm.adv_estimator=medu1_gdpo", "algorithm.gdpo_reward_keys=length"],
+            r"gdpo_reward_keys is 'length'; give a list, such as \[acc, format\]\.$",
+        ),
         (["algorithm.adv_estimator=medu1_gdpo"], r"gdpo_reward_keys is empty; name components of score, acc, format"),
         (
             ["algorithm.adv_estimator=medu1_gdpo", "algorithm.gdpo_reward_keys=[acc,tone]"],
@@ -145,7 +167,7 @@ MEGATRON = "actor_rollout_ref.actor.megatron"
             ],
             "gdpo_reward_weights has 1 numbers for 2",
         ),
-        (["algorithm.length_penalty.weight=high"], r"length_penalty\.weight is high; it must be a number"),
+        (["algorithm.length_penalty.weight=high"], r"length_penalty\.weight is 'high'; it must be a number"),
         (["algorithm.adv_estimator=grpoo"], r"adv_estimator is 'grpoo'; choose one of .*grpo.*medu1_gdpo"),
         (
             [

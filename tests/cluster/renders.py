@@ -6,7 +6,6 @@
 import argparse
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from verl_medu1.cluster.job import Job, job_of, render
@@ -36,7 +35,7 @@ def jobs_of(recipe: str) -> Iterator[tuple[str, Job]]:
                 config,
                 settings,
                 overrides,
-                replace(site, container=container),
+                site.model_copy(update={"container": container}),
                 folder=CHECKOUT,
                 python=str(CHECKOUT / ".venv/bin/python"),
                 slurm_dir=CHECKOUT / "slurm",

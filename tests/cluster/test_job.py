@@ -16,6 +16,10 @@ SITE = read_site(example_sites() / "gres-infiniband.yaml")
 SEVEN = "recipe=qwen2.5-7b-1x8h100-tp2-pp1"
 
 
+def changed(**values):
+    return SITE.model_copy(update=values)
+
+
 @pytest.fixture(scope="module")
 def job_from():
     """Makes the job of overrides, each composed once."""
@@ -46,19 +50,19 @@ def test_half_of_a_node_gets_half_of_it(job_from):
 
 
 def test_all_memory_of_a_whole_node_only(job_from):
-    site = replace(SITE, memory_gib_per_node=None)
+    site = changed(memory_gib_per_node=None)
     assert options(job_from(SEVEN, site=site))["mem"] == "0"
     assert "mem" not in options(job_from(SEVEN, "trainer.n_gpus_per_node=4", "trainer.nnodes=2", site=site))
 
 
 @pytest.mark.parametrize(("recipe", "cpus"), [("quickstart", "2"), ("smollm2-135m-cpu", "2")])
 def test_without_gpus_a_job_has_a_cpu_for_each_thread(job_from, recipe, cpus):
-    found = options(job_from(f"recipe={recipe}", site=replace(SITE, gpu=None)))
+    found = options(job_from(f"recipe={recipe}", site=changed(gpu=None)))
     assert found["cpus-per-task"] == cpus and "gres" not in found
 
 
 def test_no_requeue_where_none_is_allowed(job_from):
-    assert "--no-requeue" in job_from(SEVEN, site=replace(SITE, max_requeues=0)).options
+    assert "--no-requeue" in job_from(SEVEN, site=changed(max_requeues=0)).options
 
 
 def test_time_and_run_dir_are_the_users(job_from, tmp_path):
@@ -72,8 +76,8 @@ def test_time_and_run_dir_are_the_users(job_from, tmp_path):
     [
         (["trainer.nnodes=2"], {}, "no recipe is given: add recipe=NAME"),
         ([SEVEN, "trainer.n_gpus_per_node=16"], {}, "n_gpus_per_node is 16, and the site's gpus_per_node is 8; lower"),
-        ([SEVEN], {"site": replace(SITE, gpu=None)}, "trainer.device is 'cuda', and the site's gpu is null"),
-        (["recipe=quickstart"], {"site": replace(SITE, cpus_per_node=1)}, "n_gpus_per_node is 2, with 2 threads"),
+        ([SEVEN], {"site": changed(gpu=None)}, "trainer.device is 'cuda', and the site's gpu is null"),
+        (["recipe=quickstart"], {"site": changed(cpus_per_node=1)}, "n_gpus_per_node is 2, with 2 threads"),
         ([SEVEN], {"time": "soon"}, "--time is 'soon'; give D-HH:MM:SS, HH:MM:SS or minutes."),
         ([SEVEN], {"time": "10"}, "--time is '10', and the site's signal_s is 900; give more time"),
         ([SEVEN, "run_dir='/a:b'"], {}, "run_dir is '/a:b', which has a quote, a backslash or one of $ , : %; choose"),
@@ -94,7 +98,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), mi
 def test_bash_gets_every_value_as_it_was_written(job_from, tmp_path_factory, value, override):
     folder = tmp_path_factory.mktemp("job")
     (folder / "job.sh").write_text('printf "%s\\0" "$NAME" "$@"\n')
-    site = replace(SITE, environment={"NAME": value})
+    site = changed(environment={"NAME": value})
     job = replace(job_from(SEVEN, site=site, slurm_dir=folder), arguments=(override,))
     script = folder / "job.sbatch"
     script.write_text(render(job))

@@ -1,11 +1,16 @@
 """Site files: the examples are right, and each mistake has one sentence with key, value and way out."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
-from verl_medu1.cluster.site import DEFAULT, example_sites, read_site
+from verl_medu1.cluster.site import DEFAULT, Site, example_sites, read_site
 
 
 @pytest.mark.parametrize("file", sorted(example_sites().glob("*.yaml")), ids=lambda file: file.stem)
@@ -38,31 +43,46 @@ def test_an_empty_site_is_the_default(tmp_path):
         ("acount: a", "acount is no key of a site; near it are account"),
         ("- a", "it must have keys with values"),
         ("a: [", "no YAML"),
-        ("time: 24:00:00", 'time is 86400, and must be str. Write it in quotes, such as "24:00:00".'),
-        ("time: a day", "time is 'a day'; give D-HH:MM:SS, HH:MM:SS or minutes."),
-        ("time: '00:00'", "time is '00:00'; give D-HH:MM:SS, HH:MM:SS or minutes."),
+        ("gpus_per_nodes: 8", "gpus_per_nodes is no key of a site; near it are gpus_per_node"),
+        ("8: gpus", "8 is no key of a site; near it are "),
+        ("account: 1234", "account is 1234; give text, in quotes, or null."),
+        ("scratch:", "scratch is null; give text, in quotes."),
+        ("gpu: 80", "gpu is 80; give text, in quotes, or null."),
+        ("container: no", "container is False; choose 'none', 'apptainer' or 'pyxis'."),
+        ("memory_gib_per_node: 500G", "memory_gib_per_node is '500G'; give a whole number, or null."),
+        ("signal_s: 1.5", "signal_s is 1.5; give a whole number."),
+        ("cpus_per_node: [64]", "cpus_per_node is [64]; give a whole number."),
+        ("offline: 'yes'", "offline is 'yes'; give true or false."),
+        ("mounts: /data", "mounts is '/data'; give a list, such as [first, second]."),
+        ("mounts: [1]", "mounts has 1; give text, in quotes."),
+        ("environment: [A=1]", "environment is ['A=1']; give names with values, such as {NAME: value}."),
+        ("environment: {1: x}", "environment has 1; give text, in quotes."),
+        ("sbatch: {constraint: ib}", "sbatch is {'constraint': 'ib'}; give a list, such as [first, second]."),
+        ("time: 24:00:00", "time is 86400; give D-HH:MM:SS, HH:MM:SS or minutes, in quotes."),
+        ("time: a day", "time is 'a day'; give D-HH:MM:SS, HH:MM:SS or minutes, in quotes."),
+        ("time: '00:00'", "time is '00:00'; give D-HH:MM:SS, HH:MM:SS or minutes, in quotes."),
         ("gpu: h100", "gpu is 'h100'; choose one of h100-80, h200-141, a100-80, null."),
-        ("container: docker", "container is 'docker'; choose one of none, apptainer, pyxis."),
+        ("container: docker", "container is 'docker'; choose 'none', 'apptainer' or 'pyxis'."),
         ("container: apptainer", "image is null, and container is 'apptainer'; name the image"),
-        ("gpu_option: gpus", "gpu_option is 'gpus'; choose one of gres, gpus-per-node."),
+        ("gpu_option: gpus", "gpu_option is 'gpus'; choose 'gres' or 'gpus-per-node'."),
         ("gpus_per_node: 0", "gpus_per_node is 0; give a whole number of at least 1."),
-        ("gpus_per_node: '8'", "gpus_per_node is '8', and must be int."),
-        ("gpus_per_node: true", "gpus_per_node is True, and must be int."),
-        ("memory_gib_per_node: 0", "memory_gib_per_node is 0; give a whole number of at least 1, or null"),
-        ("offline: 1", "offline is 1, and must be bool."),
+        ("gpus_per_node: '8'", "gpus_per_node is '8'; give a whole number."),
+        ("gpus_per_node: true", "gpus_per_node is True; give a whole number."),
+        ("memory_gib_per_node: 0", "memory_gib_per_node is 0; give a whole number of at least 1, or null."),
+        ("offline: 1", "offline is 1; give true or false."),
         ("max_requeues: -1", "max_requeues is -1; give a whole number of at least 0."),
         ('account: "a\\n#SBATCH --nodes=9"', "account is 'a\\n#SBATCH --nodes=9', which has a line break"),
         ("partition: gpu long", "partition is 'gpu long'; give it without spaces, or null."),
         ("interface: ''", "interface is ''; give it without spaces, or null."),
-        ("modules: [cuda 13]", "modules is 'cuda 13'; give it without spaces"),
-        ("modules: cuda/13", "modules is 'cuda/13', and must be list[str]."),
+        ("modules: [cuda 13]", "modules has 'cuda 13'; give it without spaces"),
+        ("modules: cuda/13", "modules is 'cuda/13'; give a list, such as [first, second]."),
         ("mounts: [data]", "mounts has 'data'; give absolute paths"),
         ("mounts: ['/a,/b']", "mounts has '/a,/b'; give absolute paths, SOURCE or SOURCE:TARGET, without commas."),
         ("scratch: tmp", "scratch is 'tmp'; give an absolute path of at most 40 characters."),
-        ("environment: {NCCL_DEBUG: 1}", "environment is {'NCCL_DEBUG': 1}, and must be dict[str, str]."),
+        ("environment: {NCCL_DEBUG: 1}", "environment.NCCL_DEBUG is 1; give text, in quotes."),
         ("environment: {'A-B': x}", "environment has 'A-B', which is no name of a variable"),
-        ("environment: {MEDU1_RUN_DIR: /x}", "environment has MEDU1_RUN_DIR, which is set by the job itself"),
-        ('environment: {A: "x\\ny"}', "environment has A with a line break in its value; leave it out."),
+        ("environment: {MEDU1_RUN_DIR: /x}", "environment has 'MEDU1_RUN_DIR', which is set by the job itself"),
+        ('environment: {A: "x\\ny"}', "environment.A is 'x\\ny', which has a line break; leave it out."),
         ("sbatch: ['-N2']", "sbatch has '-N2'; give --name or --name=value"),
         ("sbatch: ['--nodes=2']", "sbatch has '--nodes=2', which trainer.nnodes decides; leave it out."),
         ('sbatch: ["--comment=a\\n#SBATCH -N9"]', "give --name or --name=value on one line"),
@@ -83,7 +103,31 @@ def test_a_missing_file_says_where_examples_are(tmp_path):
 
 
 def test_several_mistakes_are_told_at_once(tmp_path):
-    (tmp_path / "site.yaml").write_text("gpu: h100\nscratch: tmp\n")
+    (tmp_path / "site.yaml").write_text("gpu: h100\nscratch: tmp\noffline: 1\ncontainer: pyxis\nacount: a\n")
     with pytest.raises(ValueError) as raised:
         read_site(tmp_path / "site.yaml")
-    assert len(str(raised.value).splitlines()) == 2
+    assert len(str(raised.value).splitlines()) == 5
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates()
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(SCALARS, inner), max_leaves=5)
+
+
+@given(key=st.sampled_from(list(Site.model_fields)), value=VALUES)
+def test_whatever_a_key_has_is_taken_as_it_is_or_refused_in_sentences_that_name_it(tmp_path_factory, key, value):
+    file = tmp_path_factory.mktemp("site") / "site.yaml"
+    file.write_text(yaml.safe_dump({key: value}))
+    try:
+        site = read_site(file)
+    except ValueError as refused:
+        lines = str(refused).splitlines()
+        assert lines and all(f"--site {file}: {key}" in line for line in lines)
+    else:
+        assert getattr(site, key) == value and type(getattr(site, key)) is type(value)
+
+
+def test_only_what_reads_a_site_imports_pydantic():
+    light = "verl_medu1.cli.app, verl_medu1.run.start, verl_medu1.checks.run, verl_medu1.cluster.preflight"
+    code = f"import sys, {light}; print('pydantic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "False"

@@ -22,7 +22,7 @@ from verl_medu1.plan.architecture import (
 )
 from verl_medu1.plan.parameters import total_parameters
 from verl_medu1.plan.rules.layout import find_violations
-from verl_medu1.plan.rules.violation import divisors
+from verl_medu1.plan.rules.sizes import divisors
 from verl_medu1.plan.search import search
 from verl_medu1.plan.settings import KEYS, Settings
 from verl_medu1.plan.verdict import plan_of
@@ -113,7 +113,7 @@ def test_the_layout_is_judged_by_what_is_known(config, tp, key):
     found = find_violations(
         Settings(tp=tp, gpus_per_node=24, mini_batch=24, train_batch=48), architecture_of("x", config)
     )
-    assert {violation.key for violation in found} == ({KEYS[key]} if key else set())
+    assert {violation.about for violation in found} == ({KEYS[key]} if key else set())
 
 
 def test_ten_key_value_heads_refuse_four_ranks():

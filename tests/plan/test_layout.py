@@ -10,7 +10,7 @@ from verl_medu1.machine.machine import Machine
 from verl_medu1.plan.architecture import find_architecture, listed_models
 from verl_medu1.plan.rules.layout import CHOICES, POSITIVE, find_violations
 from verl_medu1.plan.rules.precision import BLOCK_SCALES, RECIPES, _sizes
-from verl_medu1.plan.rules.violation import divisors, tensor_sizes
+from verl_medu1.plan.rules.sizes import divisors, tensor_sizes
 from verl_medu1.plan.settings import KEYS, Settings
 
 GOOD_MACHINE = Machine(capability=(9, 0), cuda=(12, 9), transformer_engine=True, apex=True)
@@ -73,7 +73,7 @@ def test_valid_settings_are_accepted(case):
 def test_sizes_that_are_no_sizes(case, name, value):
     model, sizes = case
     found = find_violations(replace(sizes, **{name: value}), model, GOOD_MACHINE)
-    assert [violation.key for violation in found] == [KEYS[name]]
+    assert [violation.about for violation in found] == [KEYS[name]]
 
 
 @MANY
@@ -81,14 +81,14 @@ def test_sizes_that_are_no_sizes(case, name, value):
 def test_values_that_may_not_be_null(case, field):
     model, sizes = case
     found = find_violations(replace(sizes, **{field.name: None}), model, GOOD_MACHINE)
-    assert [violation.key for violation in found] == [KEYS[field.name]]
+    assert [violation.about for violation in found] == [KEYS[field.name]]
 
 
 @pytest.mark.parametrize("name", sorted(CHOICES))
 @pytest.mark.parametrize("value", ["fp32x", "ful", "", 4, False])
 def test_a_value_that_is_none_of_a_few(name, value):
     found = find_violations(Settings(**{name: value}), find_architecture("Qwen3-8B"), GOOD_MACHINE)
-    assert [violation.key for violation in found] == [KEYS[name]]
+    assert [violation.about for violation in found] == [KEYS[name]]
     assert repr(value) in found[0].sentence and ", ".join(CHOICES[name]) in found[0].sentence
 
 
@@ -98,7 +98,7 @@ def test_a_value_that_is_none_of_a_few(name, value):
 )
 def test_a_value_of_another_kind(name, value):
     found = find_violations(Settings(**{name: value}), find_architecture("Qwen3-8B"), GOOD_MACHINE)
-    assert [violation.key for violation in found] == [KEYS[name]]
+    assert [violation.about for violation in found] == [KEYS[name]]
 
 
 # Name of the field whose key is expected -> changes that break its rule, given the model and valid settings.
@@ -150,9 +150,9 @@ def test_invalid_settings_are_refused_with_the_right_key(case, kind):
     assume(kind not in NOT_POSSIBLE or not NOT_POSSIBLE[kind](model, sizes))
     broken = replace(sizes, **change(model, sizes))
     found = find_violations(broken, model, GOOD_MACHINE)
-    assert any(violation.key == KEYS[name] for violation in found)
+    assert any(violation.about == KEYS[name] for violation in found)
     for violation in found:
-        assert violation.key in violation.sentence and violation.sentence.endswith(".")
+        assert violation.about in violation.sentence and violation.sentence.endswith(".")
         assert "\n" not in violation.sentence
 
 
@@ -210,7 +210,7 @@ def test_invalid_settings_are_refused_with_the_right_key(case, kind):
 )
 def test_sentences_of_the_machine(machine, changes, sentence):
     found = find_violations(Settings(**changes), find_architecture("Qwen3-8B"), replace(GOOD_MACHINE, **machine))
-    assert [violation.sentence.rpartition(f"{violation.key} ")[2] for violation in found] == [
+    assert [violation.sentence.rpartition(f"{violation.about} ")[2] for violation in found] == [
         sentence.partition(" ")[2]
     ]
 
@@ -237,7 +237,7 @@ def test_fp8_in_the_rollout_needs_whole_blocks_of_the_feed_forward_layer():
     model = find_architecture("Qwen2.5-72B-Instruct")
     sizes = Settings(rollout_tp=8, rollout_quantization="fp8", tp=8)
     found = find_violations(sizes, model, GOOD_MACHINE)
-    assert [violation.key for violation in found] == [KEYS["rollout_tp"]]
+    assert [violation.about for violation in found] == [KEYS["rollout_tp"]]
     assert "29568 columns within a block of 128" in found[0].sentence and found[0].sentence.endswith("near it are 1.")
     assert not find_violations(replace(sizes, rollout_quantization=None), model, GOOD_MACHINE)
 
@@ -252,12 +252,12 @@ def test_the_sentence_names_the_nearest_values_that_all_rules_allow():
 
 def test_without_a_model_only_what_needs_none_is_checked():
     assert find_violations(Settings(tp=8, pp=1), None) == []
-    assert [found.key for found in find_violations(Settings(tp=3), None)] == [KEYS["tp"]]
+    assert [found.about for found in find_violations(Settings(tp=3), None)] == [KEYS["tp"]]
 
 
 def test_the_data_parallel_engine_has_its_own_size():
     sizes = Settings(strategy="fsdp2", tp=3, ulysses=3)
-    assert [found.key for found in find_violations(sizes, find_architecture("Qwen3-8B"))] == [KEYS["ulysses"]]
+    assert [found.about for found in find_violations(sizes, find_architecture("Qwen3-8B"))] == [KEYS["ulysses"]]
     assert find_violations(replace(sizes, ulysses=2), find_architecture("Qwen3-8B")) == []
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from verl_medu1.checks.rewards import OUR_TRAINER_MODES
 
@@ -40,19 +40,24 @@ def mixture_violations(config: DictConfig, train_files: Sequence[str]) -> Iterat
             return
         families |= set(pq.read_table(Path(name).expanduser(), columns=[mixture.by])[mixture.by].to_pylist())
     known = ", ".join(sorted(families))
+    example = min(families, default="NAME")
+    if mixture.weights and not isinstance(mixture.weights, DictConfig):
+        yield f"data.mixture.weights is {mixture.weights!r}; give families with weights, such as {{{example}: 1}}."
+        return
     weights = mixture.weights or {}
     for family in sorted(set(weights) ^ families if weights else ()):
         is_missing = family in families
         yield f"data.mixture.weights {'lacks' if is_missing else 'names'} {family!r}; the training rows have {known}."
     for family, weight in weights.items():
         if not isinstance(weight, int | float) or not 0 < weight < math.inf:
-            yield f"data.mixture.weights.{family} is {weight}; it must be a number above 0."
+            yield f"data.mixture.weights.{family} is {weight!r}; it must be a number above 0."
     stages = [families]
     if mixture.stages:
+        if wrong := list(_form_violations(mixture.stages, f"{{families: [{example}], share: 1}}")):
+            yield from wrong
+            return
         yield from _stage_violations(mixture, families)
-        stages = [
-            set(stage.families) for stage in mixture.stages if isinstance(stage, DictConfig) and stage.get("families")
-        ]
+        stages = [set(stage.families) for stage in mixture.stages]
     for stage in stages:
         if len(stage) > config.data.train_batch_size:
             yield (
@@ -61,15 +66,23 @@ def mixture_violations(config: DictConfig, train_files: Sequence[str]) -> Iterat
             )
 
 
+def _form_violations(stages: object, example: str) -> Iterator[str]:
+    """Check that the stages are a list, and each a list of families with a share; other checks compute with them."""
+    if not isinstance(stages, ListConfig):
+        yield f"data.mixture.stages is {stages!r}; give a list of stages, such as [{example}]."
+        return
+    for number, stage in enumerate(stages):
+        is_whole = isinstance(stage, DictConfig) and set(stage) == {"families", "share"}
+        if not is_whole or not stage.families or not isinstance(stage.families, ListConfig):
+            yield f"data.mixture.stages[{number}] is {stage!r}; give it families and a share, such as {example}."
+
+
 def _stage_violations(mixture: DictConfig, families: set[str]) -> Iterator[str]:
     staged: set[str] = set()
     for number, stage in enumerate(mixture.stages):
         key = f"data.mixture.stages[{number}]"
-        if not isinstance(stage, DictConfig) or set(stage) != {"families", "share"} or not stage.families:
-            yield f"{key} is {stage}; give it families and a share of the training."
-            continue
         if not isinstance(stage.share, int | float) or not 0 < stage.share < math.inf:
-            yield f"{key}.share is {stage.share}; it must be a number above 0."
+            yield f"{key}.share is {stage.share!r}; it must be a number above 0."
         staged |= set(stage.families)
         for family in sorted(set(stage.families) - families):
             yield f"{key} names {family!r}; the training rows have {', '.join(sorted(families))}."

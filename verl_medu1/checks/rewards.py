@@ -1,11 +1,11 @@
 """Checks the settings of reward and advantage; part of `checks.run.check`."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from reward_score.schemes import DEFAULT_SCHEME
 from verl_medu1.checks.judge import judge_violations
@@ -24,9 +24,13 @@ NUMERIC_COMPONENTS = (
 
 
 def is_on(penalty: DictConfig) -> bool:
-    """Return whether a length penalty has a weight above zero; another check reports weights that are not numbers."""
-    weights = [penalty.weight, *(penalty.per_source or {}).values()]
+    """Return whether a length penalty has a weight above zero; `penalty_violations` reports what is no weight."""
+    weights = [penalty.weight, *_weights_of_sources(penalty).values()]
     return any(isinstance(weight, int | float) and weight > 0 for weight in weights)
+
+
+def _weights_of_sources(penalty: DictConfig) -> Mapping[str, object]:
+    return penalty.per_source if isinstance(penalty.per_source, DictConfig) else {}
 
 
 def trainer_violations(config: DictConfig) -> Iterator[str]:
@@ -114,11 +118,14 @@ def penalty_violations(config: DictConfig) -> Iterator[str]:
         yield (
             f"algorithm.length_penalty.where is {penalty.where!r}; choose one of {', '.join(LENGTH_PENALTY_PLACES)}."
         )
-    per_source = penalty.per_source or {}
+    per_source = _weights_of_sources(penalty)
+    if penalty.per_source and not per_source:
+        found = penalty.per_source
+        yield f"algorithm.length_penalty.per_source is {found!r}; give sources with weights, such as {{MedQA: 0.5}}."
     weights = {f"per_source.{source}": weight for source, weight in per_source.items()}
     for key, value in {"weight": penalty.weight, "tolerance": penalty.tolerance, **weights}.items():
         if not isinstance(value, int | float) or not 0 <= value < math.inf:
-            yield f"algorithm.length_penalty.{key} is {value}; it must be a number of at least 0."
+            yield f"algorithm.length_penalty.{key} is {value!r}; it must be a number of at least 0."
     is_ours = config.reward.custom_reward_function.path is None
     for source in sorted(set(per_source) - set(known_sources())) if is_ours else ():
         yield (
@@ -147,6 +154,10 @@ def estimator_violations(config: DictConfig) -> Iterator[str]:
             "algorithm.length_penalty.where is 'reward', and GDPO looks at components only; name length_score in "
             "algorithm.gdpo_reward_keys, or set algorithm.length_penalty.where=advantage."
         )
+    for key, example in (("gdpo_reward_keys", "[acc, format]"), ("gdpo_reward_weights", "[1, 0.5]")):
+        if (value := config.algorithm[key]) and not isinstance(value, ListConfig):
+            yield f"algorithm.{key} is {value!r}; give a list, such as {example}."
+            return
     keys, weights = config.algorithm.gdpo_reward_keys or [], config.algorithm.gdpo_reward_weights
     if not keys:
         yield f"algorithm.gdpo_reward_keys is empty; name components of {', '.join(NUMERIC_COMPONENTS)}."

@@ -107,7 +107,7 @@ def _inputs(
         settings = replace(settings, **_nodes(gpus, card.gpus_per_node))
     changes: dict[str, Any] = {name: size for name, size in sizes.items() if size is not None}
     settings = replace(settings, **changes)
-    raise_all(violation.sentence for violation in value_violations(settings))
+    raise_all(value_violations(settings))
     if settings.device == "cpu":
         card = processor(settings.gpus_per_node)
     return architecture, card, settings

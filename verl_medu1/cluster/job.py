@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from verl_medu1.cluster.site import UNSAFE, Site, example_sites, time_violation
+from verl_medu1.cluster.site import NO_TIME, SAFE, TIME, Site, example_sites
 from verl_medu1.exit import raise_all
 from verl_medu1.machine.processors import asked_processors, processor_violation
 from verl_medu1.plan.settings import KEYS, Settings
@@ -185,13 +185,13 @@ def _violations(
             f"{key} is {number}, with {_threads(settings)} threads, and a node of the site has {site.cpus_per_node} "
             "CPUs; lower it."
         )
-    if sentence := time_violation("--time", time):
-        yield sentence
+    if not re.fullmatch(TIME, time):
+        yield f"--time is {time!r}{NO_TIME}."
     elif site.signal_s >= _seconds(time):
         yield f"--time is {time!r}, and the site's signal_s is {site.signal_s}; give more time, or lower signal_s."
     for name, path in {"run_dir": run_dir, "the current folder": folder}.items():
         # A container's mounts are separated by , and :, and Slurm gives % a meaning of its own.
-        if UNSAFE.search(str(path)) or re.search("[$,:%]", str(path)):
+        if not re.fullmatch(f"{SAFE}*", str(path)) or re.search("[$,:%]", str(path)):
             yield f"{name} is {str(path)!r}, which has a quote, a backslash or one of $ , : %; choose another name."
     for override in overrides:
         if re.search(r"[\x00\r\n]", override):

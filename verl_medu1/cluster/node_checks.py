@@ -12,6 +12,7 @@ from typing import TypeGuard
 
 import yaml
 
+from verl_medu1.exit import Problem
 from verl_medu1.machine.facts import Facts
 from verl_medu1.machine.gpus import GIB
 from verl_medu1.machine.machine import Machine, version_pair
@@ -30,21 +31,6 @@ class Limits:
     run_dir_gib: float
     shm_mib: float
     clock_s: float
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something wrong with a node.
-
-    Attributes:
-        host: the bad node.
-        what: the column of the preflight table that it belongs to.
-        sentence: names the node, what is wrong and how to fix it.
-    """
-
-    host: str
-    what: str
-    sentence: str
 
 
 @cache
@@ -128,10 +114,10 @@ def _disagreements(facts: Sequence[Facts]) -> Iterator[Problem]:
     for package in facts[0].packages:
         for host, value, usual in _odd({node.host: node.packages[package] or "none" for node in facts}):
             yield Problem(
-                host,
                 "packages",
                 f"{host} has {package} {value}, and the other nodes have {usual}; install the same, "
                 f"{_leave_out(host)}.",
+                host,
             )
     for what, values in {
         "GPU": {node.host: ", ".join(sorted({gpu.name for gpu in node.gpus})) or "none" for node in facts},
@@ -140,10 +126,10 @@ def _disagreements(facts: Sequence[Facts]) -> Iterator[Problem]:
         for host, value, usual in _odd(values):
             column = "GPUs" if what == "GPU" else "driver"
             yield Problem(
-                host,
                 column,
                 f"{host} has {what} {value}, and the other nodes have {usual}; ask for nodes of one kind "
                 f"(--constraint), {_leave_out(host)}.",
+                host,
             )
 
 
@@ -151,32 +137,32 @@ def _gpu_problems(node: Facts, settings: Settings) -> Iterator[Problem]:
     key, wanted = KEYS["gpus_per_node"], settings.gpus_per_node
     if settings.device != "cpu" and node.gpu_failure:
         yield Problem(
-            node.host,
             "GPUs",
             f"{node.host}: nvidia-smi fails ({node.gpu_failure}); have its driver mended, {_leave_out(node.host)}.",
+            node.host,
         )
     elif settings.device != "cpu" and len(node.gpus) < wanted:
         yield Problem(
-            node.host,
             "GPUs",
             f"{node.host} has {len(node.gpus)} GPUs for the job, and {key} is {wanted}; ask for as many, "
             f"{_leave_out(node.host)}.",
+            node.host,
         )
 
 
 def _package_problems(node: Facts, needed: Sequence[str]) -> Iterator[Problem]:
     if missing := [package for package in needed if node.packages[package] is None]:
         yield Problem(
-            node.host,
             "packages",
             f"{node.host} lacks {', '.join(missing)}; run `medu1 doctor` there, which says how to install them, and "
             "see that python or the container of the site is the one that has them.",
+            node.host,
         )
     if (found := node.packages["verl"]) not in (None, REQUIRED_VERL):
         yield Problem(
-            node.host,
             "packages",
             f"{node.host} has verl {found}, and this package extends {REQUIRED_VERL}; install it.",
+            node.host,
         )
 
 
@@ -190,24 +176,24 @@ def _precision_problems(node: Facts, settings: Settings, model: Architecture | N
     )
     for violation in precision_violations(settings, model, machine):
         why = f" (importing Transformer Engine: {node.transformer_engine})" if node.transformer_engine else ""
-        yield Problem(node.host, "FP8", f"{node.host}: {violation.sentence}{why}")
+        yield Problem("FP8", f"{node.host}: {violation}{why}", node.host)
 
 
 def _network_problems(node: Facts) -> Iterator[Problem]:
     if node.address is None:
         yield Problem(
-            node.host,
             "network",
             f"{node.host} has no IPv4 address on interface {node.interface!r}; set interface in the site file to "
             f"one of {', '.join(node.interfaces)}.",
+            node.host,
         )
     if node.busy_ports:
         ports = ", ".join(map(str, node.busy_ports))
         yield Problem(
-            node.host,
             "network",
             f"{node.host} has port {ports} of the job's in use; submit again, which takes other ports, "
             f"{_leave_out(node.host)}.",
+            node.host,
         )
 
 
@@ -232,23 +218,23 @@ def _disk_problems(node: Facts, model: Architecture | None) -> Iterator[Problem]
     ):
         if not is_writable:
             yield Problem(
-                node.host,
                 name,
                 f"{node.host} can't write to {name} {path!r}; choose a folder that every node sees and may write to.",
+                node.host,
             )
         elif free < least[name]:
             yield Problem(
-                node.host,
                 name,
                 f"{node.host} has {free:.1f} GiB free in {name} {path!r}, and {least[name]:.1f} are needed; free some, "
                 "or choose another folder.",
+                node.host,
             )
     if node.shm_gib * 1024 < limits().shm_mib:
         yield Problem(
-            node.host,
             "/dev/shm",
             f"{node.host} has {node.shm_gib * 1024:.0f} MiB free in /dev/shm, and {limits().shm_mib:.0f} are needed; "
             "remove what lies there, or give the container more.",
+            node.host,
         )
 
 
@@ -260,10 +246,10 @@ def _memory_problems(node: Facts, settings: Settings, model: Architecture | None
     needed = each * total_parameters(model) / settings.nodes / GIB
     if node.memory_gib < needed:
         yield Problem(
-            node.host,
             "memory",
             f"{node.host} has {node.memory_gib:.0f} GiB of memory for the job, and what is offloaded takes "
             f"{needed:.0f}; ask for more with memory_gib_per_node in the site file, or add nodes.",
+            node.host,
         )
 
 
@@ -275,8 +261,8 @@ def _clock_problems(node: Facts, started: float | None, now: float | None) -> It
     if off > limits().clock_s:
         word = "behind" if behind > ahead else "ahead"
         yield Problem(
-            node.host,
             "clock",
             f"{node.host} has a clock that is at least {off:.0f} s {word}; have its time service mended, "
             f"{_leave_out(node.host)}.",
+            node.host,
         )

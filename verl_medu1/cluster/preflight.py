@@ -19,9 +19,9 @@ from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from verl_medu1.cluster.node_checks import Problem, needed_packages, problems_of
+from verl_medu1.cluster.node_checks import needed_packages, problems_of
 from verl_medu1.config.compose import compose_config, settings_in
-from verl_medu1.exit import ExitCode, in_one_sentence
+from verl_medu1.exit import ExitCode, Problem, in_one_sentence
 from verl_medu1.machine.facts import Facts, GPUFacts, node_facts
 from verl_medu1.machine.processors import processor_violation
 from verl_medu1.plan.architecture import Architecture, NotPlanned, find_architecture, has_config, require_planned
@@ -66,12 +66,12 @@ def judge_command(
     problems = problems_of(found, settings, model, needed, _started(facts), time.time())
     for node in found:
         if sentence := processor_violation(config, node.cpus, node.host):
-            problems.append(Problem(node.host, "CPUs", sentence))
+            problems.append(Problem("CPUs", sentence, node.host))
     Console(width=WIDTH).print(facts_table(found, problems))
     for problem in problems:
-        print(problem.sentence)
+        print(problem)
     if len(problems) > 1:
-        print(f"{problems[0].sentence} ({len(problems) - 1} more above)")
+        print(f"{problems[0]} ({len(problems) - 1} more above)")
     if problems:
         raise typer.Exit(ExitCode.FAILED)
 
@@ -136,7 +136,7 @@ def facts_table(found: Sequence[Facts], problems: Sequence[Problem]) -> Table:
     for column in columns:
         table.add_column(column, justify="right" if column in columns[3:8] else "left")
     for node in found:
-        wrong = dict.fromkeys(problem.what for problem in problems if problem.host == node.host)
+        wrong = dict.fromkeys(problem.about for problem in problems if problem.host == node.host)
         kinds = sorted({gpu.name for gpu in node.gpus})
         table.add_row(
             node.host,

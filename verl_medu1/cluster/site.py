@@ -3,21 +3,21 @@
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, ValidationInfo, field_validator
 
 from verl_medu1.exit import raise_all
 from verl_medu1.machine.gpus import known_gpus
 
 DEFAULT = "default.yaml"
-CONTAINERS = ("none", "apptainer", "pyxis")
-GPU_OPTIONS = ("gres", "gpus-per-node")
-TIME = re.compile(r"\d+|\d+:\d\d|\d+:\d\d:\d\d|\d+-\d+(:\d\d){0,2}")
-LEAST = {"gpus_per_node": 1, "cpus_per_node": 1, "signal_s": 1, "max_requeues": 0, "node_timeout_s": 1}
+# What sbatch accepts, zero excepted.
+TIME = r"(?![0:-]+$)(\d+|\d+:\d\d|\d+:\d\d:\d\d|\d+-\d+(:\d\d){0,2})"
+NO_TIME = "; give D-HH:MM:SS, HH:MM:SS or minutes"
 # Options of sbatch that the recipe or another key of the site determines.
 TAKEN = {
     "account": "account",
@@ -40,36 +40,91 @@ TAKEN = {
     "no-requeue": "max_requeues",
 }
 # sbatch interprets backslashes and quotes in its own way, and a line break ends the option.
-UNSAFE = re.compile(r"[\x00-\x1f\x7f\\'\"]")
+SAFE = r"[^\x00-\x1f\x7f\\'\"]"
+# pydantic's name of an error -> what follows key and value in our sentence.
+ENDINGS = {
+    "bool_type": "; give true or false",
+    "dict_type": "; give names with values, such as {{NAME: value}}",
+    "greater_than_equal": "; give a whole number of at least {ge}",
+    "int_type": "; give a whole number",
+    "list_type": "; give a list, such as [first, second]",
+    "literal_error": "; choose {expected}",
+    "string_type": "; give text, in quotes",
+    "value_error": "{error}",  # raised by a validator below
+}
 
 
-@dataclass(frozen=True)
-class Site:
+def _must(match: str, ending: str) -> AfterValidator:
+    """Refuse what is no text or does not match; `ending` is as in ENDINGS."""
+
+    def validate(value: Any) -> Any:
+        if not isinstance(value, str) or not re.fullmatch(match, value, re.DOTALL):
+            raise ValueError(ending)
+        return value
+
+    return AfterValidator(validate)
+
+
+def _not_taken(option: str) -> str:
+    if key := TAKEN.get(option.partition("=")[0].removeprefix("--")):
+        raise ValueError(f", which {key} decides; leave it out")
+    return option
+
+
+Container = Literal["none", "apptainer", "pyxis"]
+CONTAINERS: tuple[str, ...] = get_args(Container)
+Size = Annotated[int, Field(ge=1)]
+Text = Annotated[str, _must(f"{SAFE}*", ", which has a line break, a quote or a backslash; leave it out")]
+Word = Annotated[Text, _must("[^ ]+", "; give it without spaces, or null")]
+Mount = Annotated[
+    Text, _must("/[^,:]*(:[^,:]*){0,2}", "; give absolute paths, SOURCE or SOURCE:TARGET, without commas")
+]
+Variable = Annotated[
+    str,
+    _must("[A-Za-z_][A-Za-z0-9_]*", ", which is no name of a variable; use letters, digits and _"),
+    _must("(?!MEDU1_|SLURM_).*", ", which is set by the job itself; use the site's own key, or leave it out"),
+]
+Value = Annotated[str, _must(r"[^\x00\r\n]*", ", which has a line break; leave it out")]
+Option = Annotated[
+    str,
+    _must(f"--[a-z][a-z-]*(={SAFE}+)?", "; give --name or --name=value on one line, without quotes or backslashes"),
+    AfterValidator(_not_taken),
+]
+
+
+class Site(BaseModel, strict=True, extra="forbid", frozen=True):
     """A cluster; the comments of slurm/sites/default.yaml describe each key."""
 
-    account: str | None
-    partition: str | None
-    qos: str | None
-    time: str
-    gpu: str | None
-    gpus_per_node: int
-    cpus_per_node: int
-    memory_gib_per_node: int | None
-    gpu_option: str
-    gpu_type: str | None
-    interface: str | None
-    scratch: str
+    account: Word | None
+    partition: Word | None
+    qos: Word | None
+    time: Annotated[Any, _must(TIME, f"{NO_TIME}, in quotes")]  # YAML makes a number of 24:00:00 without quotes
+    gpu: Annotated[str, _must("|".join(known_gpus()), f"; choose one of {', '.join(known_gpus())}, null")] | None
+    gpus_per_node: Size
+    cpus_per_node: Size
+    memory_gib_per_node: Size | None
+    gpu_option: Literal["gres", "gpus-per-node"]
+    gpu_type: Word | None
+    interface: Word | None
+    scratch: Annotated[Text, _must("/.{0,39}", "; give an absolute path of at most 40 characters")]
     offline: bool
-    container: str
-    image: str | None
-    mounts: list[str]
-    modules: list[str]
-    python: str | None
-    environment: dict[str, str]
-    sbatch: list[str]
-    signal_s: int
-    max_requeues: int
-    node_timeout_s: int
+    container: Container
+    image: Text | None
+    mounts: list[Mount]
+    modules: list[Word]
+    python: Word | None
+    environment: dict[Variable, Value]
+    sbatch: list[Option]
+    signal_s: Size
+    max_requeues: Annotated[int, Field(ge=0)]
+    node_timeout_s: Size
+
+    @field_validator("image")
+    @classmethod
+    def _is_named_for_a_container(cls, image: str | None, others: ValidationInfo) -> str | None:
+        if not image and (container := others.data.get("container", "none")) != "none":
+            raise ValueError(f", and container is {container!r}; name the image, or set container to none")
+        return image
 
 
 def example_sites() -> Path:
@@ -97,99 +152,26 @@ def read_site(file: Path) -> Site:
     if not isinstance(found, dict):
         raise ValueError(f"--site {file}: it must have keys with values, as {example_sites() / DEFAULT} has.")
     values = yaml.safe_load((example_sites() / DEFAULT).read_text()) | found
-    violations = list(_type_violations(values)) or list(_value_violations(values))
-    raise_all(f"--site {file}: {violation}" for violation in violations)
+    raise_all(f"--site {file}: {violation}" for violation in _violations(values))
     return Site(**values)
 
 
-def _type_violations(values: Mapping[str, Any]) -> Iterator[str]:
-    hints = get_type_hints(Site)
-    for key, value in values.items():
-        if key not in hints:
-            near = difflib.get_close_matches(str(key), hints, n=3, cutoff=0.0)
-            yield f"{key} is no key of a site; near it are {', '.join(near)}."
-        elif not _is_a(value, hints[key]):
-            hint = str(hints[key]) if get_args(hints[key]) else hints[key].__name__
-            quotes = ' Write it in quotes, such as "24:00:00".' if key == "time" else ""
-            yield f"{key} is {value!r}, and must be {hint.replace('None', 'null')}.{quotes}"
+def _violations(values: Mapping[Any, Any]) -> Iterator[str]:
+    try:
+        Site.model_validate(values)
+    except ValidationError as error:
+        yield from map(_sentence, error.errors())
 
 
-def _is_a(value: Any, hint: Any) -> bool:
-    if get_origin(hint) is list:
-        return isinstance(value, list) and all(isinstance(item, str) for item in value)
-    if get_origin(hint) is dict:
-        return isinstance(value, dict) and all(isinstance(item, str) for pair in value.items() for item in pair)
-    return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
-
-
-def _value_violations(values: Mapping[str, Any]) -> Iterator[str]:
-    for key, choices in {"container": CONTAINERS, "gpu_option": GPU_OPTIONS, "gpu": (*known_gpus(), None)}.items():
-        if values[key] not in choices:
-            names = ", ".join("null" if choice is None else choice for choice in choices)
-            yield f"{key} is {values[key]!r}; choose one of {names}."
-    for key, least in LEAST.items():
-        if values[key] < least:
-            yield f"{key} is {values[key]}; give a whole number of at least {least}."
-    if (memory := values["memory_gib_per_node"]) is not None and memory < 1:
-        yield f"memory_gib_per_node is {memory}; give a whole number of at least 1, or null for all of a node."
-    if sentence := time_violation("time", values["time"]):
-        yield sentence
-    for key in ("account", "partition", "qos", "gpu_type", "interface", "scratch", "image", "python"):
-        yield from _text_violations(key, values[key])
-    for key in ("mounts", "modules"):
-        for item in values[key]:
-            yield from _text_violations(key, item)
-    for key in ("account", "partition", "qos", "gpu_type", "interface", "python", "modules"):
-        items = values[key] if isinstance(values[key], list) else [values[key]]
-        for item in items:
-            if item is not None and not UNSAFE.search(item) and (not item or " " in item):
-                yield f"{key} is {item!r}; give it without spaces, or null."
-    yield from _container_violations(values)
-    if not values["scratch"].startswith("/") or len(values["scratch"]) > 40:
-        yield f"scratch is {values['scratch']!r}; give an absolute path of at most 40 characters."
-    yield from _environment_violations(values["environment"])
-    yield from _sbatch_violations(values["sbatch"])
-
-
-def time_violation(key: str, time: str) -> str | None:
-    """Return a sentence if sbatch would not accept a time, else None.
-
-    Example:
-        >>> time_violation("--time", "1-00:00:00") is None, time_violation("--time", "a day") is None
-        (True, False)
-    """
-    if TIME.fullmatch(time) and not re.fullmatch(r"[0:-]+", time):
-        return None
-    return f"{key} is {time!r}; give D-HH:MM:SS, HH:MM:SS or minutes."
-
-
-def _text_violations(key: str, value: str | None) -> Iterator[str]:
-    if value is not None and UNSAFE.search(value):
-        yield f"{key} is {value!r}, which has a line break, a quote or a backslash; leave it out."
-
-
-def _container_violations(values: Mapping[str, Any]) -> Iterator[str]:
-    if values["container"] in CONTAINERS[1:] and not values["image"]:
-        yield f"image is null, and container is {values['container']!r}; name the image, or set container to none."
-    for mount in values["mounts"]:
-        if not mount.startswith("/") or "," in mount or mount.count(":") > 2:
-            yield f"mounts has {mount!r}; give absolute paths, SOURCE or SOURCE:TARGET, without commas."
-
-
-def _environment_violations(environment: Mapping[str, str]) -> Iterator[str]:
-    for name, value in environment.items():
-        if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
-            yield f"environment has {name!r}, which is no name of a variable; use letters, digits and _."
-        elif name.startswith(("MEDU1_", "SLURM_")):
-            yield f"environment has {name}, which is set by the job itself; use the site's own key, or leave it out."
-        if re.search(r"[\x00\r\n]", value):
-            yield f"environment has {name} with a line break in its value; leave it out."
-
-
-def _sbatch_violations(options: list[str]) -> Iterator[str]:
-    for option in options:
-        name = option.partition("=")[0].removeprefix("--")
-        if not re.fullmatch(r"--[a-z][a-z-]*(=.+)?", option) or UNSAFE.search(option):
-            yield f"sbatch has {option!r}; give --name or --name=value on one line, without quotes or backslashes."
-        elif name in TAKEN:
-            yield f"sbatch has {option!r}, which {TAKEN[name]} decides; leave it out."
+def _sentence(error: Mapping[str, Any]) -> str:
+    key, *inner = map(str, error["loc"])
+    if error["type"] in ("extra_forbidden", "invalid_key"):
+        near = difflib.get_close_matches(key, Site.model_fields, n=3, cutoff=0.0)
+        return f"{key} is no key of a site; near it are {', '.join(near)}."
+    ending = ENDINGS[error["type"]].format(**error.get("ctx", {}))
+    if not inner and error["type"] != "value_error" and NoneType in get_args(Site.model_fields[key].annotation):
+        ending += ", or null"
+    value = "null" if error["input"] is None else repr(error["input"])
+    if inner and (inner[-1].isdecimal() or inner[-1] == "[key]"):  # an item of a list, or a name in a map
+        return f"{key} has {value}{ending}."
+    return f"{'.'.join((key, *inner))} is {value}{ending}."

@@ -32,7 +32,7 @@ PYTHON = {"cpu": SpecifierSet("~=3.11.0"), "gpu": SpecifierSet("~=3.12.0")}
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check.
+    """The result of one check, which may be that all is well; a `Problem` is always something wrong.
 
     Attributes:
         name: what was checked.

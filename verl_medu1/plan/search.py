@@ -12,7 +12,7 @@ from verl_medu1.plan.memory import RankMemory
 from verl_medu1.plan.parameters import stage_layers
 from verl_medu1.plan.rollout import rollout_of
 from verl_medu1.plan.rules.layout import find_violations
-from verl_medu1.plan.rules.violation import divisors, tensor_sizes
+from verl_medu1.plan.rules.sizes import divisors, tensor_sizes
 from verl_medu1.plan.settings import Settings
 from verl_medu1.plan.verdict import Plan, build, peak_share
 

@@ -75,7 +75,7 @@ def plan_of(model: Architecture, gpu: GPU, settings: Settings) -> Plan:
     """
     require_planned(model)
     machine = Machine(capability=gpu.capability)
-    raise_all(violation.sentence for violation in find_violations(settings, model, machine))
+    raise_all(find_violations(settings, model, machine))
     return build(model, gpu, settings)
 
 

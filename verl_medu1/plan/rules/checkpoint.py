@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from math import lcm
 
+from verl_medu1.exit import Problem
 from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.parameters import layer_linear, layer_small, stage_layers
-from verl_medu1.plan.rules.violation import Violation
 from verl_medu1.plan.settings import KEYS, Settings
 
 ALIGNED = 128  # elements; a bucket of gradients is padded to a multiple of this and of the ranks that share it
 
 
-def checkpoint_violations(settings: Settings, model: Architecture) -> Iterator[Violation]:
+def checkpoint_violations(settings: Settings, model: Architecture) -> Iterator[Problem]:
     """Check for a tied embedding that a reshardable checkpoint would save shifted.
 
     An embedding that two stages share has its own bucket. Buckets are padded
@@ -22,7 +22,7 @@ def checkpoint_violations(settings: Settings, model: Architecture) -> Iterator[V
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
         >>> settings = Settings(gpus_per_node=6, pp=2, reshardable=True)
-        >>> [found.key for found in checkpoint_violations(settings, find_architecture("Qwen2.5-3B-Instruct"))]
+        >>> [found.about for found in checkpoint_violations(settings, find_architecture("Qwen2.5-3B-Instruct"))]
         ['actor_rollout_ref.actor.megatron.dist_ckpt_optim_fully_reshardable']
     """
     if not (settings.reshardable and settings.distributed_optimizer and model.tied and settings.pp > 1):
@@ -34,7 +34,7 @@ def checkpoint_violations(settings: Settings, model: Architecture) -> Iterator[V
     table = model.vocabulary * model.hidden // tp
     if any(size % lcm(ALIGNED, ranks) for size in (layers, table)):
         key = KEYS["reshardable"]
-        yield Violation(
+        yield Problem(
             key,
             f"{key} is True, and {layers} parameters of a stage or the {table} of the tied embedding fill no whole "
             f"buckets of {ALIGNED} on {ranks} ranks, so that megatron-core would save the embedding shifted; set it "

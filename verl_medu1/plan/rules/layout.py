@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+from verl_medu1.exit import Problem
 from verl_medu1.machine.machine import Machine
 from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.parameters import stage_layers
 from verl_medu1.plan.rules.batches import batch_violations
 from verl_medu1.plan.rules.checkpoint import checkpoint_violations
 from verl_medu1.plan.rules.precision import precision_violations
-from verl_medu1.plan.rules.violation import Violation, divisors, nearest, tensor_sizes
+from verl_medu1.plan.rules.sizes import divisors, nearest, tensor_sizes
 from verl_medu1.plan.settings import KEYS, Settings
 
 WORKERS = f"{KEYS['nodes']} x {KEYS['gpus_per_node']}"
@@ -44,7 +45,7 @@ KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
 }
 
 
-def find_violations(settings: Settings, model: Architecture | None, machine: Machine | None = None) -> list[Violation]:
+def find_violations(settings: Settings, model: Architecture | None, machine: Machine | None = None) -> list[Problem]:
     """Return everything that is wrong with a layout.
 
     Args:
@@ -74,7 +75,7 @@ attention heads; near it are 1, 2, 4.
     return found
 
 
-def value_violations(settings: Settings) -> Iterator[Violation]:
+def value_violations(settings: Settings) -> Iterator[Problem]:
     """Yield values that are invalid for their key, whatever the other values are.
 
     Example:
@@ -96,29 +97,29 @@ def value_violations(settings: Settings) -> Iterator[Violation]:
             is_valid, way_out = isinstance(value, kinds), f"give {words}"
         if not is_valid:
             said = "null" if value is None else repr(value)
-            yield Violation(key, f"{key} is {said}; {way_out}{', or null' if field.default is None else ''}.")
+            yield Problem(key, f"{key} is {said}; {way_out}{', or null' if field.default is None else ''}.")
 
 
-def _worker_violations(settings: Settings) -> Iterator[Violation]:
+def _worker_violations(settings: Settings) -> Iterator[Problem]:
     workers, size = settings.gpus, settings.model_parallel
     if workers % size:
         name, keys = "ulysses", KEYS["ulysses"]
         if settings.strategy == "megatron":
             name, keys = "tp", f"{KEYS['tp']} x pipeline_model_parallel_size x context_parallel_size"
-        yield Violation(
+        yield Problem(
             KEYS[name],
             f"{keys} is {size}, which does not divide the {workers} workers of {WORKERS}; near it are "
             f"{nearest(divisors(workers), size)}.",
         )
     key, size, node = KEYS["rollout_tp"], settings.rollout_tp, settings.gpus_per_node
     if workers % size:
-        yield Violation(
+        yield Problem(
             key,
             f"{key} is {size}, which does not divide the {workers} workers of {WORKERS}; near it are "
             f"{nearest(divisors(workers), size)}.",
         )
     elif node % size and size % node:
-        yield Violation(
+        yield Problem(
             key,
             f"{key} is {size}, with which an engine would stand across nodes of {node} workers; near it are "
             f"{nearest(divisors(node), size)}.",
@@ -126,10 +127,10 @@ def _worker_violations(settings: Settings) -> Iterator[Violation]:
     if settings.rollout_executor == "uni" and size > 1:
         executor = KEYS["rollout_executor"]
         sentence = f"{executor} is 'uni', one process, with {size} tensor-parallel workers; set it to mp."
-        yield Violation(executor, sentence)
+        yield Problem(executor, sentence)
 
 
-def _trainer_violations(settings: Settings, model: Architecture) -> Iterator[Violation]:
+def _trainer_violations(settings: Settings, model: Architecture) -> Iterator[Problem]:
     whole = (*_split(model), (model.vocabulary, "rows of the vocabulary, which verl does not pad"))
     yield from _tensor_violations(KEYS["tp"], settings.tp, model, whole)
     stages = list(_stage_violations(settings, model))
@@ -145,17 +146,15 @@ def _split(model: Architecture) -> tuple[tuple[int, str], ...]:
     return (model.heads, "attention heads"), (model.ffn, "columns of the feed-forward layer")
 
 
-def _tensor_violations(
-    key: str, size: int, model: Architecture, whole: Sequence[tuple[int, str]]
-) -> Iterator[Violation]:
+def _tensor_violations(key: str, size: int, model: Architecture, whole: Sequence[tuple[int, str]]) -> Iterator[Problem]:
     """Check that a tensor parallel size divides these numbers, and divides the groups or is a multiple of them."""
     valid = [fits for fits in tensor_sizes(model) if all(number % fits == 0 for number, _ in whole)]
     way_out = f"near it are {nearest(valid, size)}"
     for number, name in whole:
         if number % size:
-            yield Violation(key, f"{key} is {size}, which does not divide the model's {number} {name}; {way_out}.")
+            yield Problem(key, f"{key} is {size}, which does not divide the model's {number} {name}; {way_out}.")
     if model.groups % size and size % model.groups:
-        yield Violation(
+        yield Problem(
             key,
             f"{key} is {size}, neither a divisor nor a multiple of the model's {model.groups} key-value heads; "
             f"{way_out}.",
@@ -170,19 +169,19 @@ def _is_split(layers: int, pp: int, first: int | None, last: int | None) -> bool
     return True
 
 
-def _stage_violations(settings: Settings, model: Architecture) -> Iterator[Violation]:
+def _stage_violations(settings: Settings, model: Architecture) -> Iterator[Problem]:
     pp, first, last = settings.pp, settings.first_layers, settings.last_layers
     if pp == 1:
         for name in ("first_layers", "last_layers"):
             if getattr(settings, name) is not None:
                 key, value = KEYS[name], getattr(settings, name)
-                yield Violation(key, f"{key} is {value}, and {KEYS['pp']} is 1; set it to null.")
+                yield Problem(key, f"{key} is {value}, and {KEYS['pp']} is 1; set it to null.")
         return
     if _is_split(model.layers, pp, first, last):
         return
     if first is None and last is None:
         key = KEYS["pp"]
-        yield Violation(
+        yield Problem(
             key,
             f"{key} is {pp}, which does not divide the model's {model.layers} layers; choose one of "
             f"{nearest(divisors(model.layers), pp)}, or set override_transformer_config."
@@ -196,24 +195,24 @@ def _stage_violations(settings: Settings, model: Architecture) -> Iterator[Viola
     valid = [count for count in range(1, model.layers) if _is_split(model.layers, pp, *ends(count))]
     beside = f" beside {KEYS['first_layers']}={first}" if first is not None and last is not None else ""
     way_out = f"near it are {nearest(valid, value)}" if valid else f"set {KEYS['first_layers']} to null"
-    yield Violation(
+    yield Problem(
         key,
         f"{key} is {value}{beside}, which leaves the {pp} stages no even share of {model.layers} layers; {way_out}.",
     )
 
 
-def _virtual_violations(settings: Settings, model: Architecture) -> Iterator[Violation]:
+def _virtual_violations(settings: Settings, model: Architecture) -> Iterator[Problem]:
     key, vpp = KEYS["vpp"], settings.vpp
     if vpp is None:
         return
     if settings.pp == 1:
-        yield Violation(key, f"{key} is {vpp}, and {KEYS['pp']} is 1; set it to null.")
+        yield Problem(key, f"{key} is {vpp}, and {KEYS['pp']} is 1; set it to null.")
         return
     stages = stage_layers(model.layers, settings.pp, settings.first_layers, settings.last_layers)
     if any(layers % vpp for layers in stages):
         valid = [size for size in divisors(max(stages)) if all(layers % size == 0 for layers in stages)]
         counts = " and ".join(map(str, sorted(set(stages))))
-        yield Violation(
+        yield Problem(
             key,
             f"{key} is {vpp}, which does not divide the {counts} layers of a pipeline stage; near it are "
             f"{nearest(valid, vpp)}.",

@@ -7,9 +7,10 @@ TransformerConfig.
 
 from collections.abc import Iterator
 
+from verl_medu1.exit import Problem
 from verl_medu1.machine.machine import Machine
 from verl_medu1.plan.architecture import Architecture
-from verl_medu1.plan.rules.violation import Violation, nearest, tensor_sizes
+from verl_medu1.plan.rules.sizes import nearest, tensor_sizes
 from verl_medu1.plan.settings import KEYS, Settings
 
 FORMATS = ("hybrid", "e4m3")
@@ -28,68 +29,66 @@ BLOCK_SCALES = "NVTE_FP8_BLOCK_SCALING_FP32_SCALES"
 NO_TRANSFORMER_ENGINE = "Transformer Engine can't be imported here"
 
 
-def precision_violations(settings: Settings, model: Architecture | None, machine: Machine) -> Iterator[Violation]:
+def precision_violations(settings: Settings, model: Architecture | None, machine: Machine) -> Iterator[Problem]:
     """Yield what is wrong with number formats and fused kernels, one sentence each.
 
     Example:
         >>> wrong = Settings(fp8="hybrid", fp8_recipe="tensorwise")
-        >>> [found.key for found in precision_violations(wrong, None, Machine(capability=(8, 0)))]
+        >>> [found.about for found in precision_violations(wrong, None, Machine(capability=(8, 0)))]
         ['actor_rollout_ref.actor.megatron.override_transformer_config.fp8_recipe']
     """
     yield from _optimizer_violations(settings, machine)
     key = KEYS["accumulation_fusion"]
     if settings.accumulation_fusion and machine.apex is False:
-        yield Violation(
+        yield Problem(
             key,
             f"{key} is True, and NVIDIA Apex's kernels can't be imported (PyPI's apex is another project); set it to "
             "false, or build Apex from source.",
         )
     key = KEYS["cp"]
     if settings.cp > 1 and settings.device == "cpu":
-        yield Violation(key, f"{key} is {settings.cp}, and {KEYS['device']} is 'cpu', where it can be 1 only.")
+        yield Problem(key, f"{key} is {settings.cp}, and {KEYS['device']} is 'cpu', where it can be 1 only.")
     elif settings.cp > 1 and machine.transformer_engine is False:
-        yield Violation(key, f"{key} is {settings.cp}, and {NO_TRANSFORMER_ENGINE}; install it, or set it to 1.")
+        yield Problem(key, f"{key} is {settings.cp}, and {NO_TRANSFORMER_ENGINE}; install it, or set it to 1.")
     if settings.fp8:
         yield from _fp8_violations(settings, model, machine)
     if settings.rollout_quantization == "fp8" and model:
         yield from _rollout_violations(settings, model)
 
 
-def _rollout_violations(settings: Settings, model: Architecture) -> Iterator[Violation]:
+def _rollout_violations(settings: Settings, model: Architecture) -> Iterator[Problem]:
     """Check that vLLM can split quantised matrices into whole blocks (its validate_fp8_block_shape)."""
     key, size = KEYS["rollout_tp"], settings.rollout_tp
     if model.ffn % (ROLLOUT_BLOCK * size):
         valid = [other for other in tensor_sizes(model) if model.ffn % (ROLLOUT_BLOCK * other) == 0]
         way_out = f"near it are {nearest(valid, size)}" if valid else f"set {KEYS['rollout_quantization']} to null"
-        yield Violation(
+        yield Problem(
             key,
             f"{key} is {size}, which cuts the feed-forward layer's {model.ffn} columns within a block of "
             f"{ROLLOUT_BLOCK}, and {KEYS['rollout_quantization']} is fp8; {way_out}.",
         )
 
 
-def _optimizer_violations(settings: Settings, machine: Machine) -> Iterator[Violation]:
+def _optimizer_violations(settings: Settings, machine: Machine) -> Iterator[Problem]:
     key = KEYS["precision_aware"]
     if settings.precision_aware and not settings.distributed_optimizer:
-        yield Violation(key, f"{key} is True, which needs {KEYS['distributed_optimizer']}=true.")
+        yield Problem(key, f"{key} is True, which needs {KEYS['distributed_optimizer']}=true.")
     if settings.precision_aware and machine.transformer_engine is False:
-        yield Violation(key, f"{key} is True, and {NO_TRANSFORMER_ENGINE}; install it, or set it to false.")
+        yield Problem(key, f"{key} is True, and {NO_TRANSFORMER_ENGINE}; install it, or set it to false.")
     grads = KEYS["main_grads_dtype"]
     if not settings.precision_aware and settings.main_grads_dtype != "fp32":
-        yield Violation(grads, f"{grads} is {settings.main_grads_dtype!r}, which needs {key}=true; or set it to fp32.")
+        yield Problem(grads, f"{grads} is {settings.main_grads_dtype!r}, which needs {key}=true; or set it to fp32.")
 
 
-def _fp8_violations(settings: Settings, model: Architecture | None, machine: Machine) -> Iterator[Violation]:
+def _fp8_violations(settings: Settings, model: Architecture | None, machine: Machine) -> Iterator[Problem]:
     key, recipe_key, recipe = KEYS["fp8"], KEYS["fp8_recipe"], settings.fp8_recipe
     if settings.device == "cpu":
-        yield Violation(
-            key, f"{key} is {settings.fp8!r}, and {KEYS['device']} is 'cpu', which has none; set it to null."
-        )
+        yield Problem(key, f"{key} is {settings.fp8!r}, and {KEYS['device']} is 'cpu', which has none; set it to null.")
         return
     if settings.fp8 not in FORMATS:
-        yield Violation(key, f"{key} is {settings.fp8!r}; choose one of {', '.join(FORMATS)}, or null for none.")
+        yield Problem(key, f"{key} is {settings.fp8!r}; choose one of {', '.join(FORMATS)}, or null for none.")
     if machine.transformer_engine is False:
-        yield Violation(
+        yield Problem(
             key,
             f"{key} is {settings.fp8!r}, and {NO_TRANSFORMER_ENGINE}, without which Megatron trains in "
             f"{settings.dtype} and says nothing; install it, or set it to null.",
@@ -97,7 +96,7 @@ def _fp8_violations(settings: Settings, model: Architecture | None, machine: Mac
     if model:
         yield from _size_violations(settings, model)
     if recipe not in RECIPES:
-        yield Violation(
+        yield Problem(
             recipe_key,
             f"{recipe_key} is {recipe!r} with {key}={settings.fp8}; choose one of {', '.join(RECIPES)}.",
         )
@@ -105,19 +104,19 @@ def _fp8_violations(settings: Settings, model: Architecture | None, machine: Mac
     yield from _hardware_violations(settings, machine)
     if recipe == "delayed" and settings.recompute == "selective" and "layernorm" in settings.recompute_modules:
         modules = KEYS["recompute_modules"]
-        yield Violation(modules, f"{modules} has 'layernorm', which {recipe_key}=delayed excludes; leave it out.")
+        yield Problem(modules, f"{modules} has 'layernorm', which {recipe_key}=delayed excludes; leave it out.")
     if recipe != "blockwise":
         return
     if settings.optimizer_fp8_recipe != recipe:
         optimizer = KEYS["optimizer_fp8_recipe"]
-        yield Violation(
+        yield Problem(
             optimizer,
             f"{optimizer} is {settings.optimizer_fp8_recipe!r} with {recipe_key}=blockwise; set it to blockwise.",
         )
     value = settings.environment.get(BLOCK_SCALES)
     if str(value) != "1":
         variable = f"{KEYS['environment']}.{BLOCK_SCALES}"
-        yield Violation(
+        yield Problem(
             KEYS["environment"], f'{variable} is {value!r} with {recipe_key}=blockwise; set it to "1" for all workers.'
         )
 
@@ -126,7 +125,7 @@ def _version(version: tuple[int, int]) -> str:
     return ".".join(map(str, version))
 
 
-def _hardware_violations(settings: Settings, machine: Machine) -> Iterator[Violation]:
+def _hardware_violations(settings: Settings, machine: Machine) -> Iterator[Problem]:
     key, recipe = KEYS["fp8_recipe"], str(settings.fp8_recipe)
     least, too_new, cuda = RECIPES[recipe]
     if machine.capability and (machine.capability < least or (too_new and machine.capability >= too_new)):
@@ -137,13 +136,13 @@ def _hardware_violations(settings: Settings, machine: Machine) -> Iterator[Viola
         ]
         way_out = f"choose one of {', '.join(fits)}" if fits else f"set {KEYS['fp8']} to null"
         below = f" and below {_version(too_new)}" if too_new else ""
-        yield Violation(
+        yield Problem(
             key,
             f"{key} is {recipe!r}, which needs compute capability {_version(least)} or more{below}, and the GPU has "
             f"{_version(machine.capability)}; {way_out}.",
         )
     if cuda and machine.cuda and machine.cuda < cuda:
-        yield Violation(
+        yield Problem(
             key,
             f"{key} is {recipe!r}, which needs CUDA {_version(cuda)} or more, and here is {_version(machine.cuda)}; "
             "choose tensorwise or delayed, or a newer CUDA.",
@@ -162,13 +161,13 @@ def _sizes(model: Architecture, tp: int) -> list[tuple[float, int, str]]:
     ]
 
 
-def _size_violations(settings: Settings, model: Architecture) -> Iterator[Violation]:
+def _size_violations(settings: Settings, model: Architecture) -> Iterator[Problem]:
     key, tp = KEYS["tp"], settings.tp
     valid = [size for size in tensor_sizes(model) if not any(n % multiple for n, multiple, _ in _sizes(model, size))]
     for number, multiple, name in _sizes(model, tp):
         if number % multiple:
             way_out = f"near it are {nearest(valid, tp)}" if valid else f"set {KEYS['fp8']} to null"
-            yield Violation(
+            yield Problem(
                 key,
                 f"{key} is {tp}, with which a rank has {number:g} {name}, and FP8 needs multiples of {multiple}; "
                 f"{way_out}.",

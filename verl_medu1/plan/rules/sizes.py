@@ -1,23 +1,9 @@
-"""A violation of a rule for layouts, and helpers for its sentence."""
+"""Valid sizes, and the nearest of them, for the sentences of the rules."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from math import isqrt
 
 from verl_medu1.plan.architecture import Architecture
-
-
-@dataclass(frozen=True)
-class Violation:
-    """One thing that is wrong with a layout.
-
-    Attributes:
-        key: the configuration key that the sentence names.
-        sentence: key, value, and how to fix it.
-    """
-
-    key: str
-    sentence: str
 
 
 def nearest(valid: Iterable[int], value: int, count: int = 3) -> str:
