@@ -122,7 +122,8 @@ def test_the_four_benchmarks_make_one_mixture(tmp_path):
     }  # fmt: skip
     for entry in manifest.values():
         steps = ("exact_duplicates", "near_duplicates", "contaminated", "too_long", "over_cap")
-        left_out = len(entry["unscorable"]) + len(entry["excluded"]) + sum(entry[step] for step in steps)
+        left_out = len(entry["unscorable"]) + len(entry["excluded"]) + sum(entry["unusable"].values())
+        left_out += sum(entry[step] for step in steps)
         assert entry["read"] == entry["train"] + entry["test"] + left_out
     assert len(manifest["medcalc"]["corrected"]) == 15
     # Eight pairs of rows agree in note, question and answer.

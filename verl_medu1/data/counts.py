@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 TITLES = {
     "read": "read",
     "unusable": "unusable",
+    "by_option": "free text, graded by option",
     "corrected": "gold corrected",
     "excluded": "excluded",
     "unscorable": "can't be scored",
@@ -23,11 +24,12 @@ TITLES = {
 
 @dataclass
 class Counts:
-    """The steps in order; those from `unusable` to `over_cap`, except `corrected`, drop rows.
+    """The steps in order; those from `unusable` to `over_cap`, except `by_option` and `corrected`, drop rows.
 
     Attributes:
         read: records of the source.
         unusable: reason why records are unusable -> number of records.
+        by_option: rows published as free text that show their options, and so became multiple choice.
         corrected: rows whose gold answer an override replaced, with its note.
         excluded: rows that an override dropped, with its note.
         unscorable: rows whose gold answer their own scorer does not accept, with the reason.
@@ -46,6 +48,7 @@ class Counts:
 
     read: int = 0
     unusable: dict[str, int] = field(default_factory=dict)
+    by_option: int = 0
     corrected: list[str] = field(default_factory=list)
     excluded: list[str] = field(default_factory=list)
     unscorable: list[str] = field(default_factory=list)

@@ -18,7 +18,7 @@ from verl_medu1.data.calculators.generate import generate
 from verl_medu1.data.counts import Counts
 from verl_medu1.data.demonstrations import format_demonstrations
 from verl_medu1.data.duplicates import THRESHOLD, DuplicateFinder, Sketched
-from verl_medu1.data.example import Example
+from verl_medu1.data.example import OPTION, Example
 from verl_medu1.data.folds import set_apart
 from verl_medu1.data.prompts import Prompts
 from verl_medu1.data.schema import DEMONSTRATIONS, QUESTIONS, question_row
@@ -168,6 +168,7 @@ def _read(mixture: Mixture) -> _Sources:
         unusable = dict(loaded.unusable)
         read = len(loaded.examples) + sum(unusable.values())
         sources.counts[title] = counts = Counts(read=read, unusable=unusable, test_set=loaded.test_set)
+        counts.by_option = sum(row.graded == OPTION for row in loaded.examples)
         scorable = _scorable(apply_overrides(loaded.examples, counts, overrides), counts)
         sources.examples[title], sources.held[title] = set_apart(scorable, loaded.official, mixture.keep_test_rows)
         sources.official.update(loaded.official)

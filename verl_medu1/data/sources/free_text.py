@@ -1,0 +1,44 @@
+"""Decides what is graded in a row whose published answer is free text.
+
+A question that shows its options is multiple choice, whatever its answer looks like.
+"""
+
+from dataclasses import replace
+
+from verl_medu1.data.example import OPTION, Example
+from verl_medu1.data.sources.fields import FieldError
+from verl_medu1.data.sources.shown_options import named_option, split_options
+
+
+def as_graded(row: Example, field: str) -> Example:
+    """Return an open-ended example as the type of question that can be graded.
+
+    Args:
+        row: an example whose gold is the published text.
+        field: the field of the gold answer, for messages.
+
+    Raises:
+        FieldError: the question shows options, and the answer names none or several of them.
+
+    Example:
+        >>> question = "Which?\\nA. this\\nB. that"
+        >>> as_graded(Example("medical-o1-reasoning-SFT", "1", "open_ended", question, "It is that."), "Response").gold
+        'B'
+    """
+    stem, options = split_options(row.question)
+    if options:
+        if not stem:
+            raise FieldError("question", "has nothing before its options", "it must hold a question")
+        if any(len(text) == 1 and text.isalpha() and text.upper() != letter for letter, text in options):
+            raise FieldError("question", "has an option whose text is another letter", "letters must name options")
+        letter = named_option(row.gold, options, field)
+        return replace(
+            row,
+            data_source="medical-o1-multiple_choice",
+            answer_type="multiple_choice",
+            question=stem,
+            gold=letter,
+            options=options,
+            graded=OPTION,
+        )
+    return row
