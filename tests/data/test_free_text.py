@@ -1,13 +1,15 @@
-"""What is graded where the published answer is free text: an option that the question shows.
+"""What is graded where the published answer is free text: an option that the question shows, or a short key.
 
 The tables are invented; the rates are of the file as published.
 """
 
 import json
 
+import pyarrow.parquet as pq
 import pytest
 
-from reward_score import compute_score
+from reward_score import compute_score, parse_response
+from reward_score.open_ended import is_passage
 from tests.real_data import real_file
 from verl_medu1.cli.prepare import prepare
 from verl_medu1.data.budget import Budget
@@ -120,3 +122,86 @@ def test_a_choice_is_counted_and_found_in_a_benchmark_of_choices(tmp_path):
     entry = manifest["sources"]["medical-o1"]
     assert (entry["read"], entry["by_option"], entry["contaminated"]) == (20, 20, 1)
     assert manifest["rows"]["train"].keys() == {"medical-o1-multiple_choice"}
+
+
+QUESTION, ANSWER = "Open-ended Verifiable Question", "Ground-True Answer"
+PASSAGE = (
+    "The nightly pain, swelling and fever of this young sailor suggest a malignant tumour of the metacarpal bone, "
+    "because infections rarely last that long."
+)
+
+
+def write(path, records):
+    path.write_text(json.dumps(records))
+    return path
+
+
+def sailors(number: int) -> str:
+    return f"Sailor {number} of a crew of {number + 40} has had a sore thumb for {number + 2} days. Which bone is it?"
+
+
+def reasoned(number: int, response: str, reasoning: str = "Hm.") -> dict:
+    return {"Question": sailors(number), "Complex_CoT": reasoning, "Response": response}
+
+
+def prepared(out, name):
+    entry = json.loads((out / "manifest.json").read_text())["sources"]["medical-o1"]
+    rows = pq.read_table(out / name).to_pylist() if (out / name).exists() else []
+    return entry, rows
+
+
+def test_a_question_takes_its_short_key_from_the_other_file(tmp_path):
+    responses = [PASSAGE] * 20 + ["The scaphoid."] * 10
+    records = [reasoned(number, response) for number, response in enumerate(responses)]
+    records += [reasoned(30, PASSAGE, "I write <answer>here</answer>."), reasoned(31, PASSAGE, "")]
+    # Question 8 has two keys, so that none is sure; white space does not count.
+    keys = [{QUESTION: f" {sailors(number)}\n", ANSWER: "Metacarpal"} for number in range(9)]
+    keys.append({QUESTION: sailors(8), ANSWER: "Scaphoid"})
+    files = f"{write(tmp_path / 'sft.json', records)},{write(tmp_path / 'keys.json', keys)}"
+    prepare([f"medical-o1={files}"], tmp_path / "out", warmup=1)
+    entry, train = prepared(tmp_path / "out", "train.parquet")
+    _, test = prepared(tmp_path / "out", "test.parquet")
+    golds = [row["reward_model"]["ground_truth"] for row in train + test]
+    assert sorted(golds) == ["Metacarpal"] * 8 + ["The scaphoid."] * 10
+    assert (entry["read"], entry["by_key"], entry["passages"], entry["supervised"]) == (32, 8, 14, 12)
+    assert entry["train"] + entry["test"] + entry["passages"] == entry["read"]
+    assert entry["keys"]["file"] == "keys.json"
+    _, demonstrations = prepared(tmp_path / "out", "supervised.parquet")
+    said = {row["messages"][1]["content"].splitlines()[0]: row["messages"][2]["content"] for row in demonstrations}
+    assert said.keys() == {sailors(number) for number in range(8, 20)}
+    assert set(said.values()) == {f"<think>Hm.</think><answer>{PASSAGE}</answer>"}
+
+
+def test_passages_that_resemble_test_rows_are_no_demonstrations_either(tmp_path):
+    records = [reasoned(number, PASSAGE if number else "It is the scaphoid.") for number in range(20)]
+    known = write(tmp_path / "known.json", [{QUESTION: sailors(3), ANSWER: "Scaphoid"}])
+    files = [f"medical-o1={write(tmp_path / 'sft.json', records)}"]
+    prepare(files, tmp_path / "out", benchmark=[f"medical-o1-verifiable={known}"], test_share=0.0)
+    entry, demonstrations = prepared(tmp_path / "out", "supervised.parquet")
+    assert (entry["contaminated"], entry["passages"], entry["supervised"]) == (1, 18, 18)
+    assert not any(sailors(3) in row["messages"][1]["content"] for row in demonstrations)
+
+
+def test_a_row_that_can_be_graded_is_kept_before_the_same_question_with_a_passage(tmp_path):
+    sft = write(tmp_path / "sft.json", [reasoned(number, PASSAGE) for number in range(12)])
+    verifiable = write(tmp_path / "v.json", [{QUESTION: sailors(number), ANSWER: "Scaphoid"} for number in range(12)])
+    prepare([f"medical-o1={sft}", f"medical-o1-verifiable={verifiable}"], tmp_path / "out", test_share=0.0)
+    entry, train = prepared(tmp_path / "out", "train.parquet")
+    assert entry["exact_duplicates"] == 12 and len(train) == 12
+
+
+def test_no_published_passage_is_left_to_a_reward(tmp_path):
+    """The published file joined with keys for some of its questions."""
+    file = real_file("medical_o1.json")
+    records = json.loads(file.read_text())
+    open_ended = [row for row in load_source("medical-o1", file).examples if row.graded == "passage"]
+    keys = [{QUESTION: row.question, ANSWER: "Scaphoid"} for row in open_ended[:100]]
+    prepare([f"medical-o1={file},{write(tmp_path / 'keys.json', keys)}"], tmp_path / "out")
+    entry, train = prepared(tmp_path / "out", "train.parquet")
+    _, test = prepared(tmp_path / "out", "test.parquet")
+    assert (entry["read"], entry["by_option"], entry["by_key"]) == (len(records), 446, 100)
+    assert entry["passages"] == entry["supervised"] > 300
+    rows = train + test
+    assert not any(is_passage(row["reward_model"]["ground_truth"]) for row in rows if row["ability"] == "open_ended")
+    for demonstration in prepared(tmp_path / "out", "supervised.parquet")[1]:
+        assert parse_response(demonstration["messages"][-1]["content"]).well_formed

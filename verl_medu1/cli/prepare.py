@@ -23,7 +23,8 @@ def prepare(
     source: Annotated[
         list[str],
         typer.Option(
-            help="quickstart, or NAME=FILE, NAME=hub, own=FILE:TYPE and synthetic-calc=N, repeated.",
+            help="quickstart, or NAME=FILE, NAME=hub, own=FILE:TYPE, medical-o1=FILE,KEYS and synthetic-calc=N, "
+            "repeated.",
             show_default=False,
         ),
     ],
@@ -34,8 +35,8 @@ def prepare(
         int | None,
         typer.Option(
             min=1,
-            help="Demonstrations: the quickstart's (default 6000) and synthetic-calc's are worked, others teach the "
-            "format alone.",
+            help="Demonstrations: the quickstart's (default 6000), synthetic-calc's and medical-o1's are worked, others "
+            "teach the format alone.",
         ),
     ] = None,
     cap: Annotated[list[str] | None, typer.Option(help="At most so many rows of a source: NAME=N.")] = None,
@@ -169,6 +170,7 @@ def prepare(
     earlier = earlier_files(out)
     counts = prepare_mixture(out, mixture)
     _show(counts)
+    _tell_passages(counts)
     _tell_test_sets(counts, out)
     _tell_what_was_replaced(out, earlier)
 
@@ -225,6 +227,13 @@ def _show(counts: "dict[str, Counts]") -> None:
             typer.echo(f"gold corrected: {line}", err=True)
         for line in [*count.excluded, *count.unscorable]:
             typer.echo(f"left out: {line}", err=True)
+
+
+def _tell_passages(counts: "dict[str, Counts]") -> None:
+    for name, count in counts.items():
+        if count.passages:
+            what = f"the answers to {count.passages} questions are passages, which no reward can judge"
+            typer.echo(f"{name}: {what}; {count.supervised} are demonstrations in supervised.parquet.", err=True)
 
 
 def _tell_test_sets(counts: "dict[str, Counts]", out: Path) -> None:

@@ -16,9 +16,9 @@ from verl_medu1.data.budget import Budget, BudgetRule, draw_budget
 from verl_medu1.data.calculators.generate import DATA_SOURCE as GENERATED
 from verl_medu1.data.calculators.generate import generate
 from verl_medu1.data.counts import Counts
-from verl_medu1.data.demonstrations import format_demonstrations
+from verl_medu1.data.demonstrations import format_demonstrations, passage_demonstration
 from verl_medu1.data.duplicates import THRESHOLD, DuplicateFinder, Sketched
-from verl_medu1.data.example import OPTION, Example
+from verl_medu1.data.example import KEY, OPTION, PASSAGE, Example
 from verl_medu1.data.folds import set_apart
 from verl_medu1.data.prompts import Prompts
 from verl_medu1.data.schema import DEMONSTRATIONS, QUESTIONS, question_row
@@ -124,6 +124,8 @@ class Candidate:
 def prepare_mixture(out: Path, mixture: Mixture) -> dict[str, Counts]:
     """Read sources and write train.parquet, test.parquet, manifest.json and, if requested, warmup.parquet.
 
+    Rows whose gold answer is a passage are in none of them. Those with reasoning are in supervised.parquet.
+
     A file without rows is not written: there is no test.parquet if no rows are held out, and no train.parquet if the
     sources have only rows of a benchmark's test set. Those rows go only to test.parquet, except the ones that can't be
     scored, are too long or over the cap. Duplicates of them are not trained on.
@@ -143,7 +145,7 @@ def prepare_mixture(out: Path, mixture: Mixture) -> dict[str, Counts]:
     rng = random.Random(mixture.seed)
     sources = _read(mixture)
     checked = [read_benchmark(given, mixture.max_unusable) for given in mixture.benchmarks]
-    train, test = _select(mixture, sources, checked, finder, rng)
+    train, test, supervised = _select(mixture, sources, checked, finder, rng)
     splits = {"train": train, "test": test}
     _check_rows(splits, sources, mixture.test_share)
     for split, rows in splits.items():
@@ -153,6 +155,8 @@ def prepare_mixture(out: Path, mixture: Mixture) -> dict[str, Counts]:
     tables = {f"{split}.parquet": (QUESTIONS, rows) for split, rows in splits.items() if rows}
     if mixture.num_warmup:
         tables["warmup.parquet"] = (DEMONSTRATIONS, _demonstrations(train, sources.explanations, mixture.num_warmup))
+    if supervised:
+        tables["supervised.parquet"] = (DEMONSTRATIONS, supervised)
     write_data_set(out, tables, _manifest(mixture, sources, checked, splits))
     return sources.counts
 
@@ -164,11 +168,12 @@ def _read(mixture: Mixture) -> _Sources:
     for name, where in mixture.files:
         loaded, title = _load(name, where, mixture), source_title(name, where)
         sources.provenance[title] = loaded.provenance
-        sources.explanations.update(loaded.explanations)
+        sources.explanations.update({row.row_id: row.reasoning for row in loaded.examples if row.reasoning})
         unusable = dict(loaded.unusable)
         read = len(loaded.examples) + sum(unusable.values())
         sources.counts[title] = counts = Counts(read=read, unusable=unusable, test_set=loaded.test_set)
-        counts.by_option = sum(row.graded == OPTION for row in loaded.examples)
+        graded = Counter(row.graded for row in loaded.examples)
+        counts.by_option, counts.by_key = graded[OPTION], graded[KEY]
         scorable = _scorable(apply_overrides(loaded.examples, counts, overrides), counts)
         sources.examples[title], sources.held[title] = set_apart(scorable, loaded.official, mixture.keep_test_rows)
         sources.official.update(loaded.official)
@@ -180,12 +185,10 @@ def _load(name: str, where: Path | str, mixture: Mixture) -> Loaded:
         return load_source(name, where, mixture.seed, mixture.max_unusable)
     if not str(where).isdecimal():
         raise ValueError(f"--source {name} is {str(where)!r}; write {name}=N with a whole number of questions.")
-    examples, explanations = [], {}
     number = int(str(where))
-    for worked in tracked(generate(number, mixture.seed), "generating calculations", number):
-        examples.append(worked.example)
-        explanations[worked.example.row_id] = worked.explanation
-    return Loaded(examples, {"licence": "Apache-2.0", "generated": len(examples)}, explanations)
+    drawn = tracked(generate(number, mixture.seed), "generating calculations", number)
+    examples = [replace(worked.example, reasoning=worked.explanation) for worked in drawn]
+    return Loaded(examples, {"licence": "Apache-2.0", "generated": len(examples)})
 
 
 def apply_overrides(examples: Sequence[Example], counts: Counts, overrides: Overrides) -> list[Example]:
@@ -221,8 +224,8 @@ def _scorable(examples: Sequence[Example], counts: Counts) -> list[Example]:
 
 def _select(
     mixture: Mixture, sources: _Sources, checked: Sequence[Loaded], finder: DuplicateFinder, rng: random.Random
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return training and test rows, without duplicates and without contaminated training rows."""
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return training rows, test rows and demonstrations, without duplicates and without contaminated training rows."""
     counts = sources.counts
     known = finder.sketch([example for benchmark in checked for example in benchmark.examples])
     contamination = Contamination(finder, mixture.keep_contaminated)
@@ -231,6 +234,7 @@ def _select(
     from_files = {name: examples for name, examples in sources.examples.items() if name != GENERATED}
     screened = drop_duplicates(from_files, counts, finder)
     training: dict[str, list[Candidate]] = {}
+    passages: dict[str, list[Sketched]] = {}
     test: list[Candidate] = []
     for name, examples in sources.examples.items():
         count = counts[name]
@@ -241,6 +245,8 @@ def _select(
         sketched: list[Sketched | None] = [None] * len(examples)
         if name in screened:
             clean = list(compress(screened[name], contamination.may_train(screened[name], known, count)))
+            passages[name] = [row for row in clean if row.example.graded == PASSAGE]
+            clean = [row for row in clean if row.example.graded != PASSAGE]
             examples, sketched = [row.example for row in clean], list(clean)
         held = sources.held[name]
         examples, sketched = [*examples, *held], [*sketched, *finder.sketch(held)]
@@ -252,16 +258,24 @@ def _select(
         count.official_test = sum(candidate.example.row_id in sources.official for candidate in held_out)
         test += held_out
     train: list[dict[str, Any]] = []
+    supervised: list[dict[str, Any]] = []
     test_rows = [candidate.sketched for candidate in test if candidate.sketched]
     for name, candidates in training.items():
         if name in screened:
             # Drop the same vignette with another question, or the same note in another source.
             rows = [candidate.sketched for candidate in candidates if candidate.sketched]
             candidates = list(compress(candidates, contamination.may_train(rows, test_rows, counts[name])))
+            kept_passages = compress(passages[name], contamination.may_train(passages[name], test_rows, counts[name]))
+            left = [row.example for row in kept_passages]
+            worked = [
+                passage_demonstration(row, mixture.prompts.messages(row, Budget())) for row in left if row.reasoning
+            ]
+            counts[name].passages, counts[name].supervised = len(left), len(worked)
+            supervised += worked
         counts[name].train = len(candidates)
         counts[name].official_train = sum(candidate.example.row_id in sources.official for candidate in candidates)
         train += [candidate.row for candidate in candidates]
-    return train, [candidate.row for candidate in test]
+    return train, [candidate.row for candidate in test], supervised
 
 
 def _candidates(

@@ -1,21 +1,25 @@
 """Decides what is graded in a row whose published answer is free text.
 
-A question that shows its options is multiple choice, whatever its answer looks like.
+A question that shows its options is multiple choice, whatever its answer looks like. A passage is not graded at all,
+because its decisive words are a small part of it.
 """
 
 from dataclasses import replace
 
-from verl_medu1.data.example import OPTION, Example
+from reward_score.open_ended import is_passage
+from verl_medu1.data.example import KEY, OPTION, PASSAGE, Example
 from verl_medu1.data.sources.fields import FieldError
 from verl_medu1.data.sources.shown_options import named_option, split_options
 
 
-def as_graded(row: Example, field: str) -> Example:
+def as_graded(row: Example, field: str, key: str = "") -> Example:
     """Return an open-ended example as the type of question that can be graded.
 
     Args:
         row: an example whose gold is the published text.
         field: the field of the gold answer, for messages.
+        key: a short answer to the question, which replaces the gold; "" if there is none. The published reasoning is
+            then left out, because it may come to another answer.
 
     Raises:
         FieldError: the question shows options, and the answer names none or several of them.
@@ -25,6 +29,8 @@ def as_graded(row: Example, field: str) -> Example:
         >>> as_graded(Example("medical-o1-reasoning-SFT", "1", "open_ended", question, "It is that."), "Response").gold
         'B'
     """
+    if key:
+        row = replace(row, gold=key, graded=KEY, reasoning="")
     stem, options = split_options(row.question)
     if options:
         if not stem:
@@ -41,4 +47,4 @@ def as_graded(row: Example, field: str) -> Example:
             options=options,
             graded=OPTION,
         )
-    return row
+    return replace(row, graded=PASSAGE) if is_passage(row.gold) else row
