@@ -1,4 +1,4 @@
-"""What is graded where the published answer is free text: an option that the question shows, or a short key.
+"""What is graded where the published answer is free text: an option that the question shows, a value, or a short key.
 
 The tables are invented; the rates are of the file as published.
 """
@@ -13,11 +13,12 @@ from reward_score.open_ended import is_passage
 from tests.real_data import real_file
 from verl_medu1.cli.prepare import prepare
 from verl_medu1.data.budget import Budget
-from verl_medu1.data.example import OPTION
+from verl_medu1.data.example import OPTION, VALUE
 from verl_medu1.data.prompts import load_prompts
 from verl_medu1.data.schema import question_row
 from verl_medu1.data.sources import load_source
 from verl_medu1.data.sources.shown_options import named_option, split_options
+from verl_medu1.data.sources.values import read_value
 
 DRUGS = (("A", "heparin"), ("B", "aspirin"), ("C", "high-dose aspirin"))
 YES_NO = (("A", "Yes"), ("B", "No"))
@@ -122,6 +123,69 @@ def test_a_choice_is_counted_and_found_in_a_benchmark_of_choices(tmp_path):
     entry = manifest["sources"]["medical-o1"]
     assert (entry["read"], entry["by_option"], entry["contaminated"]) == (20, 20, 1)
     assert manifest["rows"]["train"].keys() == {"medical-o1-multiple_choice"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "question", "expected"),
+    [
+        ("63", "?", ("63", None, (None, None))),
+        ("The expression evaluates to -39.", "?", ("-39", None, (None, None))),
+        ("About 7,056", "?", ("7,056", None, (None, None))),
+        ("You have a total of 9 musical instruments.", "How many musical instruments?", ("9", None, (None, None))),
+        ("7.40", "What is the pH?", ("7.40", None, (7.395, 7.405))),
+        ("25%", "?", ("25%", "%", (24.975, 25.025))),
+        ("The dose is approximately 1.5 mg/kg", "?", ("1.5 mg/kg", "mg/kg", (1.45, 1.55))),
+        ("12 hours", "?", ("12 hours", "hours", (11.988, 12.012))),
+        ("3.5 x 10^-4 mg", "?", ("3.5 x 10^-4 mg", "mg", (0.000345, 0.000355))),
+        # No single value:
+        ("2nd", "?", None),
+        ("Type 2", "?", None),
+        ("CD4", "?", None),
+        ("1:160", "?", None),
+        ("12/15", "?", None),
+        ("10-15", "?", None),
+        ("4 to 6 weeks", "?", None),
+        ("less than 5 mg", "?", None),
+        ("It is not 5", "?", None),
+        ("50 deaths per 1000 live births", "?", None),
+        ("9 instruments", "How many beds?", None),
+    ],
+)
+def test_an_answer_that_is_a_value(answer, question, expected):
+    value = read_value(answer, question)
+    assert (value and (value.text, value.unit, value.limits)) == expected
+
+
+@pytest.mark.parametrize(
+    ("gold", "right", "wrong"),
+    [
+        ("12 hours", ["12", "0.5 days", "720 min"], ["12.4", "12 days", "about 13 hours", "not 12"]),
+        ("9", ["9", "nine", "9 beds"], ["8", "10", "9 or 10", "9.6"]),
+        ("7.4", ["7.4", "7.40", "pH 7.42"], ["7.1", "7.5", "74"]),
+        ("25%", ["25", "25 percent"], ["24%", "0.3", "2.5%"]),
+    ],
+)
+def test_a_value_is_judged_by_its_own_digits(tmp_path, gold, right, wrong):
+    [row] = load_source(
+        "medical-o1-verifiable", write(tmp_path / "v.json", [{QUESTION: "How much is it?", ANSWER: gold}])
+    ).examples
+    info = question_row(row, [], Budget(), "train", 0)["extra_info"]
+    assert row.answer_type == "calculation"
+    assert [accepted(row, answer, info) for answer in right] == [True] * len(right)
+    assert [accepted(row, answer, info) for answer in wrong] == [False] * len(wrong)
+
+
+def test_published_values_become_calculations():
+    rows = [row for row in load_source("medical-o1", real_file("medical_o1.json")).examples if row.graded == VALUE]
+    golds = {row.row_id.partition("/")[2]: row.gold for row in rows}
+    assert len(rows) == 30
+    # Looked at by hand, and the expressions calculated.
+    looked_at = {"108": "150", "191": "7,056", "234": "630", "322": "63", "382": "-39", "429": "9", "778": "68%"}
+    assert {number: golds[number] for number in looked_at} == looked_at
+    for row in rows:
+        info = question_row(row, [], Budget(), "train", 0)["extra_info"]
+        assert accepted(row, row.gold, info)
+        assert not any(accepted(row, answer, info) for answer in (f"-{row.gold}7", f"not {row.gold}", "12345.6", "yes"))
 
 
 QUESTION, ANSWER = "Open-ended Verifiable Question", "Ground-True Answer"

@@ -7,6 +7,7 @@ TITLES = {
     "read": "read",
     "unusable": "unusable",
     "by_option": "free text, graded by option",
+    "by_value": "free text, graded by value",
     "by_key": "free text, graded by short key",
     "corrected": "gold corrected",
     "excluded": "excluded",
@@ -33,6 +34,7 @@ class Counts:
         read: records of the source.
         unusable: reason why records are unusable -> number of records.
         by_option: rows published as free text that show their options, and so became multiple choice.
+        by_value: rows published as free text whose answer is a value, and so became calculations.
         by_key: open-ended rows that took the short answer to their question from another file.
         corrected: rows whose gold answer an override replaced, with its note.
         excluded: rows that an override dropped, with its note.
@@ -55,6 +57,7 @@ class Counts:
     read: int = 0
     unusable: dict[str, int] = field(default_factory=dict)
     by_option: int = 0
+    by_value: int = 0
     by_key: int = 0
     corrected: list[str] = field(default_factory=list)
     excluded: list[str] = field(default_factory=list)

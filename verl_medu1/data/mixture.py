@@ -18,7 +18,7 @@ from verl_medu1.data.calculators.generate import generate
 from verl_medu1.data.counts import Counts
 from verl_medu1.data.demonstrations import format_demonstrations, passage_demonstration
 from verl_medu1.data.duplicates import THRESHOLD, DuplicateFinder, Sketched
-from verl_medu1.data.example import KEY, OPTION, PASSAGE, Example
+from verl_medu1.data.example import KEY, OPTION, PASSAGE, VALUE, Example
 from verl_medu1.data.folds import set_apart
 from verl_medu1.data.prompts import Prompts
 from verl_medu1.data.schema import DEMONSTRATIONS, QUESTIONS, question_row
@@ -173,7 +173,7 @@ def _read(mixture: Mixture) -> _Sources:
         read = len(loaded.examples) + sum(unusable.values())
         sources.counts[title] = counts = Counts(read=read, unusable=unusable, test_set=loaded.test_set)
         graded = Counter(row.graded for row in loaded.examples)
-        counts.by_option, counts.by_key = graded[OPTION], graded[KEY]
+        counts.by_option, counts.by_value, counts.by_key = graded[OPTION], graded[VALUE], graded[KEY]
         scorable = _scorable(apply_overrides(loaded.examples, counts, overrides), counts)
         sources.examples[title], sources.held[title] = set_apart(scorable, loaded.official, mixture.keep_test_rows)
         sources.official.update(loaded.official)

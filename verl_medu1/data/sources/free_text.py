@@ -1,15 +1,16 @@
 """Decides what is graded in a row whose published answer is free text.
 
-A question that shows its options is multiple choice, whatever its answer looks like. A passage is not graded at all,
-because its decisive words are a small part of it.
+A question that shows its options is multiple choice, whatever its answer looks like. An answer that is a value, or ends
+with one, is a calculation. Any other passage is not graded, because its decisive words are a small part of it.
 """
 
 from dataclasses import replace
 
 from reward_score.open_ended import is_passage
-from verl_medu1.data.example import KEY, OPTION, PASSAGE, Example
+from verl_medu1.data.example import KEY, OPTION, PASSAGE, VALUE, Example
 from verl_medu1.data.sources.fields import FieldError
 from verl_medu1.data.sources.shown_options import named_option, split_options
+from verl_medu1.data.sources.values import read_value
 
 
 def as_graded(row: Example, field: str, key: str = "") -> Example:
@@ -46,5 +47,18 @@ def as_graded(row: Example, field: str, key: str = "") -> Example:
             gold=letter,
             options=options,
             graded=OPTION,
+        )
+    value = read_value(row.gold, row.question)
+    if value:
+        lower, upper = value.limits
+        return replace(
+            row,
+            data_source="medical-o1-calculation",
+            answer_type="calculation",
+            gold=value.text,
+            lower_limit=lower,
+            upper_limit=upper,
+            unit=value.unit,
+            graded=VALUE,
         )
     return replace(row, graded=PASSAGE) if is_passage(row.gold) else row
