@@ -5,6 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from reward_score.aliases import aliases
 from verl_medu1.data.budget import Budget
 from verl_medu1.data.example import Example
 
@@ -28,8 +29,10 @@ QUESTIONS = pa.schema(
                     ("row_id", pa.string()),
                     ("split", pa.string()),
                     ("answer_type", pa.string()),
-                    # The bare question, for the scorer of open-ended answers; null for other types.
+                    # The bare question, where the scorer uses it: for open-ended answers; null for others.
                     ("question", pa.string()),
+                    # Wordings of an open-ended gold answer that are right too: given, and stated by the gold itself.
+                    ("aliases", pa.list_(pa.string())),
                     ("options", pa.list_(pa.struct([("letter", pa.string()), ("text", pa.string())]))),
                     # Inclusive limits of a right calculation; null if the gold answer is not a number.
                     ("lower_limit", pa.float64()),
@@ -82,6 +85,7 @@ def question_row(
             "split": split,
             "answer_type": example.answer_type,
             "question": example.question if example.answer_type == "open_ended" else None,
+            "aliases": _aliases(example),
             "options": [{"letter": letter, "text": text} for letter, text in example.options],
             "lower_limit": example.lower_limit,
             "upper_limit": example.upper_limit,
@@ -92,3 +96,10 @@ def question_row(
             "budget_counts": budget.counts,
         },
     }
+
+
+def _aliases(example: Example) -> list[str]:
+    """Return the wordings that the row gives, then those that its gold answer states itself, each once."""
+    if example.answer_type != "open_ended":
+        return []
+    return list(dict.fromkeys([*example.aliases, *aliases(example.gold)]))
