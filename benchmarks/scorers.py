@@ -21,11 +21,10 @@ import typer
 from published_rule import passes
 
 from reward_score import compute_score
-from reward_score.label_overrides import shipped_overrides
 from reward_score.open_ended import is_passage
+from verl_medu1.data.corrections import corrected
 from verl_medu1.data.counts import Counts
 from verl_medu1.data.example import Example
-from verl_medu1.data.mixture import apply_overrides
 from verl_medu1.data.records import read_records
 from verl_medu1.data.sources import read_source
 from verl_medu1.data.sources.fields import untagged
@@ -75,10 +74,7 @@ def right_as_published(example: Example, answer: str) -> bool:
 
 def read_examples(data: Path) -> dict[str, list[Example]]:
     """The rows of each benchmark, published labels that are proven wrong corrected; of medical-o1 as published."""
-    examples = {
-        name: apply_overrides(read_source(name, data / file), Counts(), shipped_overrides())
-        for name, file in FILES.items()
-    }
+    examples = {name: corrected(read_source(name, data / file), Counts(), None) for name, file in FILES.items()}
     return examples | {"medical-o1": read_references(data / REFERENCES)}
 
 

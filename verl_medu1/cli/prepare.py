@@ -65,7 +65,7 @@ def prepare(
     ] = None,
     overrides: Annotated[
         Path | None,
-        typer.Option(help="CSV file with corrections of gold answers; default: those of reward_score."),
+        typer.Option(help="CSV file with corrections of gold answers; default: due dates wrong by arithmetic."),
     ] = None,
     benchmark: Annotated[
         list[str] | None,

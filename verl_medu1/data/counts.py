@@ -12,6 +12,7 @@ TITLES = {
     "corrected": "gold corrected",
     "excluded": "excluded",
     "unscorable": "can't be scored",
+    "widened": "limits of no width, 5 % instead",
     "exact_duplicates": "exact duplicates",
     "near_duplicates": "near duplicates",
     "contaminated": "contaminated",
@@ -28,7 +29,7 @@ TITLES = {
 
 @dataclass
 class Counts:
-    """The steps in order; those from `unusable` to `over_cap`, except `by_...` and `corrected`, drop rows.
+    """The steps in order; those from `unusable` to `over_cap`, except `by_...`, `corrected` and `widened`, drop rows.
 
     Attributes:
         read: records of the source.
@@ -39,6 +40,7 @@ class Counts:
         corrected: rows whose gold answer an override replaced, with its note.
         excluded: rows that an override dropped, with its note.
         unscorable: rows whose gold answer their own scorer does not accept, with the reason.
+        widened: decimals whose limits both equal them, so that the official 5 % to either side count instead.
         exact_duplicates: rows that repeat an earlier one word for word.
         near_duplicates: rows that are nearly the same as an earlier one.
         contaminated: training rows that also occur in a benchmark or among the test rows; with --keep-contaminated
@@ -62,6 +64,7 @@ class Counts:
     corrected: list[str] = field(default_factory=list)
     excluded: list[str] = field(default_factory=list)
     unscorable: list[str] = field(default_factory=list)
+    widened: int = 0
     exact_duplicates: int = 0
     near_duplicates: int = 0
     contaminated: int = 0

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import reward_score
-from reward_score.label_overrides import Overrides, find_override, shipped_overrides
+from reward_score.calculation import has_no_tolerance
+from reward_score.label_overrides import Overrides
 from verl_medu1 import __version__
 from verl_medu1.data.benchmark import read_benchmark
 from verl_medu1.data.budget import Budget, BudgetRule, draw_budget
 from verl_medu1.data.calculators.generate import DATA_SOURCE as GENERATED
 from verl_medu1.data.calculators.generate import generate
+from verl_medu1.data.corrections import corrected
 from verl_medu1.data.counts import Counts
 from verl_medu1.data.demonstrations import format_demonstrations, passage_demonstration
 from verl_medu1.data.duplicates import THRESHOLD, DuplicateFinder, Sketched
@@ -50,7 +52,7 @@ class Mixture:
         max_prompt_tokens: maximum length of a prompt in tokens.
         num_warmup: number of training rows that are also written as demonstrations: worked answers for generated
             calculations, and only the format for others.
-        overrides: corrections of gold answers that replace those shipped with `reward_score`.
+        overrides: corrections of gold answers, instead of those that follow from the question by arithmetic.
         benchmarks: benchmarks to keep out of training, each as `verl_medu1.data.benchmark.read_benchmark` takes it.
         keep_contaminated: count training rows that occur in a benchmark or among the test rows, but keep them.
         duplicate_threshold: minimum Jaccard similarity of near duplicates.
@@ -164,7 +166,6 @@ def prepare_mixture(out: Path, mixture: Mixture) -> dict[str, Counts]:
 def _read(mixture: Mixture) -> _Sources:
     """Read the sources' examples whose gold answers their own scorers accept."""
     sources = _Sources()
-    overrides = shipped_overrides() if mixture.overrides is None else mixture.overrides
     for name, where in mixture.files:
         loaded, title = _load(name, where, mixture), source_title(name, where)
         sources.provenance[title] = loaded.provenance
@@ -174,7 +175,7 @@ def _read(mixture: Mixture) -> _Sources:
         sources.counts[title] = counts = Counts(read=read, unusable=unusable, test_set=loaded.test_set)
         graded = Counter(row.graded for row in loaded.examples)
         counts.by_option, counts.by_value, counts.by_key = graded[OPTION], graded[VALUE], graded[KEY]
-        scorable = _scorable(apply_overrides(loaded.examples, counts, overrides), counts)
+        scorable = _scorable(corrected(loaded.examples, counts, mixture.overrides), counts)
         sources.examples[title], sources.held[title] = set_apart(scorable, loaded.official, mixture.keep_test_rows)
         sources.official.update(loaded.official)
     return sources
@@ -191,25 +192,6 @@ def _load(name: str, where: Path | str, mixture: Mixture) -> Loaded:
     return Loaded(examples, {"licence": "Apache-2.0", "generated": len(examples)})
 
 
-def apply_overrides(examples: Sequence[Example], counts: Counts, overrides: Overrides) -> list[Example]:
-    """Correct the gold answers of examples, and drop those that an override excludes."""
-    kept = []
-    for example in examples:
-        own_id = example.row_id.partition("/")[2]
-        override = find_override(overrides, example.data_source, own_id, example.gold)
-        if override is None:
-            kept.append(example)
-        elif override.corrected:
-            counts.corrected.append(f"{example.row_id}: {override.note}")
-            # Drop the published limits, which are those of the wrong gold answer.
-            kept.append(
-                replace(example, gold=override.corrected, override=override.note, lower_limit=None, upper_limit=None)
-            )
-        else:
-            counts.excluded.append(f"{example.row_id}: {override.note}")
-    return kept
-
-
 def _scorable(examples: Sequence[Example], counts: Counts) -> list[Example]:
     """Keep the examples whose gold answer its own scorer accepts."""
     kept = []
@@ -219,6 +201,8 @@ def _scorable(examples: Sequence[Example], counts: Counts) -> list[Example]:
             counts.unscorable.append(f"{example.row_id}: {reason}")
         else:
             kept.append(example)
+            is_calculation = example.answer_type == "calculation"
+            counts.widened += is_calculation and has_no_tolerance(example.gold, row["extra_info"])
     return kept
 
 
