@@ -35,8 +35,8 @@ def prepare(
         int | None,
         typer.Option(
             min=1,
-            help="Demonstrations: the quickstart's (default 6000), synthetic-calc's and medical-o1's are worked, "
-            "others teach the format alone.",
+            help="Demonstrations: the quickstart's (default 6000) and synthetic-calc's are worked, others teach the "
+            "format alone.",
         ),
     ] = None,
     cap: Annotated[list[str] | None, typer.Option(help="At most so many rows of a source: NAME=N.")] = None,

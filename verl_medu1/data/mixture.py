@@ -169,7 +169,8 @@ def _read(mixture: Mixture) -> _Sources:
     for name, where in mixture.files:
         loaded, title = _load(name, where, mixture), source_title(name, where)
         sources.provenance[title] = loaded.provenance
-        sources.explanations.update({row.row_id: row.reasoning for row in loaded.examples if row.reasoning})
+        if name == GENERATED:  # published reasoning is too long for a warm-up
+            sources.explanations.update({row.row_id: row.reasoning for row in loaded.examples})
         unusable = dict(loaded.unusable)
         read = len(loaded.examples) + sum(unusable.values())
         sources.counts[title] = counts = Counts(read=read, unusable=unusable, test_set=loaded.test_set)
