@@ -185,11 +185,8 @@ def _readings(answer: str, gold: str, about: Question) -> Iterator[str]:
             if longer != clean(form):
                 yield longer
             # The other way round: expand the reference's abbreviations with the words of the answer.
-            if (
-                form
-                and expanded(gold, form) != gold
-                and normalise(expanded(gold, form)).joined == normalise(form).joined
-            ):
+            full = expanded(gold, form) if form else gold
+            if full != gold and normalise(full).joined == normalise(form).joined:
                 yield gold
 
 
