@@ -21,16 +21,16 @@ import typer
 from published_rule import passes
 
 from reward_score import compute_score
-from reward_score.label_overrides import shipped_overrides
 from reward_score.open_ended import is_passage
+from verl_medu1.data.corrections import corrected
 from verl_medu1.data.counts import Counts
 from verl_medu1.data.example import Example
-from verl_medu1.data.mixture import apply_overrides
+from verl_medu1.data.records import read_records
 from verl_medu1.data.sources import read_source
+from verl_medu1.data.sources.fields import untagged
 
-FILES = {"medcalc": "medcalc.json", "mediq": "mediq.json", "medxpertqa": "medxpertqa.json"} | {
-    "medical-o1": "medical_o1.json"
-}
+FILES = {"medcalc": "medcalc.json", "mediq": "mediq.json", "medxpertqa": "medxpertqa.json"}
+REFERENCES = "medical_o1.json"
 CONSTANTS = ("is", "the", "and", "of", "A", "0", "yes")
 REASONING = " ".join(["The patient's creatinine of 1.2 mg/dL (not < 0.6) suggests A or B; next we check C."] * 25)
 GROUP = 8
@@ -73,11 +73,19 @@ def right_as_published(example: Example, answer: str) -> bool:
 
 
 def read_examples(data: Path) -> dict[str, list[Example]]:
-    """The rows of each benchmark, published labels that are proven wrong corrected."""
-    return {
-        name: apply_overrides(read_source(name, data / file), Counts(), shipped_overrides())
-        for name, file in FILES.items()
-    }
+    """The rows of each benchmark, published labels that are proven wrong corrected; of medical-o1 as published."""
+    examples = {name: corrected(read_source(name, data / file), Counts(), None) for name, file in FILES.items()}
+    return examples | {"medical-o1": read_references(data / REFERENCES)}
+
+
+def read_references(file: Path) -> list[Example]:
+    """The free texts of medical-o1, which `medu1 prepare` does not use as references, to measure the scorer with."""
+    references = []
+    for place, record in read_records(file):
+        gold = record["answer"].strip().removeprefix("<answer>").removesuffix("</answer>").strip()
+        question = untagged(record["problem"])
+        references.append(Example("medical-o1-reasoning-SFT", place, "open_ended", question, gold))
+    return references
 
 
 def hacks(examples: Sequence[Example], rule: Rule = right) -> dict[str, float]:

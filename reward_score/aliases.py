@@ -24,6 +24,8 @@ _COPULA = re.compile(
 )
 # "S. aureus": a genus abbreviated to its first letter.
 _GENUS = re.compile(r"\b([A-Z])\.?\s+([a-z]{4,})\b")
+# Without this, a text has no abbreviation to expand.
+_TWO_CAPITALS = re.compile(r"[A-Z][A-Za-z0-9]*[A-Z]")
 # An abbreviation that the reference gives after the words: "acetylcholine (ACh)".
 _CAPITALS = re.compile(r"(?!(?:IV|IM|PO|SC|[IVX]+)$)(?=(?:.*[A-Z]){2})[A-Za-z][A-Za-z0-9-]{1,6}")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
@@ -129,8 +131,10 @@ def expanded(text: str, other: str) -> str:
         >>> expanded("Right ACA", "The right anterior cerebral artery")
         'Right anterior cerebral artery'
     """
-    words = list(_WORD.finditer(clean(other)))
+    if not (_TWO_CAPITALS.search(text) or _GENUS.search(text)):
+        return text
     source = clean(other)
+    words = list(_WORD.finditer(source))
     names = {(one[0][0].casefold(), two[0].casefold()): one[0] for one, two in pairwise(words) if len(one[0]) > 3}
 
     def name(found: re.Match[str]) -> str:

@@ -27,6 +27,7 @@ _PER_VOLUME = re.compile(r"(?:/|\bper\s)\s*(?:[mdu]?l|lit(?:er|re))\b", re.IGNOR
 _EQUIVALENT = re.compile(r"eq\b", re.IGNORECASE)
 _CHARGE_ONE = re.compile(r"\b(?:sodium|potassium|chloride|bicarbonate|lithium|anion gap|delta gap)\b", re.IGNORECASE)
 _CHARGE_MORE = re.compile(r"\b(?:calcium|magnesium|phosphate|sulfate|sulphate|iron)\b", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"(?<=[.?!])\s+|\n")
 # A longer answer is a derivation, not a result.
 MAX_CHARS = 1000
 
@@ -154,14 +155,25 @@ def _in_unit(quantity: Quantity, unit: str, is_integer: bool, question: str = ""
         return quantity.value
     if unit.endswith(_PER_SURFACE):
         unit = unit if stated.endswith(_PER_SURFACE) else unit.removesuffix(_PER_SURFACE)
-    if "eq" in unit.casefold() and "mol" in stated.casefold() and _is_monovalent(question):
+    if wants_question(unit) and "mol" in stated.casefold() and _is_monovalent(question):
         unit = _EQUIVALENT.sub("mol", unit)
     return convert(quantity.value, stated, unit)
 
 
+def wants_question(unit: str) -> bool:
+    """Return whether the question decides on an answer in this unit: it says which ion the equivalents are of.
+
+    Example:
+        >>> wants_question("mEq/L"), wants_question("mg/dL")
+        (True, False)
+    """
+    return "eq" in unit.casefold()
+
+
 def _is_monovalent(question: str) -> bool:
     """Return whether a question asks for an ion of charge one, for which one mole is one equivalent."""
-    asked = question.strip()[-300:]
+    asked = question.strip()[-300:]  # a patient note before it names other ions
+    asked = next((part for part in reversed(_SENTENCE_END.split(asked)) if part.endswith("?")), asked)
     return bool(_CHARGE_ONE.search(asked)) and not _CHARGE_MORE.search(asked)
 
 

@@ -1,21 +1,27 @@
-"""Answers that must be wrong for any question: obvious corruptions of a gold answer."""
+"""Answers that must be wrong for any question: obvious corruptions of a gold answer, by kind."""
 
 import re
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
 from typing import Any
 
 from reward_score.calculation import read_gold
 from reward_score.multiple_choice import read_options
+from reward_score.normalise import fold
 from reward_score.open_ended import is_passage
+from reward_score.refusals import opposites
 from reward_score.registry import find_source
+from reward_score.text import is_question
 
 _NUMBER = re.compile(r"(?<![\w.,])\d{1,9}(?![\w.,]*\d)")
+_WORD = re.compile(r"[A-Za-z]{3,}")
 _OTHER = "another thing"
+# Hedges and denials of any answer, by kind.
+_STATED = {"a denial": "not {}", "a hedge": "{} or {}", "a question": "{}?", "a rejection": "{} is excluded"}
 
 
-def corruptions(data_source: str, gold: str, spec: Mapping[str, Any]) -> dict[str, str]:
-    """Return corruptions of a gold answer by kind: another option or number, a denial, a hedge.
+def corruptions(data_source: str, gold: str, spec: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return corruptions of a gold answer as (kind, answer) pairs: others like it, denials and hedges.
 
     Args:
         data_source: A registered name.
@@ -23,49 +29,73 @@ def corruptions(data_source: str, gold: str, spec: Mapping[str, Any]) -> dict[st
         spec: The row's extra_info.
 
     Returns:
-        kind -> answer. Empty for passages, which are scored by word overlap, and for the answer types of other
+        (kind, answer) pairs. Empty for passages, which are scored by word overlap, and for the answer types of other
         packages.
 
     Raises:
         ValueError: The data source is unknown, or the gold answer can't be read.
 
     Example:
-        >>> corruptions("MedQA", "A", {"options": {"A": "aspirin", "B": "heparin"}})
-        {'a denial': 'not A', 'another option': 'B', 'a hedge': 'A or B'}
+        >>> corruptions("MedQA", "A", {"options": {"A": "aspirin", "B": "heparin"}})[:2]
+        [('another option', 'B'), ("another option's text", 'heparin')]
     """
     source, answer_type = find_source(data_source)
     spec = {**source.spec, **{key: value for key, value in spec.items() if value is not None}}
     if answer_type.name == "multiple_choice":
-        return _of_choice(gold, spec)
-    if answer_type.name == "calculation":
-        return _of_calculation(gold, spec)
-    if answer_type.name == "open_ended" and not is_passage(gold):
-        found = {"a denial": f"not {gold}", "a hedge": f"{gold} or {_OTHER}", "a rejection": f"{gold} is excluded"}
-        number = _NUMBER.search(gold)
-        if number:
-            other = str(int(number[0]) + 1)
-            found["another number"] = gold[: number.start()] + other + gold[number.end() :]
-        return found
-    return {}
+        others, instead = list(_of_choice(gold, spec)), "another option"
+    elif answer_type.name == "calculation":
+        others, instead = list(_of_calculation(gold, spec)), "another value"
+    elif answer_type.name == "open_ended" and not is_passage(gold):
+        others, instead = list(_of_short_answer(gold)), ""
+    else:
+        return []
+    other = next((answer for kind, answer in others if kind == instead), _OTHER)
+    others += [(kind, form.format(gold, other)) for kind, form in _STATED.items()]
+    # Where a right answer asks, a question mark is no corruption.
+    asks = any(map(is_question, [gold, *read_options(spec.get("options")).values()]))
+    return [(kind, answer) for kind, answer in others if not (asks and kind == "a question")]
 
 
-def _of_choice(gold: str, spec: Mapping[str, Any]) -> dict[str, str]:
-    found = {"a denial": f"not {gold}"}
-    other = next((letter for letter in read_options(spec.get("options")) if letter != gold.strip().upper()), None)
-    if other:
-        found |= {"another option": other, "a hedge": f"{gold} or {other}"}
-    return found
+def _of_choice(gold: str, spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    right = gold.strip().upper()
+    for letter, text in read_options(spec.get("options")).items():
+        if letter != right:
+            yield "another option", letter
+            yield "another option's text", text
+            yield "the letter with another text", f"{right}. {text}"
+            yield "two options", f"{right} and {letter}"
 
 
-def _of_calculation(gold: str, spec: Mapping[str, Any]) -> dict[str, str]:
+def _of_calculation(gold: str, spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     unit = spec.get("unit")
     expected = read_gold(gold, str(spec.get("answer_type") or ""), unit if isinstance(unit, str) else "")
-    if expected.kind == "date":
-        other = f"{expected.value + timedelta(days=1):%m/%d/%Y}"  # type: ignore[operator]
-    elif expected.kind == "duration":
-        weeks, days = expected.value  # type: ignore[misc]
-        other = f"{weeks + 1} weeks {days} days"
-    else:
-        other = f"{2 * abs(expected.value) + 7:.6g}"  # type: ignore[arg-type]
-    kind = f"another {expected.kind}" if expected.kind in ("date", "duration") else "another number"
-    return {"a denial": f"not {gold}", kind: other, "a hedge": f"{gold} or {other}"}
+    if isinstance(expected.value, date):
+        for days in (1, -1, 7, 365):
+            yield "another value", f"{expected.value + timedelta(days=days):%m/%d/%Y}"
+        return
+    if isinstance(expected.value, tuple):
+        weeks, days = expected.value
+        yield "another value", f"{weeks + 1} weeks {days} days"
+        yield "another value", f"{weeks} weeks {days + 1} days"
+        return
+    value = expected.value
+    yield "another value", f"{2 * abs(value) + 7:.6g}"
+    if value:
+        yield "ten times the value", f"{10 * value:.12g}"
+        yield "the other sign", f"{-value:.12g}"
+    if expected.unit:
+        yield "another unit", f"{value:.12g} {'kg' if 'Hg' in expected.unit else 'mmHg'}"
+    yield "a bound", f"less than {gold}"
+    yield "a range", f"{value:.12g} to {2 * abs(value) + 7:.6g}"
+
+
+def _of_short_answer(gold: str) -> Iterator[tuple[str, str]]:
+    number = _NUMBER.search(gold)
+    if number:
+        yield "another number", gold[: number.start()] + str(int(number[0]) + 1) + gold[number.end() :]
+    yield "something more", f"{gold} and {_OTHER}"
+    for word in _WORD.finditer(gold):
+        others = opposites().get(fold(word[0].casefold()))
+        if others:
+            yield "the opposite", gold[: word.start()] + min(others) + gold[word.end() :]
+            return

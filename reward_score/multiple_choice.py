@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
-from reward_score.text import plain, unwrapped
+from reward_score.text import is_question, plain, unwrapped
 from reward_score.verdict import Verdict, right, wrong
 
 # A longer answer is an essay, not a choice.
@@ -146,6 +146,8 @@ def _read_choice(answer: str, options: Mapping[str, str]) -> tuple[str | None, s
         text = lead_in.sub("", text)
     text = text.translate(_LOOK_ALIKES)
 
+    if is_question(text) and not any(map(is_question, options.values())):
+        return None, "a question"
     by_text = _options_with_text(text, options)
     if len(by_text) == 1:
         return by_text[0], "text of the option"
@@ -178,14 +180,14 @@ def _confirm(
     letter: str, stated: str, *, bracketed: bool, delimited: bool, options: Mapping[str, str]
 ) -> tuple[str | None, str]:
     """Accept the letter unless the text after it contradicts it."""
-    words = [word for word in map(str.casefold, _WORD.findall(stated)) if word != letter.casefold()]
-    if not words or all(word in _TRAIL_OUT for word in words):
-        return letter, "option letter"
     same_text = _options_with_text(stated, options)
     if letter in same_text:
         return letter, "option letter and its text"
     if same_text:
         return None, f"letter {letter} with the text of {same_text[0]}"
+    words = [word for word in map(str.casefold, _WORD.findall(stated)) if word != letter.casefold()]
+    if not words or all(word in _TRAIL_OUT for word in words):
+        return letter, "option letter"
     if _REASON.match(stated):
         return letter, "option letter with a reason"
     own = options.get(letter, "")

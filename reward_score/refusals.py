@@ -82,6 +82,7 @@ def opposites() -> dict[str, frozenset[str]]:
     return {word: frozenset(others) for word, others in table.items()}
 
 
+@lru_cache(maxsize=16384)
 def are_opposite(one: str, other: str) -> bool:
     """Return whether two folded words are opposites, by the list or by a prefix.
 
@@ -91,6 +92,8 @@ def are_opposite(one: str, other: str) -> bool:
     """
     if other in opposites().get(one, ()):
         return True
+    if one[-3:] != other[-3:]:
+        return False  # the other rules want a common stem
     for prefixes in _PREFIXES:
         begins = [prefix for prefix in prefixes if one.startswith(prefix)]
         for prefix in begins:

@@ -73,6 +73,8 @@ SOURCES = {
         Source("MedCalc-Bench", "calculation"),
         Source("medical-o1-reasoning-SFT", "open_ended", _FREE_TEXT),
         Source("medical-o1-verifiable-problem", "open_ended", _FREE_TEXT),
+        Source("medical-o1-multiple_choice", "multiple_choice"),
+        Source("medical-o1-calculation", "calculation"),
         Source("quickstart-mcq", "multiple_choice"),
         Source("quickstart-calc", "calculation"),
         Source("quickstart-open", "open_ended", _FREE_TEXT),

@@ -109,9 +109,11 @@ def compare_short(answer: str, gold: str, question: str, more_aliases: tuple[str
         _is_equal(one, form, exactly) for one in phrases for form in reference.short_forms
     )
     if match:
-        cause = stated_refusal(
-            said, " ".join((reference.text, *more_aliases, *about.exceptions))
-        ) or _bracketed_opposite(answer, phrase)
+        cause = (
+            _stated_beyond(said, (reference.text, *more_aliases), about.exceptions)
+            or _bracketed_opposite(answer, gold)
+            or _exchanged(phrase, reference.forms)
+        )
         return (False, cause, True) if cause else (True, "equal but for words that add nothing", False)
     causes = [refusal(said, one, reference.text, reference.phrase) for one in phrases]
     cause = next(filter(None, causes), "")
@@ -183,11 +185,8 @@ def _readings(answer: str, gold: str, about: Question) -> Iterator[str]:
             if longer != clean(form):
                 yield longer
             # The other way round: expand the reference's abbreviations with the words of the answer.
-            if (
-                form
-                and expanded(gold, form) != gold
-                and normalise(expanded(gold, form)).joined == normalise(form).joined
-            ):
+            full = expanded(gold, form) if form else gold
+            if full != gold and normalise(full).joined == normalise(form).joined:
                 yield gold
 
 
@@ -197,15 +196,37 @@ def _repeats_question(text: str, about: Question) -> bool:
     return predicate is not None and is_said(predicate[1], about.words)
 
 
-def _bracketed_opposite(answer: str, phrase: Phrase) -> str:
-    """Return a reason if a bracket says the opposite of a word outside it: "right (left) renal artery"."""
-    for bracket in BRACKET.finditer(answer):
+def _bracketed_opposite(answer: str, gold: str) -> str:
+    """Return a reason if a bracket says the opposite of a word outside it, or of the reference's bracket.
+
+    "right (left) renal artery", or "artery (left)" for "artery (right)".
+    """
+    of_gold = [set(normalise(bracket[1]).tokens) for bracket in BRACKET.finditer(gold)]
+    for place, bracket in enumerate(BRACKET.finditer(answer)):
         inside = set(normalise(bracket[1]).tokens)
+        wanted = of_gold[place] if place < len(of_gold) else set()
+        if any(are_opposite(word, other) for word in inside - wanted for other in wanted - inside):
+            return "a bracket says the opposite of the reference's"
         outside = set(normalise(BRACKET.sub(" ", answer)).tokens)
         for word in sorted(inside - outside):
             if any(are_opposite(word, other) for other in outside):
                 return f"{word!r} in a bracket says the opposite"
     return ""
+
+
+def _stated_beyond(said: str, wanted: tuple[str, ...], exceptions: tuple[str, ...]) -> str:
+    """Return the denial or hedge by which an answer goes beyond each of the wordings; "" if one of them has it too."""
+    causes = [stated_refusal(said, " ".join((text, *exceptions))) for text in wanted]
+    return causes[0] if all(causes) else ""
+
+
+def _exchanged(phrase: Phrase, forms: tuple[Phrase, ...]) -> str:
+    """Return a reason if an answer has the opposite in place of a word, whichever wording it is compared with."""
+    for form in forms:
+        more, less = _differing(phrase.tokens, form.tokens)
+        if not any(are_opposite(word, other) for word in more for other in less):
+            return ""
+    return "an opposite in place of a word"
 
 
 def _is_equal(one: Phrase, other: Phrase, about: Question) -> bool:

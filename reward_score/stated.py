@@ -2,11 +2,13 @@
 
 import re
 
+from reward_score.text import is_question
+
 # Bounds, denials, choices and factors are not values.
 _NOT_A_VALUE = re.compile(
     r"[<>\u2264\u2265\u2260]|n't\b"
-    r"|\b(?:not|never|cannot|neither|nor|no|wrong|incorrect|false|unlikely|except|rather|instead|or|either|perhaps|maybe"
-    r"|possibly|less|more|greater|fewer|below|above|under|over|between|before|after|later|earlier|exceed(?:s|ing)?"
+    r"|\b(?:not|never|cannot|neither|nor|no|wrong|incorrect|false|unlikely|excluded?|except|rather|instead|or|either|perhaps"
+    r"|maybe|possibly|less|more|greater|fewer|below|above|under|over|between|before|after|later|earlier|exceed(?:s|ing)?"
     r"|maximum|minimum|maximal|minimal|max|min(?=\s+\d)|up\s+to|too|off\s+by|anything\s+but|other\s+than|opposite"
     r"|twice|thrice|double|triple|half\s+of|times)\b"
     r"|\bat\s+(?:the\s+)?(?:very\s+)?(?:least|most)\b"
@@ -24,13 +26,13 @@ _NUMBER_WORDS = re.compile(
 
 
 def is_no_value(text: str) -> bool:
-    """Return whether a text states a bound, a denial or alternatives rather than a value.
+    """Return whether a text states a bound, a denial or alternatives, or asks, rather than to state a value.
 
     Example:
         >>> is_no_value("up to 108"), is_no_value("108 mL/hr")
         (True, False)
     """
-    return _NOT_A_VALUE.search(text) is not None
+    return is_question(text) or _NOT_A_VALUE.search(text) is not None
 
 
 def with_digits(text: str) -> str:

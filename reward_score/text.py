@@ -87,3 +87,13 @@ def unwrapped(text: str) -> str:
 def without_accents(text: str) -> str:
     """Replace each letter with its base letter: "Sjogren" for "Sjögren"."""
     return unicodedata.normalize("NFC", _COMBINING.sub("", unicodedata.normalize("NFD", text)))
+
+
+def is_question(text: str) -> bool:
+    """Return whether a text ends with a question mark: whoever asks does not answer.
+
+    Example:
+        >>> is_question("B?"), is_question("B.")
+        (True, False)
+    """
+    return text.rstrip(" .!)\"'*").endswith("?")

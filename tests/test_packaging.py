@@ -46,7 +46,7 @@ def test_top_level_packages(wheel):
         "verl_medu1/plan/assumptions.yaml",
         "verl_medu1/data/calculators/notes.yaml",
         "verl_medu1/data/sources/pubmedqa_test_pmids.txt",
-        "reward_score/label_overrides.csv",
+        "reward_score/word_roles.csv",
         "verl_medu1/report/templates/",
         "verl_medu1/evaluate/formats.yaml",
         "verl_medu1/evaluate/lm_eval_tasks/_medu1_yaml",

@@ -91,3 +91,34 @@ def test_a_file_whose_name_has_a_colon_is_a_file(tmp_path):
     path = write(tmp_path / "a:calculation", [])
     with pytest.raises(ValueError, match="give a file that ends in"):
         load_source("own", path)
+
+
+@pytest.mark.parametrize(
+    "given", [["Lou Gehrig's disease", "motor neurone disease"], "Lou Gehrig's disease | motor neurone disease"]
+)
+def test_other_wordings_of_an_answer_are_right_too(tmp_path, given):
+    gold = "Amyotrophic lateral sclerosis (ALS)"
+    records = [
+        {"question": "Which disease is it?", "answer": gold, "aliases": given},
+        {"question": "And?", "answer": "x"},
+    ]
+    prepare([f"own={write(tmp_path / 'a.json', records)}:open_ended"], tmp_path / "out", test_share=0.0)
+    rows = {row["extra_info"]["row_id"]: row for row in rows_of(tmp_path / "out" / "train.parquet")}
+    info = rows["own-open_ended/0"]["extra_info"]
+    stated = ["Amyotrophic lateral sclerosis", "ALS"]
+    assert info["aliases"] == ["Lou Gehrig's disease", "motor neurone disease", *stated]
+    assert rows["own-open_ended/1"]["extra_info"]["aliases"] == []
+    for answer, is_right in (
+        ("Lou Gehrig disease", True),
+        ("Motor neurone disease.", True),
+        ("ALS", True),
+        ("MS", False),
+    ):
+        response = f"<think>because</think><answer>{answer}</answer>"
+        assert (compute_score("own-open_ended", response, gold, info)["score"] == 1.0) is is_right, answer
+
+
+def test_aliases_that_are_no_texts_are_named(tmp_path, capsys):
+    records = [{"question": f"Which {n}?", "answer": "x", "aliases": ["y"] if n else [["y"]]} for n in range(30)]
+    prepare([f"own={write(tmp_path / 'a.json', records)}:open_ended"], tmp_path / "out")
+    assert "record 0: field aliases holds a list; it must hold text" in capsys.readouterr().err

@@ -121,8 +121,9 @@ def test_the_four_benchmarks_make_one_mixture(tmp_path):
         "medcalc": 1047, "mediq": 115, "medxpertqa": 221, "medical-o1": 1000,
     }  # fmt: skip
     for entry in manifest.values():
-        steps = ("exact_duplicates", "near_duplicates", "contaminated", "too_long", "over_cap")
-        left_out = len(entry["unscorable"]) + len(entry["excluded"]) + sum(entry[step] for step in steps)
+        steps = ("exact_duplicates", "near_duplicates", "contaminated", "too_long", "passages", "over_cap")
+        left_out = len(entry["unscorable"]) + len(entry["excluded"]) + sum(entry["unusable"].values())
+        left_out += sum(entry[step] for step in steps)
         assert entry["read"] == entry["train"] + entry["test"] + left_out
     assert len(manifest["medcalc"]["corrected"]) == 15
     # Eight pairs of rows agree in note, question and answer.

@@ -7,7 +7,8 @@ beside the rows of the scorers' own tables.
 import pytest
 
 from reward_score import Score, compute_score
-from reward_score.label_overrides import shipped_overrides
+from verl_medu1.data.corrections import due_date_override
+from verl_medu1.data.example import Example
 
 REFERENCE = (
     "The lesion is a benign neurofibroma of the median nerve, which is treated by excision when it is painful, and it "
@@ -44,7 +45,12 @@ def test_d7_similarity_orders_a_constant_a_prefix_and_the_reference() -> None:
 
 
 def test_d16_a_wrong_label_is_corrected_where_arithmetic_proves_it() -> None:
-    override = shipped_overrides()["MedCalc-Bench", "928"]
+    question = (
+        "The patient's last menstrual period was on 12/11/2013. Her cycle length is 22 days. "
+        "Using Naegele's Rule, what is the estimated due date?"
+    )
+    override = due_date_override(Example("MedCalc-Bench", "medcalc/928", "calculation", question, "09/23/2014"))
+    assert override is not None
     assert scored("9/11/2014", "MedCalc-Bench", override.corrected)["acc"] == 1.0
     assert scored(override.published, "MedCalc-Bench", override.corrected)["acc"] == 0.0
 

@@ -292,7 +292,7 @@ def test_any_text_is_judged(answer: str, gold: str) -> None:
     try:
         verdict = judge_open_ended(answer, gold, {"question": "Which artery is it?"})
     except ValueError as error:
-        assert "ground_truth is empty" in str(error)
+        assert "ground_truth is empty" in str(error) or "punctuation alone" in str(error)
     else:
         assert 0.0 <= verdict.similarity <= 1.0
 

@@ -169,7 +169,12 @@ def test_validate_names_a_gold_answer_whose_corruption_is_right_too(app: typer.T
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
     result = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["validate", str(tmp_path / "rows.parquet")])
     assert result.exit_code == 1
-    assert "1 of 2" in result.output and "another number is accepted too" in result.output
+    assert "1 of 2" in result.output and "another value is accepted too" in result.output
+    rates = {
+        cells[0]: cells[1:] for line in result.output.splitlines() if len(cells := line.strip("│ ").split("  │ ")) > 1
+    }
+    by_kind = {kind.strip(): [cell.strip() for cell in cells] for kind, cells in rates.items()}
+    assert by_kind["another value"] == ["1", "1", "100.0"] and by_kind["a denial"] == ["2", "0", "0.0"]
 
 
 @pytest.mark.parametrize(

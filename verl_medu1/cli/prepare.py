@@ -23,7 +23,8 @@ def prepare(
     source: Annotated[
         list[str],
         typer.Option(
-            help="quickstart, or NAME=FILE, NAME=hub, own=FILE:TYPE and synthetic-calc=N, repeated.",
+            help="quickstart, or NAME=FILE, NAME=hub, own=FILE:TYPE, medical-o1=FILE,KEYS and synthetic-calc=N, "
+            "repeated.",
             show_default=False,
         ),
     ],
@@ -70,7 +71,7 @@ def prepare(
     ] = None,
     overrides: Annotated[
         Path | None,
-        typer.Option(help="CSV file with corrections of gold answers; default: those of reward_score."),
+        typer.Option(help="CSV file with corrections of gold answers; default: due dates wrong by arithmetic."),
     ] = None,
     benchmark: Annotated[
         list[str] | None,
@@ -179,6 +180,7 @@ def prepare(
     earlier = earlier_files(out)
     counts = prepare_mixture(out, mixture)
     _show(counts)
+    _tell_passages(counts)
     _tell_test_sets(counts, out)
     _tell_what_was_replaced(out, earlier)
 
@@ -235,6 +237,13 @@ def _show(counts: "dict[str, Counts]") -> None:
             typer.echo(f"gold corrected: {line}", err=True)
         for line in [*count.excluded, *count.unscorable]:
             typer.echo(f"left out: {line}", err=True)
+
+
+def _tell_passages(counts: "dict[str, Counts]") -> None:
+    for name, count in counts.items():
+        if count.passages:
+            what = f"the answers to {count.passages} questions are passages, which no reward can judge"
+            typer.echo(f"{name}: {what}; {count.supervised} are demonstrations in supervised.parquet.", err=True)
 
 
 def _tell_test_sets(counts: "dict[str, Counts]", out: Path) -> None:

@@ -16,8 +16,11 @@ def validate(
 ) -> None:
     """Score every gold answer, which must be right, and corruptions of it, which must be wrong; exit 1 if any is not.
 
-    Corruptions are another option or number, a denial, and a hedge.
+    Corruptions are other options, values and words in place of the right ones, denials, and hedges. A table says how
+    many of each kind were accepted.
     """
+    from collections import Counter
+
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -29,7 +32,9 @@ def validate(
     from verl_medu1.cli.score import read_rows, row_column, row_gold, row_id
 
     table = Table("row", "data source", "gold", "read as", "why")
-    num_rows = num_failed = num_corrupted = num_passages = num_widened = 0
+    num_rows = num_failed = num_passages = num_widened = 0
+    tried: Counter[str] = Counter()
+    accepted: Counter[str] = Counter()
     for index, row in read_rows(file):
         num_rows += 1
         source, gold = row_column(index, row, "data_source"), row_gold(index, row)
@@ -41,27 +46,30 @@ def validate(
         result = scored(gold)
         faults = [] if result["acc"] == 1.0 else [result]
         if not faults:
-            wrong = corruptions(source, gold, info)
-            num_corrupted += len(wrong)
             num_passages += result["answer_type"] == "open_ended" and is_passage(gold)
             num_widened += result["answer_type"] == "calculation" and has_no_tolerance(gold, info)
-            accepted = {kind: scored(answer) for kind, answer in wrong.items()}
-            faults = [
-                {**score, "pred": wrong[kind], "reason": f"{kind} is accepted too: {score['reason']}"}
-                for kind, score in accepted.items()
-                if score["acc"] == 1.0
-            ]
+            for kind, answer in corruptions(source, gold, info):
+                score = scored(answer)
+                tried[kind] += 1
+                if score["acc"] == 1.0:
+                    accepted[kind] += 1
+                    faults.append({**score, "pred": answer, "reason": f"{kind} is accepted too: {score['reason']}"})
         num_failed += bool(faults)
         for fault in faults[:1] if num_failed <= show else ():
             cells = (row_id(index, row), source, gold, fault["pred"], fault["reason"])
             table.add_row(*(Text(str(cell)[:200]) for cell in cells))
     if not num_rows:
         raise ValueError(f"FILE {file!r} has no rows")
+    rates = Table("corruption", "tried", "accepted", "%")
+    for kind, number in tried.items():
+        rates.add_row(kind, str(number), str(accepted[kind]), f"{100 * accepted[kind] / number:.1f}")
+    if tried:
+        Console().print(rates)
     if num_failed:
         Console().print(table)
         print(f"{num_failed} of {num_rows} gold answers are not right through their own scorer, or a corruption is.")
         raise typer.Exit(ExitCode.FAILED)
-    print(f"All {num_rows} gold answers are right through their own scorers, and {num_corrupted} corruptions wrong.")
+    print(f"All {num_rows} gold answers are right through their own scorers, and {tried.total()} corruptions wrong.")
     if num_passages:
         print(f"{num_passages} references are passages, which no corruption was tried on: don't train on them.")
     if num_widened:

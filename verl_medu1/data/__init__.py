@@ -9,6 +9,7 @@ budget.py           draws the length budget of a row
 mixture.py          several sources -> one training and one test file
 folds.py            which rows are a benchmark's test set
 screening.py        drops duplicates and contaminated rows; duplicates.py finds them, benchmark.py reads benchmarks
+corrections.py      corrects gold answers that are wrong
 records.py          records of a file or from the hub, each with its place
 counts.py           how many records each step kept or dropped
 demonstrations.py   worked answers for the warm-up

@@ -1,7 +1,9 @@
-"""Demonstrations of the response format, for the warm-up of models that do not know it."""
+"""Demonstrations: of the response format, for models that do not know it, and of published reasoning."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+from verl_medu1.data.example import Example
 
 # Used if there is no worked answer: these teach where reasoning and answer go, not how to solve the question.
 REASONING = {
@@ -30,5 +32,24 @@ def format_demonstrations(rows: Iterable[dict[str, Any]], explanations: Mapping[
         answer = row["reward_model"]["ground_truth"]
         if len(answer.split()) <= MAX_ANSWER_WORDS:
             reasoning = explanations.get(row["extra_info"]["row_id"], REASONING.get(row["ability"], OTHER_REASONING))
-            response = f"<think>{reasoning}</think><answer>{answer}</answer>"
-            yield {"messages": [*row["prompt"], {"role": "assistant", "content": response}]}
+            yield _demonstration(row["prompt"], reasoning, answer)
+
+
+def passage_demonstration(example: Example, messages: Sequence[dict[str, str]]) -> dict[str, Any]:
+    """Return a row of the schema `DEMONSTRATIONS` for a question whose gold answer is a passage.
+
+    Args:
+        example: a question with published reasoning.
+        messages: its chat messages.
+
+    Example:
+        >>> example = Example("medical-o1-reasoning-SFT", "1", "open_ended", "Why?", "Because of it.", reasoning="Hm.")
+        >>> passage_demonstration(example, [])["messages"][-1]["content"]
+        '<think>Hm.</think><answer>Because of it.</answer>'
+    """
+    return _demonstration(messages, example.reasoning, example.gold)
+
+
+def _demonstration(messages: Sequence[dict[str, str]], reasoning: str, answer: str) -> dict[str, Any]:
+    response = f"<think>{reasoning}</think><answer>{answer}</answer>"
+    return {"messages": [*messages, {"role": "assistant", "content": response}]}

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 ANSWER_TYPES = ("multiple_choice", "calculation", "open_ended")
 
+# How a row is graded whose published answer is free text (`Example.graded`).
+OPTION, VALUE, KEY, PASSAGE = "option", "value", "key", "passage"
+
 
 @dataclass(frozen=True)
 class Example:
@@ -21,6 +24,10 @@ class Example:
         unit: unit of the gold answer; None if it has none or the source does not state it.
         override: how and why the gold answer differs from the published one; "" if it does not.
         group: examples of one group (the same patient note) are never on both sides of a split.
+        aliases: other wordings of an open-ended gold that are right too.
+        graded: what is graded instead of a published free text: `OPTION`, `VALUE` or `KEY` (the short answer of another
+            file); `PASSAGE` if nothing can be, so that the row serves supervised training alone. "" for other rows.
+        reasoning: published reasoning that comes to `gold`; "" if there is none.
     """
 
     data_source: str
@@ -34,3 +41,6 @@ class Example:
     unit: str | None = None
     override: str = ""
     group: str = ""
+    aliases: tuple[str, ...] = ()
+    graded: str = ""
+    reasoning: str = ""

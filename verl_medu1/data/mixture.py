@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import reward_score
-from reward_score.label_overrides import Overrides, find_override, shipped_overrides
+from reward_score.calculation import has_no_tolerance
+from reward_score.label_overrides import Overrides
 from verl_medu1 import __version__
 from verl_medu1.data.benchmark import read_benchmark
 from verl_medu1.data.budget import Budget, BudgetRule, draw_budget
 from verl_medu1.data.calculators.generate import DATA_SOURCE as GENERATED
 from verl_medu1.data.calculators.generate import generate
+from verl_medu1.data.corrections import corrected
 from verl_medu1.data.counts import Counts
-from verl_medu1.data.demonstrations import format_demonstrations
+from verl_medu1.data.demonstrations import format_demonstrations, passage_demonstration
 from verl_medu1.data.duplicates import THRESHOLD, DuplicateFinder, Sketched
-from verl_medu1.data.example import Example
+from verl_medu1.data.example import KEY, OPTION, PASSAGE, VALUE, Example
 from verl_medu1.data.folds import set_apart
 from verl_medu1.data.prompts import Prompts
 from verl_medu1.data.schema import DEMONSTRATIONS, QUESTIONS, question_row
@@ -50,7 +52,7 @@ class Mixture:
         max_prompt_tokens: maximum length of a prompt in tokens.
         num_warmup: number of training rows that are also written as demonstrations: worked answers for generated
             calculations, and only the format for others.
-        overrides: corrections of gold answers that replace those shipped with `reward_score`.
+        overrides: corrections of gold answers, instead of those that follow from the question by arithmetic.
         benchmarks: benchmarks to keep out of training, each as `verl_medu1.data.benchmark.read_benchmark` takes it.
         keep_contaminated: count training rows that occur in a benchmark or among the test rows, but keep them.
         duplicate_threshold: minimum Jaccard similarity of near duplicates.
@@ -124,6 +126,8 @@ class Candidate:
 def prepare_mixture(out: Path, mixture: Mixture) -> dict[str, Counts]:
     """Read sources and write train.parquet, test.parquet, manifest.json and, if requested, warmup.parquet.
 
+    Rows whose gold answer is a passage are in none of them. Those with reasoning are in supervised.parquet.
+
     A file without rows is not written: there is no test.parquet if no rows are held out, and no train.parquet if the
     sources have only rows of a benchmark's test set. Those rows go only to test.parquet, except the ones that can't be
     scored, are too long or over the cap. Duplicates of them are not trained on.
@@ -143,7 +147,7 @@ def prepare_mixture(out: Path, mixture: Mixture) -> dict[str, Counts]:
     rng = random.Random(mixture.seed)
     sources = _read(mixture)
     checked = [read_benchmark(given, mixture.max_unusable) for given in mixture.benchmarks]
-    train, test = _select(mixture, sources, checked, finder, rng)
+    train, test, supervised = _select(mixture, sources, checked, finder, rng)
     splits = {"train": train, "test": test}
     _check_rows(splits, sources, mixture.test_share)
     for split, rows in splits.items():
@@ -153,6 +157,8 @@ def prepare_mixture(out: Path, mixture: Mixture) -> dict[str, Counts]:
     tables = {f"{split}.parquet": (QUESTIONS, rows) for split, rows in splits.items() if rows}
     if mixture.num_warmup:
         tables["warmup.parquet"] = (DEMONSTRATIONS, _demonstrations(train, sources.explanations, mixture.num_warmup))
+    if supervised:
+        tables["supervised.parquet"] = (DEMONSTRATIONS, supervised)
     write_data_set(out, tables, _manifest(mixture, sources, checked, splits))
     return sources.counts
 
@@ -160,15 +166,17 @@ def prepare_mixture(out: Path, mixture: Mixture) -> dict[str, Counts]:
 def _read(mixture: Mixture) -> _Sources:
     """Read the sources' examples whose gold answers their own scorers accept."""
     sources = _Sources()
-    overrides = shipped_overrides() if mixture.overrides is None else mixture.overrides
     for name, where in mixture.files:
         loaded, title = _load(name, where, mixture), source_title(name, where)
         sources.provenance[title] = loaded.provenance
-        sources.explanations.update(loaded.explanations)
+        if name == GENERATED:  # published reasoning is too long for a warm-up
+            sources.explanations.update({row.row_id: row.reasoning for row in loaded.examples})
         unusable = dict(loaded.unusable)
         read = len(loaded.examples) + sum(unusable.values())
         sources.counts[title] = counts = Counts(read=read, unusable=unusable, test_set=loaded.test_set)
-        scorable = _scorable(apply_overrides(loaded.examples, counts, overrides), counts)
+        graded = Counter(row.graded for row in loaded.examples)
+        counts.by_option, counts.by_value, counts.by_key = graded[OPTION], graded[VALUE], graded[KEY]
+        scorable = _scorable(corrected(loaded.examples, counts, mixture.overrides), counts)
         sources.examples[title], sources.held[title] = set_apart(scorable, loaded.official, mixture.keep_test_rows)
         sources.official.update(loaded.official)
     return sources
@@ -179,31 +187,10 @@ def _load(name: str, where: Path | str, mixture: Mixture) -> Loaded:
         return load_source(name, where, mixture.seed, mixture.max_unusable)
     if not str(where).isdecimal():
         raise ValueError(f"--source {name} is {str(where)!r}; write {name}=N with a whole number of questions.")
-    examples, explanations = [], {}
     number = int(str(where))
-    for worked in tracked(generate(number, mixture.seed), "generating calculations", number):
-        examples.append(worked.example)
-        explanations[worked.example.row_id] = worked.explanation
-    return Loaded(examples, {"licence": "Apache-2.0", "generated": len(examples)}, explanations)
-
-
-def apply_overrides(examples: Sequence[Example], counts: Counts, overrides: Overrides) -> list[Example]:
-    """Correct the gold answers of examples, and drop those that an override excludes."""
-    kept = []
-    for example in examples:
-        own_id = example.row_id.partition("/")[2]
-        override = find_override(overrides, example.data_source, own_id, example.gold)
-        if override is None:
-            kept.append(example)
-        elif override.corrected:
-            counts.corrected.append(f"{example.row_id}: {override.note}")
-            # Drop the published limits, which are those of the wrong gold answer.
-            kept.append(
-                replace(example, gold=override.corrected, override=override.note, lower_limit=None, upper_limit=None)
-            )
-        else:
-            counts.excluded.append(f"{example.row_id}: {override.note}")
-    return kept
+    drawn = tracked(generate(number, mixture.seed), "generating calculations", number)
+    examples = [replace(worked.example, reasoning=worked.explanation) for worked in drawn]
+    return Loaded(examples, {"licence": "Apache-2.0", "generated": len(examples)})
 
 
 def _scorable(examples: Sequence[Example], counts: Counts) -> list[Example]:
@@ -215,13 +202,15 @@ def _scorable(examples: Sequence[Example], counts: Counts) -> list[Example]:
             counts.unscorable.append(f"{example.row_id}: {reason}")
         else:
             kept.append(example)
+            is_calculation = example.answer_type == "calculation"
+            counts.widened += is_calculation and has_no_tolerance(example.gold, row["extra_info"])
     return kept
 
 
 def _select(
     mixture: Mixture, sources: _Sources, checked: Sequence[Loaded], finder: DuplicateFinder, rng: random.Random
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return training and test rows, without duplicates and without contaminated training rows."""
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return training rows, test rows and demonstrations, without duplicates and without contaminated training rows."""
     counts = sources.counts
     known = finder.sketch([example for benchmark in checked for example in benchmark.examples])
     contamination = Contamination(finder, mixture.keep_contaminated)
@@ -230,6 +219,7 @@ def _select(
     from_files = {name: examples for name, examples in sources.examples.items() if name != GENERATED}
     screened = drop_duplicates(from_files, counts, finder)
     training: dict[str, list[Candidate]] = {}
+    passages: dict[str, list[Sketched]] = {}
     test: list[Candidate] = []
     for name, examples in sources.examples.items():
         count = counts[name]
@@ -240,6 +230,8 @@ def _select(
         sketched: list[Sketched | None] = [None] * len(examples)
         if name in screened:
             clean = list(compress(screened[name], contamination.may_train(screened[name], known, count)))
+            passages[name] = [row for row in clean if row.example.graded == PASSAGE]
+            clean = [row for row in clean if row.example.graded != PASSAGE]
             examples, sketched = [row.example for row in clean], list(clean)
         held = sources.held[name]
         examples, sketched = [*examples, *held], [*sketched, *finder.sketch(held)]
@@ -251,16 +243,24 @@ def _select(
         count.official_test = sum(candidate.example.row_id in sources.official for candidate in held_out)
         test += held_out
     train: list[dict[str, Any]] = []
+    supervised: list[dict[str, Any]] = []
     test_rows = [candidate.sketched for candidate in test if candidate.sketched]
     for name, candidates in training.items():
         if name in screened:
             # Drop the same vignette with another question, or the same note in another source.
             rows = [candidate.sketched for candidate in candidates if candidate.sketched]
             candidates = list(compress(candidates, contamination.may_train(rows, test_rows, counts[name])))
+            kept_passages = compress(passages[name], contamination.may_train(passages[name], test_rows, counts[name]))
+            left = [row.example for row in kept_passages]
+            worked = [
+                passage_demonstration(row, mixture.prompts.messages(row, Budget())) for row in left if row.reasoning
+            ]
+            counts[name].passages, counts[name].supervised = len(left), len(worked)
+            supervised += worked
         counts[name].train = len(candidates)
         counts[name].official_train = sum(candidate.example.row_id in sources.official for candidate in candidates)
         train += [candidate.row for candidate in candidates]
-    return train, [candidate.row for candidate in test]
+    return train, [candidate.row for candidate in test], supervised
 
 
 def _candidates(

@@ -5,6 +5,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from reward_score.aliases import aliases
+from reward_score.calculation import wants_question
 from verl_medu1.data.budget import Budget
 from verl_medu1.data.example import Example
 
@@ -28,8 +30,10 @@ QUESTIONS = pa.schema(
                     ("row_id", pa.string()),
                     ("split", pa.string()),
                     ("answer_type", pa.string()),
-                    # The bare question, for the scorer of open-ended answers; null for other types.
+                    # The bare question where the scorer uses it: open-ended, calculations in equivalents; else null.
                     ("question", pa.string()),
+                    # Wordings of an open-ended gold answer that are right too: given, and stated by the gold itself.
+                    ("aliases", pa.list_(pa.string())),
                     ("options", pa.list_(pa.struct([("letter", pa.string()), ("text", pa.string())]))),
                     # Inclusive limits of a right calculation; null if the gold answer is not a number.
                     ("lower_limit", pa.float64()),
@@ -81,7 +85,8 @@ def question_row(
             "row_id": example.row_id,
             "split": split,
             "answer_type": example.answer_type,
-            "question": example.question if example.answer_type == "open_ended" else None,
+            "question": example.question if _scorer_wants_question(example) else None,
+            "aliases": _aliases(example),
             "options": [{"letter": letter, "text": text} for letter, text in example.options],
             "lower_limit": example.lower_limit,
             "upper_limit": example.upper_limit,
@@ -92,3 +97,15 @@ def question_row(
             "budget_counts": budget.counts,
         },
     }
+
+
+def _scorer_wants_question(example: Example) -> bool:
+    is_calculation = example.answer_type == "calculation"
+    return example.answer_type == "open_ended" or (is_calculation and wants_question(example.unit or ""))
+
+
+def _aliases(example: Example) -> list[str]:
+    """Return the wordings that the row gives, then those that its gold answer states itself, each once."""
+    if example.answer_type != "open_ended":
+        return []
+    return list(dict.fromkeys([*example.aliases, *aliases(example.gold)]))

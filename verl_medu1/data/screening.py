@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 
 from verl_medu1.data.counts import Counts
 from verl_medu1.data.duplicates import DuplicateFinder, Sketched
-from verl_medu1.data.example import Example
+from verl_medu1.data.example import PASSAGE, Example
 
 
 def drop_duplicates(
     sources: Mapping[str, Sequence[Example]], counts: Mapping[str, Counts], finder: DuplicateFinder
 ) -> dict[str, list[Sketched]]:
-    """Drop the examples that repeat an earlier one of any source.
+    """Drop the examples that repeat an earlier one of any source. Passages come last, because they can't be graded.
 
     Args:
         sources: in order of preference.
@@ -23,8 +23,10 @@ def drop_duplicates(
         >>> len(drop_duplicates({"medqa": twins}, counts, DuplicateFinder())["medqa"]), counts["medqa"].exact_duplicates
         (1, 1)
     """
-    rows = finder.sketch([example for examples in sources.values() for example in examples])
-    names = [name for name, examples in sources.items() for _ in examples]
+    named = [(name, example) for name, examples in sources.items() for example in examples]
+    named.sort(key=lambda pair: pair[1].graded == PASSAGE)
+    names = [name for name, _ in named]
+    rows = finder.sketch([example for _, example in named])
     duplicates = finder.within(rows)
     kept: dict[str, list[Sketched]] = {name: [] for name in sources}
     for place, (name, row) in enumerate(zip(names, rows, strict=True)):

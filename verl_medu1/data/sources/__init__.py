@@ -53,7 +53,6 @@ class Loaded:
     Attributes:
         examples: in the order of the source.
         provenance: their origin, for the manifest.
-        explanations: row_id -> worked answer, if the source has one.
         unusable: reason why records are unusable -> number of records.
         official: row_id of the rows that belong to a benchmark's test set.
         test_set: name of that test set; "" if there are no such rows.
@@ -61,7 +60,6 @@ class Loaded:
 
     examples: list[Example]
     provenance: dict[str, Any]
-    explanations: dict[str, str] = field(default_factory=dict)
     unusable: Mapping[str, int] = field(default_factory=dict)
     official: frozenset[str] = frozenset()
     test_set: str = ""
@@ -113,8 +111,9 @@ def load_source(name: str, where: Path | str, seed: int = 0, max_unusable: float
     Args:
         name: a key of `READERS`, or the name of another package's source.
         where: a file (see `verl_medu1.data.records.read_records`), followed by `:FORM` if the source has forms that
-            its columns do not tell apart; "hub" or "hub:SPLIT" (for a source with a single split on the hub, SPLIT is
-            an official fold); for a `Generator` a number.
+            its columns do not tell apart, or by a comma and the file with its short answers (`Reader.keys`); "hub" or
+            "hub:SPLIT" (for a source with a single split on the hub, SPLIT is an official fold); for a `Generator` a
+            number.
         seed: seed of a `Generator`.
         max_unusable: the largest share of records that may be unusable (see `verl_medu1.data.sources.usable`).
 
@@ -139,14 +138,18 @@ def load_source(name: str, where: Path | str, seed: int = 0, max_unusable: float
     place, _, split = str(where).partition(":")
     fold = asked_fold(name, reader.official_test, split) if place == HUB else None
     form = None
+    file, keys = _file_and_keys(reader, where)
     if place == HUB:
         placed, origin = _from_hub(name, reader, "" if fold else split)
     else:
-        path, form = _path_and_form(name, reader, where)
-        placed = read_records(path)
-        origin = {"file": path.name, "sha256": sha256(path)}
+        path, form = _path_and_form(name, reader, file)
+        placed, origin = _from_file(path)
     if not placed:
         raise ValueError(f"{name}={where} has no records; give the file as it is published.")
+    if keys and reader.keys and reader.with_key:
+        key_records, origin["keys"] = _from_hub(name, reader.keys, "") if keys == HUB else _from_file(Path(keys))
+        answers = _short_answers(f"{name}={where}", reader.keys, key_records, max_unusable)
+        placed = [(place, reader.with_key(record, answers)) for place, record in placed]
     read = read_usable(source_title(name, where), f"{name}={where}", reader, placed, max_unusable, form)
     examples = read.examples
     official = official_rows(reader.official_test, examples, origin.get("split"))
@@ -157,6 +160,26 @@ def load_source(name: str, where: Path | str, seed: int = 0, max_unusable: float
     provenance = {"licence": reader.licence, "release": read.release, **origin}
     test_set = reader.official_test.title if reader.official_test and official else ""
     return Loaded(examples, provenance, unusable=read.unusable, official=official, test_set=test_set)
+
+
+def _file_and_keys(reader: Reader, where: Path | str) -> tuple[str, str]:
+    """Split FILE,KEYS; a source from the hub finds its short answers there too. KEYS is "" if there are none."""
+    if reader.keys is None or Path(where).exists():
+        return str(where), ""
+    file, _, keys = str(where).partition(",")
+    return file, HUB if file.partition(":")[0] == HUB else keys
+
+
+def _short_answers(origin: str, reader: Reader, placed: Sequence[Placed], max_unusable: float) -> dict[str, str]:
+    """Return question -> short answer, without the questions that have several."""
+    found: dict[str, set[str]] = {}
+    for row in read_usable("keys", origin, reader, placed, max_unusable).examples:
+        found.setdefault(" ".join(row.question.split()), set()).add(row.gold)
+    return {question: answers.pop() for question, answers in found.items() if len(answers) == 1}
+
+
+def _from_file(path: Path) -> tuple[list[Placed], dict[str, Any]]:
+    return read_records(path), {"file": path.name, "sha256": sha256(path)}
 
 
 def _path_and_form(name: str, reader: Reader, where: Path | str) -> tuple[Path, str | None]:

@@ -6,6 +6,7 @@ Columns: "Open-ended Verifiable Question", "Ground-True Answer".
 from verl_medu1.data.example import Example
 from verl_medu1.data.records import Record
 from verl_medu1.data.sources.fields import text
+from verl_medu1.data.sources.free_text import as_graded
 from verl_medu1.data.sources.reader import Hub, Reader, Shape
 
 QUESTION, ANSWER = "Open-ended Verifiable Question", "Ground-True Answer"
@@ -13,7 +14,7 @@ QUESTION, ANSWER = "Open-ended Verifiable Question", "Ground-True Answer"
 
 def _read(record: Record, row_id: str) -> Example:
     question, gold = text(record, QUESTION), text(record, ANSWER)
-    return Example("medical-o1-verifiable-problem", row_id, "open_ended", question, gold)
+    return as_graded(Example("medical-o1-verifiable-problem", row_id, "open_ended", question, gold), ANSWER)
 
 
 READER = Reader(

@@ -1,8 +1,9 @@
 """A user's own questions of a stated answer type: `--source own=FILE:TYPE`.
 
 Columns: question and answer; for multiple choice also options (letters to texts, or a list), or one column per option,
-named by its letter. Optional: context (a text, or a list of texts, placed before the question), id, and for
-calculations lower_limit, upper_limit and unit. The answer to a multiple-choice question is a letter.
+named by its letter. Optional: context (a text, or a list of texts, placed before the question), id, for calculations
+lower_limit, upper_limit and unit, and for open-ended questions aliases, other wordings of the answer (a list of texts,
+or one text with bars between them). The answer to a multiple-choice question is a letter.
 
 The data sources in `reward_score.registry` are own-multiple_choice, own-calculation and own-open_ended.
 """
@@ -25,6 +26,14 @@ def _context(record: Record) -> str:
     return "\n".join(passages(given, "context", least=0)) if isinstance(given, list) else text(record, "context")
 
 
+def _aliases(record: Record) -> tuple[str, ...]:
+    given = record.get("aliases")
+    if is_empty(given):
+        return ()
+    texts = passages(given, "aliases", least=0) if isinstance(given, list) else text(record, "aliases").split("|")
+    return tuple(wording.strip() for wording in texts if wording.strip())
+
+
 def _reader(answer_type: str) -> Read:
     def read(record: Record, row_id: str) -> Example:
         context, question = _context(record), text(record, "question")
@@ -35,7 +44,7 @@ def _reader(answer_type: str) -> Read:
             choices = options(_options(record), "options")
             return Example(*start, letter(record, "answer", choices), choices, group=context)
         if answer_type == "open_ended":
-            return Example(*start, text(record, "answer"), group=context)
+            return Example(*start, text(record, "answer"), group=context, aliases=_aliases(record))
         gold = gold_result(record, "answer")
         lower, upper = limits(record, "lower_limit", "upper_limit", gold)
         unit = None if is_empty(record.get("unit")) else text(record, "unit")

@@ -1,6 +1,6 @@
 """Definition of a source: its published columns, and how to read a record as an example or generate one."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from verl_medu1.data.example import Example
@@ -61,6 +61,8 @@ class Reader:
         keeps: description of these records.
         credentialed: its files are under a data use agreement: not even their column names are printed.
         official_test: which of its rows are a benchmark's test set; None if no test set is known.
+        keys: the source with short answers to this one's questions; its file is given behind a comma.
+        with_key: (record, question -> short answer) -> the record with the short answer to its question.
     """
 
     licence: str
@@ -70,6 +72,8 @@ class Reader:
     keeps: str = ""
     credentialed: bool = False
     official_test: OfficialTest | None = None
+    keys: "Reader | None" = None
+    with_key: Callable[[Record, Mapping[str, str]], Record] | None = None
 
     def shape_of(self, records: Sequence[Record], form: str | None = None) -> Shape:
         """Return the form of the records, from the first record that has all columns of a form.
