@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from reward_score.response import format_response
+
 # Used if there is no worked answer: these teach where reasoning and answer go, not how to solve the question.
 REASONING = {
     "multiple_choice": "One of the options fits the question best.",
@@ -30,5 +32,5 @@ def format_demonstrations(rows: Iterable[dict[str, Any]], explanations: Mapping[
         answer = row["reward_model"]["ground_truth"]
         if len(answer.split()) <= MAX_ANSWER_WORDS:
             reasoning = explanations.get(row["extra_info"]["row_id"], REASONING.get(row["ability"], OTHER_REASONING))
-            response = f"<think>{reasoning}</think><answer>{answer}</answer>"
+            response = format_response(reasoning, answer)
             yield {"messages": [*row["prompt"], {"role": "assistant", "content": response}]}
