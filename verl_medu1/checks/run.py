@@ -32,6 +32,7 @@ from verl_medu1.config.keys import legacy_violations, unknown_key_violations
 from verl_medu1.config.recipes import SFT
 from verl_medu1.data.credentialed import credentialed_violations
 from verl_medu1.data.folds import official_violations
+from verl_medu1.data.schema import QUESTION_COLUMNS
 from verl_medu1.exit import raise_all
 from verl_medu1.length.budget import COUNTED, what_is_counted
 from verl_medu1.length.penalties import PENALTIES
@@ -51,7 +52,6 @@ from verl_medu1.verl_compat.overrides import changed_methods
 from verl_medu1.verl_compat.versions import REQUIRED_VERL, installed_version
 
 PLUGIN = "verl_medu1.plugin"
-TRAINING_COLUMNS = ("data_source", "prompt", "reward_model", "extra_info")
 
 
 def require_verl() -> None:
@@ -149,7 +149,7 @@ def _data_violations(config: DictConfig) -> Iterator[str]:
     found_modes: set[str] = set()
     for key in ("data.train_files", "data.val_files"):
         value = OmegaConf.select(config, key)
-        violations = list(_file_violations(key, value, TRAINING_COLUMNS))
+        violations = list(_file_violations(key, value, QUESTION_COLUMNS))
         yield from violations
         if violations:
             continue

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-ANSWER_TYPES = ("multiple_choice", "calculation", "open_ended")
-
 
 @dataclass(frozen=True)
 class Example:
