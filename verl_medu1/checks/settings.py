@@ -89,3 +89,18 @@ def started_here_violations(config: DictConfig) -> Iterator[str]:
             f"trainer.nnodes is {config.trainer.nnodes}, and this machine is one; start the run with `medu1 slurm`, or "
             "in a Ray cluster that RAY_ADDRESS names, or set trainer.nnodes=1."
         )
+
+
+def seed_violations(config: DictConfig) -> Iterator[str]:
+    """Check what is needed to give each response its own seed (verl_medu1/rollout/single_turn.py)."""
+    rollout = config.actor_rollout_ref.rollout
+    if rollout.agent.default_agent_loop != "medu1_seeded":
+        return
+    seed = config.data.seed
+    if not isinstance(seed, int) or seed < 0:
+        yield f"data.seed is {seed}, which default_agent_loop=medu1_seeded starts from; give a number of at least 0."
+    if config.trainer.device == "cpu" and rollout.enable_chunked_prefill:
+        yield (
+            "actor_rollout_ref.rollout.enable_chunked_prefill is True, with which vLLM on the CPU can't take seeded "
+            "answers (GPUModelRunner._bookkeeping_sync); set it to false."
+        )

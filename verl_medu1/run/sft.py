@@ -9,7 +9,9 @@ import hydra
 from omegaconf import DictConfig, open_dict
 
 from verl_medu1.checks.batches import left_out
-from verl_medu1.checks.run import check_sft, require_plugin, require_verl, training_rows
+from verl_medu1.checks.files import training_rows
+from verl_medu1.checks.run import check_sft
+from verl_medu1.checks.stack import require_plugin, require_verl
 from verl_medu1.config.arguments import require_arguments
 from verl_medu1.config.recipes import SFT, register_recipes
 from verl_medu1.exit import in_one_sentence, say

@@ -11,7 +11,10 @@ import hydra
 from omegaconf import DictConfig
 
 from verl_medu1.checks.batches import left_out
-from verl_medu1.checks.run import check, check_overrides, memory_warning, require_plugin, require_verl, training_rows
+from verl_medu1.checks.files import training_rows
+from verl_medu1.checks.model import memory_warning
+from verl_medu1.checks.run import check
+from verl_medu1.checks.stack import check_overrides, require_plugin, require_verl
 from verl_medu1.config.arguments import require_arguments
 from verl_medu1.config.recipes import TRAIN, register_recipes
 from verl_medu1.exit import ExitCode, in_one_sentence, say
