@@ -94,8 +94,6 @@ TAKEN = (
     Entry("verl", "trainer/main_ppo.py", "run_ppo", "run/train.py", "starts Ray and the trainer", _TRAINING),
     Entry("verl", "model_merger/fsdp_model_merger.py", "FSDPModelMerger._merge_by_placement", "export/merge.py", "joins the shards of a tensor", _EXPORT),
     Entry("ray", "_private/state.py", "actors", "run/parts.py", "Ray's public list of actors needs its dashboard", _FAULTS),
-    Entry("hydra", "_internal/core_plugins/file_config_source.py", "FileConfigSource", "verl_compat/hydra_source.py", "verl's YAML is read by libyaml's parser", "tests/plan/test_plan_command.py"),
-    Entry("omegaconf", "_utils.py", "get_yaml_loader", "verl_compat/hydra_source.py", "OmegaConf's rules on libyaml's parser", "tests/plan/test_plan_command.py"),
     Entry("verl", "plugin/platform/platform_manager.py", "_current_platform", "cpu/platform.py", "verl has no platform for the CPU", _TRAINING, True),
     Entry("verl", "workers/engine/base.py", "EngineRegistry._engines", "cpu/engines.py", "FSDP2's engine is registered for CUDA and NPU only", "tests/e2e/test_training.py", True),
     Entry("verl", "utils/distributed.py", "initialize_global_process_group_ray", "cpu/patches.py", "names the backend of a device twice on the CPU, which torch refuses", _TRAINING, True),
