@@ -19,6 +19,8 @@ from verl_medu1.checks.stack import require_verl
 from verl_medu1.config.recipes import SFT, recipe_names
 from verl_medu1.machine.machine import Machine
 
+AGENT = "actor_rollout_ref.rollout.agent"
+
 
 @pytest.mark.parametrize("engine", ["megatron", "dp"])
 def test_a_right_configuration_passes(configure, engine):
@@ -161,6 +163,10 @@ MEGATRON = "actor_rollout_ref.actor.megatron"
         (
             ["actor_rollout_ref.rollout.agent.default_agent_loop=medu1_seeded", "data.seed=null"],
             "data.seed is None, which .*=medu1_seeded starts from",
+        ),
+        (
+            [f"{AGENT}.default_agent_loop=medu1_seeded", f"{AGENT}.agent_loop_config_path=null"],
+            "agent_loop_config_path is None, which does not list medu1_seeded",
         ),
         (["scoring.scheme=release"], "scheme is 'release', which pays for length, and so does"),
         (

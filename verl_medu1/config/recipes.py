@@ -45,6 +45,8 @@ def register_recipes(file: str = TRAIN, only: Collection[str] | None = None) -> 
         ValueError: another package's recipes can't be loaded, or have a name that is taken.
     """
     config_folder.register()
+    package = str(resources.files("verl_medu1"))
+    OmegaConf.register_new_resolver("medu1_package", lambda: package, replace=True)
     names = set()
     for folder in _folders(file):
         if folder.name in names:

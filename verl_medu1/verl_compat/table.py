@@ -91,6 +91,7 @@ TAKEN = (
     Entry("verl", _REPLAY, "ReplayBuffer.failure_keys", _V1, "a step with failed questions is not trained on", "tests/training/test_failed_questions.py"),
     Entry("verl", _REPLAY, "ReplayBuffer.poll_interval", _V1, "the trainer looks for finished answers more often", _TRAINING),
     Entry("verl", _REPLAY, "_evict_terminal_groups", _V1, "failed questions end the asynchronous mode, too", "tests/training/test_failed_questions.py"),
+    Entry("verl", "trainer/ppo/v1/__init__.py", "get_trainer_cls", "plugin.py", "registers our trainers when verl's are imported: the task runner, which looks them up by name, is a Ray actor and can't be subclassed", "tests/training/test_registration.py"),
     Entry("verl", "trainer/main_ppo.py", "run_ppo", "run/train.py", "starts Ray and the trainer", _TRAINING),
     Entry("verl", "model_merger/fsdp_model_merger.py", "FSDPModelMerger._merge_by_placement", "export/merge.py", "joins the shards of a tensor", _EXPORT),
     Entry("ray", "_private/state.py", "actors", "run/parts.py", "Ray's public list of actors needs its dashboard", _FAULTS),
