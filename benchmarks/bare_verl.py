@@ -62,7 +62,7 @@ def main(
         "data.val_files": data / "test.parquet",
         "actor_rollout_ref.model.path": model,
         "actor_rollout_ref.rollout.agent.default_agent_loop": "medu1_seeded",
-        # Seeded answers on the CPU need prompts in one piece (vllm/v1/worker/gpu_model_runner.py:3750).
+        # Seeded answers on the CPU need prompts in one piece (GPUModelRunner._bookkeeping_sync).
         "actor_rollout_ref.rollout.enable_chunked_prefill": "false",
         # One update a step: the order in which answers finish, which is chance, plays no part then.
         "actor_rollout_ref.actor.ppo_mini_batch_size": "${data.train_batch_size}",

@@ -18,6 +18,7 @@ import typer
 from scipy import stats
 
 from reward_score import compute_score
+from reward_score.response import format_response
 
 DEFAULT = Path(__file__).resolve().parents[1] / ".." / "shared" / "data" / "open_ended_labelled.jsonl"
 SEED = 22
@@ -39,7 +40,7 @@ def read_answers(files: list[Path]) -> list[dict[str, Any]]:
 def is_accepted(row: dict[str, Any]) -> bool:
     """Whether the answer is right by our rules, as a prepared row hands it over."""
     info = {"question": row["question"], "aliases": row.get("aliases")}
-    response = f"<think>Because of the history.</think><answer>{row['answer']}</answer>"
+    response = format_response("Because of the history.", row["answer"])
     return compute_score(row["data_source"], response, row["ground_truth"], info)["acc"] == 1.0
 
 

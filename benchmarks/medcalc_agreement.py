@@ -26,6 +26,7 @@ from typing import Annotated, Any
 import typer
 
 from reward_score import compute_score
+from reward_score.response import format_response
 from verl_medu1.data.example import Example
 from verl_medu1.data.sources import read_source
 
@@ -114,7 +115,7 @@ def _last(answer: str) -> float | None:
 def ours(answer: str, example: Example) -> bool:
     """Our verdict on a well-formed response with this answer."""
     info = {"lower_limit": example.lower_limit, "upper_limit": example.upper_limit, "unit": example.unit}
-    response = f"<think>By the formula.</think><answer>{answer}</answer>"
+    response = format_response("By the formula.", answer)
     return compute_score("MedCalc-Bench", response, example.gold, info)["acc"] == 1.0
 
 

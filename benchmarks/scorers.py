@@ -22,6 +22,7 @@ from published_rule import passes
 
 from reward_score import compute_score
 from reward_score.open_ended import is_passage
+from reward_score.response import format_response
 from verl_medu1.data.corrections import corrected
 from verl_medu1.data.counts import Counts
 from verl_medu1.data.example import Example
@@ -42,7 +43,7 @@ _DURATION = re.compile(r"(\d+) weeks?'?,? '?(\d+) days?")
 
 def wrapped(answer: str, reasoning: str = "Because of the history.") -> str:
     """A well-formed response."""
-    return f"<think>{reasoning}</think>\n<answer>{answer}</answer>"
+    return format_response(reasoning, answer)
 
 
 def info(example: Example) -> dict[str, Any]:

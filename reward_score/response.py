@@ -1,4 +1,4 @@
-"""Splits a response into reasoning and answer; the only module that parses the tags."""
+"""The response format: splits a response into reasoning and answer, and writes one; the only module with the tags."""
 
 import re
 from dataclasses import dataclass
@@ -34,6 +34,16 @@ class Response:
     def well_formed(self) -> bool:
         """True for one `<think>` with at least one letter or digit, then one `<answer>`, and nothing else."""
         return not self.problem
+
+
+def format_response(reasoning: str, answer: str) -> str:
+    """Write a well-formed response.
+
+    Example:
+        >>> format_response("Two of four.", "B")
+        '<think>Two of four.</think><answer>B</answer>'
+    """
+    return f"{THINK_OPEN}{reasoning}{THINK_CLOSE}{ANSWER_OPEN}{answer}{ANSWER_CLOSE}"
 
 
 def parse_response(text: str) -> Response:

@@ -48,9 +48,8 @@ def accuracy(sample: Sample) -> float:
 def release(sample: Sample) -> float:
     """Return the reward of the Med-U1 release (arXiv 2506.12307), in [-3, 3], for reproduction only.
 
-    R = format (+1 or -1) + answer (+1 or -1) + length; without an answer R = format - 2. With L tokens and budget N the
-    length term is clip(1 - |L - N| / 1500, -1, 1) for an exact budget and clip((N - L) / 500, -1, 1) for a maximum.
-    As published, wrong answers get the length term too. The scorers of this package judge the answers.
+    R = format (+1 or -1) + answer (+1 or -1) + length (`release_length`); without an answer R = format - 2. As
+    published, wrong answers get the length term too. The scorers of this package judge the answers.
 
     Raises:
         ValueError: The row has a budget, and `num_tokens` is missing.
@@ -60,10 +59,10 @@ def release(sample: Sample) -> float:
     form = 1.0 if sample.response.well_formed else -1.0
     if not sample.response.answer:
         return form - 2.0
-    return form + (1.0 if sample.verdict.correct else -1.0) + _release_length(sample)
+    return form + (1.0 if sample.verdict.correct else -1.0) + _length_term(sample)
 
 
-def _release_length(sample: Sample) -> float:
+def _length_term(sample: Sample) -> float:
     mode = sample.info.get("budget_mode")
     if mode not in ("exact", "max"):
         return 0.0
@@ -71,8 +70,20 @@ def _release_length(sample: Sample) -> float:
         raise ValueError(
             "scheme 'release' needs num_tokens for a row with a budget: pass the response length in tokens"
         )
-    over = sample.num_tokens - int(sample.info["budget_tokens"])
-    return min(1.0, max(-1.0, 1.0 - abs(over) / 1500 if mode == "exact" else -over / 500))
+    return release_length(sample.num_tokens, int(sample.info["budget_tokens"]), mode)
+
+
+def release_length(length: float, budget: float, mode: str) -> float:
+    """Return the length term of the Med-U1 release (arXiv 2506.12307), in [-1, 1], for L tokens and a budget of N.
+
+    clip(1 - |L - N| / 1500, -1, 1) for the mode "exact" and clip((N - L) / 500, -1, 1) for "max".
+
+    Example:
+        >>> release_length(1750, 1000, "exact"), release_length(750, 1000, "max")
+        (0.5, 0.5)
+    """
+    term = 1.0 - abs(length - budget) / 1500 if mode == "exact" else (budget - length) / 500
+    return min(1.0, max(-1.0, term))
 
 
 SCHEMES: Mapping[str, Scheme] = {

@@ -1,7 +1,7 @@
 """The `verl.plugins` entry point: verl imports this module in each process that imports verl.
 
-It stays tiny and imports nothing large: the trainer and the agent loop are registered when verl's own are imported, and
-the CPU support is installed only on a machine without an accelerator.
+It stays tiny and imports nothing large: our trainers are registered when verl's own are imported, and the CPU support
+is installed only on a machine without an accelerator.
 """
 
 from collections.abc import Iterator
@@ -12,20 +12,15 @@ from verl_medu1.machine.accelerator import has_accelerator
 from verl_medu1.verl_compat.import_hook import around_import
 
 
+# verl takes a trainer by the name it is registered under, and its task runner, which looks the name up, is a Ray actor
+# that can't be subclassed.
 @contextmanager
 def _register_trainer(_module: ModuleType) -> Iterator[None]:
     yield
     import verl_medu1.training.trainer  # noqa: F401  (registers itself)
 
 
-@contextmanager
-def _register_agent_loop(_module: ModuleType) -> Iterator[None]:
-    yield
-    import verl_medu1.rollout.single_turn  # noqa: F401  (registers itself)
-
-
 around_import("verl.trainer.ppo.v1", _register_trainer)
-around_import("verl.experimental.agent_loop.single_turn_agent_loop", _register_agent_loop)
 
 if not has_accelerator():
     from verl_medu1 import cpu

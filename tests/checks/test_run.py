@@ -12,10 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from verl_medu1.checks import run
-from verl_medu1.checks.run import check, memory_warning, require_verl
+from verl_medu1.checks import machine, run, stack
+from verl_medu1.checks.model import layout_violations, memory_warning
+from verl_medu1.checks.run import check
+from verl_medu1.checks.stack import require_verl
 from verl_medu1.config.recipes import SFT, recipe_names
 from verl_medu1.machine.machine import Machine
+
+AGENT = "actor_rollout_ref.rollout.agent"
 
 
 @pytest.mark.parametrize("engine", ["megatron", "dp"])
@@ -182,6 +186,10 @@ MEGATRON = "actor_rollout_ref.actor.megatron"
             ["actor_rollout_ref.rollout.agent.default_agent_loop=medu1_seeded", "data.seed=null"],
             "data.seed is None, which .*=medu1_seeded starts from",
         ),
+        (
+            [f"{AGENT}.default_agent_loop=medu1_seeded", f"{AGENT}.agent_loop_config_path=null"],
+            "agent_loop_config_path is None, which does not list medu1_seeded",
+        ),
         (["scoring.scheme=release"], "scheme is 'release', which pays for length, and so does"),
         (
             [
@@ -215,7 +223,7 @@ def test_a_broken_model_is_refused_and_one_that_is_not_planned_is_not(configure,
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ValueError, match=r"has a config\.json that is no JSON"):
         check(configure(f"{MODEL}={tmp_path}"))
-    layout = partial(run._layout_violations, machine=Machine())
+    layout = partial(layout_violations, machine=Machine())
     assert list(layout(configure(f"{MODEL}=somebody/my-own"))) == []
 
 
@@ -281,7 +289,7 @@ def test_an_unknown_source_lists_the_known_ones(configure, inputs, tmp_path):
 
 
 def test_no_disk(configure, monkeypatch):
-    monkeypatch.setattr(run.shutil, "disk_usage", lambda path: SimpleNamespace(free=1))
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: SimpleNamespace(free=1))
     with pytest.raises(ValueError, match=r"0\.0 GiB free"):
         check(configure())
 
@@ -319,14 +327,14 @@ def test_a_port_in_use(configure):
 )
 def test_a_plugin_that_verl_has_not_loaded(allowed, hook, sentence):
     """verl logs what fails in a plugin below what it shows, and goes on without it."""
-    program = f"{hook}from verl_medu1.checks.run import require_plugin; require_plugin()"
+    program = f"{hook}from verl_medu1.checks.stack import require_plugin; require_plugin()"
     environment = os.environ | {"VERL_USE_EXTERNAL_PLUGINS": allowed}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
     assert done.returncode == 1 and f"ValueError: {sentence}" in done.stderr, done.stderr
 
 
 def test_another_verl(monkeypatch):
-    monkeypatch.setattr(run, "installed_version", lambda package: "0.8.0")
+    monkeypatch.setattr(stack, "installed_version", lambda package: "0.8.0")
     with pytest.raises(ValueError, match=r"verl 0\.8\.0 is installed, this package extends 0\.9\.1"):
         require_verl()
 
@@ -364,3 +372,7 @@ def test_each_supervised_recipe_composes_and_resolves(name):
         capture_output=True,
         timeout=100,
     )
+
+
+def test_what_a_submission_leaves_out_is_checked_where_it_trains():
+    assert set(run.WHERE_IT_TRAINS) < set(run._parts(Machine()))

@@ -12,7 +12,7 @@ from verl_medu1.config.compose import compose_config, compose_recipe
 from verl_medu1.config.keys import has_key, unknown_key_violations
 from verl_medu1.config.recipes import SFT, TRAIN, recipe_names
 from verl_medu1.machine.machine import Machine
-from verl_medu1.verl_compat import hydra_source as verl_configs
+from verl_medu1.verl_compat import config_folder
 from verl_medu1.verl_compat.fields import fields_of
 
 QUICKSTART = "recipe=quickstart"
@@ -94,7 +94,7 @@ def test_so_it_is_before_planning_and_submitting() -> None:
 
 
 def test_fields_are_those_that_python_finds() -> None:
-    texts = [file.read_text() for file in Path(verl_configs.folder()).glob("_generated_ppo*.yaml")]
+    texts = [file.read_text() for file in Path(config_folder.folder()).glob("_generated_ppo*.yaml")]
     targets = {target for text in texts for target in re.findall(r"_target_: (verl[\w.]+)", text)}
     assert len(targets) > 40
     for target in targets:

@@ -35,3 +35,6 @@ def test_agent_loops_are_made_from_their_name_or_by_hydra() -> None:
     made = instantiate(name, tools=tools)
     assert isinstance(made, agent_loop.ToolListWrap) and made.tools is tools
     assert instantiate(name | {"tools": [3]}).tools == [3]
+    # As in a list of agent loops; hydra, too, hands the name over.
+    called = instantiate({"_target_": "types.SimpleNamespace", "name": "a"}, tools=tools)
+    assert (called.name, called.tools) == ("a", tools)

@@ -5,9 +5,10 @@ import importlib.util
 import pytest
 from transformers import AutoConfig, AutoTokenizer
 
+from reward_score.response import TAGS
 from verl_medu1.cli.prepare import prepare
 from verl_medu1.models import smollm2
-from verl_medu1.models.tiny import TAGS, read_warmup_texts, write_tiny_model
+from verl_medu1.models.tiny import read_warmup_texts, write_tiny_model
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from reward_score.open_ended import judge_open_ended
+from reward_score.registry import ANSWER_TYPES
 from verl_medu1.data.budget import Budget
-from verl_medu1.data.example import ANSWER_TYPES, Example
+from verl_medu1.data.example import Example
 from verl_medu1.data.generated.prepare import PROMPTS_FILE
 from verl_medu1.data.prompts import DEFAULT_FILE, load_prompts
 

@@ -20,7 +20,7 @@ import pytest
 
 from tests.e2e.runs import command, make_inputs, processes_of, saved_step, tail, wait_for
 from tests.signals import by_default
-from verl_medu1.run.channel import LOG
+from verl_medu1.run_folder.names import CONSOLE_LOG
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.timeout(900)]
 SECONDS_TO_END = 60.0
@@ -46,7 +46,7 @@ class Run:
         """Start the command, again, and wait until it has saved a step after those that it finds."""
         self.stop()
         found = saved_step(self.checkpoints)
-        console = self.run_dir / LOG
+        console = self.run_dir / CONSOLE_LOG
         printed = console.stat().st_size if console.exists() else 0
         self._log = self._log.with_name(f"log{len(self._starts)}")
         with self._log.open("w") as file:

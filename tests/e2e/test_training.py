@@ -12,8 +12,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tests.e2e.runs import MEDU1, command, make_inputs, processes_of, saved_step, tail, wait_for
 from tests.signals import by_default
 from verl_medu1.models.folder import dtype_of_weights
-from verl_medu1.run.channel import METRICS
 from verl_medu1.run.steps import read_step
+from verl_medu1.run_folder.names import METRICS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 # The trainer computes the log-probabilities of the rollout again, and logs how far the two are apart.

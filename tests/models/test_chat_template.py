@@ -6,6 +6,7 @@ import re
 import pytest
 from omegaconf import OmegaConf
 
+from reward_score.response import TAGS
 from verl_medu1.models.chat_template import (
     demonstration_fault,
     parse_arguments,
@@ -14,7 +15,7 @@ from verl_medu1.models.chat_template import (
     render_tokens,
     template_arguments,
 )
-from verl_medu1.models.tiny import CHAT_TEMPLATE, TAGS, train_tokenizer
+from verl_medu1.models.tiny import CHAT_TEMPLATE, train_tokenizer
 
 TURN = "<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n"
 GENERATION = "{% if add_generation_prompt %}<|im_start|>assistant\n%s{% endif %}"

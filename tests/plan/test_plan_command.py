@@ -14,7 +14,7 @@ from verl_medu1.cli.app import main
 from verl_medu1.config.compose import compose_recipe, settings_in
 from verl_medu1.config.recipes import recipe_names, register_recipes
 from verl_medu1.plan.settings import OPTIMIZER
-from verl_medu1.verl_compat import hydra_source
+from verl_medu1.verl_compat import config_folder
 
 TINY = {
     "model_type": "qwen2",
@@ -213,6 +213,6 @@ def test_a_config_that_has_no_dimensions_is_one_sentence(run, tmp_path, content,
 
 
 def test_without_verl_a_recipe_is_refused(monkeypatch):
-    monkeypatch.setattr(hydra_source, "find_spec", lambda name: None)
+    monkeypatch.setattr(config_folder, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"verl is not installed, .* `medu1 plan` takes --model and --gpus"):
         compose_recipe(["recipe=quickstart"])

@@ -1,6 +1,11 @@
+import string
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reward_score import parse_response
+from reward_score.response import Response, format_response
 
 WELL_FORMED = [
     ("<think>a</think><answer>B</answer>", "B"),
@@ -75,3 +80,13 @@ def test_not_well_formed(text: str, answer: str | None) -> None:
 
 def test_reasoning_is_kept_without_its_tag() -> None:
     assert parse_response("<think> a b </think><answer>B</answer>").reasoning == "a b"
+
+
+words = st.text(string.ascii_letters + string.digits + " .,<>/*\n").map(str.strip).filter(
+    lambda text: any(map(str.isalnum, text))
+)  # fmt: skip
+
+
+@given(reasoning=words, answer=words)
+def test_what_is_written_is_read_again(reasoning: str, answer: str) -> None:
+    assert parse_response(format_response(reasoning, answer)) == Response(reasoning, answer, "")

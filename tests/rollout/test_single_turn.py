@@ -1,4 +1,4 @@
-"""Answers with seeds of their own: registered with verl, different for each answer, handed to the engine."""
+"""Answers with seeds of their own: found by verl, different for each answer, handed to the engine."""
 
 import asyncio
 from itertools import product
@@ -22,10 +22,28 @@ def test_each_answer_of_a_run_has_its_own():
     assert len({answer_seed(*place) for place in places}) == len(places)
 
 
-def test_verl_finds_it_by_its_name():
-    from verl.experimental.agent_loop.agent_loop import _agent_loop_registry
+def test_verl_makes_it_by_its_name(configure, monkeypatch):
+    import hydra
+    from verl.experimental.agent_loop import agent_loop
 
-    assert _agent_loop_registry["medu1_seeded"]["_target_"].endswith("SeededSingleTurnAgentLoop")
+    ran = []
+
+    async def run(self, sampling_params, **kwargs):
+        ran.append(type(self))
+
+    async def postprocess(self, output, validate, **kwargs):
+        return output
+
+    monkeypatch.setattr(SeededSingleTurnAgentLoop, "run", run)
+    monkeypatch.setattr(agent_loop.AgentLoopWorker, "_agent_loop_postprocess", postprocess)
+    config = configure("actor_rollout_ref.rollout.agent.default_agent_loop=medu1_seeded")
+    worker = agent_loop.AgentLoopWorker(config, llm_client=None)
+    name = config.actor_rollout_ref.rollout.agent.default_agent_loop
+    trajectory = {"step": 0, "sample_index": 0, "rollout_n": 0, "validate": False}
+    asyncio.run(worker._run_agent_loop({}, trajectory, agent_name=name))
+    monkeypatch.setattr(agent_loop, "hydra", hydra)  # as it is with an accelerator (verl_medu1/cpu/patches.py)
+    asyncio.run(worker._run_agent_loop({}, trajectory, agent_name=name))
+    assert ran == [SeededSingleTurnAgentLoop] * 2
 
 
 def test_the_seed_goes_to_the_engine_and_the_rest_stays(monkeypatch):

@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from tests.signals import by_default
-from verl_medu1.run.channel import LOG, METRICS
 from verl_medu1.run.start import start as begin
+from verl_medu1.run_folder.names import CONSOLE_LOG, METRICS
 
 KEEPER = "import sys; from verl_medu1.run.keeper import keep; sys.exit(keep([sys.executable, '-c', *sys.argv[1:]]))"
 # A driver that starts processes of every kind that is hard to find again, each with $MARK in its environment, says that
@@ -148,11 +148,11 @@ def test_a_driver_that_does_not_end_when_told_is_killed(folder):
 def test_what_is_printed_goes_to_the_log_and_a_failure_shows_its_end(folder):
     body = "print('INFO of others', flush=True); say('a sentence'); raise RuntimeError('broken')"
     code, out, err = end(start(folder, body), folder)
-    log = (folder / LOG).read_text()
+    log = (folder / CONSOLE_LOG).read_text()
     assert code == 1
-    assert out.splitlines() == [f"All output: {folder / LOG}"]
+    assert out.splitlines() == [f"All output: {folder / CONSOLE_LOG}"]
     assert "a sentence" in err.splitlines() and "RuntimeError: broken" in err.splitlines()
-    assert "INFO of others" not in err and str(folder / LOG) in err
+    assert "INFO of others" not in err and str(folder / CONSOLE_LOG) in err
     # What was printed before the driver knew its folder stands in the log, too.
     assert re.match(r"==== \S+\nbefore\nafter\n", log) and "INFO of others" in log and "a sentence" not in log
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import yaml
 
-from verl_medu1.run.channel import LOG
+from verl_medu1.run_folder.names import CONSOLE_LOG
 from verl_medu1.run_folder.progress import Progress
 
 KEEPER = "import sys; from verl_medu1.run.keeper import keep; sys.exit(keep([sys.executable, *sys.argv[1:]]))"
@@ -54,7 +54,7 @@ def run(tmp_path: Path, body: str, start_timeout_s: float = 50.0, run_dir: Path 
             env=os.environ | {"TMPDIR": temporary},
         )
         assert os.listdir(temporary) == []
-    printed = re.search(r"^orphan (\d+)$", (folder / LOG).read_text(), re.M)
+    printed = re.search(r"^orphan (\d+)$", (folder / CONSOLE_LOG).read_text(), re.M)
     assert printed
     return done.returncode, done.stderr, int(printed[1])
 

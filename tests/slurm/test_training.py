@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from verl_medu1.run.channel import LOG
 from verl_medu1.run_folder.checkpoints import TRACKER, newest_model
+from verl_medu1.run_folder.names import CONSOLE_LOG
 from verl_medu1.run_folder.progress import STOPPED, Progress
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(4500)]
@@ -81,7 +81,7 @@ def attempts(run_dir: Path) -> list[dict[str, object]]:
 
 def resumed_from(run_dir: Path, attempt: int) -> int:
     """The step whose checkpoint an attempt began with; 0 for none."""
-    starts = re.split(r"^==== ", (run_dir / LOG).read_text(), flags=re.M)
+    starts = re.split(r"^==== ", (run_dir / CONSOLE_LOG).read_text(), flags=re.M)
     log = next(start for start in starts if start.partition("\n")[0].endswith(f"attempt {attempt:03d}"))
     found = re.search(r"Resuming from \S*global_step_(\d+)", log)
     return int(found[1]) if found else 0
@@ -105,7 +105,7 @@ def scalars(run_dir: Path, tag: str) -> dict[int, float]:
 
 
 def logs(run_dir: Path) -> str:
-    files = [run_dir.with_name(f"{run_dir.name}.out"), *sorted(run_dir.glob("attempts/*/*.log")), run_dir / LOG]
+    files = [run_dir.with_name(f"{run_dir.name}.out"), *sorted(run_dir.glob("attempts/*/*.log")), run_dir / CONSOLE_LOG]
     return "\n".join(f"--- {file}\n{file.read_text()[-1500:]}" for file in files if file.exists())
 
 

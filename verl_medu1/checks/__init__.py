@@ -1,6 +1,10 @@
 """Checks before a run starts. Each violation is one sentence, and all of them are raised together.
 
 run.py       the checks of `medu1 train`, `medu1 sft` and a submission, in order
+stack.py     the installed packages
+files.py     data files
+model.py     the model, and the layout for it
+machine.py   disk, port and checkpoints of the machine that trains
 settings.py  values that would make a run fail late, and settings without effect
 rewards.py   reward, advantage and length penalty
 judge.py     `scoring.judge`, and rows that only a judge can score

@@ -9,11 +9,11 @@ from typing import Any
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
-from reward_score.response import ANSWER_CLOSE, ANSWER_OPEN, THINK_CLOSE, THINK_OPEN
+from reward_score.response import format_response
 from verl_medu1.models.chat_template import demonstration_fault, prompt_fault, render_text, template_arguments
 
 # The shortest well-formed response.
-SHORTEST = f"{THINK_OPEN}a{THINK_CLOSE}{ANSWER_OPEN}B{ANSWER_CLOSE}"
+SHORTEST = format_response("a", "B")
 # Prompts tokenised at a time.
 AT_ONCE = 1024
 

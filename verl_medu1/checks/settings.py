@@ -5,7 +5,10 @@ Part of `checks.run.check`.
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1.machine.processors import given_processors, processor_violation
@@ -88,4 +91,26 @@ def started_here_violations(config: DictConfig) -> Iterator[str]:
         yield (
             f"trainer.nnodes is {config.trainer.nnodes}, and this machine is one; start the run with `medu1 slurm`, or "
             "in a Ray cluster that RAY_ADDRESS names, or set trainer.nnodes=1."
+        )
+
+
+def seed_violations(config: DictConfig) -> Iterator[str]:
+    """Check what is needed to give each response its own seed (verl_medu1/rollout/single_turn.py)."""
+    rollout = config.actor_rollout_ref.rollout
+    if rollout.agent.default_agent_loop != "medu1_seeded":
+        return
+    path = rollout.agent.agent_loop_config_path
+    listed: Any = yaml.safe_load(Path(path).read_text(encoding="utf-8")) if path and Path(path).is_file() else []
+    if not any(loop["name"] == "medu1_seeded" for loop in listed):
+        yield (
+            f"actor_rollout_ref.rollout.agent.agent_loop_config_path is {path!r}, which does not list medu1_seeded, "
+            "the default_agent_loop; copy its entry from verl_medu1/rollout/agent_loops.yaml, or leave the key out."
+        )
+    seed = config.data.seed
+    if not isinstance(seed, int) or seed < 0:
+        yield f"data.seed is {seed}, which default_agent_loop=medu1_seeded starts from; give a number of at least 0."
+    if config.trainer.device == "cpu" and rollout.enable_chunked_prefill:
+        yield (
+            "actor_rollout_ref.rollout.enable_chunked_prefill is True, with which vLLM on the CPU can't take seeded "
+            "answers (GPUModelRunner._bookkeeping_sync); set it to false."
         )

@@ -16,6 +16,7 @@ import typer
 from verl_medu1.run.relevant import relevant_lines
 from verl_medu1.run.start import VERBOSE
 from verl_medu1.run.steps import minutes
+from verl_medu1.run_folder.names import AFTER, BEFORE, LOGS, REPORT
 
 # The commands with their own console (verl_medu1/run).
 TRAINING = ("sft", "train")
@@ -63,12 +64,13 @@ def _commands(
         ["sft", "recipe=quickstart", f"run_dir={out}/warmup", f"model.path={model}", files],
     )
     warm = str(newest_model(out / "warmup"))
-    yield "evaluation before", ["eval", "--model", warm, *held_out, "--out", f"{out}/eval/before"]
+    before, after = str(out / BEFORE), str(out / AFTER)
+    yield "evaluation before", ["eval", "--model", warm, *held_out, "--out", before]
     keys = [f"run_dir={out}", f"actor_rollout_ref.model.path={warm}", f"data.seed={seed + 1}"]
     yield "reinforcement learning", ["train", "recipe=quickstart", *keys, *layout, *overrides]
     trained = str(newest_model(out))
-    yield "evaluation after", ["eval", "--model", trained, *held_out, "--out", f"{out}/eval/after"]
-    yield "before and after", ["compare", f"{out}/eval/before", f"{out}/eval/after"]
+    yield "evaluation after", ["eval", "--model", trained, *held_out, "--out", after]
+    yield "before and after", ["compare", before, after]
     yield "report", ["report", str(out)]
 
 
@@ -128,5 +130,5 @@ def quickstart(
         typer.secho(f"[{minutes(time.monotonic() - started)}] {title}\n$ medu1 {shlex.join(arguments)}", bold=True)
         if verbose and arguments[0] in TRAINING:
             arguments = [*arguments, VERBOSE]
-        _run(arguments, out / "logs" / f"{re.sub(r'[^a-z0-9]+', '-', title.lower())}.log")
-    typer.secho(f"[{minutes(time.monotonic() - started)}] done; the report is {out / 'report.html'}", bold=True)
+        _run(arguments, out / LOGS / f"{re.sub(r'[^a-z0-9]+', '-', title.lower())}.log")
+    typer.secho(f"[{minutes(time.monotonic() - started)}] done; the report is {out / REPORT}", bold=True)

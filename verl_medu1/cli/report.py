@@ -17,8 +17,9 @@ def report(
 ) -> None:
     """Write one self-contained HTML page: curves of all runs, figures before and after, samples; and PNGs beside it."""
     from verl_medu1.report.page import write_report
+    from verl_medu1.run_folder.names import REPORT
 
-    page = out or runs[0] / "report.html"
+    page = out or runs[0] / REPORT
     for run in write_report(runs, page):
         for sentence in run.missing:
             typer.echo(f"missing in {run.path}: {sentence}", err=True)

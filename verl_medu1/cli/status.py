@@ -16,7 +16,7 @@ def status(
     from rich.console import Console
 
     from verl_medu1.cluster.submission import state_of
-    from verl_medu1.run_folder.attempts import SUBMITTED, attempts_table, jobs_of, read_attempts, submitted
+    from verl_medu1.run_folder.attempts import ATTEMPTS, SUBMITTED, attempts_table, jobs_of, read_attempts, submitted
 
     run_dir = _run_dir(job, runs)
     attempts = read_attempts(run_dir)
@@ -27,7 +27,7 @@ def status(
         if job.isdecimal() and (state := state_of(job)):
             typer.echo(f"Job: {job}, {state}; nothing of its run is in {run_dir} yet.")
             return
-        raise ValueError(f"RUN_DIR {run_dir} has neither attempts/ nor a submitted job; give the run_dir of a job.")
+        raise ValueError(f"RUN_DIR {run_dir} has neither {ATTEMPTS}/ nor a submitted job; give the run_dir of a job.")
     number = job if job.isdecimal() else numbers[-1]
     try:
         state = state_of(number)
@@ -64,9 +64,10 @@ def _run_dir(job: str, runs: Path) -> Path:
 def _progress(run_dir: Path) -> list[str]:
     """Sentences about steps, reward, checkpoint and what it does now, as far as files tell."""
     from verl_medu1.run_folder.checkpoints import newest_step
+    from verl_medu1.run_folder.names import CHECKPOINTS, TENSORBOARD
     from verl_medu1.run_folder.reader import read_progress, read_scalars
 
-    scalars = read_scalars(run_dir / "tensorboard") if (run_dir / "tensorboard").is_dir() else {}
+    scalars = read_scalars(run_dir / TENSORBOARD) if (run_dir / TENSORBOARD).is_dir() else {}
     reward = scalars.get("critic/score/mean")
     lines = []
     if reward:
@@ -76,7 +77,7 @@ def _progress(run_dir: Path) -> list[str]:
         )
     else:
         lines.append("Steps: none is done")
-    newest = newest_step(run_dir / "checkpoints")
+    newest = newest_step(run_dir / CHECKPOINTS)
     lines.append(f"Newest checkpoint: {'none' if newest is None else f'step {newest}'}")
     if progress := read_progress(run_dir):
         lines.append(f"Last sign of life: {progress}")

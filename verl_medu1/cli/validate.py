@@ -29,6 +29,7 @@ def validate(
     from reward_score.calculation import has_no_tolerance
     from reward_score.corruptions import corruptions
     from reward_score.open_ended import is_passage
+    from reward_score.response import format_response
     from verl_medu1.cli.score import read_rows, row_column, row_gold, row_id
 
     table = Table("row", "data source", "gold", "read as", "why")
@@ -41,7 +42,7 @@ def validate(
         info = row.get("extra_info") or {}
 
         def scored(answer: str, source: str = source, gold: str = gold, info: Any = info) -> Score:
-            return compute_score(source, f"<think>Because.</think>\n<answer>{answer}</answer>", gold, info)
+            return compute_score(source, format_response("Because.", answer), gold, info)
 
         result = scored(gold)
         faults = [] if result["acc"] == 1.0 else [result]

@@ -12,12 +12,12 @@ from verl_medu1.cluster.site import NO_TIME, SAFE, TIME, Site, example_sites
 from verl_medu1.exit import raise_all
 from verl_medu1.machine.processors import asked_processors, processor_violation
 from verl_medu1.plan.settings import KEYS, Settings
+from verl_medu1.run_folder.names import JOB_OUTPUT
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 TEMPLATE = "job.sbatch.j2"
-JOB_FILE = "job.sbatch"
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Job:
             "--requeue" if site.max_requeues else "--no-requeue",
             "--open-mode=append",
             f"--chdir={self.folder}",
-            f"--output={self.run_dir}/slurm-%j.out",
+            f"--output={self.run_dir}/{JOB_OUTPUT}",
             *site.sbatch,
         ]
 

@@ -25,6 +25,7 @@ from verl_medu1.exit import ExitCode, Problem, in_one_sentence
 from verl_medu1.machine.facts import Facts, GPUFacts, node_facts
 from verl_medu1.machine.processors import processor_violation
 from verl_medu1.plan.architecture import Architecture, NotPlanned, find_architecture, has_config, require_planned
+from verl_medu1.run_folder.attempts import RECORD
 from verl_medu1.run_folder.whole_file import replace_file
 
 WIDTH = 160
@@ -125,7 +126,7 @@ def read_facts(folder: Path, nodes: int, hosts: Sequence[str] = ()) -> list[Fact
 
 def _started(facts: Path) -> float | None:
     """Return when the attempt began on the head node's clock, which slurm/lib/attempt.sh records next to the facts."""
-    file = facts.parent / "attempt.json"
+    file = facts.parent / RECORD
     return datetime.fromisoformat(json.loads(file.read_text())["started"]).timestamp() if file.is_file() else None
 
 

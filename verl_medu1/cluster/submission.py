@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verl_medu1.checks.run import check_submission
-from verl_medu1.cluster.job import JOB_FILE, Job, render
+from verl_medu1.cluster.job import Job, render
 from verl_medu1.cluster.site import Site
 from verl_medu1.machine.gpus import GPU, find_gpu
 from verl_medu1.machine.machine import Machine
@@ -20,6 +20,7 @@ from verl_medu1.plan.render import override_of
 from verl_medu1.plan.settings import KEYS, Settings
 from verl_medu1.plan.verdict import Plan, plan_of, verdict_of
 from verl_medu1.run_folder.attempts import SUBMITTED, jobs_of
+from verl_medu1.run_folder.names import JOB_FILE
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

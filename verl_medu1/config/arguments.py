@@ -7,7 +7,7 @@ from pathlib import Path
 from verl_medu1.config.compose import compose_config, composition_in_a_sentence
 from verl_medu1.config.keys import has_key
 from verl_medu1.config.recipes import SFT, TRAIN, recipe_names
-from verl_medu1.verl_compat.hydra_source import folder
+from verl_medu1.verl_compat.config_folder import folder
 
 # With any of these Hydra prints something and starts nothing, or reads configurations that are not ours.
 HYDRAS_OWN = re.compile(

@@ -15,7 +15,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1.config.recipes import SFT, TRAIN
-from verl_medu1.verl_compat import hydra_source
+from verl_medu1.verl_compat import config_folder
 from verl_medu1.verl_compat.fields import fields_of
 
 # Groups of verl's older releases, and the new names of their keys, unless that is `reward.` and the same name
@@ -185,7 +185,7 @@ def _unknown(node: DictConfig, known: Mapping[str, Any], path: str) -> Iterator[
 def _known_keys(stage: str) -> Mapping[str, Any]:
     """Return all keys of verl's configuration of a stage, for all engines, and of ours, as one tree."""
     known: dict[str, Any] = {}
-    theirs = Path(hydra_source.folder())
+    theirs = Path(config_folder.folder())
     if stage == SFT:
         _merge(known, _read((theirs / "sft_trainer_engine.yaml").read_text(encoding="utf-8")))
         for node in SFT_INSTANTIATED:

@@ -8,7 +8,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from verl_medu1.extensions import RECIPES, added, load
-from verl_medu1.verl_compat import hydra_source
+from verl_medu1.verl_compat import config_folder
 
 # Files in a recipe's folder: settings of `medu1 train`, and of the warm-up before it.
 TRAIN, SFT = "recipe.yaml", "sft.yaml"
@@ -44,7 +44,9 @@ def register_recipes(file: str = TRAIN, only: Collection[str] | None = None) -> 
     Raises:
         ValueError: another package's recipes can't be loaded, or have a name that is taken.
     """
-    hydra_source.register()
+    config_folder.register()
+    package = str(resources.files("verl_medu1"))
+    OmegaConf.register_new_resolver("medu1_package", lambda: package, replace=True)
     names = set()
     for folder in _folders(file):
         if folder.name in names:

@@ -133,7 +133,7 @@ def agent_loops_without_hydra() -> None:
     """Works around verl/experimental/agent_loop/agent_loop.py, AgentLoopWorker._run_agent_loop (speed only).
 
     For each response hydra.utils.instantiate merges its arguments into a configuration, only to call a class that has
-    no settings of its own; here the class is called directly.
+    no settings of its own but its name; here the class is called directly.
     """
 
     @contextmanager
@@ -143,8 +143,9 @@ def agent_loops_without_hydra() -> None:
         get_class = functools.cache(hydra.utils.get_class)
 
         def instantiate(config: dict[str, Any], **arguments: Any) -> Any:
-            if set(config) == {"_target_"}:
-                return get_class(config["_target_"])(**arguments)
+            if set(config) <= {"_target_", "name"}:
+                named = {"name": config["name"]} if "name" in config else {}
+                return get_class(config["_target_"])(**named, **arguments)
             return hydra.utils.instantiate(config, **arguments)
 
         module.hydra = SimpleNamespace(utils=SimpleNamespace(instantiate=instantiate))

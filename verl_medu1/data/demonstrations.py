@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from reward_score.response import format_response
 from verl_medu1.data.example import Example
 
 # Used if there is no worked answer: these teach where reasoning and answer go, not how to solve the question.
@@ -51,5 +52,5 @@ def passage_demonstration(example: Example, messages: Sequence[dict[str, str]]) 
 
 
 def _demonstration(messages: Sequence[dict[str, str]], reasoning: str, answer: str) -> dict[str, Any]:
-    response = f"<think>{reasoning}</think><answer>{answer}</answer>"
+    response = format_response(reasoning, answer)
     return {"messages": [*messages, {"role": "assistant", "content": response}]}

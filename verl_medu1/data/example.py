@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-ANSWER_TYPES = ("multiple_choice", "calculation", "open_ended")
-
 # How a row is graded whose published answer is free text (`Example.graded`).
 OPTION, VALUE, KEY, PASSAGE = "option", "value", "key", "passage"
 

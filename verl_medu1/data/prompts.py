@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 
+from reward_score.registry import ANSWER_TYPES
 from verl_medu1.data.budget import Budget, budget_sentence
-from verl_medu1.data.example import ANSWER_TYPES, Example
+from verl_medu1.data.example import Example
 
 DEFAULT_FILE = Path(__file__).with_name("prompts.yaml")
 # Key of the file -> placeholders that its texts must contain.

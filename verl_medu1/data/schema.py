@@ -51,6 +51,9 @@ QUESTIONS = pa.schema(
     ]
 )
 
+# What every file of questions must have, whoever wrote it.
+QUESTION_COLUMNS = ("data_source", "prompt", "reward_model", "extra_info")
+
 # Demonstrations, for supervised training: the assistant's turn comes last.
 DEMONSTRATIONS = pa.schema([("messages", MESSAGES)])
 

@@ -11,8 +11,6 @@ from verl_medu1.evaluate.sampling import Sampling
 from verl_medu1.evaluate.scoring import Response
 from verl_medu1.run_folder import evaluations
 
-RESPONSES = "responses.jsonl"
-
 
 class ResponseCache:
     """`responses.jsonl` of an evaluation: appended to while it runs, so that a stopped evaluation can continue.
@@ -30,7 +28,7 @@ class ResponseCache:
     def __init__(
         self, folder: Path, model: str, sampling: Sampling, template_arguments: Mapping[str, Any] | None = None
     ) -> None:
-        self._path = folder / RESPONSES
+        self._path = folder / evaluations.RESPONSES
         self._asked: list[Any] = [model, sampling.distribution, sampling.max_tokens, sampling.seed, sampling.dtype]
         if template_arguments:
             self._asked.append(dict(template_arguments))

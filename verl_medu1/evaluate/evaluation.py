@@ -18,9 +18,6 @@ from verl_medu1.models.chat_template import prompt_fault
 from verl_medu1.run.foreign_output import foreign_output_to
 from verl_medu1.run_folder import evaluations
 
-# File in an evaluation's folder for vLLM's output.
-LOG = "engine.log"
-
 
 @dataclass(frozen=True)
 class Answerer:
@@ -108,7 +105,7 @@ def run_evaluation(
     cache = ResponseCache(out, answerer.identity, sampling, answerer.template_arguments)
     have = [len(cache.responses(question, sampling.samples)) for question in questions]
     requests = missing_requests(questions, have, sampling.samples)
-    with foreign_output_to(out / LOG) as own, _progress(own) as progress:
+    with foreign_output_to(out / evaluations.ENGINE_LOG) as own, _progress(own) as progress:
         bar = progress.add_task("answers", total=len(questions) * sampling.samples, completed=sum(have))
         for request, responses in answerer.answer(requests, sampling) if requests else ():
             cache.add(request.question, request.first, responses)

@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from verl_medu1.run_folder.checkpoints import newest_model
+from verl_medu1.run_folder.checkpoints import STEP, model_folders, newest_model
+from verl_medu1.run_folder.names import CHECKPOINTS, CONFIG
 
 HOW_TO_GIVE = "give a folder in Hugging Face's format, the run_dir of a training, or the name of a model on the hub"
 # Files from which vLLM reads weights.
@@ -29,11 +30,11 @@ def resolve_model(model: str) -> str:
     folder = Path(model)
     if not folder.is_dir() or (folder / "config.json").is_file():
         return model
-    if (folder / "checkpoints").is_dir():
+    if (folder / CHECKPOINTS).is_dir():
         return str(newest_model(folder))
-    if folder.name == "checkpoints":
+    if folder.name == CHECKPOINTS:
         return str(newest_model(folder.parent))
-    found = sorted(file.parent for file in folder.rglob("huggingface/config.json"))
+    found = model_folders(folder)
     below = sorted({run for place in found if (run := _run_below(folder, place))})
     if below:
         raise ValueError(
@@ -53,9 +54,9 @@ def resolve_model(model: str) -> str:
 def _run_below(folder: Path, model: Path) -> Path | None:
     """Return the run, or else the `global_step_N` folder, between `folder` and a model below it; None without one."""
     for step in model.relative_to(folder).parents:
-        if step.name.startswith("global_step_"):
+        if step.name.startswith(STEP):
             path = folder / step
-            return path.parent.parent if path.parent.name == "checkpoints" else path
+            return path.parent.parent if path.parent.name == CHECKPOINTS else path
     return None
 
 
@@ -99,8 +100,8 @@ def arguments_of_the_run(model: str) -> dict[str, Any]:
         `data.apply_chat_template_kwargs`; empty for a model outside of a run.
     """
     for folder in Path(model).resolve().parents:
-        file = folder.parent / "config.yaml"
-        if folder.name == "checkpoints" and file.is_file():
+        file = folder.parent / CONFIG
+        if folder.name == CHECKPOINTS and file.is_file():
             config = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
             return dict((config.get("data") or {}).get("apply_chat_template_kwargs") or {})
     return {}

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reward_score import known_sources
+from verl_medu1.data.schema import QUESTION_COLUMNS
 from verl_medu1.length.budget import BUDGET_MODES, COUNTED, what_is_counted
 
-COLUMNS = ("data_source", "prompt", "reward_model", "extra_info")
 EXTRA_FIELDS = ("row_id", "budget_mode", "budget_tokens")
 AS_PREPARED = "as_prepared"
 HOW_TO_PREPARE = "prepare the file with `medu1 prepare`"
@@ -46,7 +46,7 @@ def _fields(schema: pa.Schema, column: str) -> set[str]:
 
 
 def _check_schema(schema: pa.Schema, path: Path) -> None:
-    missing = [name for name in COLUMNS if name not in schema.names]
+    missing = [name for name in QUESTION_COLUMNS if name not in schema.names]
     if not missing:
         missing = [f"extra_info.{name}" for name in EXTRA_FIELDS if name not in _fields(schema, "extra_info")]
         missing += [f"reward_model.{name}" for name in ("ground_truth",) if name not in _fields(schema, "reward_model")]
@@ -82,7 +82,7 @@ def read_questions(path: Path) -> list[Question]:
             ground_truth=row["reward_model"]["ground_truth"],
             extra_info=row["extra_info"],
         )
-        for row in table.read(columns=list(COLUMNS)).to_pylist()
+        for row in table.read(columns=list(QUESTION_COLUMNS)).to_pylist()
     ]
     if not questions:
         raise ValueError(f"--data {path} has no rows; {HOW_TO_PREPARE}.")

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from verl_medu1.data.folds import official_rows_in
+from verl_medu1.data.storage import MANIFEST
 from verl_medu1.export.checkpoint import Checkpoint
 from verl_medu1.export.compare import Comparison
 from verl_medu1.models.folder import needs_transformers_5
+from verl_medu1.run_folder.checkpoints import LOG_PROBS
 from verl_medu1.run_folder.evaluations import SUMMARY, read_json
-from verl_medu1.training.log_prob_record import FILE
+from verl_medu1.run_folder.names import CONFIG, EVALUATIONS
 from verl_medu1.verl_compat.versions import installed_versions
 
 TEMPLATE = Path(__file__).with_name("card.md.j2")
@@ -94,7 +96,7 @@ def _configuration(checkpoint: Checkpoint) -> Mapping[str, Any]:
     """Return the resolved configuration of the run; empty if there is none."""
     import yaml
 
-    file = checkpoint.run / "config.yaml" if checkpoint.run else None
+    file = checkpoint.run / CONFIG if checkpoint.run else None
     return yaml.safe_load(file.read_text()) if file and file.is_file() else {}
 
 
@@ -112,7 +114,7 @@ def _data(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     files = _setting(config, "data.train_files") or []
     found = []
     for file in [files] if isinstance(files, str) else files:
-        path, manifest = Path(file), Path(file).parent / "manifest.json"
+        path, manifest = Path(file), Path(file).parent / MANIFEST
         content = json.loads(manifest.read_text()) if manifest.is_file() else {}
         one_source = {content["source"]: {"licence": content.get("licence")}} if "source" in content else {}
         found.append(
@@ -141,7 +143,7 @@ def find_evaluations(checkpoint: Checkpoint, given: Path | None) -> list[Evaluat
         if not (given / SUMMARY).is_file():
             raise ValueError(f"--evaluation {given} has no {SUMMARY}; give a folder that `medu1 eval` wrote.")
         return [Evaluated(given, read_json(given / SUMMARY))]
-    files = sorted((checkpoint.run / "eval").glob(f"*/{SUMMARY}")) if checkpoint.run else []
+    files = sorted((checkpoint.run / EVALUATIONS).glob(f"*/{SUMMARY}")) if checkpoint.run else []
     found = [Evaluated(file.parent, read_json(file)) for file in files]
     return [one for one in found if _is_in(Path(str(one.summary["model"]["path"])), checkpoint.folder)]
 
@@ -151,5 +153,5 @@ def _is_in(model: Path, folder: Path) -> bool:
 
 
 def _trained_with(checkpoint: Checkpoint) -> dict[str, str]:
-    file = checkpoint.folder / FILE
+    file = checkpoint.folder / LOG_PROBS
     return json.loads(file.read_text())["versions"] if file.is_file() else {}

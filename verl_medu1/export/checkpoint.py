@@ -6,7 +6,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from verl_medu1.export.shards import read_metadata
-from verl_medu1.run_folder.checkpoints import TRACKER
+from verl_medu1.run_folder.checkpoints import ACTOR, STEP, TRACKER, step_folder
+from verl_medu1.run_folder.names import CHECKPOINTS
 
 
 class Weights(StrEnum):
@@ -59,9 +60,9 @@ def find_checkpoint(given: Path) -> Checkpoint:
     if not (hugging_face / "config.json").is_file():
         raise ValueError(f"{hugging_face} has no config.json; without it nobody knows what the weights are of.")
     _check_whole(weights, shards)
-    step = next((part for part in (folder, folder.parent) if part.name.startswith("global_step_")), None)
-    in_run = step is not None and step.parent.name == "checkpoints"
-    number = step.name.removeprefix("global_step_") if step is not None else ""
+    step = next((part for part in (folder, folder.parent) if part.name.startswith(STEP)), None)
+    in_run = step is not None and step.parent.name == CHECKPOINTS
+    number = step.name.removeprefix(STEP) if step is not None else ""
     return Checkpoint(
         folder,
         weights,
@@ -73,22 +74,22 @@ def find_checkpoint(given: Path) -> Checkpoint:
 
 
 def _newest(given: Path) -> Path:
-    for folder in (given, given / "checkpoints"):
+    for folder in (given, given / CHECKPOINTS):
         if (folder / TRACKER).is_file():
             number = (folder / TRACKER).read_text().strip()
             if not number.isdecimal():
                 raise ValueError(f"{folder / TRACKER} was cut off; give one of the checkpoints (global_step_N) itself.")
-            step = folder / f"global_step_{number}"
+            step = step_folder(folder, int(number))
             if not step.is_dir():
                 raise ValueError(f"{folder / TRACKER} names {step.name}, which is not there; give another checkpoint.")
             return step
-    if (given / "checkpoints").is_dir():
-        raise ValueError(f"{given / 'checkpoints'} holds no whole checkpoint; set trainer.save_freq and train.")
+    if (given / CHECKPOINTS).is_dir():
+        raise ValueError(f"{given / CHECKPOINTS} holds no whole checkpoint; set trainer.save_freq and train.")
     return given
 
 
 def _actor(step: Path) -> Path:
-    return step / "actor" if (step / "actor").is_dir() else step
+    return step / ACTOR if (step / ACTOR).is_dir() else step
 
 
 def _weights(folder: Path) -> tuple[Path, Weights]:

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from verl_medu1.training.log_prob_record import FILE
+from verl_medu1.run_folder.checkpoints import LOG_PROBS
 
 # Two float32 implementations of the same model differ in the last digits. In lower precision single tokens differ by
 # more, as they do between any two kernels; with the wrong weights, log-probs differ by whole units.
@@ -47,12 +47,12 @@ def compare(model: Path, checkpoint: Path) -> Comparison | None:
     Returns:
         The differences; None if the checkpoint has no record.
     """
-    if not (checkpoint / FILE).is_file():
+    if not (checkpoint / LOG_PROBS).is_file():
         return None
     import torch
     from transformers import AutoModelForCausalLM
 
-    record = json.loads((checkpoint / FILE).read_text())
+    record = json.loads((checkpoint / LOG_PROBS).read_text())
     # Use the engine's precision, whatever config.json says; transformers can't load a model in FP8.
     dtype = "auto" if record["dtype"] == "fp8" else record["dtype"]
     tokens = torch.tensor(record["tokens"])

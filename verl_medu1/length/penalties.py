@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from reward_score.schemes import release_length
 from verl_medu1.length.budget import BUDGET_MODES, check_budget
 
 Values = NDArray[np.float64]
@@ -69,7 +70,7 @@ def med_u1_exact(group: Group) -> Values:
 
     Example: N = 1000, L = 1750: 0.5.
     """
-    return np.clip(1.0 - np.abs(group.lengths - group.budget) / 1500, -1.0, 1.0)
+    return _release_lengths(group, "exact")
 
 
 def med_u1_max(group: Group) -> Values:
@@ -77,7 +78,11 @@ def med_u1_max(group: Group) -> Values:
 
     Example: N = 1000, L = 750: 0.5.
     """
-    return np.clip((group.budget - group.lengths) / 500, -1.0, 1.0)
+    return _release_lengths(group, "max")
+
+
+def _release_lengths(group: Group, mode: str) -> Values:
+    return np.array([release_length(length, group.budget, mode) for length in group.lengths.tolist()])
 
 
 def lcpo_exact(group: Group, alpha: float = 0.0003) -> Values:

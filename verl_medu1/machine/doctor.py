@@ -21,9 +21,9 @@ from verl_medu1.machine.machine import has_apex, has_transformer_engine, version
 from verl_medu1.verl_compat.look import missing
 from verl_medu1.verl_compat.overrides import changed_methods
 from verl_medu1.verl_compat.table import EXTENDED, TAKEN
-from verl_medu1.verl_compat.versions import PATCHED_VERSIONS, REQUIRED_VERL, installed_version
+from verl_medu1.verl_compat.versions import PATCHED_VERSIONS, PLUGIN, REQUIRED_VERL, installed_version
 
-PACKAGE, PLUGIN = "verl-medu1", "verl_medu1.plugin"
+PACKAGE = "verl-medu1"
 # Oldest driver for each major version of CUDA: NVIDIA's CUDA Compatibility, "Minor Version Compatibility".
 DRIVERS = {12: 525, 13: 580}
 # gpu: Requires-Python of Megatron-Bridge 0.5.

@@ -12,7 +12,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from reward_score import compute_score
-from reward_score.response import ANSWER_OPEN, TAGS, THINK_CLOSE, THINK_OPEN, parse_response
+from reward_score.response import ANSWER_CLOSE, ANSWER_OPEN, TAGS, THINK_CLOSE, THINK_OPEN, parse_response
 from reward_score.schemes import DEFAULT_SCHEME
 
 KEY = "data.apply_chat_template_kwargs"
@@ -20,7 +20,7 @@ Messages = Sequence[Mapping[str, str]]
 
 # A question with a known answer, and that answer as our prompts ask for it.
 QUESTION = ({"role": "system", "content": "Think first."}, {"role": "user", "content": "Which one?\nA. this\nB. that"})
-REASONING, ANSWER = "Two of the four criteria are met.</think>", "<answer>B</answer>"
+REASONING, ANSWER = f"Two of the four criteria are met.{THINK_CLOSE}", f"{ANSWER_OPEN}B{ANSWER_CLOSE}"
 DEMONSTRATION = (*QUESTION, {"role": "assistant", "content": THINK_OPEN + REASONING + ANSWER})
 GOLD = ("MedQA", "B", {"options": [{"letter": "A", "text": "this"}, {"letter": "B", "text": "that"}]})
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from reward_score.response import TAGS
 from verl_medu1.models.folder import correct_description
 
 VOCABULARY = 512
 MAX_POSITIONS = 512
 HEADS = 4
 LAYERS = 2
-TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 PAD, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 
 # Qwen's chat format, without a default system message: verl renders message by message.

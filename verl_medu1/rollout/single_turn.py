@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from typing_extensions import override
-from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, register
+from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 
 
@@ -36,9 +36,8 @@ def _whole_answers() -> dict[str, Any]:
     return {"output_kind": RequestOutputKind.FINAL_ONLY, "detokenize": False}
 
 
-@register("medu1_seeded")
 class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):
-    """One turn per question, sampled with `answer_seed`; chosen by `rollout.agent.default_agent_loop`."""
+    """One turn per question, sampled with `answer_seed`; agent_loops.yaml names it."""
 
     @override
     async def run(self, sampling_params: dict[str, Any], priority: int = 0, **kwargs: Any) -> AgentLoopOutput:

@@ -12,14 +12,13 @@ from pathlib import Path
 
 from verl_medu1.exit import say_through
 from verl_medu1.run.tidy import adopt_orphans, clear_shared_memory, clear_temporary, end_descendants
+from verl_medu1.run_folder.attempts import this_attempt
 from verl_medu1.run_folder.checkpoints import remove_half_written
+from verl_medu1.run_folder.names import CONSOLE_LOG, METRICS
 from verl_medu1.run_folder.progress import SAVE, Progress
 
 # Tells the driver, as JSON, the keeper's process ID, the file descriptor to write to and the run's temporary folder.
 VARIABLE = "MEDU1_KEEPER"
-LOG = Path("logs", "console.log")
-# verl's file logger writes here (VERL_FILE_LOGGER_PATH): one line of JSON per step, for the latest start only.
-METRICS = Path("logs", "metrics.jsonl")
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -82,14 +81,14 @@ class Channel:
         What was printed before is copied there too. Each start appends to the file, below a line with the time and, in
         a job, the attempt.
         """
-        log = Path(run.run_dir) / LOG
+        log = Path(run.run_dir) / CONSOLE_LOG
         log.parent.mkdir(parents=True, exist_ok=True)
         (Path(run.run_dir) / METRICS).unlink(missing_ok=True)  # from an earlier start
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         begun = " ".join(["====", datetime.now().isoformat(timespec="seconds"), *_attempt()])
         with log.open("ab") as file:
-            file.write(begun.encode() + b"\n" + (self.temporary / LOG.name).read_bytes())
+            file.write(begun.encode() + b"\n" + (self.temporary / CONSOLE_LOG.name).read_bytes())
             file.flush()
             for descriptor in (1, 2):
                 os.dup2(file.fileno(), descriptor)
@@ -102,8 +101,8 @@ class Channel:
 
 
 def _attempt() -> list[str]:
-    folder = os.environ.get("MEDU1_ATTEMPT_DIR")  # slurm/job.sh
-    return ["attempt", Path(folder).name] if folder else []
+    folder = this_attempt()
+    return ["attempt", folder.name] if folder else []
 
 
 _channel: Channel | None = None

@@ -16,11 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from verl_medu1.exit import ExitCode
-from verl_medu1.run.channel import LOG, METRICS, VARIABLE, Run
+from verl_medu1.run.channel import VARIABLE, Run
 from verl_medu1.run.console import Console
 from verl_medu1.run.relevant import relevant_lines
 from verl_medu1.run.tidy import adopt_orphans, clear_shared_memory, clear_temporary, end_descendants
 from verl_medu1.run_folder.checkpoints import remove_half_written, way_on
+from verl_medu1.run_folder.names import CONSOLE_LOG, METRICS
 from verl_medu1.run_folder.progress import SAVE, Progress
 
 # Exit codes that need no explanation: finished, stopped on request, ended by Ctrl-C or SIGTERM.
@@ -77,7 +78,7 @@ class _Keeper:
         self._messages, descriptor = os.pipe()
         self._partial = b""
         told = {"keeper": os.getpid(), "descriptor": descriptor, "temporary": str(self._temporary)}
-        self._log = self._temporary / LOG.name
+        self._log = self._temporary / CONSOLE_LOG.name
         with self._log.open("wb") as log:
             # In a session of its own, so that a signal from the terminal does not also reach the driver directly.
             self._driver = subprocess.Popen(
@@ -153,7 +154,7 @@ class _Keeper:
                 else:
                     self._run = Run(**message["run"])
                     folder = Path(self._run.run_dir)
-                    self._log = folder / LOG
+                    self._log = folder / CONSOLE_LOG
                     self._console.follow(self._log, folder / METRICS, self._run)
                     if self._stop_asked and self._driver:  # the request came before the driver had a handler
                         self._driver.send_signal(signal.SIGUSR1)

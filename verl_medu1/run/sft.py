@@ -9,13 +9,16 @@ import hydra
 from omegaconf import DictConfig, open_dict
 
 from verl_medu1.checks.batches import left_out
-from verl_medu1.checks.run import check_sft, require_plugin, require_verl, training_rows
+from verl_medu1.checks.files import training_rows
+from verl_medu1.checks.run import check_sft
+from verl_medu1.checks.stack import require_plugin, require_verl
 from verl_medu1.config.arguments import require_arguments
 from verl_medu1.config.recipes import SFT, register_recipes
 from verl_medu1.exit import in_one_sentence, say
-from verl_medu1.run.channel import METRICS, Run, connect
+from verl_medu1.run.channel import Run, connect
 from verl_medu1.run.start import start
 from verl_medu1.run_folder.claim import RunClaim, claim, keep_and_write
+from verl_medu1.run_folder.names import METRICS, TENSORBOARD
 
 
 def _be_the_only_process() -> None:
@@ -35,7 +38,7 @@ def _main(config: DictConfig) -> None:
         require_plugin()
     with open_dict(config):
         config.run_dir = os.path.abspath(config.run_dir)
-    os.environ["TENSORBOARD_DIR"] = os.path.join(config.run_dir, "tensorboard")
+    os.environ["TENSORBOARD_DIR"] = os.path.join(config.run_dir, TENSORBOARD)
     os.environ["VERL_FILE_LOGGER_PATH"] = os.path.join(config.run_dir, METRICS)
     with in_one_sentence():
         claimed = begin(config)

@@ -13,10 +13,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from verl_medu1.exit import ExitCode
 from verl_medu1.machine.processors import given_processors
-from verl_medu1.run.channel import METRICS, Channel, Run
+from verl_medu1.run.channel import Channel, Run
 from verl_medu1.run.full_disk import full_disk
 from verl_medu1.run.parts import PartWatch
 from verl_medu1.run_folder.checkpoints import way_on
+from verl_medu1.run_folder.names import METRICS
 from verl_medu1.run_folder.progress import SAVE, Progress
 
 # Arguments that ray.init accepts only when it starts a cluster; an existing cluster was given them when it started.

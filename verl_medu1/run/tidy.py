@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from verl_medu1.run_folder.names import RAY_LOGS
+
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 SHARED_MEMORY = Path("/dev/shm")
 # Names that multiprocessing and verl use in shared memory; the part behind the prefix is random.
@@ -114,7 +116,7 @@ def clear_temporary(temporary: Path, keep_logs_in: Path | None, say: Callable[[s
         say: tells the user where the logs are.
     """
     if keep_logs_in and (logs := next(temporary.glob("session_2*/logs"), None)):
-        kept = keep_logs_in / "ray_logs"
+        kept = keep_logs_in / RAY_LOGS
         shutil.rmtree(kept, ignore_errors=True)
         try:
             shutil.copytree(logs, kept, ignore=lambda folder, names: [n for n in names if Path(folder, n).is_socket()])

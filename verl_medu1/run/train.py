@@ -4,7 +4,6 @@ This module is started twice: first by the user, then as the driver by the keepe
 (verl_medu1/run/keeper.py).
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -12,12 +11,16 @@ import hydra
 from omegaconf import DictConfig
 
 from verl_medu1.checks.batches import left_out
-from verl_medu1.checks.run import check, check_overrides, memory_warning, require_plugin, require_verl, training_rows
+from verl_medu1.checks.files import training_rows
+from verl_medu1.checks.model import memory_warning
+from verl_medu1.checks.run import check
+from verl_medu1.checks.stack import check_overrides, require_plugin, require_verl
 from verl_medu1.config.arguments import require_arguments
 from verl_medu1.config.recipes import TRAIN, register_recipes
 from verl_medu1.exit import ExitCode, in_one_sentence, say
 from verl_medu1.run.channel import connect
 from verl_medu1.run.start import start
+from verl_medu1.run_folder.attempts import this_attempt
 from verl_medu1.run_folder.claim import begin_or_resume, claim
 
 
@@ -40,7 +43,7 @@ def _main(config: DictConfig) -> None:
     from verl_medu1.run_folder.stop_request import StopRequest
 
     stop_request = StopRequest(config.run_dir)
-    if "MEDU1_ATTEMPT_DIR" not in os.environ:  # in a job, slurm/job.sh did this before any request could arrive
+    if this_attempt() is None:  # in a job, slurm/job.sh did this before any request could arrive
         stop_request.take()  # an old request that an earlier start did not live to meet
     stop_request.make_on_signal()
     with supervised(config, channel) as ray_config:

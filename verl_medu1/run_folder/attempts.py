@@ -1,6 +1,7 @@
 """What jobs and their attempts have written to a run's folder; any of it may be missing or half written."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 ATTEMPTS, RECORD, DRIVER_LOG = "attempts", "attempt.json", "driver.log"
 # Jobs that were submitted for a run, one JSON object per line.
 SUBMITTED = "jobs.jsonl"
+# Set in a job (slurm/lib/environment.sh): the folder of its attempt.
+ATTEMPT_VARIABLE = "MEDU1_ATTEMPT_DIR"
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,12 @@ class Attempt:
     ended: datetime | None
     exit_code: int | None
     reason: str
+
+
+def this_attempt() -> Path | None:
+    """Return the folder of the attempt that this process belongs to; None outside of a job."""
+    folder = os.environ.get(ATTEMPT_VARIABLE)
+    return Path(folder) if folder else None
 
 
 def read_attempts(run_dir: Path) -> list[Attempt]:

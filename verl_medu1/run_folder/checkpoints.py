@@ -3,9 +3,30 @@
 import shutil
 from pathlib import Path
 
+from verl_medu1.run_folder.names import CHECKPOINTS
 from verl_medu1.run_folder.whole_file import replace_file
 
 TRACKER = "latest_checkpointed_iteration.txt"
+STEP = "global_step_"
+# The actor's folder in the checkpoint of a reinforcement learning run; a supervised run has none.
+ACTOR = "actor"
+# Next to the weights: log-probs under the training engine (training/log_prob_record.py).
+LOG_PROBS = "log_probs.json"
+
+
+def step_folder(checkpoints: str | Path, step: int) -> Path:
+    """Return the folder of a step's checkpoint.
+
+    Example:
+        >>> step_folder("outputs/a/checkpoints", 9).name
+        'global_step_9'
+    """
+    return Path(checkpoints) / f"{STEP}{step}"
+
+
+def model_folders(folder: Path) -> list[Path]:
+    """Return the folders in Hugging Face's format below a folder, with or without weights."""
+    return sorted(file.parent for file in folder.rglob("huggingface/config.json"))
 
 
 def newest_step(checkpoints: Path) -> int | None:
@@ -56,19 +77,19 @@ def lost_step(checkpoints: Path) -> str | None:
         return None
     newest = max(older)
     return (
-        f"{tracker} names global_step_{text}, which is not there; write {newest} into it to go on from "
-        f"global_step_{newest}, or choose another run_dir"
+        f"{tracker} names {STEP}{text}, which is not there; write {newest} into it to go on from "
+        f"{STEP}{newest}, or choose another run_dir"
     )
 
 
 def _steps(checkpoints: Path) -> list[int]:
-    return [int(folder.name.removeprefix("global_step_")) for folder in checkpoints.glob("global_step_*")]
+    return [int(folder.name.removeprefix(STEP)) for folder in checkpoints.glob(f"{STEP}*")]
 
 
 def remove_half_written(checkpoints: Path, step: int) -> None:
     """Remove the folder of a step whose save failed, to free its disk space."""
     if step != newest_step(checkpoints):
-        shutil.rmtree(checkpoints / f"global_step_{step}", ignore_errors=True)
+        shutil.rmtree(step_folder(checkpoints, step), ignore_errors=True)
 
 
 def way_on(checkpoints: Path) -> str:
@@ -78,7 +99,7 @@ def way_on(checkpoints: Path) -> str:
         return lost
     if step is None:
         return "the same command begins the run again, for no checkpoint was saved"
-    return f"the same command continues from {checkpoints / f'global_step_{step}'}"
+    return f"the same command continues from {step_folder(checkpoints, step)}"
 
 
 def newest_model(run_dir: Path) -> Path:
@@ -96,16 +117,14 @@ def newest_model(run_dir: Path) -> Path:
         >>> newest_model(Path("outputs/quickstart"))  # doctest: +SKIP
         PosixPath('outputs/quickstart/checkpoints/global_step_45/actor/model/huggingface')
     """
-    checkpoints = run_dir / "checkpoints"
+    checkpoints = run_dir / CHECKPOINTS
     newest = newest_step(checkpoints)
     if newest is None and (lost := lost_step(checkpoints)):
         raise ValueError(f"{lost}.")
     if newest is None:
         raise ValueError(f"{checkpoints} holds no whole checkpoint; set trainer.save_freq and train.")
-    step = checkpoints / f"global_step_{newest}"
-    found = sorted(
-        file.parent for file in step.rglob("huggingface/config.json") if list(file.parent.glob("*.safetensors"))
-    )
+    step = step_folder(checkpoints, newest)
+    found = [folder for folder in model_folders(step) if list(folder.glob("*.safetensors"))]
     if not found:
         raise ValueError(f"{step} holds no Hugging Face model; add hf_model to checkpoint.save_contents.")
     return found[0]

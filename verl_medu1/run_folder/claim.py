@@ -14,9 +14,10 @@ from omegaconf import DictConfig, OmegaConf
 from verl_medu1.data.storage import sha256
 from verl_medu1.exit import raise_all, say
 from verl_medu1.run_folder.checkpoints import newest_step
+from verl_medu1.run_folder.names import CONFIG
 from verl_medu1.run_folder.whole_file import replace_file
 
-LOCK, FINGERPRINT, CONFIG = "run.lock", "fingerprint.json", "config.yaml"
+LOCK, FINGERPRINT = "run.lock", "fingerprint.json"
 ALLOW = "--allow-changed"
 # What must not change when a run resumes: method, optimisation, sampling, what makes up a batch, and the layout, by
 # which the optimizer states of a checkpoint are sharded. What only affects speed, memory or output (micro-batches,

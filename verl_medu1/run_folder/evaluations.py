@@ -1,4 +1,4 @@
-"""The files of an evaluation: samples.jsonl and summary.json."""
+"""The files of an evaluation: samples.jsonl and summary.json, and the names of the two that are written on the way."""
 
 import json
 from collections.abc import Iterable
@@ -10,6 +10,8 @@ from verl_medu1.run_folder.whole_file import replace_file
 Sample = dict[str, Any]  # a row of samples.jsonl
 SAMPLES = "samples.jsonl"
 SUMMARY = "summary.json"
+# The cache of responses (evaluate/cache.py), and what vLLM prints.
+RESPONSES, ENGINE_LOG = "responses.jsonl", "engine.log"
 # Fields of a sample that comparing two evaluations needs.
 NEEDED = ("row_id", "data_source", "asked_as", "ground_truth", "answer_type", "acc")
 

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1.run_folder import evaluations
 from verl_medu1.run_folder.evaluations import Sample
+from verl_medu1.run_folder.names import AFTER, BEFORE, CONFIG, EVALUATIONS, ROLLOUTS, TENSORBOARD, VALIDATION
 from verl_medu1.run_folder.progress import FILE_NAME as PROGRESS_FILE
 from verl_medu1.run_folder.progress import Progress
 
@@ -103,24 +104,25 @@ def read_run(path: Path) -> Run:
     if not path.is_dir():
         raise ValueError(f"RUN_DIR {path} is no folder; give the run_dir of a training.")
     run = Run(path, progress=read_progress(path))
-    if (path / "tensorboard").is_dir():
-        run.scalars = read_scalars(path / "tensorboard")
-    run.rollouts, run.validation = _dumps(path / "rollouts"), _dumps(path / "validation")
-    run.before = _read_evaluation(path / "eval" / "before")
-    run.after = _read_evaluation(path / "eval" / "after")
-    if (path / "config.yaml").is_file():
-        config = OmegaConf.load(path / "config.yaml")
+    if (path / TENSORBOARD).is_dir():
+        run.scalars = read_scalars(path / TENSORBOARD)
+    run.rollouts, run.validation = _dumps(path / ROLLOUTS), _dumps(path / VALIDATION)
+    run.before = _read_evaluation(path / BEFORE)
+    run.after = _read_evaluation(path / AFTER)
+    if (path / CONFIG).is_file():
+        config = OmegaConf.load(path / CONFIG)
         run.config = config if isinstance(config, DictConfig) else None
     parts = {
-        "tensorboard/ has no scalars: there are no curves.": run.scalars,
-        "rollouts/ has no step: there are no training samples.": run.rollouts,
-        "eval/before has no evaluation: nothing is known of the model before training.": run.before,
-        "eval/after has no evaluation: nothing is known of the model after training.": run.after,
-        "config.yaml is not there: the settings are not known.": run.config,
+        f"{TENSORBOARD}/ has no scalars: there are no curves.": run.scalars,
+        f"{ROLLOUTS}/ has no step: there are no training samples.": run.rollouts,
+        f"{BEFORE} has no evaluation: nothing is known of the model before training.": run.before,
+        f"{AFTER} has no evaluation: nothing is known of the model after training.": run.after,
+        f"{CONFIG} is not there: the settings are not known.": run.config,
     }
     run.missing = [sentence for sentence, part in parts.items() if not part]
     if len(run.missing) == len(parts):
         raise ValueError(
-            f"RUN_DIR {path} has no tensorboard/, rollouts/, eval/ or config.yaml; give the run_dir of a training."
+            f"RUN_DIR {path} has no {TENSORBOARD}/, {ROLLOUTS}/, {EVALUATIONS}/ or {CONFIG}; "
+            "give the run_dir of a training."
         )
     return run

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from verl_medu1.run_folder.checkpoints import LOG_PROBS
 from verl_medu1.verl_compat.versions import installed_versions
-
-FILE = "log_probs.json"
 
 # Written for this purpose: a record contains no text from any data set.
 TEXT = (
@@ -99,4 +98,4 @@ def write(folder: Path, tokens: Sequence[int], log_probs: Sequence[float], dtype
     """Write a record: `log_probs[i]` is that of `tokens[i + 1]`."""
     folder.mkdir(parents=True, exist_ok=True)
     content = {"tokens": list(tokens), "log_probs": list(log_probs), "dtype": dtype, "versions": installed_versions()}
-    (folder / FILE).write_text(json.dumps(content) + "\n")
+    (folder / LOG_PROBS).write_text(json.dumps(content) + "\n")

@@ -9,6 +9,7 @@ from verl.trainer.sft_trainer import SFTTrainer
 from verl.utils.distributed import destroy_global_process_group, initialize_global_process_group
 
 from verl_medu1.models.folder import correct_description
+from verl_medu1.run_folder.checkpoints import model_folders, step_folder
 from verl_medu1.training.log_prob_record import precision, rows_of_text, write
 
 
@@ -21,13 +22,13 @@ class MedU1SFTTrainer(SFTTrainer):
         save = self.ckpt_handler.save_checkpoint
 
         def save_with_record(step: int) -> None:
-            folder = Path(self.config.trainer.default_local_dir) / f"global_step_{step}"
+            folder = step_folder(self.config.trainer.default_local_dir, step)
             # First: once verl has saved its part, it counts the checkpoint as complete.
             self._write_record(folder)
             save(step)
             if self.rank == 0:
-                for config in folder.rglob("huggingface/config.json"):
-                    correct_description(config.parent)
+                for model in model_folders(folder):
+                    correct_description(model)
             torch.distributed.barrier()
 
         self.ckpt_handler.save_checkpoint = save_with_record

@@ -6,7 +6,6 @@ everything else is verl's.
 """
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,7 +25,7 @@ from verl_medu1.checks.rewards import is_on
 from verl_medu1.length.advantage import shape_advantages
 from verl_medu1.length.shaping import Components, LengthShaping, lacking, length_shaping
 from verl_medu1.models.folder import correct_description
-from verl_medu1.run_folder.checkpoints import mend_tracker
+from verl_medu1.run_folder.checkpoints import ACTOR, mend_tracker, model_folders, step_folder
 from verl_medu1.run_folder.progress import SAVE, STOPPED, Progress
 from verl_medu1.run_folder.stop_request import StopRequest
 from verl_medu1.training.batch_order import by_question
@@ -159,11 +158,11 @@ class MedU1Trainer(PPOTrainer):
     def _save_checkpoint(self) -> None:
         self._progress.report(self.global_steps, SAVE)
         # First: once verl has saved its part, it counts the checkpoint as complete.
-        step = Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
-        write_record(self.actor_rollout_wg, self.tokenizer, self.config.actor_rollout_ref.actor, step / "actor")
+        step = step_folder(self.config.trainer.default_local_dir, self.global_steps)
+        write_record(self.actor_rollout_wg, self.tokenizer, self.config.actor_rollout_ref.actor, step / ACTOR)
         super()._save_checkpoint()
-        for config in step.rglob("huggingface/config.json"):
-            correct_description(config.parent)
+        for model in model_folders(step):
+            correct_description(model)
 
     def _stop_after_this_step(self) -> None:
         save_freq = self.config.trainer.save_freq

@@ -1,9 +1,10 @@
 """What this package uses of verl and others that is not public: start here when upgrading verl.
 
-table.py        the list; page.py makes docs/verl-compat.md from it
-look.py         checks that each entry still exists; overrides.py that overridden methods still take the same parameters
-fields.py       fields of verl's dataclasses, without importing them
-versions.py     the versions this package is written for
-import_hook.py  runs code around the first import of a module
-hydra_source.py finds and loads verl's configuration files for Hydra
+table.py         the list; page.py makes docs/verl-compat.md from it
+look.py          checks that each entry still exists
+overrides.py     checks that overridden methods still take the same parameters
+fields.py        fields of verl's dataclasses, without importing them
+versions.py      the versions this package is written for
+import_hook.py   runs code around the first import of a module
+config_folder.py finds verl's configuration files
 """

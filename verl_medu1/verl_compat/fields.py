@@ -4,7 +4,7 @@ import ast
 from functools import cache
 from pathlib import Path
 
-from verl_medu1.verl_compat import hydra_source
+from verl_medu1.verl_compat import config_folder
 
 
 @cache
@@ -22,7 +22,7 @@ def fields_of(target: str) -> tuple[str, ...]:
     package, *below = module.split(".")
     if package != "verl":
         return ()
-    place = Path(hydra_source.folder()).parents[1].joinpath(*below)
+    place = Path(config_folder.folder()).parents[1].joinpath(*below)
     # A package re-exports what its modules define.
     files = sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
     statements = [statement for file in files if file.is_file() for statement in _statements(file)]

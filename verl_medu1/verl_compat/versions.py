@@ -3,6 +3,8 @@
 from importlib.metadata import PackageNotFoundError, version
 
 REQUIRED_VERL = "0.9.1"
+# The module that our entry point of the group verl.plugins names.
+PLUGIN = "verl_medu1.plugin"
 # The packages that verl_medu1/cpu patches; other versions may differ in what is patched.
 PATCHED_VERSIONS = {
     "verl": REQUIRED_VERL,

@@ -6,11 +6,9 @@ from datetime import date
 from functools import wraps
 from typing import Any
 
+from reward_score.calculation import RELATIVE_TOLERANCE
 from verl_medu1.data.calculators.inputs import Input
 from verl_medu1.data.calculators.measures import ADULT
-
-# MedCalc-Bench accepts a decimal within 5 % on either side; scores, dates and durations must be equal.
-RELATIVE_TOLERANCE = 0.05
 
 
 def _always(**values: Any) -> bool:

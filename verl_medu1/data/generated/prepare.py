@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from reward_score.response import format_response
 from verl_medu1.data.budget import Budget
 from verl_medu1.data.generated.questions import STYLES, Solved, draw_questions
 from verl_medu1.data.prompts import Prompts
@@ -99,7 +100,7 @@ def _demonstrations(
         answer = solved.example.gold
         if rng.random() < WRONG_SHARE:
             answer = rng.choice([other for other in solved.reasoning if other != answer])
-        response = f"<think>{solved.reasoning[answer][style]}</think><answer>{answer}</answer>"
+        response = format_response(solved.reasoning[answer][style], answer)
         messages = prompts.messages(solved.example, budget)
         rows.append({"messages": [*messages, {"role": "assistant", "content": response}]})
     return rows

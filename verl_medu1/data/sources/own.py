@@ -10,7 +10,8 @@ The data sources in `reward_score.registry` are own-multiple_choice, own-calcula
 
 from collections.abc import Sequence
 
-from verl_medu1.data.example import ANSWER_TYPES, Example
+from reward_score.registry import ANSWER_TYPES
+from verl_medu1.data.example import Example
 from verl_medu1.data.records import Record
 from verl_medu1.data.sources.fields import LETTERS, is_empty, letter, options, passages, text
 from verl_medu1.data.sources.reader import Read, Reader, Shape
