@@ -51,7 +51,7 @@ def corruptions(data_source: str, gold: str, spec: Mapping[str, Any]) -> list[tu
         return []
     other = next((answer for kind, answer in others if kind == instead), _OTHER)
     others += [(kind, form.format(gold, other)) for kind, form in _STATED.items()]
-    # Where a right answer asks, a question mark is no corruption.
+    # Where a right answer asks, a question mark is not a corruption.
     asks = any(map(is_question, [gold, *read_options(spec.get("options")).values()]))
     return [(kind, answer) for kind, answer in others if not (asks and kind == "a question")]
 

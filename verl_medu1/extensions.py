@@ -39,5 +39,5 @@ def load(entry_point: EntryPoint) -> Any:
     except Exception as error:  # a third-party module may raise anything
         raise ValueError(
             f"entry point {entry_point.name!r} of {entry_point.group} ({entry_point.value}) can't be loaded "
-            f"({error}); mend or uninstall its package."
+            f"({error}); fix or uninstall its package."
         ) from error

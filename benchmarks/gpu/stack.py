@@ -86,7 +86,7 @@ def overrides_of(machine: Machine, sizes: Sizes, out: Path, steps: int) -> list[
         "trainer.save_freq": -1,
         "trainer.test_freq": -1,
         "trainer.val_before_train": "false",
-        # Waiting is no generation.
+        # Waiting does not count as generation.
         "trainer.v1.sampler.poll_interval": 0.1,
     }
     if machine == Machine.cpu:

@@ -94,7 +94,7 @@ class CheckResult(BaseModel):
         except OSError as error:
             raise ValueError(f"{str(path)!r} can't be read ({error.strerror})") from None
         except ValidationError:
-            raise ValueError(f"{str(path)!r} is no result of `medu1 judge check`") from None
+            raise ValueError(f"{str(path)!r} is not a result of `medu1 judge check`") from None
 
 
 def check_violations(settings: JudgeSettings) -> Iterator[str]:

@@ -97,6 +97,6 @@ def _sentence(model: type[BaseModel], mistake: Any) -> str:
         model = kind
     key = ".".join((*parents, name))
     if name not in model.model_fields:
-        return f"{key} is no key; use one of {', '.join(model.model_fields)}"
+        return f"{key} is not a key; use one of {', '.join(model.model_fields)}"
     value = "missing" if mistake["type"] == "missing" else repr(mistake["input"])
     return f"{key} is {value}; give {model.model_fields[name].description}"

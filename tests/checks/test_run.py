@@ -148,7 +148,7 @@ MEGATRON = "actor_rollout_ref.actor.megatron"
         (["trainer.v1.trainer_mode=sync"], "trainer_mode is 'sync', verl's own, which leaves algorithm.length_penalty"),
         (["algorithm.length_penalty.weight=nan"], r"length_penalty\.weight is nan; it must be a number"),
         (["algorithm.length_penalty.per_source={MedQA: -1}"], r"per_source\.MedQA is -1; it must be"),
-        (["algorithm.length_penalty.per_source={nowhere: 1}"], r"names 'nowhere', which is no data source; known are"),
+        (["algorithm.length_penalty.per_source={nowhere: 1}"], r"names 'nowhere', which is not data source; known are"),
         (
             ["algorithm.length_penalty.name=med_u1_max"],
             "'med_u1_max', which is for questions with budget max, and the data has exact only",
@@ -205,9 +205,12 @@ MEGATRON = "actor_rollout_ref.actor.megatron"
         (["actor_rollout_ref.model.path=./nowhere"], "there is no model directory"),
         (
             ["+actor_rollout_ref.actor.clip_ration=0.3"],
-            r"clip_ration is no key of .*ActorConfig; near it are clip_",
+            r"clip_ration is not a key of .*ActorConfig; near it are clip_",
         ),
-        (["model_engine=dp", f"+{MEGATRON}.tensor_model_parallel_size=2"], r"actor\.megatron is no key of .*FSDPActor"),
+        (
+            ["model_engine=dp", f"+{MEGATRON}.tensor_model_parallel_size=2"],
+            r"actor\.megatron is not a key of .*FSDPActor",
+        ),
         (["run_dir=/dev/null/run"], "is not a folder that can be written to"),
     ],
 )
@@ -221,7 +224,7 @@ MODEL = "actor_rollout_ref.model.path"
 
 def test_a_broken_model_is_refused_and_one_that_is_not_planned_is_not(configure, tmp_path):
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(ValueError, match=r"has a config\.json that is no JSON"):
+    with pytest.raises(ValueError, match=r"has a config\.json that is not valid JSON"):
         check(configure(f"{MODEL}={tmp_path}"))
     layout = partial(layout_violations, machine=Machine())
     assert list(layout(configure(f"{MODEL}=somebody/my-own"))) == []
@@ -230,7 +233,7 @@ def test_a_broken_model_is_refused_and_one_that_is_not_planned_is_not(configure,
 def test_memory_that_can_not_be_planned_is_a_warning(configure):
     assert memory_warning(configure(f"{MODEL}=somebody/my-own")) is None  # on the CPU
     gpu = ["trainer.device=cuda", f"{MODEL}=somebody/my-own"]
-    assert memory_warning(configure(*gpu)).startswith("memory was not planned: model 'somebody/my-own' is no folder")
+    assert memory_warning(configure(*gpu)).startswith("memory was not planned: model 'somebody/my-own' is not a folder")
     assert memory_warning(configure("trainer.device=cuda", f"{MODEL}=Qwen/Qwen2.5-7B")) is None
 
 

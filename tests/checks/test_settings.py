@@ -32,12 +32,12 @@ ANOTHER_MANAGER = [
         (["sandbox_fusion.url=http://x"], r"sandbox_fusion\.url is .*set reward\.sandbox_fusion\.url"),
         (["algorithm.use_pf_ppo=true"], r"use_pf_ppo is true, which verl's V1 trainers do not"),
         # what Hydra's `use +key` leads to
-        (["+trainer.total_training_stepz=4"], r"total_training_stepz is no key .*near it are total_training_steps"),
+        (["+trainer.total_training_stepz=4"], r"total_training_stepz is not a key .*near it are total_training_steps"),
         (["+data.apply_chat_template_kwarg={a: 1}"], "near it are apply_chat_template_kwargs"),
         (["+algorithm.lenght_penalty.weight=0"], "near it are length_penalty"),
         (["+algorithm.length_penalty.wieght=0"], "near it are weight"),
-        (["+watchdog.time=1"], r"watchdog\.time is no key .*near it are timeout_s"),
-        (["+nonsense=1"], "nonsense is no key that anything reads"),
+        (["+watchdog.time=1"], r"watchdog\.time is not a key .*near it are timeout_s"),
+        (["+nonsense=1"], "nonsense is not a key that anything reads"),
         # values that ended a run late, or meant nothing
         ([f"{ROLLOUT}.n=1"], r"rollout\.n is 1, and .*grpo compares the answers to one question; give at least 2"),
         ([f"{ROLLOUT}.n=two"], r"rollout\.n is 'two'; it must be a whole number"),

@@ -78,7 +78,7 @@ def test_good_nodes_have_no_problem():
         (
             {"gpus": [], "gpu_failure": "no driver"},
             SETTINGS,
-            "node2: nvidia-smi fails (no driver); have its driver mended",
+            "node2: nvidia-smi fails (no driver); have its driver fixed",
         ),
         ({"gpus": [A100] * 8}, SETTINGS, "node2 has GPU NVIDIA A100-SXM4-80GB, and the other nodes have NVIDIA H100"),
         (

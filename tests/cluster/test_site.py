@@ -40,10 +40,10 @@ def test_an_empty_site_is_the_default(tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("acount: a", "acount is no key of a site; near it are account"),
+        ("acount: a", "acount is not a key of a site; near it are account"),
         ("- a", "it must have keys with values"),
         ("a: [", "no YAML"),
-        ("gpus_per_nodes: 8", "gpus_per_nodes is no key of a site; near it are gpus_per_node"),
+        ("gpus_per_nodes: 8", "gpus_per_nodes is not a key of a site; near it are gpus_per_node"),
         ("8: gpus", "8 is no key of a site; near it are "),
         ("account: 1234", "account is 1234; give text, in quotes, or null."),
         ("scratch:", "scratch is null; give text, in quotes."),
@@ -80,7 +80,7 @@ def test_an_empty_site_is_the_default(tmp_path):
         ("mounts: ['/a,/b']", "mounts has '/a,/b'; give absolute paths, SOURCE or SOURCE:TARGET, without commas."),
         ("scratch: tmp", "scratch is 'tmp'; give an absolute path of at most 40 characters."),
         ("environment: {NCCL_DEBUG: 1}", "environment.NCCL_DEBUG is 1; give text, in quotes."),
-        ("environment: {'A-B': x}", "environment has 'A-B', which is no name of a variable"),
+        ("environment: {'A-B': x}", "environment has 'A-B', which is not a name of a variable"),
         ("environment: {MEDU1_RUN_DIR: /x}", "environment has 'MEDU1_RUN_DIR', which is set by the job itself"),
         ('environment: {A: "x\\ny"}', "environment.A is 'x\\ny', which has a line break; leave it out."),
         ("sbatch: ['-N2']", "sbatch has '-N2'; give --name or --name=value"),

@@ -91,7 +91,7 @@ def test_what_is_checked_passes_on_to_sbatch(run, mixture):
     [
         ([SEVEN], "data.train_files is 'data/mixture/train.parquet', and there is no such file"),
         (["recipe=nope"], "recipe is 'nope', which does not exist; near it are"),
-        ([SEVEN, "trainer.nope=1"], "trainer.nope is no key; near it are "),
+        ([SEVEN, "trainer.nope=1"], "trainer.nope is not a key; near it are "),
         ([SEVEN, "--time", "soon"], "--time is 'soon'; give D-HH:MM:SS"),
         ([SEVEN, "--site", "nowhere.yaml"], "--site is 'nowhere.yaml', and there is no such file; copy one of"),
     ],
@@ -157,7 +157,7 @@ def test_models_that_people_train_are_planned_by_name(run, mixture, name):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("{", "has a config.json that is no JSON"),
+        ("{", "has a config.json that is not valid JSON"),
         (json.dumps(EXPERTS | {"model_type": "llama", "num_experts": 0}), "lacks 'intermediate_size'"),
         (json.dumps(EXPERTS | {"num_attention_heads": 5, "num_key_value_heads": 5}), "the model's 5 attention heads"),
     ],

@@ -146,4 +146,4 @@ def test_each_mistake_has_its_sentence(run, run_dir, argument, sentence):
 def test_a_record_that_is_half_written_is_named(run, run_dir):
     (run_dir / "attempts/001/attempt.json").write_text('{"job_id": 17')
     code, _, err = run(str(run_dir))
-    assert code == 2 and "attempts/001/attempt.json is no record of an attempt" in err
+    assert code == 2 and "attempts/001/attempt.json is not a record of an attempt" in err

@@ -31,16 +31,16 @@ QUICKSTART = "recipe=quickstart"
         (
             TRAIN,
             [QUICKSTART, "trainer.total_training_stepz=4"],
-            "^trainer.total_training_stepz is no key; near it are total_training_steps, [^\n]*$",
+            "^trainer.total_training_stepz is not a key; near it are total_training_steps, [^\n]*$",
         ),
-        (TRAIN, [QUICKSTART, "algoritm.gamma=1"], "^algoritm is no key; near it are algorithm"),
-        (TRAIN, [QUICKSTART, "trainer.device.kind=1"], "^trainer.device.kind is no key, for trainer.device is a value"),
+        (TRAIN, [QUICKSTART, "algoritm.gamma=1"], "^algoritm is not a key; near it are algorithm"),
+        (TRAIN, [QUICKSTART, "trainer.device.kind=1"], "^trainer.device.kind is not a key, for .* is a value"),
         (
             TRAIN,
             [QUICKSTART, "data.apply_chat_template_kwargs.enable_thinking=false"],
             r"write \+data\.apply_chat_template_kwargs\.enable_thinking=VALUE",
         ),
-        (SFT, [QUICKSTART, "optim.learning_rate=1"], "^optim.learning_rate is no key; near it are "),
+        (SFT, [QUICKSTART, "optim.learning_rate=1"], "^optim.learning_rate is not a key; near it are "),
         (TRAIN, [QUICKSTART, "data.seed=[1"], r"^the recipe can't be composed: [^\n]*$"),
     ],
 )  # fmt: skip
@@ -75,9 +75,9 @@ def test_no_key_of_a_supervised_recipe_is_unknown(name: str) -> None:
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ("+trainer.total_epoch=3", r"trainer\.total_epoch is no key .*near it are total_epochs"),
-        ("+optim.lrr=3", r"optim\.lrr is no key of verl's FSDPOptimizerConfig; near it are lr"),
-        ("+algorithm.length_penalty.weight=0", "algorithm is no key that anything reads"),
+        ("+trainer.total_epoch=3", r"trainer\.total_epoch is not a key .*near it are total_epochs"),
+        ("+optim.lrr=3", r"optim\.lrr is not a key of verl's FSDPOptimizerConfig; near it are lr"),
+        ("+algorithm.length_penalty.weight=0", "algorithm is not a key that anything reads"),
     ],
 )
 def test_a_key_behind_a_plus_is_refused_in_the_supervised_stage_too(override: str, sentence: str) -> None:
@@ -87,9 +87,9 @@ def test_a_key_behind_a_plus_is_refused_in_the_supervised_stage_too(override: st
 
 def test_so_it_is_before_planning_and_submitting() -> None:
     override = "+trainer.total_training_stepz=4"
-    with pytest.raises(ValueError, match=r"total_training_stepz is no key .*near it are total_training_steps"):
+    with pytest.raises(ValueError, match=r"total_training_stepz is not a key .*near it are total_training_steps"):
         compose_recipe([QUICKSTART, override])
-    with pytest.raises(ValueError, match=r"total_training_stepz is no key .*near it are total_training_steps"):
+    with pytest.raises(ValueError, match=r"total_training_stepz is not a key .*near it are total_training_steps"):
         check_submission(compose_config([QUICKSTART, override]), Machine(capability=None))
 
 

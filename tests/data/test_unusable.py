@@ -61,7 +61,7 @@ def test_too_many_end_the_command_with_the_first(tmp_path, num_broken, given, sh
     path = write(tmp_path / "a.json", records)
     message = (
         rf"a\.json, record 40: field answer_idx is empty; it must hold text \({num_broken} of {40 + num_broken} "
-        rf"records can't be used; mend the file, or raise --max-unusable, which is {share}\)\.$"
+        rf"records can't be used; fix the file, or raise --max-unusable, which is {share}\)\.$"
     )
     with pytest.raises(ValueError, match=message):
         prepare([f"medqa={path}"], tmp_path / "out", max_unusable=given)

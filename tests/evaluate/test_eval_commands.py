@@ -102,7 +102,7 @@ def test_compare_refuses_what_cannot_be_compared(tmp_path: Path, sample: Callabl
         (["--dtype", "float23"], "--dtype is 'float23'; choose one of auto, float32"),
         (["--data", "nothing.parquet"], "nothing.parquet does not exist"),
         (["--against", "nowhere"], "nowhere has no summary.json"),
-        (["--endpoint", "127.0.0.1:8000"], "--endpoint '127.0.0.1:8000' is no address"),
+        (["--endpoint", "127.0.0.1:8000"], "--endpoint '127.0.0.1:8000' is not an address"),
         (["--endpoint", "http://127.0.0.1:1/v1", "--api-key-env", "MEDU1_NO_KEY"], "no such variable is set"),
         (["--api-key-env", "MEDU1_NO_KEY"], "--api-key-env MEDU1_NO_KEY is for --endpoint"),
         (["--prompts", "nothing.yaml"], "--prompts nothing.yaml is for --formats"),

@@ -109,7 +109,7 @@ def test_an_endpoint_is_evaluated(tmp_path: Path, server: Server, evaluate: Call
     assert medqa["lm_eval"] == "medqa_4options"
     assert (medqa["questions"], medqa["samples"], medqa["accuracy"]) == (4, 12, 0.5)
     assert medqa["pass_at"]["1"]["value"] == medqa["pass_at"]["3"]["value"] == medqa["majority"] == 0.5
-    # "12.5" is no option's text; a list with the right option first stays right.
+    # "12.5" is not an option's text; a list with the right option first stays right.
     robust = medqa["robustness"]
     assert (robust["short_answer"]["accuracy"], robust["short_answer"]["stays"]) == (0.0, 0.0)
     assert (robust["ranked_list"]["accuracy"], robust["ranked_list"]["stays"]) == (0.5, 1.0)

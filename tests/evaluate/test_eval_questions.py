@@ -81,7 +81,7 @@ def test_missing_and_foreign_files_are_refused(tmp_path: Path, write: Callable) 
     with pytest.raises(ValueError, match=r"nothing.parquet does not exist; prepare"):
         read_questions(tmp_path / "nothing.parquet")
     (tmp_path / "text.parquet").write_text("question,answer\n")
-    with pytest.raises(ValueError, match=r"text.parquet is no parquet file"):
+    with pytest.raises(ValueError, match=r"text.parquet is not a parquet file"):
         read_questions(tmp_path / "text.parquet")
     empty = write([_row()])
     pq.write_table(pq.read_table(empty).slice(0, 0), empty)

@@ -186,7 +186,7 @@ def test_a_line_that_is_still_being_written_is_left_out(tmp_path: Path) -> None:
 def test_a_line_that_is_no_object_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text(f'{{"a": 1}}\n{line}\n')
-    with pytest.raises(ValueError, match=r"Line 2 of .*rows.jsonl is no JSON object"):
+    with pytest.raises(ValueError, match=r"Line 2 of .*rows.jsonl is not valid JSON object"):
         evaluations.read_jsonl(path)
 
 

@@ -184,7 +184,7 @@ def test_a_wrong_evaluation_is_refused_before_anything_is_merged(run, tmp_path, 
     with pytest.raises(ValueError, match=r"--evaluation .* has no summary\.json"):
         export(run, tmp_path / "out", tmp_path)
     (tmp_path / "summary.json").write_text("[]")
-    with pytest.raises(ValueError, match=r"summary\.json is no JSON object"):
+    with pytest.raises(ValueError, match=r"summary\.json is not valid JSON object"):
         export(run, tmp_path / "out", tmp_path)
     assert not list(tmp_path.glob("out*"))
 
@@ -265,6 +265,6 @@ def test_nothing_of_a_strangers_checkpoint_is_executed(run, megatron, tmp_path, 
     index = megatron / "model" / "dist_ckpt" / ".metadata"
     for harmful in (pickle.dumps(Harmful()), b"cos\nsystem\n(S'true'\ntR.", b"", b"not a pickle"):
         index.write_bytes(harmful)
-        with pytest.raises(ValueError, match=r"\.metadata is no index"):
+        with pytest.raises(ValueError, match=r"\.metadata is not an index"):
             read_metadata(index.parent)
     assert not (tmp_path / "harm").exists() and not (tmp_path / "out").exists()

@@ -106,7 +106,7 @@ def test_the_command(monkeypatch, capsys, arguments):
     if arguments[1] == "cpu":
         assert not left.value.code and "All that training needs is here." in out
     else:
-        assert left.value.code == 1 and "To mend: " in out
+        assert left.value.code == 1 and "To fix: " in out
 
 
 @pytest.fixture(scope="module")

@@ -142,11 +142,11 @@ def test_a_folder_is_read_and_a_name_is_looked_up(tmp_path):
 
 def test_a_model_that_can_not_be_read_has_its_sentence(tmp_path):
     with pytest.raises(
-        ValueError, match=r"'nowhere' is no folder with a config\.json, and not listed in .*; near it are .*/"
+        ValueError, match=r"'nowhere' is not a folder with a config\.json, and not listed in .*; near it are .*/"
     ):
         find_architecture("nowhere")
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(ValueError, match=r"config\.json that is no JSON"):
+    with pytest.raises(ValueError, match=r"config\.json that is not valid JSON"):
         find_architecture(str(tmp_path))
     with pytest.raises(ValueError, match="lacks 'hidden_size'"):
         architecture_of("x", {"model_type": "llama", "num_attention_heads": 4})

@@ -148,7 +148,7 @@ def test_a_plan_takes_no_time(arguments, most, tiny):
     ("arguments", "sentence"),
     [
         ([], "nothing to plan: give recipe=NAME, or --model and --gpus."),
-        (["--model", "nowhere"], "model 'nowhere' is no folder with a config.json"),
+        (["--model", "nowhere"], "model 'nowhere' is not a folder with a config.json"),
         ([*SEVEN, "--gpu", "h100"], "--gpu is 'h100'; choose one of h100-80, h200-141, a100-80."),
         (
             ["--model", "Qwen3-8B", "--gpus", "12"],
@@ -160,10 +160,10 @@ def test_a_plan_takes_no_time(arguments, most, tiny):
         ),
         ([*SEVEN, "--tp", "0"], "tensor_model_parallel_size is 0; give a whole number of at least 1."),
         ([*SEVEN, "data.max_respons_length=1"], "is no key that a plan looks at; near it are data.max_response_length"),
-        ([*SEVEN, "batch"], "'batch' is no key=value."),
+        ([*SEVEN, "batch"], "'batch' is not of the form key=value."),
         ([*SEVEN, "data.max_response_length="], "data.max_response_length is null; give a whole number of at least 1."),
         ([*SEVEN, "data.max_response_length=", "--search"], "data.max_response_length is null; give a whole number"),
-        ([*SEVEN, "data.max_response_length=[1"], "data.max_response_length is '[1', which is no value in YAML"),
+        ([*SEVEN, "data.max_response_length=[1"], "data.max_response_length is '[1', which is not a value in YAML"),
         (
             ["--model", "Qwen3-8B", "trainer.device=cpu", "trainer.n_gpus_per_node=0"],
             "n_gpus_per_node is 0; give a whole",
@@ -174,7 +174,7 @@ def test_a_plan_takes_no_time(arguments, most, tiny):
         ),
         ([*SEVEN, "--plot", "memory.pdf"], "--plot is 'memory.pdf'; end it in .svg or .png."),
         (["recipe=nope"], "recipe is 'nope', which does not exist; near it are"),
-        (["recipe=quickstart", "trainer.nope=1"], "trainer.nope is no key; near it are "),
+        (["recipe=quickstart", "trainer.nope=1"], "trainer.nope is not a key; near it are "),
         (
             ["recipe=quickstart", "model_engine=dp", "--model", "Qwen3-8B"],
             "strategy is 'fsdp2', and Megatron alone is planned; add model_engine=megatron",
@@ -197,7 +197,7 @@ def test_each_mistake_has_its_sentence(run, arguments, sentence):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ([], "has a config.json that is no object with keys; write it again."),
+        ([], "has a config.json that is not an object with keys; write it again."),
         (
             TINY | {"hidden_size": "128"},
             "has hidden_size '128' in its config.json; it must be a whole number from 1 to",

@@ -43,7 +43,7 @@ def test_equality(answer, gold, aliases, same):
         ("Possibly heparin", "Heparin", "'possibly' is a hedge"),
         ("Heparin?", "Heparin", "'?' is a hedge"),
         ("Heparin " * 20, "Heparin", "more than 3 times as long as the reference"),
-        # What the reference says itself is no hedge.
+        # What the reference says itself is not a hedge.
         ("Heparin or warfarin", "Warfarin or heparin", ""),
         ("Who knows?", "Asking 'who?'", ""),
         # Words that hold a hedge.

@@ -24,7 +24,7 @@ NUMERIC_COMPONENTS = (
 
 
 def is_on(penalty: DictConfig) -> bool:
-    """Return whether a length penalty has a weight above zero; `penalty_violations` reports what is no weight."""
+    """Return whether a length penalty has a weight above zero; `penalty_violations` reports what is not a weight."""
     weights = [penalty.weight, *_weights_of_sources(penalty).values()]
     return any(isinstance(weight, int | float) and weight > 0 for weight in weights)
 
@@ -129,7 +129,7 @@ def penalty_violations(config: DictConfig) -> Iterator[str]:
     is_ours = config.reward.custom_reward_function.path is None
     for source in sorted(set(per_source) - set(known_sources())) if is_ours else ():
         yield (
-            f"algorithm.length_penalty.per_source names {source!r}, which is no data source; known are "
+            f"algorithm.length_penalty.per_source names {source!r}, which is not data source; known are "
             f"{', '.join(known_sources())}."
         )
 

@@ -1,4 +1,4 @@
-"""`medu1 doctor`: what is installed here, and the command that mends what is wrong."""
+"""`medu1 doctor`: what is installed here, and the command that fixes what is wrong."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -38,13 +38,13 @@ def doctor(
         found = [asdict(finding) for finding in findings]
         typer.echo(json_format.dumps({"machine": kind, "ok": not bad, "findings": found}, indent=1))
     else:
-        table = Table("what", "state", "found", "what mends it", title=f"To train on: {kind}", title_justify="left")
+        table = Table("what", "state", "found", "how to fix it", title=f"To train on: {kind}", title_justify="left")
         for finding in findings:
             state = finding.state if finding.needed or finding.state == "ok" else f"{finding.state}, not needed"
             table.add_row(finding.name, state, Text(finding.found), Text(finding.mend))
         console = Console(highlight=False, soft_wrap=True)
         console.width = max(console.width, 160)
         console.print(table)
-        typer.echo(f"To mend: {', '.join(bad)}." if bad else "All that training needs is here.")
+        typer.echo(f"To fix: {', '.join(bad)}." if bad else "All that training needs is here.")
     if bad:
         raise typer.Exit(ExitCode.FAILED)

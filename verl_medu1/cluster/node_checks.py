@@ -138,7 +138,7 @@ def _gpu_problems(node: Facts, settings: Settings) -> Iterator[Problem]:
     if settings.device != "cpu" and node.gpu_failure:
         yield Problem(
             "GPUs",
-            f"{node.host}: nvidia-smi fails ({node.gpu_failure}); have its driver mended, {_leave_out(node.host)}.",
+            f"{node.host}: nvidia-smi fails ({node.gpu_failure}); have its driver fixed, {_leave_out(node.host)}.",
             node.host,
         )
     elif settings.device != "cpu" and len(node.gpus) < wanted:
@@ -262,7 +262,7 @@ def _clock_problems(node: Facts, started: float | None, now: float | None) -> It
         word = "behind" if behind > ahead else "ahead"
         yield Problem(
             "clock",
-            f"{node.host} has a clock that is at least {off:.0f} s {word}; have its time service mended, "
+            f"{node.host} has a clock that is at least {off:.0f} s {word}; have its time service fixed, "
             f"{_leave_out(node.host)}.",
             node.host,
         )

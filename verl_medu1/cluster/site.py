@@ -55,7 +55,7 @@ ENDINGS = {
 
 
 def _must(match: str, ending: str) -> AfterValidator:
-    """Refuse what is no text or does not match; `ending` is as in ENDINGS."""
+    """Refuse what is not text or does not match; `ending` is as in ENDINGS."""
 
     def validate(value: Any) -> Any:
         if not isinstance(value, str) or not re.fullmatch(match, value, re.DOTALL):
@@ -81,7 +81,7 @@ Mount = Annotated[
 ]
 Variable = Annotated[
     str,
-    _must("[A-Za-z_][A-Za-z0-9_]*", ", which is no name of a variable; use letters, digits and _"),
+    _must("[A-Za-z_][A-Za-z0-9_]*", ", which is not a name of a variable; use letters, digits and _"),
     _must("(?!MEDU1_|SLURM_).*", ", which is set by the job itself; use the site's own key, or leave it out"),
 ]
 Value = Annotated[str, _must(r"[^\x00\r\n]*", ", which has a line break; leave it out")]
@@ -147,7 +147,7 @@ def read_site(file: Path) -> Site:
     try:
         found = yaml.safe_load(file.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"--site {file}: no YAML ({' '.join(str(error).split())}); mend it.") from None
+        raise ValueError(f"--site {file}: no YAML ({' '.join(str(error).split())}); fix it.") from None
     found = {} if found is None else found
     if not isinstance(found, dict):
         raise ValueError(f"--site {file}: it must have keys with values, as {example_sites() / DEFAULT} has.")
@@ -167,7 +167,7 @@ def _sentence(error: Mapping[str, Any]) -> str:
     key, *inner = map(str, error["loc"])
     if error["type"] in ("extra_forbidden", "invalid_key"):
         near = difflib.get_close_matches(key, Site.model_fields, n=3, cutoff=0.0)
-        return f"{key} is no key of a site; near it are {', '.join(near)}."
+        return f"{key} is not a key of a site; near it are {', '.join(near)}."
     ending = ENDINGS[error["type"]].format(**error.get("ctx", {}))
     if not inner and error["type"] != "value_error" and NoneType in get_args(Site.model_fields[key].annotation):
         ending += ", or null"

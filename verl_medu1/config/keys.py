@@ -93,7 +93,7 @@ def unknown_key_violations(config: DictConfig, stage: str = TRAIN) -> Iterator[s
         if key in fields or path in (SFT_WITHOUT_A_DEFAULT if is_sft else WITHOUT_A_DEFAULT) or in_a_worker:
             continue
         owner = f"of verl's {target.rpartition('.')[2]}" if target else "that anything reads"
-        yield f"{path} is no key {owner}; near it are {nearest(key, [*fields, *names])}."
+        yield f"{path} is not a key {owner}; near it are {nearest(key, [*fields, *names])}."
 
 
 def unknown_key_sentence(path: str, stage: str = TRAIN) -> str:
@@ -101,7 +101,7 @@ def unknown_key_sentence(path: str, stage: str = TRAIN) -> str:
 
     Example:
         >>> unknown_key_sentence("trainer.total_training_stepz")
-        'trainer.total_training_stepz is no key; near it are total_training_steps, total_epochs, ...'
+        'trainer.total_training_stepz is not a key; near it are total_training_steps, total_epochs, ...'
     """
     known: Any = _known_keys(stage)
     at = ""
@@ -110,12 +110,12 @@ def unknown_key_sentence(path: str, stage: str = TRAIN) -> str:
             break
         known, at = known[name], f"{at}.{name}" if at else name
     if (isinstance(known, Mapping) and not known) or known is None:
-        return f"{path} is no key of the defaults; if what reads {at} knows it, write +{path}=VALUE."
+        return f"{path} is not a key of the defaults; if what reads {at} knows it, write +{path}=VALUE."
     if not isinstance(known, Mapping):
-        return f"{path} is no key, for {at} is a value."
+        return f"{path} is not a key, for {at} is a value."
     key = path.removeprefix(f"{at}.").partition(".")[0]
     names = [name for name in known if name != "_target_"]
-    return f"{f'{at}.{key}' if at else key} is no key; near it are {nearest(key, names)}."
+    return f"{f'{at}.{key}' if at else key} is not a key; near it are {nearest(key, names)}."
 
 
 def has_key(path: str, stage: str = TRAIN) -> bool:
@@ -153,7 +153,8 @@ def _refused_by_a_dataclass(node: Any, path: str) -> Iterator[str]:
     target = str(node.get("_target_") or "")
     if fields := fields_of(target):
         for key in sorted(map(str, node.keys() - {"_target_", *fields})):
-            yield f"{path}.{key} is no key of verl's {target.rpartition('.')[2]}; near it are {nearest(key, fields)}."
+            owner = target.rpartition(".")[2]
+            yield f"{path}.{key} is not a key of verl's {owner}; near it are {nearest(key, fields)}."
     for name in node:
         if not OmegaConf.is_missing(node, name):
             yield from _refused_by_a_dataclass(node[name], f"{path}.{name!s}")

@@ -48,7 +48,7 @@ def corrected(examples: Sequence[Example], counts: Counts, overrides: Overrides 
 
 
 def due_date_override(example: Example) -> LabelOverride | None:
-    """Return the correction of a due date of MedCalc-Bench; None if the gold answer is right, or is no due date.
+    """Return the correction of a due date of MedCalc-Bench; None if the gold answer is right, or is not a due date.
 
     Where the cycle is shorter than 28 days, the published answer is later by what should make it earlier.
 

@@ -123,7 +123,8 @@ def _json(path: Path) -> Iterator[tuple[str, Any]]:
         records = [{KEY: key, **record} for key, record in records.items()]
     if not isinstance(records, list):
         raise ValueError(
-            f"{path} is no list of records and no mapping from names to records; give the file as it is published."
+            f"{path} is neither a list of records nor a mapping from names to records; give the file as it is "
+            "published."
         )
     for place, record in enumerate(records):
         yield f"record {place}", record

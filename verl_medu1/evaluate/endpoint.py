@@ -24,7 +24,7 @@ def check_endpoint(url: str, key_variable: str | None, questions: Sequence[Quest
             rows would leave the machine.
     """
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-        raise ValueError(f"--endpoint {url!r} is no address; give one such as http://127.0.0.1:8000/v1.")
+        raise ValueError(f"--endpoint {url!r} is not an address; give one such as http://127.0.0.1:8000/v1.")
     if key_variable and not os.environ.get(key_variable):
         raise ValueError(f"--api-key-env {key_variable}: no such variable is set; export it.")
     found = [] if is_loopback(url) else credentialed_sources(question.data_source for question in questions)

@@ -38,7 +38,7 @@ def resolve_model(model: str) -> str:
     below = sorted({run for place in found if (run := _run_below(folder, place))})
     if below:
         raise ValueError(
-            f"--model {model} is no run and no checkpoint, but {len(below)} stand below it; "
+            f"--model {model} is neither a run nor a checkpoint, but {len(below)} stand below it; "
             f"give one, such as {below[0]}."
         )
     whole = [place for place in found if list(place.glob("*.safetensors"))]

@@ -72,7 +72,7 @@ def read_questions(path: Path) -> list[Question]:
     try:
         table = pq.ParquetFile(path)
     except pa.ArrowException as error:
-        raise ValueError(f"--data {path} is no parquet file ({error}); {HOW_TO_PREPARE}.") from None
+        raise ValueError(f"--data {path} is not a parquet file ({error}); {HOW_TO_PREPARE}.") from None
     _check_schema(table.schema_arrow, path)
     questions = [
         Question(

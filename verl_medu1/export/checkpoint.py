@@ -53,7 +53,7 @@ def find_checkpoint(given: Path) -> Checkpoint:
         32
     """
     if not given.is_dir():
-        raise ValueError(f"CHECKPOINT {given} is no folder; give a run, or a checkpoint of it (global_step_N).")
+        raise ValueError(f"CHECKPOINT {given} is not a folder; give a run, or a checkpoint of it (global_step_N).")
     folder = _actor(_newest(given))
     shards, weights = _weights(folder)
     hugging_face = folder / ("model/huggingface" if (folder / "model").is_dir() else "huggingface")

@@ -54,7 +54,7 @@ def read_metadata(folder: Path) -> Any:
     except FileNotFoundError:
         raise ValueError(f"{file} is missing: the checkpoint is not whole; export another one.") from None
     except (pickle.UnpicklingError, EOFError, AttributeError) as error:
-        raise ValueError(f"{file} is no index of a distributed checkpoint ({error}); export another one.") from None
+        raise ValueError(f"{file} is not an index of a distributed checkpoint ({error}); export another one.") from None
 
 
 def load_megatron(folder: Path) -> dict[str, Any]:

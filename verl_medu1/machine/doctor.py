@@ -174,7 +174,7 @@ def _of_verl(names: tuple[str, ...]) -> dict[str, SpecifierSet]:
 def _gpu(machine: str, gpus: list[GPUFacts], failure: str | None) -> Iterator[Finding]:
     needed = machine == "gpu"
     if failure:
-        yield Finding("GPU", "wrong", f"nvidia-smi fails ({failure})", needed, "have the driver mended")
+        yield Finding("GPU", "wrong", f"nvidia-smi fails ({failure})", needed, "have the driver fixed")
     elif not gpus:
         yield Finding("GPU", "missing", "none", needed, "run this where a GPU is: in a job" if needed else "")
     else:

@@ -54,7 +54,7 @@ def parse_arguments(texts: Sequence[str]) -> dict[str, Any]:
         try:
             arguments[name] = yaml.safe_load(value)
         except yaml.YAMLError:
-            raise ValueError(f"--template-argument is {text!r}; its value is no YAML.") from None
+            raise ValueError(f"--template-argument is {text!r}; its value is not valid YAML.") from None
     return arguments
 
 

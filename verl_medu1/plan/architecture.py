@@ -201,9 +201,11 @@ def _read_config(name: str) -> dict[str, Any]:
     except OSError as error:
         raise ValueError(f"model {name!r} has a config.json that can't be read ({error.strerror}).") from None
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"model {name!r} has a config.json that is no JSON ({error}); write it again.") from None
+        raise ValueError(
+            f"model {name!r} has a config.json that is not valid JSON ({error}); write it again."
+        ) from None
     if not isinstance(config, dict):
-        raise ValueError(f"model {name!r} has a config.json that is no object with keys; write it again.")
+        raise ValueError(f"model {name!r} has a config.json that is not an object with keys; write it again.")
     return config
 
 
@@ -226,10 +228,10 @@ def find_architecture(name: str) -> Architecture:
             return architecture_of(listed, config)
     if is_path(name):
         raise ValueError(
-            f"model {name!r} is no folder with a config.json, and not listed in {LIST}; near it are "
+            f"model {name!r} is not a folder with a config.json, and not listed in {LIST}; near it are "
             f"{', '.join(difflib.get_close_matches(name, listed_models(), n=3, cutoff=0.0))}."
         )
     raise NotPlanned(
-        f"model {name!r} is no folder here, and not listed in {LIST}; to have it planned, give a folder with its "
+        f"model {name!r} is not a folder here, and not listed in {LIST}; to have it planned, give a folder with its "
         "config.json."
     )

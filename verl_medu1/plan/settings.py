@@ -173,14 +173,14 @@ def settings_from_overrides(settings: Settings, overrides: Sequence[str]) -> Set
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals:
-            raise ValueError(f"{override!r} is no key=value.")
+            raise ValueError(f"{override!r} is not of the form key=value.")
         if key not in names:
             near = difflib.get_close_matches(key, names, n=3, cutoff=0.0)
-            raise ValueError(f"{key} is no key that a plan looks at; near it are {', '.join(near)}.")
+            raise ValueError(f"{key} is not a key that a plan looks at; near it are {', '.join(near)}.")
         try:
             changes[names[key]] = yaml.safe_load(value)
         except yaml.YAMLError:
             raise ValueError(
-                f"{key} is {value!r}, which is no value in YAML; write one such as 1, true or [mlp]."
+                f"{key} is {value!r}, which is not a value in YAML; write one such as 1, true or [mlp]."
             ) from None
     return replace(settings, **changes)

@@ -76,7 +76,7 @@ def _read(file: Path) -> Attempt:
             reason=found["reason"],
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{file} is no record of an attempt ({error}); move its folder away.") from None
+        raise ValueError(f"{file} is not a record of an attempt ({error}); move its folder away.") from None
 
 
 def attempts_table(attempts: Sequence[Attempt], running_job: str | None) -> "Table":

@@ -51,7 +51,7 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
             except json.JSONDecodeError:
                 row = None
             if not isinstance(row, dict):
-                raise ValueError(f"Line {number} of {path} is no JSON object; write the file again.")
+                raise ValueError(f"Line {number} of {path} is not valid JSON object; write the file again.")
             rows.append(row)
     return rows
 
@@ -72,7 +72,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except json.JSONDecodeError:
         value = None
     if not isinstance(value, dict):
-        raise ValueError(f"{path} is no JSON object; write the file again.")
+        raise ValueError(f"{path} is not valid JSON object; write the file again.")
     return value
 
 

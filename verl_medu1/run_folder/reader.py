@@ -102,7 +102,7 @@ def read_run(path: Path) -> Run:
         ValueError: the folder does not exist or has none of these, or one of its files can't be read.
     """
     if not path.is_dir():
-        raise ValueError(f"RUN_DIR {path} is no folder; give the run_dir of a training.")
+        raise ValueError(f"RUN_DIR {path} is not a folder; give the run_dir of a training.")
     run = Run(path, progress=read_progress(path))
     if (path / TENSORBOARD).is_dir():
         run.scalars = read_scalars(path / TENSORBOARD)

@@ -14,7 +14,7 @@ TERM = re.compile(r"([1-9]\d{0,3})?\s*((?:[A-Z][a-z]?\d{0,3})+)", re.ASCII)
 
 
 def read(equation: str) -> tuple[Counter[str], Counter[str]] | None:
-    """Coefficients by formula, left and right; None if it is no equation."""
+    """Coefficients by formula, left and right; None if it is not an equation."""
     sides = [Counter[str](), Counter[str]()]
     halves = re.split("->|→|=", equation.translate(SUBSCRIPTS)[:500])
     for side, half in zip(sides, halves, strict=False):
@@ -38,7 +38,7 @@ def judge_equation(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict:
     """Judges an answer by what it says; the gold equation only names the species."""
     wanted, found = read(gold), read(answer)
     if wanted is None:
-        raise ValueError("the gold answer is no equation")
+        raise ValueError("the gold answer is not an equation")
     if found is None:
         return wrong("", "no equation")
     pred = " -> ".join(" + ".join(f"{n} {formula}" for formula, n in sorted(side.items())) for side in found)

@@ -90,7 +90,7 @@ def read_usable(
     if len(errors) > max_unusable * len(kept):
         place, first = errors[0]
         raise ValueError(
-            f"{origin}, {place}: {first} ({len(errors)} of {len(kept)} records can't be used; mend the file, or raise "
+            f"{origin}, {place}: {first} ({len(errors)} of {len(kept)} records can't be used; fix the file, or raise "
             f"--max-unusable, which is {max_unusable:g})."
         )
     for line in _told(origin, errors):

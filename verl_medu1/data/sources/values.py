@@ -50,7 +50,7 @@ def read_value(answer: str, question: str) -> Value | None:
 
     Args:
         answer: one sentence, or less.
-        question: its "how many ..." says which word behind a number is no unit but what was counted.
+        question: its "how many ..." says which word behind a number is not a unit but what was counted.
 
     Example:
         >>> read_value("The expression evaluates to 63.", "9 * 7 =")
