@@ -61,7 +61,8 @@ def _of_choice(gold: str, spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for letter, text in read_options(spec.get("options")).items():
         if letter != right:
             yield "another option", letter
-            yield "another option's text", text
+            if text.strip().upper() != right:  # a letter on its own is always read as the option's letter
+                yield "another option's text", text
             yield "the letter with another text", f"{right}. {text}"
             yield "two options", f"{right} and {letter}"
 

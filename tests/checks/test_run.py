@@ -148,7 +148,10 @@ MEGATRON = "actor_rollout_ref.actor.megatron"
         (["trainer.v1.trainer_mode=sync"], "trainer_mode is 'sync', verl's own, which leaves algorithm.length_penalty"),
         (["algorithm.length_penalty.weight=nan"], r"length_penalty\.weight is nan; it must be a number"),
         (["algorithm.length_penalty.per_source={MedQA: -1}"], r"per_source\.MedQA is -1; it must be"),
-        (["algorithm.length_penalty.per_source={nowhere: 1}"], r"names 'nowhere', which is not data source; known are"),
+        (
+            ["algorithm.length_penalty.per_source={nowhere: 1}"],
+            r"names 'nowhere', which is not a data source; known are",
+        ),
         (
             ["algorithm.length_penalty.name=med_u1_max"],
             "'med_u1_max', which is for questions with budget max, and the data has exact only",
@@ -250,6 +253,15 @@ def test_a_file_without_our_columns(configure, tmp_path):
     (tmp_path / "text.parquet").write_text("no parquet")
     with pytest.raises(ValueError, match="which is not a parquet file"):
         check(configure(f"data.train_files={tmp_path}/text.parquet"))
+
+
+@pytest.mark.parametrize("content", [None, "", "name: x", "- _target_: x", "- x", "[", "3", "\\xff"])
+def test_a_list_of_agent_loops_that_verl_could_not_load(configure, tmp_path, content):
+    path = tmp_path / "loops.yaml"
+    if content is not None:
+        path.write_bytes(content.encode().replace(b"\\xff", b"\xff"))
+    with pytest.raises(ValueError, match=r"loops\.yaml', which is no file with a YAML list of agent loops"):
+        check(configure(f"{AGENT}.agent_loop_config_path={path}"))
 
 
 def test_a_file_with_a_test_set_is_not_trained_on(configure, inputs, tmp_path):

@@ -88,7 +88,7 @@ def test_any_text_survives_lines_and_csv(tmp_path_factory, rows):
         ("a.txt", b"", r"a\.txt ends in '\.txt'; give a file that ends in \.json, \.jsonl, \.csv, \.tsv, \.parquet\."),
         ("a.json", b'[{"question": "Wh', r"a\.json is cut off or no JSON \(.*line 1, column 15\)"),
         ("a.json", b'{"question": "Which?"}', r"a\.json is neither a list of records"),
-        ("a.json", b'{"data": [{"question": "Which?"}]}', r"no list of records and no mapping from names to records"),
+        ("a.json", b'{"data": [{"question": "Which?"}]}', r"neither a list of records nor a mapping from names"),
         ("a.json", b"[" * 200_000, r"a\.json is nested too deeply"),
         (
             "a.jsonl",

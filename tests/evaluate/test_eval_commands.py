@@ -258,7 +258,7 @@ def test_report_writes_the_page_and_says_what_is_missing(make_run: Callable) -> 
     assert "step 2" in result.output
     assert "run: config.yaml is not there" in result.output
     assert (run / "report.html").stat().st_size > 10_000
-    assert "no folder" in _refused(report, run / "nowhere")
+    assert "is not a folder" in _refused(report, run / "nowhere")
 
 
 MODULES = [name for _, name, _ in pkgutil.iter_modules(verl_medu1.evaluate.__path__, "verl_medu1.evaluate.")]

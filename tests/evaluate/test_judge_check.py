@@ -152,6 +152,6 @@ def test_a_training_requires_what_was_measured(endpoint, tmp_path):
     [found] = required(tmp_path)
     assert "asked in other words" in found
     path.write_text("{}")
-    assert "is no result of `medu1 judge check`" in required(tmp_path)[0]
+    assert "is not a result of `medu1 judge check`" in required(tmp_path)[0]
     path.unlink()
     assert "can't be read (No such file or directory)" in required(tmp_path)[0]

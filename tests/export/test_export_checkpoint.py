@@ -236,7 +236,7 @@ def test_what_is_no_checkpoint_is_told(run, tmp_path):
     (tmp_path / "empty" / "checkpoints").mkdir(parents=True)
     (tmp_path / "folder").mkdir()
     for given, message in {
-        "nowhere": "is no folder",
+        "nowhere": "is not a folder",
         "empty": "holds no whole checkpoint",
         "folder": "holds no weights of a model",
     }.items():

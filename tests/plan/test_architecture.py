@@ -129,11 +129,11 @@ def test_a_small_tied_model_is_planned():
 
 def test_a_name_of_the_hub_is_not_planned_and_a_path_is_refused(tmp_path):
     for name in ("google/medgemma-27b-text-it", "somebody/my-own-model"):
-        with pytest.raises(NotPlanned, match="is no folder here, and not listed in"):
+        with pytest.raises(NotPlanned, match="is not a folder here, and not listed in"):
             find_architecture(name)
     (tmp_path / "empty").mkdir()
     for name in ("./nowhere", "~nobody-of-this-name/model", "a/b/c", "nowhere", str(tmp_path / "empty"), "x" * 5000):
-        with pytest.raises(ValueError, match=r"is no folder with a config\.json") as refused:
+        with pytest.raises(ValueError, match=r"is not a folder with a config\.json") as refused:
             find_architecture(name)
         assert not isinstance(refused.value, NotPlanned)
 

@@ -159,7 +159,10 @@ def test_a_plan_takes_no_time(arguments, most, tiny):
             "tensor_model_parallel_size is 8, which does not divide the model's 28 attention heads",
         ),
         ([*SEVEN, "--tp", "0"], "tensor_model_parallel_size is 0; give a whole number of at least 1."),
-        ([*SEVEN, "data.max_respons_length=1"], "is no key that a plan looks at; near it are data.max_response_length"),
+        (
+            [*SEVEN, "data.max_respons_length=1"],
+            "is not a key that a plan looks at; near it are data.max_response_length",
+        ),
         ([*SEVEN, "batch"], "'batch' is not of the form key=value."),
         ([*SEVEN, "data.max_response_length="], "data.max_response_length is null; give a whole number of at least 1."),
         ([*SEVEN, "data.max_response_length=", "--search"], "data.max_response_length is null; give a whole number"),

@@ -129,7 +129,7 @@ def penalty_violations(config: DictConfig) -> Iterator[str]:
     is_ours = config.reward.custom_reward_function.path is None
     for source in sorted(set(per_source) - set(known_sources())) if is_ours else ():
         yield (
-            f"algorithm.length_penalty.per_source names {source!r}, which is not data source; known are "
+            f"algorithm.length_penalty.per_source names {source!r}, which is not a data source; known are "
             f"{', '.join(known_sources())}."
         )
 

@@ -17,7 +17,12 @@ from verl_medu1.checks.rewards import (
     scoring_violations,
     trainer_violations,
 )
-from verl_medu1.checks.settings import seed_violations, setting_violations, started_here_violations
+from verl_medu1.checks.settings import (
+    agent_loop_violations,
+    seed_violations,
+    setting_violations,
+    started_here_violations,
+)
 from verl_medu1.config.keys import legacy_violations, unknown_key_violations
 from verl_medu1.config.recipes import SFT
 from verl_medu1.exit import raise_all
@@ -73,6 +78,7 @@ def _parts(machine: Machine) -> tuple[Check, ...]:
         scoring_violations,
         model_violations,
         partial(layout_violations, machine=machine),
+        agent_loop_violations,
         seed_violations,
         machine_violations,
         checkpoint_violations,

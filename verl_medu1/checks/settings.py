@@ -94,18 +94,36 @@ def started_here_violations(config: DictConfig) -> Iterator[str]:
         )
 
 
+def agent_loop_violations(config: DictConfig) -> Iterator[str]:
+    """Check the list of agent loops, which verl's workers load in any case, and that it has ours if it is used."""
+    agent = config.actor_rollout_ref.rollout.agent
+    path, key = agent.agent_loop_config_path, "actor_rollout_ref.rollout.agent.agent_loop_config_path"
+    names = _agent_loops(path) if path else []
+    if names is None:
+        yield f"{key} is {path!r}, which is no file with a YAML list of agent loops, each with a name; give one."
+    elif agent.default_agent_loop == "medu1_seeded" and "medu1_seeded" not in names:
+        yield (
+            f"{key} is {path!r}, which does not list medu1_seeded, the default_agent_loop; copy its entry from "
+            "verl_medu1/rollout/agent_loops.yaml, or leave the key out."
+        )
+
+
+def _agent_loops(path: str) -> list[str] | None:
+    """Return the names that a list of agent loops has; None if the file is not such a list."""
+    try:
+        listed: Any = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None
+    if not isinstance(listed, list) or not all(isinstance(loop, dict) and "name" in loop for loop in listed):
+        return None
+    return [str(loop["name"]) for loop in listed]
+
+
 def seed_violations(config: DictConfig) -> Iterator[str]:
     """Check what is needed to give each response its own seed (verl_medu1/rollout/single_turn.py)."""
     rollout = config.actor_rollout_ref.rollout
     if rollout.agent.default_agent_loop != "medu1_seeded":
         return
-    path = rollout.agent.agent_loop_config_path
-    listed: Any = yaml.safe_load(Path(path).read_text(encoding="utf-8")) if path and Path(path).is_file() else []
-    if not any(loop["name"] == "medu1_seeded" for loop in listed):
-        yield (
-            f"actor_rollout_ref.rollout.agent.agent_loop_config_path is {path!r}, which does not list medu1_seeded, "
-            "the default_agent_loop; copy its entry from verl_medu1/rollout/agent_loops.yaml, or leave the key out."
-        )
     seed = config.data.seed
     if not isinstance(seed, int) or seed < 0:
         yield f"data.seed is {seed}, which default_agent_loop=medu1_seeded starts from; give a number of at least 0."
