@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034,SC2154  # variables of, or used by, the script that sources this
-# node.sh: the judge of open-ended answers, one `vllm serve` on each node, with GPUs that the training does not use.
+# node.sh: the judge of open-ended answers, one server of vLLM on each node, with GPUs that the training does not use.
 
 # Start the judge if MEDU1_JUDGE_MODEL is set, and wait until it answers. It listens on the loopback address alone: each
 # reward worker asks the judge of its own node, and no answer leaves the node. Sets judge_overrides for the driver.
@@ -22,8 +22,8 @@ start_judge() {
     export MEDU1_JUDGE_TOKEN
     # It has MEDU1_NODE_DIR in its environment, and so it ends with the node's other processes (cleanup.sh).
     # shellcheck disable=SC2086  # options, separated by spaces
-    CUDA_VISIBLE_DEVICES=$judge_devices VLLM_API_KEY=$MEDU1_JUDGE_TOKEN "$MEDU1_PYTHON" -m vllm.entrypoints.cli.main serve \
-        "$MEDU1_JUDGE_MODEL" --host 127.0.0.1 --port "$port" --tensor-parallel-size "$gpus" ${MEDU1_JUDGE_OPTIONS:-} \
+    CUDA_VISIBLE_DEVICES=$judge_devices VLLM_API_KEY=$MEDU1_JUDGE_TOKEN "$MEDU1_PYTHON" -m vllm.entrypoints.openai.api_server \
+        --model "$MEDU1_JUDGE_MODEL" --host 127.0.0.1 --port "$port" --tensor-parallel-size "$gpus" ${MEDU1_JUDGE_OPTIONS:-} \
         >"$judge_log" 2>&1 &
     judge_pid=$!
     wait_until "${MEDU1_JUDGE_TIMEOUT_S:-1800}" judge_answers "$port" ||

@@ -1,4 +1,4 @@
-"""slurm/lib/judge.sh on this machine, with a small HTTP server in place of `vllm serve`."""
+"""slurm/lib/judge.sh on this machine, with a small HTTP server in place of vLLM's."""
 
 import os
 import re
@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 SLURM = Path(__file__).resolve().parents[2] / "slurm"
-# Called as MEDU1_PYTHON: records what `vllm serve` is called with and answers /health; all else is Python.
+# Called as MEDU1_PYTHON: records what vLLM's server is called with and answers /health; all else is Python.
 INTERPRETER = f"""#!/usr/bin/env bash
-[[ $2 == vllm.entrypoints.cli.main ]] || exec {sys.executable} "$@"
+[[ $2 == vllm.entrypoints.openai.api_server ]] || exec {sys.executable} "$@"
 echo "$*; gpus $CUDA_VISIBLE_DEVICES; key $VLLM_API_KEY" >"$FOLDER/called"
 [[ $FOLDER != *dies* ]] || exit 1
 port=$(sed 's/.*--port \\([0-9]*\\).*/\\1/' <<<"$*")
@@ -73,7 +73,7 @@ def test_the_judge_gets_gpus_of_its_own_and_the_driver_its_address(tmp_path):
     assert "scoring.judge.model='a/model'" in lines and "scoring.judge.api_key_env=MEDU1_JUDGE_TOKEN" in lines
     assert "gpus 0,1" in lines and "token secret" in lines and "own key " in lines
     called = (folder / "called").read_text()
-    assert called.startswith("-m vllm.entrypoints.cli.main serve a/model --host 127.0.0.1 --port " + port)
+    assert called.startswith("-m vllm.entrypoints.openai.api_server --model a/model --host 127.0.0.1 --port " + port)
     assert "--tensor-parallel-size 2 --max-model-len 2048; gpus 2,3; key secret" in called
     # The script ends it at the end, and the watch over the node sees that.
     assert done.returncode == 70 and "the judge on n1 ended" in (folder / "reason").read_text()

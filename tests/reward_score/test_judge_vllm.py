@@ -1,4 +1,4 @@
-"""The judge's protocol against a real `vllm serve`: a random model, which the schema makes answer yes or no."""
+"""The judge's protocol against vLLM's own server: a random model, which the schema makes answer yes or no."""
 
 import asyncio
 import os
@@ -75,7 +75,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         port = probe.getsockname()[1]
     quiet = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "VLLM_API_KEY": KEY}
     cpu = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", str(folder / "model")]
+    # `vllm serve` asks for the version of a package named vllm, and on the CPU the package is vllm-cpu.
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder / "model")]
     command += ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", "judge"]
     command += ["--dtype", "float32", "--enforce-eager", "--max-model-len", str(POSITIONS), "--max-logprobs", "20"]
     with (folder / "log").open("w") as log:
