@@ -12,7 +12,7 @@ import hydra
 import pytest
 import yaml
 
-from verl_medu1.checks import run as checks
+from verl_medu1.checks import model as checks
 from verl_medu1.cli.app import main
 from verl_medu1.cluster.site import example_sites
 from verl_medu1.plan import verdict
