@@ -19,6 +19,16 @@ def _pairs(option: str, values: list[str]) -> list[tuple[str, str]]:
     return pairs
 
 
+def _caps(values: list[str]) -> dict[str, int]:
+    try:
+        numbers = [(name, int(number)) for name, number in _pairs("--cap", values)]
+    except ValueError:
+        raise ValueError(f"--cap is {values}; write NAME=N with a whole number.") from None
+    if len(caps := dict(numbers)) < len(numbers):
+        raise ValueError(f"--cap is {values}; give each source one cap.")
+    return caps
+
+
 def prepare(
     source: Annotated[
         list[str],
@@ -118,20 +128,7 @@ def prepare(
         }
         if given := [name for name, value in fixed.items() if value]:
             raise ValueError(f"{', '.join(given)} can't be set for --source quickstart; leave it out.")
-        from verl_medu1.data.generated.prepare import (
-            PROMPTS_FILE,
-            QUICKSTART_DEMONSTRATIONS,
-            QUICKSTART_TRAIN,
-            prepare_quickstart,
-        )
-
-        number = QUICKSTART_DEMONSTRATIONS if warmup is None else warmup
-        rows = QUICKSTART_TRAIN if train is None else train
-        mode = _quickstart_mode(budget)
-        earlier = earlier_files(out)
-        manifest = prepare_quickstart(out, load_prompts(prompts or PROMPTS_FILE), rows, number, seed, mode)
-        typer.echo(f"{out}: {manifest['rows']}, {number} demonstrations")
-        _tell_what_was_replaced(out, earlier)
+        _prepare_quickstart(out, prompts, train, warmup, seed, budget)
         return
     if "quickstart" in source:
         raise ValueError("--source quickstart stands alone; its files have a tokenizer and a warm-up of their own.")
@@ -151,18 +148,11 @@ def prepare(
     rules = [parse_budget_rule(text, budget_counts) for text in budget or ["none"]]
     if budget_counts != "response" and all(rule.mode == "none" for rule in rules):
         raise ValueError(f"--budget-counts is {budget_counts}, and there is no --budget for it; give one.")
-    try:
-        numbers = [(name, int(number)) for name, number in _pairs("--cap", cap or [])]
-    except ValueError:
-        raise ValueError(f"--cap is {cap}; write NAME=N with a whole number.") from None
-    caps = dict(numbers)
-    if len(caps) < len(numbers):
-        raise ValueError(f"--cap is {cap}; give each source one cap.")
     mixture = Mixture(
         files=_pairs("--source", source),
         prompts=load_prompts(prompts or DEFAULT_FILE),
         rules=rules,
-        caps=caps,
+        caps=_caps(cap or []),
         test_share=TEST_SHARE if test_share is None else test_share,
         seed=seed,
         tokenizer=_load_tokenizer(tokenizer, arguments, bool(warmup)),
@@ -182,6 +172,27 @@ def prepare(
     _show(counts)
     _tell_passages(counts)
     _tell_test_sets(counts, out)
+    _tell_what_was_replaced(out, earlier)
+
+
+def _prepare_quickstart(
+    out: Path, prompts: Path | None, train: int | None, warmup: int | None, seed: int, budget: list[str] | None
+) -> None:
+    from verl_medu1.data.generated.prepare import (
+        PROMPTS_FILE,
+        QUICKSTART_DEMONSTRATIONS,
+        QUICKSTART_TRAIN,
+        prepare_quickstart,
+    )
+    from verl_medu1.data.prompts import load_prompts
+    from verl_medu1.data.storage import earlier_files
+
+    number = QUICKSTART_DEMONSTRATIONS if warmup is None else warmup
+    rows = QUICKSTART_TRAIN if train is None else train
+    mode = _quickstart_mode(budget)
+    earlier = earlier_files(out)
+    manifest = prepare_quickstart(out, load_prompts(prompts or PROMPTS_FILE), rows, number, seed, mode)
+    typer.echo(f"{out}: {manifest['rows']}, {number} demonstrations")
     _tell_what_was_replaced(out, earlier)
 
 
