@@ -84,10 +84,10 @@ def accepted(example, answer, info):
 def test_published_questions_with_options_are_graded_by_letter():
     loaded = load_source("medical-o1", real_file("medical_o1.json"))
     choices = [row for row in loaded.examples if row.graded == OPTION]
-    assert len(choices) == 446
+    assert len(choices) == 439
     assert loaded.unusable == {
         "field question: letters must name options": 3,
-        "field answer: it must name one of the options shown": 1,
+        "field answer: it must name one of the options shown": 8,
     }
     prompts, tried = load_prompts(), 0
     for row in choices:
@@ -105,7 +105,7 @@ def test_published_questions_with_options_are_graded_by_letter():
 def test_explanations_are_read_as_a_person_reads_them():
     """Rows looked at by hand: letter with text, text alone, and one that also says what the answer is not."""
     rows = {row.row_id: row.gold for row in load_source("medical-o1", real_file("medical_o1.json")).examples}
-    looked_at = {30: "A", 73: "C", 137: "D", 269: "E", 353: "B", 412: "B", 742: "A", 758: "A", 824: "A", 894: "B"}
+    looked_at = {30: "A", 73: "C", 137: "D", 269: "E", 412: "B", 668: "B", 742: "A", 758: "A", 824: "A", 894: "B"}
     assert {number: rows[f"medical-o1/{number}"] for number in looked_at} == looked_at
 
 
@@ -123,6 +123,42 @@ def test_a_choice_is_counted_and_found_in_a_benchmark_of_choices(tmp_path):
     entry = manifest["sources"]["medical-o1"]
     assert (entry["read"], entry["by_option"], entry["contaminated"]) == (20, 20, 1)
     assert manifest["rows"]["train"].keys() == {"medical-o1-multiple_choice"}
+
+
+@pytest.mark.parametrize(
+    ("gold", "options", "question", "letter"),
+    [
+        # A letter that belongs to the word before it, and the article:
+        ("The deficiency is vitamin A.", ("Vitamin K", "Vitamin A"), "Which?", "B"),
+        ("Blood group B.", ("Group A", "Group O", "Group B"), "Which?", "C"),
+        ("No. The amplifier was set to channel A.", ("Yes", "No"), "Is it?", "B"),
+        ("The answer is a fracture of the femoral neck.", ("Hip dislocation", "Femoral neck fracture"), "Which?", None),
+        (
+            "The correct answer is a selective beta blocker such as metoprolol.",
+            ("Salbutamol", "Metoprolol"),
+            "Which?",
+            "B",
+        ),
+        # A negation:
+        ("Option A is incorrect; metoprolol is the drug to give.", ("Salbutamol", "Metoprolol"), "Which?", "B"),
+        ("The answer is not B. Heparin is contraindicated; aspirin is given.", ("Aspirin", "Heparin"), "Which?", "A"),
+        ("Aspirin is contraindicated here, so give another drug.", ("Aspirin", "Enoxaparin"), "Which?", None),
+        ("Unlike aspirin, it dissolves clots.", ("Aspirin", "Alteplase"), "Which?", None),
+        ("It is given instead of aspirin.", ("Aspirin", "Alteplase"), "Which?", None),
+        ("There is no aspirin in it.", ("Aspirin", "Alteplase"), "Which?", None),
+        ("The drug that is not given is B. Heparin.", ("Aspirin", "Heparin"), "Which is not given?", "B"),
+        # A letter against a text, and a text that is too short to mean anything:
+        ("The answer is B. One gives aspirin.", ("Aspirin", "Heparin"), "Which?", None),
+        ("There is one left of two.", ("one", "two", "three"), "How many?", None),
+    ],
+)
+def test_a_letter_or_a_text_that_is_not_the_answer(gold, options, question, letter):
+    lettered = tuple(zip("ABC", options, strict=False))
+    if letter is None:
+        with pytest.raises(ValueError, match="it must name one of the options shown"):
+            named_option(gold, lettered, "Response", question)
+    else:
+        assert named_option(gold, lettered, "Response", question) == letter
 
 
 @pytest.mark.parametrize(
@@ -263,7 +299,7 @@ def test_no_published_passage_is_left_to_a_reward(tmp_path):
     prepare([f"medical-o1={file},{write(tmp_path / 'keys.json', keys)}"], tmp_path / "out")
     entry, train = prepared(tmp_path / "out", "train.parquet")
     _, test = prepared(tmp_path / "out", "test.parquet")
-    assert (entry["read"], entry["by_option"], entry["by_key"]) == (len(records), 446, 100)
+    assert (entry["read"], entry["by_option"], entry["by_key"]) == (len(records), 439, 100)
     assert entry["passages"] == entry["supervised"] > 300
     rows = train + test
     assert not any(is_passage(row["reward_model"]["ground_truth"]) for row in rows if row["ability"] == "open_ended")

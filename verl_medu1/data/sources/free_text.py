@@ -26,8 +26,8 @@ def as_graded(row: Example, field: str, key: str = "") -> Example:
         FieldError: the question shows options, and the answer names none or several of them.
 
     Example:
-        >>> question = "Which?\\nA. this\\nB. that"
-        >>> as_graded(Example("medical-o1-reasoning-SFT", "1", "open_ended", question, "It is that."), "Response").gold
+        >>> question = "Which?\\nA. heparin\\nB. aspirin"
+        >>> as_graded(Example("medical-o1-reasoning-SFT", "1", "open_ended", question, "Aspirin."), "Response").gold
         'B'
     """
     if key:
@@ -38,7 +38,7 @@ def as_graded(row: Example, field: str, key: str = "") -> Example:
             raise FieldError("question", "has nothing before its options", "it must hold a question")
         if any(len(text) == 1 and text.isalpha() and text.upper() != letter for letter, text in options):
             raise FieldError("question", "has an option whose text is another letter", "letters must name options")
-        letter = named_option(row.gold, options, field)
+        letter = named_option(row.gold, options, field, stem)
         return replace(
             row,
             data_source="medical-o1-multiple_choice",
