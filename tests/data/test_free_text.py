@@ -165,12 +165,12 @@ def test_a_letter_or_a_text_that_is_not_the_answer(gold, options, question, lett
     ("answer", "question", "expected"),
     [
         ("63", "?", ("63", None, (None, None))),
-        ("The expression evaluates to -39.", "?", ("-39", None, (None, None))),
+        ("The expression evaluates to -39.", "5 - 44 =", ("-39", None, (None, None))),
         ("About 7,056", "?", ("7,056", None, (None, None))),
         ("You have a total of 9 musical instruments.", "How many musical instruments?", ("9", None, (None, None))),
         ("7.40", "What is the pH?", ("7.40", None, (7.395, 7.405))),
-        ("25%", "?", ("25%", "%", (24.975, 25.025))),
-        ("The dose is approximately 1.5 mg/kg", "?", ("1.5 mg/kg", "mg/kg", (1.45, 1.55))),
+        ("25%", "What percentage?", ("25%", "%", (24.975, 25.025))),
+        ("The dose is approximately 1.5 mg/kg", "What is the usual dose?", ("1.5 mg/kg", "mg/kg", (1.45, 1.55))),
         ("12 hours", "?", ("12 hours", "hours", (11.988, 12.012))),
         ("3.5 x 10^-4 mg", "?", ("3.5 x 10^-4 mg", "mg", (0.000345, 0.000355))),
         # No single value:
@@ -185,6 +185,17 @@ def test_a_letter_or_a_text_that_is_not_the_answer(gold, options, question, lett
         ("It is not 5", "?", None),
         ("50 deaths per 1000 live births", "?", None),
         ("9 instruments", "How many beds?", None),
+        # Another value than the one asked for, several values, or a percentage that may be written as a fraction:
+        ("It is hypothyroidism, because the TSH is 12.", "What is the most likely diagnosis?", None),
+        ("Start insulin and fluids. The target glucose is 180 mg/dL.", "What is the next step?", None),
+        ("The first dose is 5 mg and the second dose is 10 mg.", "What is the dose?", None),
+        ("The point is [2, 0]. There, the maximum equals 6.", "What is the value of the optimal point?", None),
+        ("The total is 6.", "What is the mean? What is the total?", None),
+        ("The risk of a heart attack is 12.", "What is the cause of this high rate?", None),
+        ("25%", "What is the probability, if 5% are ill?", None),
+        ("The probability is 25%.", "What is the probability?", None),
+        ("Of 40 patients, 10 have it, so the rate is 7.5.", "What is the rate?", None),
+        ("The rate in 40 patients is 7.5.", "What is the rate in 40 patients?", ("7.5", None, (7.45, 7.55))),
     ],
 )
 def test_an_answer_that_is_a_value(answer, question, expected):
@@ -203,7 +214,8 @@ def test_an_answer_that_is_a_value(answer, question, expected):
 )
 def test_a_value_is_judged_by_its_own_digits(tmp_path, gold, right, wrong):
     [row] = load_source(
-        "medical-o1-verifiable", write(tmp_path / "v.json", [{QUESTION: "How much is it?", ANSWER: gold}])
+        "medical-o1-verifiable",
+        write(tmp_path / "v.json", [{QUESTION: "How much is it, in percent or otherwise?", ANSWER: gold}]),
     ).examples
     info = question_row(row, [], Budget(), "train", 0)["extra_info"]
     assert row.answer_type == "calculation"
@@ -214,9 +226,9 @@ def test_a_value_is_judged_by_its_own_digits(tmp_path, gold, right, wrong):
 def test_published_values_become_calculations():
     rows = [row for row in load_source("medical-o1", real_file("medical_o1.json")).examples if row.graded == VALUE]
     golds = {row.row_id.partition("/")[2]: row.gold for row in rows}
-    assert len(rows) == 30
+    assert len(rows) == 22
     # Looked at by hand, and the expressions calculated.
-    looked_at = {"108": "150", "191": "7,056", "234": "630", "322": "63", "382": "-39", "429": "9", "778": "68%"}
+    looked_at = {"108": "150", "191": "7,056", "234": "630", "322": "63", "382": "-39", "429": "9"}
     assert {number: golds[number] for number in looked_at} == looked_at
     for row in rows:
         info = question_row(row, [], Budget(), "train", 0)["extra_info"]

@@ -1,7 +1,8 @@
 """Decides what is graded in a row whose published answer is free text.
 
-A question that shows its options is multiple choice, whatever its answer looks like. An answer that is a value, or ends
-with one, is a calculation. Any other passage is not graded, because its decisive words are a small part of it.
+A question that shows its options is multiple choice, whatever its answer looks like. An answer that is a value, or a
+sentence that states one where a number was asked for, is a calculation. Any other passage is not graded, because its
+decisive words are a small part of it.
 """
 
 from dataclasses import replace
