@@ -284,6 +284,17 @@ def test_a_question_takes_its_short_key_from_the_other_file(tmp_path):
     assert set(said.values()) == {f"<think>Hm.</think><answer>{PASSAGE}</answer>"}
 
 
+def test_a_key_to_a_question_with_options_goes_to_that_question_alone(tmp_path):
+    """The same stem stands in one file with its options, and without them in the other."""
+    shown = f"{sailors(1)}\nA. Femur\nB. Scaphoid"
+    records = [reasoned(1, PASSAGE), {"Question": shown, "Response": "It is A. Femur."}]
+    keys = [{QUESTION: shown, ANSWER: "Scaphoid"}]
+    files = f"{write(tmp_path / 'sft.json', records)},{write(tmp_path / 'keys.json', keys)}"
+    alone, choice = load_source("medical-o1", files).examples
+    assert (alone.gold, alone.graded) == (PASSAGE, "passage")
+    assert (choice.question, choice.gold, choice.graded) == (sailors(1), "B", OPTION)
+
+
 def test_passages_that_resemble_test_rows_are_no_demonstrations_either(tmp_path):
     records = [reasoned(number, PASSAGE if number else "It is the scaphoid.") for number in range(20)]
     known = write(tmp_path / "known.json", [{QUESTION: sailors(3), ANSWER: "Scaphoid"}])
