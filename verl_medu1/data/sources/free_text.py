@@ -13,6 +13,9 @@ from verl_medu1.data.sources.fields import FieldError
 from verl_medu1.data.sources.shown_options import named_option, split_options
 from verl_medu1.data.sources.values import read_value
 
+# The data sources whose rows are published as free text.
+FREE_TEXT = ("medical-o1-reasoning-SFT", "medical-o1-verifiable-problem")
+
 
 def as_graded(row: Example, field: str, key: str = "") -> Example:
     """Return an open-ended example as the type of question that can be graded.
@@ -32,7 +35,7 @@ def as_graded(row: Example, field: str, key: str = "") -> Example:
         'B'
     """
     if key:
-        row = replace(row, gold=key, graded=KEY, reasoning="")
+        row = replace(row, gold=key, graded=KEY, reasoning="", published=row)
     stem, options = split_options(row.question)
     if options:
         if not stem:
@@ -48,6 +51,7 @@ def as_graded(row: Example, field: str, key: str = "") -> Example:
             gold=letter,
             options=options,
             graded=OPTION,
+            published=row.published or row,
         )
     value = read_value(row.gold, row.question)
     if value:
@@ -61,5 +65,6 @@ def as_graded(row: Example, field: str, key: str = "") -> Example:
             upper_limit=upper,
             unit=value.unit,
             graded=VALUE,
+            published=row.published or row,
         )
     return replace(row, graded=PASSAGE) if is_passage(row.gold) else row
