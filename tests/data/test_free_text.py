@@ -284,6 +284,33 @@ def test_a_question_takes_its_short_key_from_the_other_file(tmp_path):
     assert set(said.values()) == {f"<think>Hm.</think><answer>{PASSAGE}</answer>"}
 
 
+@pytest.mark.parametrize(
+    ("where", "asked", "gold"),
+    [
+        ("hub", ["SFT"], PASSAGE),
+        ("hub:other", ["SFT"], PASSAGE),
+        ("hub,hub", ["SFT", "problem"], "Lunate"),
+        ("hub,keys.json", ["SFT"], "Scaphoid"),
+        ("hub:other,keys.json", ["SFT"], "Scaphoid"),
+        ("sft.json,hub", ["problem"], "Lunate"),
+        ("sft.json,keys.json", [], "Scaphoid"),
+    ],
+)
+def test_short_keys_are_read_where_it_is_said(tmp_path, monkeypatch, where, asked, gold):
+    def read_hub(repository, config, split):
+        calls.append(repository.rpartition("-")[2])
+        is_sft = calls[-1] == "SFT"
+        return [("row 0", reasoned(1, PASSAGE) if is_sft else {QUESTION: sailors(1), ANSWER: "Lunate"})]
+
+    calls: list[str] = []
+    monkeypatch.setattr("verl_medu1.data.sources.read_hub", read_hub)
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "sft.json", [reasoned(1, PASSAGE)])
+    write(tmp_path / "keys.json", [{QUESTION: sailors(1), ANSWER: "Scaphoid"}])
+    [row] = load_source("medical-o1", where).examples
+    assert (calls, row.gold) == (asked, gold)
+
+
 def test_a_key_to_a_question_with_options_goes_to_that_question_alone(tmp_path):
     """The same stem stands in one file with its options, and without them in the other."""
     shown = f"{sailors(1)}\nA. Femur\nB. Scaphoid"
