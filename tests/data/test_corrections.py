@@ -37,6 +37,7 @@ def asked(period: str, cycle: int, gold: str, source: str = "MedCalc-Bench") -> 
         (asked("02/03/2012", 28, "11/09/2012"), None),
         (asked("12/11/2013", 22, "9/11/2014"), None),
         # Not ours to correct:
+        (asked("13/45/2013", 22, "09/23/2014"), None),
         (asked("12/11/2013", 22, "09/23/2014", "own-calculation"), None),
         (Example("MedCalc-Bench", "medcalc/1", "calculation", "What is the due date?", "09/23/2014"), None),
     ],

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 
 from reward_score.calendar_time import read_date
 from reward_score.label_overrides import LabelOverride, Overrides, find_override
@@ -102,7 +101,9 @@ def due_date_override(example: Example) -> LabelOverride | None:
     stated = _DUE_DATE.search(example.question) if example.data_source == "MedCalc-Bench" else None
     if stated is None:
         return None
-    period, cycle = datetime.strptime(stated["period"], _DATE).date(), int(stated["cycle"])
+    period, cycle = read_date(stated["period"]), int(stated["cycle"])
+    if isinstance(period, str):  # why it is no date
+        return None
     due = due_date(period, cycle)
     if read_date(example.gold) == due:
         return None
