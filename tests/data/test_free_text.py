@@ -13,10 +13,11 @@ from reward_score.open_ended import is_passage
 from tests.real_data import real_file
 from verl_medu1.cli.prepare import prepare
 from verl_medu1.data.budget import Budget
-from verl_medu1.data.example import OPTION, VALUE
+from verl_medu1.data.example import OPTION, VALUE, Example
 from verl_medu1.data.prompts import load_prompts
 from verl_medu1.data.schema import question_row
 from verl_medu1.data.sources import load_source
+from verl_medu1.data.sources.free_text import as_graded
 from verl_medu1.data.sources.shown_options import named_option, split_options
 from verl_medu1.data.sources.values import read_value
 
@@ -74,6 +75,22 @@ def test_the_option_that_an_answer_names(gold, letter):
             named_option(gold, DRUGS, "Response")
     else:
         assert named_option(gold, DRUGS, "Response") == letter
+
+
+@pytest.mark.parametrize(
+    ("question", "fault"),
+    [
+        ("Which?\nA. heparin\nB. aspirin\n\nSelect the best answer.", "has a text behind its last option"),
+        ("Which?\nA. heparin\nB. aspirin\nSelect the best answer.", "has a text behind its last option"),
+        ("Which?\nA. heparin\nB. aspirin\n\nselect one", "has a text behind its last option"),
+        ("Options:\nA. heparin\nB. aspirin\nWhich of these is the right one", "has a text behind its last option"),
+        ("Options:\nA. heparin\nB. aspirin", "has nothing before its options"),
+    ],
+)
+def test_a_question_that_does_not_end_with_its_options_is_refused(question, fault):
+    row = Example("medical-o1-reasoning-SFT", "1", "open_ended", question, "Aspirin.")
+    with pytest.raises(ValueError, match=f"field question {fault}"):
+        as_graded(row, "Response")
 
 
 def accepted(example, answer, info):

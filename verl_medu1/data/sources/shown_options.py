@@ -13,6 +13,8 @@ from verl_medu1.data.sources.fields import LETTERS, FieldError, Options
 # "A. text", "(A) text" or "A) text" at the beginning of a line, and "- text" below "Options:".
 _LETTERED = re.compile(r"^[ \t]*(?:\(([A-Z])\)|([A-Z])[.):])[ \t]*(?=\S)", re.MULTILINE)
 _BULLETED = re.compile(r"\n[ \t]*Options:[ \t]*((?:\n[ \t]*-[ \t]*\S[^\n]*){2,})\s*\Z")
+# A line that begins in lower case may continue the last option.
+_TEXT_BEHIND = re.compile(r"\n\s*\n\W*\w|\n[^\w\n]*[A-Z0-9]")
 _HEADING = re.compile(r"\s*\b(?:(?:Answer )?(?:Options|Choices))\s*:\s*\Z", re.IGNORECASE)
 # A letter names an option in brackets, at the beginning of a line ("B. "), and behind "option" or "answer is". Other
 # letters belong to the words before them: "vitamin A.", "channel A.", "blood group B.".
@@ -40,6 +42,9 @@ _WORD = re.compile(r"[^\W_]+|[<>%+\u2264\u2265^=]|-(?=\d)|(?<=\d)[.,/:](?=\d)")
 def split_options(question: str) -> tuple[str, Options]:
     """Split a question that ends with its options; the options are () if it shows none.
 
+    Raises:
+        FieldError: a text stands behind the last option. It may be the question, or a part of the option.
+
     Example:
         >>> split_options("Which one?\\nA. this\\nB. that")
         ('Which one?', (('A', 'this'), ('B', 'that')))
@@ -56,10 +61,12 @@ def split_options(question: str) -> tuple[str, Options]:
         return question, ()
     if "?" in question[marks[-1].end() :].partition("\n")[2]:
         return question, ()  # statements that the question is about
+    if _TEXT_BEHIND.search(question[marks[-1].end() :]):
+        raise FieldError("question", "has a text behind its last option", "the options must come last")
     ends = [*(mark.start() for mark in marks[1:]), len(question)]
     texts = [" ".join(question[mark.end() : end].split()) for mark, end in zip(marks, ends, strict=True)]
     stem = question[: marks[0].start()].strip()
-    return _HEADING.sub("", stem).strip() or stem, tuple(zip(letters, texts, strict=True))
+    return _HEADING.sub("", stem).strip(), tuple(zip(letters, texts, strict=True))
 
 
 def named_option(gold: str, options: Options, field: str, question: str = "") -> str:
