@@ -101,10 +101,10 @@ def accepted(example, answer, info):
 def test_published_questions_with_options_are_graded_by_letter():
     loaded = load_source("medical-o1", real_file("medical_o1.json"))
     choices = [row for row in loaded.examples if row.graded == OPTION]
-    assert len(choices) == 439
+    assert len(choices) == 431
     assert loaded.unusable == {
         "field question: letters must name options": 3,
-        "field answer: it must name one of the options shown": 8,
+        "field answer: it must name one of the options shown": 16,
     }
     prompts, tried = load_prompts(), 0
     for row in choices:
@@ -156,6 +156,7 @@ def test_a_choice_is_counted_and_found_in_a_benchmark_of_choices(tmp_path):
             "Which?",
             "B",
         ),
+        ("The blood group is B.", ("Group B", "Group A"), "Which?", None),
         # A negation:
         ("Option A is incorrect; metoprolol is the drug to give.", ("Salbutamol", "Metoprolol"), "Which?", "B"),
         ("The answer is not B. Heparin is contraindicated; aspirin is given.", ("Aspirin", "Heparin"), "Which?", "A"),
@@ -366,7 +367,7 @@ def test_no_published_passage_is_left_to_a_reward(tmp_path):
     prepare([f"medical-o1={file},{write(tmp_path / 'keys.json', keys)}"], tmp_path / "out")
     entry, train = prepared(tmp_path / "out", "train.parquet")
     _, test = prepared(tmp_path / "out", "test.parquet")
-    assert (entry["read"], entry["by_option"], entry["by_key"]) == (len(records), 439, 100)
+    assert (entry["read"], entry["by_option"], entry["by_key"]) == (len(records), 431, 100)
     assert entry["passages"] == entry["supervised"] > 300
     rows = train + test
     assert not any(is_passage(row["reward_model"]["ground_truth"]) for row in rows if row["ability"] == "open_ended")
