@@ -101,10 +101,10 @@ def accepted(example, answer, info):
 def test_published_questions_with_options_are_graded_by_letter():
     loaded = load_source("medical-o1", real_file("medical_o1.json"))
     choices = [row for row in loaded.examples if row.graded == OPTION]
-    assert len(choices) == 431
+    assert len(choices) == 435
     assert loaded.unusable == {
         "field question: letters must name options": 3,
-        "field answer: it must name one of the options shown": 16,
+        "field answer: it must name one of the options shown": 12,
     }
     prompts, tried = load_prompts(), 0
     for row in choices:
@@ -165,6 +165,7 @@ def test_a_choice_is_counted_and_found_in_a_benchmark_of_choices(tmp_path):
         ("It is given instead of aspirin.", ("Aspirin", "Alteplase"), "Which?", None),
         ("There is no aspirin in it.", ("Aspirin", "Alteplase"), "Which?", None),
         ("The drug that is not given is B. Heparin.", ("Aspirin", "Heparin"), "Which is not given?", "B"),
+        ("What does not fit is:\n\nB. Heparin\n\nIt is used as in option A.", ("Aspirin", "Heparin"), "选择", None),
         # A letter against a text, and a text that is too short to mean anything:
         ("The answer is B. One gives aspirin.", ("Aspirin", "Heparin"), "Which?", None),
         ("There is one left of two.", ("one", "two", "three"), "How many?", None),
@@ -367,7 +368,7 @@ def test_no_published_passage_is_left_to_a_reward(tmp_path):
     prepare([f"medical-o1={file},{write(tmp_path / 'keys.json', keys)}"], tmp_path / "out")
     entry, train = prepared(tmp_path / "out", "train.parquet")
     _, test = prepared(tmp_path / "out", "test.parquet")
-    assert (entry["read"], entry["by_option"], entry["by_key"]) == (len(records), 431, 100)
+    assert (entry["read"], entry["by_option"], entry["by_key"]) == (len(records), 435, 100)
     assert entry["passages"] == entry["supervised"] > 300
     rows = train + test
     assert not any(is_passage(row["reward_model"]["ground_truth"]) for row in rows if row["ability"] == "open_ended")

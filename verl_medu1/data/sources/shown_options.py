@@ -91,7 +91,7 @@ def named_option(gold: str, options: Options, field: str, question: str = "") ->
         >>> named_option("Not heparin; the answer is (B) aspirin.", (("A", "heparin"), ("B", "aspirin")), "answer")
         'B'
     """
-    text = plain(gold)
+    text = "\n".join(map(plain, gold.strip().splitlines()))  # plain text has no lines
     needed = "it must name one of the options shown"
     if text.strip("().*: ").upper() in dict(options):
         return text.strip("().*: ").upper()
@@ -103,6 +103,8 @@ def named_option(gold: str, options: Options, field: str, question: str = "") ->
     found = next((named for part in parts for named in (part.both, part.letters, part.texts) if named), set())
     if not found:
         raise FieldError(field, "names none of the options", needed)
+    if parts[-1].denied - found:  # the negation may belong to something else
+        raise FieldError(field, "has an option's letter and text in a sentence with a negation", needed)
     others = parts[-1].texts if found != parts[-1].both else set()
     if len(found) > 1 or (len(others) == 1 and others != found):
         raise FieldError(field, f"names the options {', '.join(sorted(found | others))}", needed)
@@ -116,6 +118,7 @@ class _Part:
         letters: options whose letters occur.
         both: those of them whose own text follows.
         texts: options whose texts occur, not inside of a longer one's that occurs there.
+        denied: options whose letters occur with their own text in a sentence with a negation.
         contradicts: whether letters occur, but each with the text of another option.
     """
 
@@ -124,6 +127,7 @@ class _Part:
         self.letters: set[str] = set()
         self.both: set[str] = set()
         self.texts: set[str] = set()
+        self.denied: set[str] = set()
         wrong: set[str] = set()
         start = 0
         for end in [*(match.end() for match in _SENTENCE_END.finditer(text)), len(text)]:
@@ -132,12 +136,13 @@ class _Part:
             negated = _NEGATION.search(rest) is not None
             if not negated:
                 self.texts |= texts
-            if not negated or _NEGATION.search(question):
-                for match in _NAMED_LETTER.finditer(sentence):
-                    letter = next(filter(None, match.groups()))
-                    behind = text[start + match.end() :]
-                    if letter not in known:
-                        continue
+            denied = negated and not _NEGATION.search(question)
+            for match in _NAMED_LETTER.finditer(sentence):
+                letter = next(filter(None, match.groups()))
+                behind = text[start + match.end() :]
+                if letter in known and denied and _starts_with(behind, known[letter]):
+                    self.denied.add(letter)
+                elif letter in known and not denied:
                     if _starts_with(behind, known[letter]):
                         self.both.add(letter)
                     elif any(_starts_with(behind, option) for option in known.values()):
