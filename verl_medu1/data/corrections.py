@@ -3,13 +3,14 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 
 from reward_score.calendar_time import read_date
 from reward_score.label_overrides import LabelOverride, Overrides, find_override
 from verl_medu1.data.calculators.dates import due_date
 from verl_medu1.data.counts import Counts
 from verl_medu1.data.example import Example
+from verl_medu1.data.sources.fields import FieldError
+from verl_medu1.data.sources.free_text import FREE_TEXT, as_graded
 
 _DATE = "%m/%d/%Y"
 _DUE_DATE = re.compile(
@@ -29,22 +30,61 @@ def corrected(examples: Sequence[Example], counts: Counts, overrides: Overrides 
     """
     kept = []
     for example in examples:
-        own_id = example.row_id.partition("/")[2]
         if overrides is None:
-            override = due_date_override(example)
+            row, override = example, due_date_override(example)
         else:
-            override = find_override(overrides, example.data_source, own_id, example.gold)
+            row, override = _overridden(example, overrides)
         if override is None:
             kept.append(example)
         elif override.corrected:
             counts.corrected.append(f"{example.row_id}: {override.note}")
-            # Drop the published limits, which are those of the wrong gold answer.
-            kept.append(
-                replace(example, gold=override.corrected, override=override.note, lower_limit=None, upper_limit=None)
-            )
+            kept.append(_with_gold(row, override))
         else:
             counts.excluded.append(f"{example.row_id}: {override.note}")
     return kept
+
+
+def unmatched(examples: Sequence[Example], overrides: Overrides) -> list[str]:
+    """Return "data source, row" of the overrides of these data sources that fit none of the examples.
+
+    Args:
+        examples: examples of all sources.
+        overrides: a user's corrections.
+    """
+    sources = {row.data_source for example in examples for row in (example, example.published) if row}
+    matched = set()
+    for example in examples:
+        row, override = _overridden(example, overrides)
+        if override:
+            matched.add((row.data_source, _own_id(row)))
+    return [
+        f"{source}, {row_id}" for source, row_id in overrides if source in sources and (source, row_id) not in matched
+    ]
+
+
+def _own_id(example: Example) -> str:
+    return example.row_id.partition("/")[2]
+
+
+def _overridden(example: Example, overrides: Overrides) -> tuple[Example, LabelOverride | None]:
+    """Return a row's override, and the form of the row that it is for: as graded, or as published."""
+    for row in (example, example.published):
+        if row and (override := find_override(overrides, row.data_source, _own_id(row), row.gold)):
+            return row, override
+    return example, None
+
+
+def _with_gold(row: Example, override: LabelOverride) -> Example:
+    """Return a row with its right answer, without the limits and the reasoning of the wrong one."""
+    fixed = replace(
+        row, gold=override.corrected, override=override.note, lower_limit=None, upper_limit=None, reasoning=""
+    )
+    if row.data_source not in FREE_TEXT:
+        return fixed
+    try:
+        return as_graded(replace(fixed, graded="", published=None), "corrected")
+    except FieldError as error:
+        raise ValueError(f"--overrides, {row.data_source} {_own_id(row)}: {error}.") from None
 
 
 def due_date_override(example: Example) -> LabelOverride | None:
@@ -61,7 +101,9 @@ def due_date_override(example: Example) -> LabelOverride | None:
     stated = _DUE_DATE.search(example.question) if example.data_source == "MedCalc-Bench" else None
     if stated is None:
         return None
-    period, cycle = datetime.strptime(stated["period"], _DATE).date(), int(stated["cycle"])
+    period, cycle = read_date(stated["period"]), int(stated["cycle"])
+    if isinstance(period, str):  # why it is no date
+        return None
     due = due_date(period, cycle)
     if read_date(example.gold) == due:
         return None

@@ -26,6 +26,7 @@ class Example:
         graded: what is graded instead of a published free text: `OPTION`, `VALUE` or `KEY` (the short answer of another
             file); `PASSAGE` if nothing can be, so that the row serves supervised training alone. "" for other rows.
         reasoning: published reasoning that comes to `gold`; "" if there is none.
+        published: the row as published, where something else of it is graded; None for other rows.
     """
 
     data_source: str
@@ -42,3 +43,4 @@ class Example:
     aliases: tuple[str, ...] = ()
     graded: str = ""
     reasoning: str = ""
+    published: "Example | None" = None

@@ -1,6 +1,7 @@
 """Prepares a mixture of sources as one training and one test file, and counts the rows that were dropped."""
 
 import random
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
@@ -16,7 +17,7 @@ from verl_medu1.data.benchmark import read_benchmark
 from verl_medu1.data.budget import Budget, BudgetRule, draw_budget
 from verl_medu1.data.calculators.generate import DATA_SOURCE as GENERATED
 from verl_medu1.data.calculators.generate import generate
-from verl_medu1.data.corrections import corrected
+from verl_medu1.data.corrections import corrected, unmatched
 from verl_medu1.data.counts import Counts
 from verl_medu1.data.demonstrations import format_demonstrations, passage_demonstration
 from verl_medu1.data.duplicates import THRESHOLD, DuplicateFinder, Sketched
@@ -166,6 +167,7 @@ def prepare_mixture(out: Path, mixture: Mixture) -> dict[str, Counts]:
 def _read(mixture: Mixture) -> _Sources:
     """Read the sources' examples whose gold answers their own scorers accept."""
     sources = _Sources()
+    read_rows: list[Example] = []
     for name, where in mixture.files:
         loaded, title = _load(name, where, mixture), source_title(name, where)
         sources.provenance[title] = loaded.provenance
@@ -179,6 +181,9 @@ def _read(mixture: Mixture) -> _Sources:
         scorable = _scorable(corrected(loaded.examples, counts, mixture.overrides), counts)
         sources.examples[title], sources.held[title] = set_apart(scorable, loaded.official, mixture.keep_test_rows)
         sources.official.update(loaded.official)
+        read_rows += loaded.examples
+    for row in unmatched(read_rows, mixture.overrides or {}):
+        print(f"--overrides: no row read has this id and published answer: {row}", file=sys.stderr)
     return sources
 
 

@@ -111,9 +111,9 @@ def load_source(name: str, where: Path | str, seed: int = 0, max_unusable: float
     Args:
         name: a key of `READERS`, or the name of another package's source.
         where: a file (see `verl_medu1.data.records.read_records`), followed by `:FORM` if the source has forms that
-            its columns do not tell apart, or by a comma and the file with its short answers (`Reader.keys`); "hub" or
-            "hub:SPLIT" (for a source with a single split on the hub, SPLIT is an official fold); for a `Generator` a
-            number.
+            its columns do not tell apart, or by a comma and where its short answers are, a file or "hub"
+            (`Reader.keys`); "hub" or "hub:SPLIT" (for a source with a single split on the hub, SPLIT is an official
+            fold); for a `Generator` a number.
         seed: seed of a `Generator`.
         max_unusable: the largest share of records that may be unusable (see `verl_medu1.data.sources.usable`).
 
@@ -135,10 +135,10 @@ def load_source(name: str, where: Path | str, seed: int = 0, max_unusable: float
             raise ValueError(f"--source {name} is {str(where)!r}; write {name}=N with a whole number of questions.")
         examples = list(reader.draw(int(str(where)), seed))
         return Loaded(examples, {"licence": reader.licence, "generated": len(examples)})
-    place, _, split = str(where).partition(":")
+    file, keys = _file_and_keys(reader, where)
+    place, _, split = file.partition(":")
     fold = asked_fold(name, reader.official_test, split) if place == HUB else None
     form = None
-    file, keys = _file_and_keys(reader, where)
     if place == HUB:
         placed, origin = _from_hub(name, reader, "" if fold else split)
     else:
@@ -163,11 +163,11 @@ def load_source(name: str, where: Path | str, seed: int = 0, max_unusable: float
 
 
 def _file_and_keys(reader: Reader, where: Path | str) -> tuple[str, str]:
-    """Split FILE,KEYS; a source from the hub finds its short answers there too. KEYS is "" if there are none."""
+    """Split FILE,KEYS, either of which may be "hub"; KEYS is "" if there are none."""
     if reader.keys is None or Path(where).exists():
         return str(where), ""
     file, _, keys = str(where).partition(",")
-    return file, HUB if file.partition(":")[0] == HUB else keys
+    return file, keys
 
 
 def _short_answers(origin: str, reader: Reader, placed: Sequence[Placed], max_unusable: float) -> dict[str, str]:

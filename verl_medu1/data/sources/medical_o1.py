@@ -58,6 +58,6 @@ READER = Reader(
         Shape("Med-U1's release", ("problem", "answer"), _read_release, "id"),
     ),
     Hub("FreedomIntelligence/medical-o1-reasoning-SFT", "train", "en"),
-    keys=medical_o1_verifiable.READER,
+    keys=medical_o1_verifiable.KEYS,
     with_key=_with_key,
 )

@@ -12,13 +12,16 @@ from verl_medu1.data.sources.reader import Hub, Reader, Shape
 QUESTION, ANSWER = "Open-ended Verifiable Question", "Ground-True Answer"
 
 
-def _read(record: Record, row_id: str) -> Example:
+def _read_key(record: Record, row_id: str) -> Example:
     question, gold = text(record, QUESTION), text(record, ANSWER)
-    return as_graded(Example("medical-o1-verifiable-problem", row_id, "open_ended", question, gold), ANSWER)
+    return Example("medical-o1-verifiable-problem", row_id, "open_ended", question, gold)
 
 
-READER = Reader(
-    "Apache-2.0",
-    (Shape("official", (QUESTION, ANSWER), _read),),
-    Hub("FreedomIntelligence/medical-o1-verifiable-problem", "train"),
-)
+def _read(record: Record, row_id: str) -> Example:
+    return as_graded(_read_key(record, row_id), ANSWER)
+
+
+_HUB = Hub("FreedomIntelligence/medical-o1-verifiable-problem", "train")
+READER = Reader("Apache-2.0", (Shape("official", (QUESTION, ANSWER), _read),), _HUB)
+# As short answers to the same questions elsewhere: question and answer as published, with the options in the question.
+KEYS = Reader("Apache-2.0", (Shape("official", (QUESTION, ANSWER), _read_key),), _HUB)
