@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import math
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +13,7 @@ pytest.importorskip("openai", reason="the package openai is not installed (pip i
 from reward_score import compute_score, error_counts
 from reward_score.judge import Judge, JudgeError, JudgeSettings, compute_judged_score
 from reward_score.judge.reply import messages
-from tests.reward_score.judge_server import NO, YES, Endpoint, Reply, serving
+from tests.reward_score.judge_server import NO, YES, Endpoint, Reply, log_probs, serving
 
 SOURCE = "medical-o1-verifiable-problem"
 REFERENCE = "Myocardial infarction"
@@ -194,20 +193,6 @@ def test_a_judge_on_this_machine_is_asked_past_the_proxy(endpoint, monkeypatch):
 # ---------------------------------------------------------------- probability
 
 
-def log_probs(first: str, share: float, other: str) -> list[tuple[str, dict[str, float]]]:
-    """Log-probs of a reply whose verdict begins with the token `first`."""
-    ends = {"yes": 'yes"}', "no": 'no"}'}
-    rest = ends["yes" if "y" in first else "no"].removeprefix(first.lstrip('"'))
-    return [
-        ('{"', {'{"': 0.0}),
-        ("verdict", {"verdict": 0.0}),
-        ('":', {'":': 0.0}),
-        (" ", {" ": 0.0}) if first.startswith('"') else (' "', {' "': 0.0}),
-        (first, {first: math.log(share), other: math.log(1 - share)}),
-        (rest, {rest: 0.0}),
-    ]
-
-
 @pytest.mark.parametrize(
     ("word", "tokens", "threshold", "verdict", "stated"),
     [
@@ -293,6 +278,7 @@ def test_what_it_costs_is_counted(endpoint):
         (Reply("<html>log in</html>", is_body=True, headers={"Content-Type": "text/html"}), "no chat completion"),
         (Reply("{", is_body=True), "bad reply"),
         (Reply("{}", is_body=True), "no chat completion"),
+        (Reply("[" * 100_000, is_body=True), "bad reply"),
     ],
 )
 def test_a_failure_is_marked_and_counted(endpoint, reply, reason):
