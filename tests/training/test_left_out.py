@@ -9,11 +9,19 @@ import torch
 from omegaconf import OmegaConf
 from tensordict import TensorDict
 from verl import DataProto
+from verl.trainer.ppo.core_algos import agg_loss
 from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
 
-from verl_medu1.training import left_out
+from verl_medu1.training import left_out, trainer
 from verl_medu1.training.gdpo import delivered
-from verl_medu1.training.left_out import FailedShare, Validation, leave_out, neutral_fields, rows_left_out
+from verl_medu1.training.left_out import (
+    FailedShare,
+    Validation,
+    has_empty_mini_batch,
+    leave_out,
+    neutral_fields,
+    rows_left_out,
+)
 
 TOKENS = 3
 X = None  # no verdict
@@ -121,6 +129,72 @@ def test_the_queue_gets_neutral_rows_and_verl_is_told_to_count_them_as_padding(m
     for name, dtype in (("response_mask", torch.int64), ("loss_mask", torch.int64), ("rm_scores", torch.float32)):
         rows = fields[name].unbind()
         assert [len(row) for row in rows] == [4, 2] and not any(row.any() for row in rows) and rows[0].dtype == dtype
+
+
+# ---------------------------------------------------------------- mini-batches
+
+P = True  # a row of padding
+
+
+def actor_with(mini_batch: int, **more: Any) -> Any:
+    plain = {"ppo_mini_batch_size": mini_batch, "ppo_epochs": 1, "data_loader_seed": 42, "shuffle": False}
+    return OmegaConf.create({**plain, **more})
+
+
+@pytest.mark.parametrize(
+    ("is_padding", "dp", "is_empty"),
+    [
+        ([0, 0, 0, 0, 0, 0, 0, 0], 1, False),
+        ([P, P, P, P, 0, 0, 0, 0], 1, True),
+        ([0, 0, 0, 0, P, P, P, P], 1, True),
+        ([0, P, P, P, P, P, P, 0], 1, False),
+        ([P, P, P, P, P, P, P, P], 1, True),
+        # Two ranks have four rows each, and two of each rank are a mini-batch.
+        ([P, P, P, P, 0, 0, 0, 0], 2, False),
+        ([P, P, 0, 0, P, P, 0, 0], 2, True),
+        ([P, P, 0, 0, 0, 0, P, P], 2, False),
+        ([P, P, 0, 0, P, 0, P, P], 2, False),
+    ],
+)
+def test_a_mini_batch_of_padding_is_found_where_verls_loss_is_not_a_number(is_padding, dp, is_empty):
+    """Two questions with two responses each are a mini-batch."""
+    assert has_empty_mini_batch([bool(one) for one in is_padding], actor_with(2), n=2, dp=dp) is is_empty
+    masks = (1 - torch.tensor(is_padding, dtype=torch.int64)).view(dp, 2, 4 // dp, 1).expand(-1, -1, -1, TOKENS)
+    tokens = masks.sum(dim=(0, 2, 3))
+    losses = [
+        agg_loss(torch.ones(4 // dp, TOKENS), masks[rank, part], "token-mean", dp, batch_num_tokens=int(tokens[part]))
+        for rank in range(dp)
+        for part in range(2)
+    ]
+    assert any(loss.isnan() for loss in losses) is is_empty
+
+
+def test_a_mini_batch_of_padding_is_found_if_the_rows_are_shuffled():
+    is_padding = [True] * 2 + [False] * 2
+    found = {has_empty_mini_batch(is_padding, actor_with(2, shuffle=True, data_loader_seed=n), 1, 1) for n in range(20)}
+    assert found == {True, False}
+    assert has_empty_mini_batch(is_padding, actor_with(2, shuffle=True, ppo_epochs=40), 1, 1)
+
+
+@pytest.mark.parametrize(("failed", "ends"), [((0, 1, 2, 3), True), ((0, 1, 4, 5), False)])
+def test_a_step_with_a_mini_batch_of_padding_is_not_trained_on(monkeypatch, failed, ends):
+    made = trainer.MedU1Trainer.__new__(trainer.MedU1Trainer)
+    actor = {"strategy": "fsdp2", **actor_with(2)}
+    sizes = {"nnodes": 1, "n_gpus_per_node": 1}
+    made.config = OmegaConf.create({"actor_rollout_ref": {"actor": actor, "rollout": {"n": 2}}, "trainer": sizes})
+    made._failed_share, made.global_steps = FailedShare(1.0), 7
+    keys = [f"q{row // 2}_{row % 2}_0" for row in range(8)]
+    components = [{"judge_asked": 1.0, "judge_failed": float(row in failed)} for row in range(8)]
+    batch = SimpleNamespace(keys=keys, partition_id="train", tags=[{} for _ in keys])
+    monkeypatch.setattr(
+        trainer, "leave_out", lambda batch, rows: [batch.tags[row].update(is_padding=True) for row in rows]
+    )
+    try:
+        made._leave_out(batch, components, metrics := {})
+    except RuntimeError as error:
+        assert ends and str(error).startswith("step 7 is not trained on: the judge gave no verdict")
+    else:
+        assert not ends and metrics["judge/left_out"] == 4
 
 
 # ---------------------------------------------------------------- the share of failures

@@ -7,8 +7,10 @@ from typing import Any
 
 import torch
 import transfer_queue as tq
+from omegaconf import DictConfig
 from tensordict import NonTensorStack, TensorDict
 from transfer_queue import KVBatchMeta
+from verl.utils.tensordict_utils import make_iterator
 
 from verl_medu1.length.shaping import Components
 
@@ -102,6 +104,33 @@ def leave_out(batch: KVBatchMeta, rows: Sequence[int]) -> None:
     tq.kv_batch_put(
         keys=keys, partition_id=batch.partition_id, fields=content, tags=[dict(batch.tags[row]) for row in rows]
     )
+
+
+def has_empty_mini_batch(is_padding: Sequence[bool], actor: DictConfig, n: int, dp: int) -> bool:
+    """Return whether the update gets a mini-batch of padding only, whose mean over 0 tokens would be NaN.
+
+    verl gives each data-parallel rank an equal part of the batch, in order, and each rank splits its part by the same
+    iterator as here (workers/engine_workers.py, train_mini_batch). A mini-batch is what all ranks have at the same
+    time: its tokens are counted over all of them.
+
+    Args:
+        is_padding: for each row of the balanced batch.
+        actor: `actor_rollout_ref.actor`.
+        n: responses to a question, `actor_rollout_ref.rollout.n`.
+        dp: data-parallel size.
+    """
+    parts = torch.tensor(is_padding).chunk(dp)
+    ranks = [
+        make_iterator(
+            TensorDict({"is_padding": part}, batch_size=len(part)),
+            actor.ppo_mini_batch_size * n // dp,
+            actor.ppo_epochs,
+            seed=actor.data_loader_seed + rank,
+            dataloader_kwargs={"shuffle": actor.shuffle},
+        )
+        for rank, part in enumerate(parts)
+    ]
+    return any(all(bool(rows["is_padding"].all()) for rows in mini_batch) for mini_batch in zip(*ranks, strict=True))
 
 
 @dataclass
