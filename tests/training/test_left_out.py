@@ -228,6 +228,16 @@ def test_too_many_failures_end_the_run(limit, steps, ends):
         assert not ends
 
 
+@pytest.mark.parametrize(("failed", "ends"), [(3000, True), (204, False), (205, True)])
+def test_all_of_a_large_step_count(failed, ends):
+    """The last 1000 have a verdict."""
+    share = FailedShare(0.05)
+    if not ends:
+        return share.add(answers(4096, failed))
+    with pytest.raises(RuntimeError, match=f"on {failed} of the latest 4096 answers"):
+        share.add(answers(4096, failed))
+
+
 def test_the_sentence_says_why():
     with pytest.raises(RuntimeError, match=r"on 30 of the latest 40 answers.*\(judge: timeout: 30\)"):
         FailedShare(0.05).add(answers(40, 30))

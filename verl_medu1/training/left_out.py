@@ -1,6 +1,6 @@
 """Responses that the judge gave no verdict on leave their group: they are neither right nor wrong."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,8 @@ from verl.utils.tensordict_utils import make_iterator
 
 from verl_medu1.length.shaping import Components
 
-# The share of failed questions is taken over this many of the latest, and not before there are this many.
+# The share of failed questions is taken over this many of the latest, or all of a larger step, and not before there are
+# this many.
 WINDOW, LEAST = 1000, 20
 
 
@@ -23,7 +24,7 @@ class FailedShare:
 
     def __init__(self, limit: float) -> None:
         self._limit = limit
-        self._latest: deque[bool] = deque(maxlen=WINDOW)
+        self._latest: list[bool] = []
 
     def add(self, components: Sequence[Components]) -> None:
         """Count the responses that the judge was asked about.
@@ -32,7 +33,8 @@ class FailedShare:
             RuntimeError: more than `scoring.judge.max_failed_share` of the latest got no verdict.
         """
         asked = [sample for sample in components if sample.get("judge_asked")]
-        self._latest.extend(bool(sample["judge_failed"]) for sample in asked)
+        self._latest += [bool(sample["judge_failed"]) for sample in asked]
+        self._latest = self._latest[-max(WINDOW, len(asked)) :]
         failed, number = sum(self._latest), len(self._latest)
         if number < LEAST or failed <= self._limit * number:
             return
