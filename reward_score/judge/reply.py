@@ -164,7 +164,8 @@ def read_reply(completion: Completion, threshold: float) -> Opinion:
     try:
         word = _Reply.model_validate_json(content).verdict
     except ValidationError:
-        raise JudgeError("bad reply", f"{content[:40]!r} is not JSON of the schema") from None
+        # Without the reply's text, which may quote the question.
+        raise JudgeError("bad reply", "it is not JSON of the schema") from None
     tokens = choice.logprobs.content if choice.logprobs else None
     probability = _probability_of_yes(content, tokens or [])
     return Opinion(word == "yes" if probability is None else probability > threshold, probability)

@@ -265,7 +265,7 @@ def test_what_it_costs_is_counted(endpoint):
 @pytest.mark.parametrize(
     ("reply", "reason"),
     [
-        (Reply("yes"), "bad reply ('yes' is not JSON of the schema)"),
+        (Reply("yes"), "bad reply (it is not JSON of the schema)"),
         (Reply('{"verdict": "maybe"}'), "bad reply"),
         (Reply('{"verdict": "yes", "reason": "x"}'), "bad reply"),
         (Reply('{"verdict": "ye'), "bad reply"),
@@ -351,6 +351,8 @@ def test_a_failure_is_repeated_and_not_remembered(endpoint):
             {"api_key_env": "MEDU1_NO_SUCH_KEY"},
             "api_key_env is 'MEDU1_NO_SUCH_KEY'; give the name of an exported variable",
         ),
+        ({"api_key_env": "sk-secret"}, "^api_key_env is not the name of an exported variable; give the name [^-]*$"),
+        ({"api_key_env": 12345}, "^api_key_env is not the name of an exported variable; give the name [^1]*$"),
         ({"retries": -1}, "retries is -1; give"),
         ({"concurrency": 0}, "concurrency is 0; give"),
         ({"threshold": 1}, "threshold is 1; give a number between 0 and 1"),
