@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import pkgutil
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -137,6 +139,33 @@ def test_the_judges_yes_is_worth_as_much_under_each_scheme(endpoint, scheme):
         return judged["score"]
 
     assert asyncio.run(ask()) == 1.0
+
+
+@pytest.mark.parametrize("place", ["score.compute_score", "score.decided_by_rule", "checklist.decided_by_rule"])
+def test_a_slow_rule_keeps_nobody_else_waiting(endpoint, monkeypatch, place):
+    """The rule ends only once something else has run on the loop."""
+    rule = pkgutil.resolve_name(f"reward_score.judge.{place}")
+    checklist = [{"statement": "x"}] if place.startswith("checklist") else None
+    started, others, waited = threading.Event(), threading.Event(), []
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        started.set()
+        waited.append(others.wait(10))
+        return rule(*args, **kwargs)
+
+    monkeypatch.setattr(f"reward_score.judge.{place}", slow)
+
+    async def other() -> None:
+        while not started.is_set():
+            await asyncio.sleep(0.01)
+        others.set()
+
+    async def both() -> Any:
+        row = (SOURCE, wrapped("Heart attack"), REFERENCE, {**INFO, "checklist": checklist})
+        return await asyncio.gather(compute_judged_score(make_judge(endpoint), *row), other())
+
+    asyncio.run(both())
+    assert waited and all(waited)
 
 
 # ---------------------------------------------------------------- what is sent
