@@ -44,7 +44,7 @@ def test_an_empty_site_is_the_default(tmp_path):
         ("- a", "it must have keys with values"),
         ("a: [", "no YAML"),
         ("gpus_per_nodes: 8", "gpus_per_nodes is not a key of a site; near it are gpus_per_node"),
-        ("8: gpus", "8 is no key of a site; near it are "),
+        ("8: gpus", "8 is not a key of a site; near it are "),
         ("account: 1234", "account is 1234; give text, in quotes, or null."),
         ("scratch:", "scratch is null; give text, in quotes."),
         ("gpu: 80", "gpu is 80; give text, in quotes, or null."),
