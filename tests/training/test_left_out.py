@@ -243,13 +243,26 @@ def test_the_sentence_says_why():
         FailedShare(0.05).add(answers(40, 30))
 
 
-def test_a_validation_is_of_those_that_were_judged():
+def test_a_validation_is_of_the_questions_with_all_verdicts():
     infos = {"acc": [1.0, 0.0, 0.0], "judge_failed": [0.0, 1.0, None], "reward": [1.0, 0.0, 0.0]}
-    all_ = Validation(["s", "s", "t"], ["a", "a", "b"], infos, {("s", "a"): 2, ("t", "b"): 1})
+    # Two sources may name a question alike.
+    all_ = Validation(["s", "s", "t"], ["a", "a", "a"], infos, {("s", "a"): 2, ("t", "a"): 1})
     kept = all_.judged()
-    assert (kept.sources, kept.uids) == (["s", "t"], ["a", "b"])
-    assert kept.infos == {"acc": [1.0, 0.0], "judge_failed": [0.0, None], "reward": [1.0, 0.0]}
-    assert kept.expected == {("s", "a"): 1, ("t", "b"): 1}
+    assert (kept.sources, kept.uids) == (["t"], ["a"])
+    assert kept.infos == {"acc": [0.0], "judge_failed": [None], "reward": [0.0]}
+    assert kept.expected == {("t", "a"): 1}
     assert all_.components()[1] == {"acc": 0.0, "judge_failed": 1.0, "reward": 0.0}
     without_judge = Validation(["s"], ["a"], {"acc": [1.0]}, {})
     assert without_judge.judged() == without_judge
+
+
+def test_a_missing_verdict_makes_no_metrics_of_their_own():
+    made = trainer.MedU1Trainer.__new__(trainer.MedU1Trainer)
+    made._failed_share = FailedShare(1.0)
+    infos = {"acc": [1.0, 0.0] * 4, "judge_asked": [1.0] * 8, "judge_failed": [0.0] * 7 + [1.0]}
+    expected = {("s", "p"): 4, ("s", "q"): 4}
+    metrics = made._val_metrics_update(["s"] * 8, ["p"] * 4 + ["q"] * 4, infos, [], expected)
+    assert {name for name in metrics if "@3" in name} == set()
+    assert metrics["val-core/s/acc/mean@4"] == 0.5
+    counts = {name: value for name, value in metrics.items() if name.startswith("val-aux/judge/")}
+    assert counts == {"val-aux/judge/asked": 8, "val-aux/judge/failed": 1, "val-aux/judge/questions_left_out": 1}

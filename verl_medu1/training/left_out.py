@@ -155,26 +155,31 @@ class Validation:
         return [dict(zip(self.infos, values, strict=True)) for values in zip(*self.infos.values(), strict=True)]
 
     def judged(self) -> "Validation":
-        """Return the responses without those that the judge gave no verdict on.
+        """Return the responses without those to a question that the judge gave no verdict on one of.
+
+        verl names its metrics by the responses to a question, such as mean@4, so that a question with three would have
+        metrics of its own.
 
         Example:
-            >>> infos = {"acc": [1.0, 0.0], "judge_failed": [0.0, 1.0]}
-            >>> kept = Validation(["s", "s"], ["q", "q"], infos, {("s", "q"): 2}).judged()
+            >>> infos = {"acc": [1.0, 0.0, 1.0], "judge_failed": [0.0, 1.0, 0.0]}
+            >>> expected = {("s", "p"): 2, ("s", "q"): 1}
+            >>> kept = Validation(["s"] * 3, ["p", "p", "q"], infos, expected).judged()
             >>> kept.infos["acc"], kept.expected
             ([1.0], {('s', 'q'): 1})
         """
-        failed = [bool(value) for value in self.infos.get("judge_failed", [False] * len(self.uids))]
-        missing = Counter(pair for pair, gone in zip(self._questions(), failed, strict=True) if gone)
-
-        def kept(values: list[Any]) -> list[Any]:
-            return [value for value, gone in zip(values, failed, strict=True) if not gone]
-
+        gone = self.without_verdict()
+        rows = [row for row, question in enumerate(self._questions()) if question not in gone]
         return Validation(
-            kept(self.sources),
-            kept(self.uids),
-            {name: kept(values) for name, values in self.infos.items()},
-            {pair: number - missing[pair] for pair, number in self.expected.items()},
+            [self.sources[row] for row in rows],
+            [self.uids[row] for row in rows],
+            {name: [values[row] for row in rows] for name, values in self.infos.items()},
+            {question: number for question, number in self.expected.items() if question not in gone},
         )
+
+    def without_verdict(self) -> set[tuple[str, str]]:
+        """Return the questions, as (data source, question), that the judge gave no verdict on a response to."""
+        failed = self.infos.get("judge_failed", [False] * len(self.uids))
+        return {question for question, has_failed in zip(self._questions(), failed, strict=True) if has_failed}
 
     def _questions(self) -> list[tuple[str, str]]:
         return [(str(source), str(uid)) for source, uid in zip(self.sources, self.uids, strict=True)]

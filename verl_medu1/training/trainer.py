@@ -314,7 +314,10 @@ class MedU1Trainer(PPOTrainer):
         metrics = super()._val_metrics_update(
             judged.sources, judged.uids, judged.infos, sample_turns, expected_acc_counts=judged.expected
         )
-        return metrics | {f"val-aux/{name}": value for name, value in judge_metrics(components).items()}
+        counts = judge_metrics(components)
+        if gone := all_.without_verdict():
+            counts["judge/questions_left_out"] = len(gone)
+        return metrics | {f"val-aux/{name}": value for name, value in counts.items()}
 
     # ------------------------------------------------------------------ log and rollout dump
 
