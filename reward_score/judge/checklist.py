@@ -162,7 +162,7 @@ async def judge_checklist(
         return wrong(said, "no content word"), False
     if len(answer) > MAX_CHARACTERS:
         return wrong(said[:1000], f"longer than {MAX_CHARACTERS} characters"), False
-    by_rule = [decided_by_rule(item, answer) for item in items]
+    by_rule = await asyncio.to_thread(lambda: [decided_by_rule(item, answer) for item in items])
     if None in by_rule and not may_ask:
         raise JudgeError("not sent", "the row may not leave this machine")
 

@@ -14,7 +14,9 @@ from reward_score.judge.reply import (
     SAME,
     JudgeError,
     Opinion,
+    TokenCounts,
     messages,
+    read_completion,
     read_reply,
 )
 from reward_score.judge.settings import JudgeSettings
@@ -124,7 +126,7 @@ class Judge:
         more: dict[str, Any] = {"logprobs": True, "top_logprobs": TOP_LOG_PROBS} if settings.log_probs else {}
         try:
             async with asyncio.timeout(settings.timeout_s):
-                completion = await self._client.chat.completions.create(
+                received = await self._client.chat.completions.create(
                     model=settings.model,
                     messages=asked,
                     temperature=0.0,
@@ -139,11 +141,12 @@ class Judge:
             raise JudgeError(f"HTTP {error.status_code}") from None
         except APIConnectionError:
             raise JudgeError("unreachable") from None
-        except (OpenAIError, ValueError) as error:
+        except (OpenAIError, ValueError, RecursionError) as error:
             raise JudgeError("bad reply", type(error).__name__) from None
-        tokens = getattr(completion, "usage", None)
-        self.usage.prompt_tokens += getattr(tokens, "prompt_tokens", None) or 0
-        self.usage.completion_tokens += getattr(tokens, "completion_tokens", None) or 0
+        completion = read_completion(received)
+        tokens = completion.usage or TokenCounts()
+        self.usage.prompt_tokens += tokens.prompt_tokens or 0
+        self.usage.completion_tokens += tokens.completion_tokens or 0
         return read_reply(completion, settings.threshold)
 
     async def _wait_for_turn(self) -> None:

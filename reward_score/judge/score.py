@@ -1,5 +1,6 @@
 """Scores a response with a judge."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,7 +47,8 @@ async def compute_judged_score(
         The keys of `compute_score`, `judge_asked` and `judge_failed`. If the judge gives no verdict, `judge_failed` and
         `error` are 1.0, and `error_counts` counts the row.
     """
-    by_rules = compute_score(data_source, solution_str, ground_truth, extra_info, **kwargs)
+    # Rules run in a thread: one that takes long would keep the loop from all other questions.
+    by_rules = await asyncio.to_thread(compute_score, data_source, solution_str, ground_truth, extra_info, **kwargs)
     if by_rules["error"] or by_rules["answer_type"] != "open_ended" or by_rules["format"] != 1.0:
         return _unasked(by_rules)
     info = extra_info or {}
@@ -59,7 +61,7 @@ async def compute_judged_score(
             verdict, is_asked = await judge_checklist(judge, question, answer, items, may_ask)
         elif not judge.may_see(data_source):
             return _unasked(by_rules)
-        elif decided := decided_by_rule(answer, gold, more_aliases, by_rules["acc"] == 1.0):
+        elif decided := await asyncio.to_thread(decided_by_rule, answer, gold, more_aliases, by_rules["acc"] == 1.0):
             is_right, reason = decided
             if is_right == (by_rules["acc"] == 1.0):
                 return _unasked(by_rules)
@@ -74,7 +76,9 @@ async def compute_judged_score(
         failed = float(isinstance(error, JudgeError))
         nothing: Score = {**by_rules, "score": 0.0, "acc": 0.0, "similarity": 0.0, "error": 1.0}
         return {**nothing, "reason": str(error)[:300], "judge_asked": failed, "judge_failed": failed}
-    judged = compute_score(data_source, solution_str, ground_truth, extra_info, opinion=verdict, **kwargs)
+    judged = await asyncio.to_thread(
+        compute_score, data_source, solution_str, ground_truth, extra_info, opinion=verdict, **kwargs
+    )
     return {**judged, "judge_asked": float(is_asked), "judge_failed": 0.0}
 
 

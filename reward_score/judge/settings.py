@@ -1,6 +1,7 @@
 """The settings of a judge, `scoring.judge` in a recipe; each mistake is one sentence."""
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -99,4 +100,7 @@ def _sentence(model: type[BaseModel], mistake: Any) -> str:
     if name not in model.model_fields:
         return f"{key} is not a key; use one of {', '.join(model.model_fields)}"
     value = "missing" if mistake["type"] == "missing" else repr(mistake["input"])
+    # Anything else may be the key itself.
+    if name == "api_key_env" and not re.fullmatch("[A-Z_][A-Z0-9_]*", str(mistake["input"])):
+        value = "not the name of an exported variable"
     return f"{key} is {value}; give {model.model_fields[name].description}"

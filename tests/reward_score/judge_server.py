@@ -1,6 +1,7 @@
 """An OpenAI-compatible server on loopback, in this process, that answers by a rule which each test sets."""
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -98,6 +99,20 @@ def completion(request: dict[str, Any], reply: Reply) -> dict[str, Any]:
     usage = {"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 107}
     body = {"id": "1", "object": "chat.completion", "created": 0, "model": request["model"]}
     return {**body, "choices": [choice], "usage": usage}
+
+
+def log_probs(first: str, share: float, other: str) -> list[tuple[str, dict[str, float]]]:
+    """Log-probs of a reply whose verdict begins with the token `first`."""
+    ends = {"yes": 'yes"}', "no": 'no"}'}
+    rest = ends["yes" if "y" in first else "no"].removeprefix(first.lstrip('"'))
+    return [
+        ('{"', {'{"': 0.0}),
+        ("verdict", {"verdict": 0.0}),
+        ('":', {'":': 0.0}),
+        (" ", {" ": 0.0}) if first.startswith('"') else (' "', {' "': 0.0}),
+        (first, {first: math.log(share), other: math.log(1 - share)}),
+        (rest, {rest: 0.0}),
+    ]
 
 
 @contextmanager

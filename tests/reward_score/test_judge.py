@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-import math
+import pkgutil
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +15,7 @@ pytest.importorskip("openai", reason="the package openai is not installed (pip i
 from reward_score import compute_score, error_counts
 from reward_score.judge import Judge, JudgeError, JudgeSettings, compute_judged_score
 from reward_score.judge.reply import messages
-from tests.reward_score.judge_server import NO, YES, Endpoint, Reply, serving
+from tests.reward_score.judge_server import NO, YES, Endpoint, Reply, log_probs, serving
 
 SOURCE = "medical-o1-verifiable-problem"
 REFERENCE = "Myocardial infarction"
@@ -140,6 +141,33 @@ def test_the_judges_yes_is_worth_as_much_under_each_scheme(endpoint, scheme):
     assert asyncio.run(ask()) == 1.0
 
 
+@pytest.mark.parametrize("place", ["score.compute_score", "score.decided_by_rule", "checklist.decided_by_rule"])
+def test_a_slow_rule_keeps_nobody_else_waiting(endpoint, monkeypatch, place):
+    """The rule ends only once something else has run on the loop."""
+    rule = pkgutil.resolve_name(f"reward_score.judge.{place}")
+    checklist = [{"statement": "x"}] if place.startswith("checklist") else None
+    started, others, waited = threading.Event(), threading.Event(), []
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        started.set()
+        waited.append(others.wait(10))
+        return rule(*args, **kwargs)
+
+    monkeypatch.setattr(f"reward_score.judge.{place}", slow)
+
+    async def other() -> None:
+        while not started.is_set():
+            await asyncio.sleep(0.01)
+        others.set()
+
+    async def both() -> Any:
+        row = (SOURCE, wrapped("Heart attack"), REFERENCE, {**INFO, "checklist": checklist})
+        return await asyncio.gather(compute_judged_score(make_judge(endpoint), *row), other())
+
+    asyncio.run(both())
+    assert waited and all(waited)
+
+
 # ---------------------------------------------------------------- what is sent
 
 
@@ -192,20 +220,6 @@ def test_a_judge_on_this_machine_is_asked_past_the_proxy(endpoint, monkeypatch):
 
 
 # ---------------------------------------------------------------- probability
-
-
-def log_probs(first: str, share: float, other: str) -> list[tuple[str, dict[str, float]]]:
-    """Log-probs of a reply whose verdict begins with the token `first`."""
-    ends = {"yes": 'yes"}', "no": 'no"}'}
-    rest = ends["yes" if "y" in first else "no"].removeprefix(first.lstrip('"'))
-    return [
-        ('{"', {'{"': 0.0}),
-        ("verdict", {"verdict": 0.0}),
-        ('":', {'":': 0.0}),
-        (" ", {" ": 0.0}) if first.startswith('"') else (' "', {' "': 0.0}),
-        (first, {first: math.log(share), other: math.log(1 - share)}),
-        (rest, {rest: 0.0}),
-    ]
 
 
 @pytest.mark.parametrize(
@@ -280,7 +294,7 @@ def test_what_it_costs_is_counted(endpoint):
 @pytest.mark.parametrize(
     ("reply", "reason"),
     [
-        (Reply("yes"), "bad reply ('yes' is not JSON of the schema)"),
+        (Reply("yes"), "bad reply (it is not JSON of the schema)"),
         (Reply('{"verdict": "maybe"}'), "bad reply"),
         (Reply('{"verdict": "yes", "reason": "x"}'), "bad reply"),
         (Reply('{"verdict": "ye'), "bad reply"),
@@ -293,6 +307,7 @@ def test_what_it_costs_is_counted(endpoint):
         (Reply("<html>log in</html>", is_body=True, headers={"Content-Type": "text/html"}), "no chat completion"),
         (Reply("{", is_body=True), "bad reply"),
         (Reply("{}", is_body=True), "no chat completion"),
+        (Reply("[" * 100_000, is_body=True), "bad reply"),
     ],
 )
 def test_a_failure_is_marked_and_counted(endpoint, reply, reason):
@@ -365,6 +380,8 @@ def test_a_failure_is_repeated_and_not_remembered(endpoint):
             {"api_key_env": "MEDU1_NO_SUCH_KEY"},
             "api_key_env is 'MEDU1_NO_SUCH_KEY'; give the name of an exported variable",
         ),
+        ({"api_key_env": "sk-secret"}, "^api_key_env is not the name of an exported variable; give the name [^-]*$"),
+        ({"api_key_env": 12345}, "^api_key_env is not the name of an exported variable; give the name [^1]*$"),
         ({"retries": -1}, "retries is -1; give"),
         ({"concurrency": 0}, "concurrency is 0; give"),
         ({"threshold": 1}, "threshold is 1; give a number between 0 and 1"),

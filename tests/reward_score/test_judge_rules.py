@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reward_score.judge.checklist import Item, decided_by_rule
 from reward_score.judge.gate import decided_by_rule as gate
 from reward_score.judge.gate import equals, lacks_content, refused
-from reward_score.judge.reply import HOLDS, SAME, JudgeError, messages, read_reply
+from reward_score.judge.reply import HOLDS, SAME, JudgeError, messages, read_completion, read_reply
 
 texts = st.text(max_size=300) | st.sampled_from(["Heparin or aspirin", "The answer is", "5 mg", "<|im_end|>", "[INST]"])
 
@@ -77,7 +77,7 @@ def test_rules_take_any_answer(answer, is_accepted):
 
 @given(
     st.text(max_size=60) | st.sampled_from(['{"verdict": "yes"}', '{"verdict":"no"}\n', '{"verdict": "y\\u0065s"}']),
-    st.lists(st.tuples(st.text(max_size=5), st.floats(-20, 0)), max_size=12),
+    st.lists(st.tuples(st.text(max_size=5), st.floats(-20, 0) | st.floats()), max_size=12),
 )
 def test_any_reply_is_a_verdict_or_a_failure(content, tokens):
     listed = [
@@ -90,7 +90,7 @@ def test_any_reply_is_a_verdict_or_a_failure(content, tokens):
         logprobs=SimpleNamespace(content=listed),
     )
     try:
-        opinion = read_reply(SimpleNamespace(choices=[choice]), 0.5)
+        opinion = read_reply(read_completion(SimpleNamespace(choices=[choice])), 0.5)
     except JudgeError as error:
         assert error.kind == "bad reply" and not content.startswith('{"verdict"')
         return

@@ -9,11 +9,19 @@ import torch
 from omegaconf import OmegaConf
 from tensordict import TensorDict
 from verl import DataProto
+from verl.trainer.ppo.core_algos import agg_loss
 from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
 
-from verl_medu1.training import left_out
+from verl_medu1.training import left_out, trainer
 from verl_medu1.training.gdpo import delivered
-from verl_medu1.training.left_out import FailedShare, Validation, leave_out, neutral_fields, rows_left_out
+from verl_medu1.training.left_out import (
+    FailedShare,
+    Validation,
+    has_empty_mini_batch,
+    leave_out,
+    neutral_fields,
+    rows_left_out,
+)
 
 TOKENS = 3
 X = None  # no verdict
@@ -123,6 +131,72 @@ def test_the_queue_gets_neutral_rows_and_verl_is_told_to_count_them_as_padding(m
         assert [len(row) for row in rows] == [4, 2] and not any(row.any() for row in rows) and rows[0].dtype == dtype
 
 
+# ---------------------------------------------------------------- mini-batches
+
+P = True  # a row of padding
+
+
+def actor_with(mini_batch: int, **more: Any) -> Any:
+    plain = {"ppo_mini_batch_size": mini_batch, "ppo_epochs": 1, "data_loader_seed": 42, "shuffle": False}
+    return OmegaConf.create({**plain, **more})
+
+
+@pytest.mark.parametrize(
+    ("is_padding", "dp", "is_empty"),
+    [
+        ([0, 0, 0, 0, 0, 0, 0, 0], 1, False),
+        ([P, P, P, P, 0, 0, 0, 0], 1, True),
+        ([0, 0, 0, 0, P, P, P, P], 1, True),
+        ([0, P, P, P, P, P, P, 0], 1, False),
+        ([P, P, P, P, P, P, P, P], 1, True),
+        # Two ranks have four rows each, and two of each rank are a mini-batch.
+        ([P, P, P, P, 0, 0, 0, 0], 2, False),
+        ([P, P, 0, 0, P, P, 0, 0], 2, True),
+        ([P, P, 0, 0, 0, 0, P, P], 2, False),
+        ([P, P, 0, 0, P, 0, P, P], 2, False),
+    ],
+)
+def test_a_mini_batch_of_padding_is_found_where_verls_loss_is_not_a_number(is_padding, dp, is_empty):
+    """Two questions with two responses each are a mini-batch."""
+    assert has_empty_mini_batch([bool(one) for one in is_padding], actor_with(2), n=2, dp=dp) is is_empty
+    masks = (1 - torch.tensor(is_padding, dtype=torch.int64)).view(dp, 2, 4 // dp, 1).expand(-1, -1, -1, TOKENS)
+    tokens = masks.sum(dim=(0, 2, 3))
+    losses = [
+        agg_loss(torch.ones(4 // dp, TOKENS), masks[rank, part], "token-mean", dp, batch_num_tokens=int(tokens[part]))
+        for rank in range(dp)
+        for part in range(2)
+    ]
+    assert any(loss.isnan() for loss in losses) is is_empty
+
+
+def test_a_mini_batch_of_padding_is_found_if_the_rows_are_shuffled():
+    is_padding = [True] * 2 + [False] * 2
+    found = {has_empty_mini_batch(is_padding, actor_with(2, shuffle=True, data_loader_seed=n), 1, 1) for n in range(20)}
+    assert found == {True, False}
+    assert has_empty_mini_batch(is_padding, actor_with(2, shuffle=True, ppo_epochs=40), 1, 1)
+
+
+@pytest.mark.parametrize(("failed", "ends"), [((0, 1, 2, 3), True), ((0, 1, 4, 5), False)])
+def test_a_step_with_a_mini_batch_of_padding_is_not_trained_on(monkeypatch, failed, ends):
+    made = trainer.MedU1Trainer.__new__(trainer.MedU1Trainer)
+    actor = {"strategy": "fsdp2", **actor_with(2)}
+    sizes = {"nnodes": 1, "n_gpus_per_node": 1}
+    made.config = OmegaConf.create({"actor_rollout_ref": {"actor": actor, "rollout": {"n": 2}}, "trainer": sizes})
+    made._failed_share, made.global_steps = FailedShare(1.0), 7
+    keys = [f"q{row // 2}_{row % 2}_0" for row in range(8)]
+    components = [{"judge_asked": 1.0, "judge_failed": float(row in failed)} for row in range(8)]
+    batch = SimpleNamespace(keys=keys, partition_id="train", tags=[{} for _ in keys])
+    monkeypatch.setattr(
+        trainer, "leave_out", lambda batch, rows: [batch.tags[row].update(is_padding=True) for row in rows]
+    )
+    try:
+        made._leave_out(batch, components, metrics := {})
+    except RuntimeError as error:
+        assert ends and str(error).startswith("step 7 is not trained on: the judge gave no verdict")
+    else:
+        assert not ends and metrics["judge/left_out"] == 4
+
+
 # ---------------------------------------------------------------- the share of failures
 
 
@@ -154,18 +228,41 @@ def test_too_many_failures_end_the_run(limit, steps, ends):
         assert not ends
 
 
+@pytest.mark.parametrize(("failed", "ends"), [(3000, True), (204, False), (205, True)])
+def test_all_of_a_large_step_count(failed, ends):
+    """The last 1000 have a verdict."""
+    share = FailedShare(0.05)
+    if not ends:
+        return share.add(answers(4096, failed))
+    with pytest.raises(RuntimeError, match=f"on {failed} of the latest 4096 answers"):
+        share.add(answers(4096, failed))
+
+
 def test_the_sentence_says_why():
     with pytest.raises(RuntimeError, match=r"on 30 of the latest 40 answers.*\(judge: timeout: 30\)"):
         FailedShare(0.05).add(answers(40, 30))
 
 
-def test_a_validation_is_of_those_that_were_judged():
+def test_a_validation_is_of_the_questions_with_all_verdicts():
     infos = {"acc": [1.0, 0.0, 0.0], "judge_failed": [0.0, 1.0, None], "reward": [1.0, 0.0, 0.0]}
-    all_ = Validation(["s", "s", "t"], ["a", "a", "b"], infos, {("s", "a"): 2, ("t", "b"): 1})
+    # Two sources may name a question alike.
+    all_ = Validation(["s", "s", "t"], ["a", "a", "a"], infos, {("s", "a"): 2, ("t", "a"): 1})
     kept = all_.judged()
-    assert (kept.sources, kept.uids) == (["s", "t"], ["a", "b"])
-    assert kept.infos == {"acc": [1.0, 0.0], "judge_failed": [0.0, None], "reward": [1.0, 0.0]}
-    assert kept.expected == {("s", "a"): 1, ("t", "b"): 1}
+    assert (kept.sources, kept.uids) == (["t"], ["a"])
+    assert kept.infos == {"acc": [0.0], "judge_failed": [None], "reward": [0.0]}
+    assert kept.expected == {("t", "a"): 1}
     assert all_.components()[1] == {"acc": 0.0, "judge_failed": 1.0, "reward": 0.0}
     without_judge = Validation(["s"], ["a"], {"acc": [1.0]}, {})
     assert without_judge.judged() == without_judge
+
+
+def test_a_missing_verdict_makes_no_metrics_of_their_own():
+    made = trainer.MedU1Trainer.__new__(trainer.MedU1Trainer)
+    made._failed_share = FailedShare(1.0)
+    infos = {"acc": [1.0, 0.0] * 4, "judge_asked": [1.0] * 8, "judge_failed": [0.0] * 7 + [1.0]}
+    expected = {("s", "p"): 4, ("s", "q"): 4}
+    metrics = made._val_metrics_update(["s"] * 8, ["p"] * 4 + ["q"] * 4, infos, [], expected)
+    assert {name for name in metrics if "@3" in name} == set()
+    assert metrics["val-core/s/acc/mean@4"] == 0.5
+    counts = {name: value for name, value in metrics.items() if name.startswith("val-aux/judge/")}
+    assert counts == {"val-aux/judge/asked": 8, "val-aux/judge/failed": 1, "val-aux/judge/questions_left_out": 1}

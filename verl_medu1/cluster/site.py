@@ -84,7 +84,7 @@ Variable = Annotated[
     _must("[A-Za-z_][A-Za-z0-9_]*", ", which is not a name of a variable; use letters, digits and _"),
     _must("(?!MEDU1_|SLURM_).*", ", which is set by the job itself; use the site's own key, or leave it out"),
 ]
-Value = Annotated[str, _must(r"[^\x00\r\n]*", ", which has a line break; leave it out")]
+Value = Annotated[str, _must(r"[^\x00\r\n]*", "; give text without line breaks")]
 Option = Annotated[
     str,
     _must(f"--[a-z][a-z-]*(={SAFE}+)?", "; give --name or --name=value on one line, without quotes or backslashes"),
@@ -171,6 +171,8 @@ def _sentence(error: Mapping[str, Any]) -> str:
     ending = ENDINGS[error["type"]].format(**error.get("ctx", {}))
     if not inner and error["type"] != "value_error" and NoneType in get_args(Site.model_fields[key].annotation):
         ending += ", or null"
+    if key == "environment" and inner[-1:] != ["[key]"]:  # a value may be a secret
+        return f"{'.'.join((key, *inner))} has a value that is not allowed{ending}."
     value = "null" if error["input"] is None else repr(error["input"])
     if inner and (inner[-1].isdecimal() or inner[-1] == "[key]"):  # an item of a list, or a name in a map
         return f"{key} has {value}{ending}."

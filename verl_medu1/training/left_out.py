@@ -1,18 +1,21 @@
 """Responses that the judge gave no verdict on leave their group: they are neither right nor wrong."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import transfer_queue as tq
+from omegaconf import DictConfig
 from tensordict import NonTensorStack, TensorDict
 from transfer_queue import KVBatchMeta
+from verl.utils.tensordict_utils import make_iterator
 
 from verl_medu1.length.shaping import Components
 
-# The share of failed questions is taken over this many of the latest, and not before there are this many.
+# The share of failed questions is taken over this many of the latest, or all of a larger step, and not before there are
+# this many.
 WINDOW, LEAST = 1000, 20
 
 
@@ -21,7 +24,7 @@ class FailedShare:
 
     def __init__(self, limit: float) -> None:
         self._limit = limit
-        self._latest: deque[bool] = deque(maxlen=WINDOW)
+        self._latest: list[bool] = []
 
     def add(self, components: Sequence[Components]) -> None:
         """Count the responses that the judge was asked about.
@@ -30,7 +33,8 @@ class FailedShare:
             RuntimeError: more than `scoring.judge.max_failed_share` of the latest got no verdict.
         """
         asked = [sample for sample in components if sample.get("judge_asked")]
-        self._latest.extend(bool(sample["judge_failed"]) for sample in asked)
+        self._latest += [bool(sample["judge_failed"]) for sample in asked]
+        self._latest = self._latest[-max(WINDOW, len(asked)) :]
         failed, number = sum(self._latest), len(self._latest)
         if number < LEAST or failed <= self._limit * number:
             return
@@ -104,6 +108,33 @@ def leave_out(batch: KVBatchMeta, rows: Sequence[int]) -> None:
     )
 
 
+def has_empty_mini_batch(is_padding: Sequence[bool], actor: DictConfig, n: int, dp: int) -> bool:
+    """Return whether the update gets a mini-batch of padding only, whose mean over 0 tokens would be NaN.
+
+    verl gives each data-parallel rank an equal part of the batch, in order, and each rank splits its part by the same
+    iterator as here (workers/engine_workers.py, train_mini_batch). A mini-batch is what all ranks have at the same
+    time: its tokens are counted over all of them.
+
+    Args:
+        is_padding: for each row of the balanced batch.
+        actor: `actor_rollout_ref.actor`.
+        n: responses to a question, `actor_rollout_ref.rollout.n`.
+        dp: data-parallel size.
+    """
+    parts = torch.tensor(is_padding).chunk(dp)
+    ranks = [
+        make_iterator(
+            TensorDict({"is_padding": part}, batch_size=len(part)),
+            actor.ppo_mini_batch_size * n // dp,
+            actor.ppo_epochs,
+            seed=actor.data_loader_seed + rank,
+            dataloader_kwargs={"shuffle": actor.shuffle},
+        )
+        for rank, part in enumerate(parts)
+    ]
+    return any(all(bool(rows["is_padding"].all()) for rows in mini_batch) for mini_batch in zip(*ranks, strict=True))
+
+
 @dataclass
 class Validation:
     """What verl's metrics of a validation are made of, for each response.
@@ -124,26 +155,31 @@ class Validation:
         return [dict(zip(self.infos, values, strict=True)) for values in zip(*self.infos.values(), strict=True)]
 
     def judged(self) -> "Validation":
-        """Return the responses without those that the judge gave no verdict on.
+        """Return the responses without those to a question that the judge gave no verdict on one of.
+
+        verl names its metrics by the responses to a question, such as mean@4, so that a question with three would have
+        metrics of its own.
 
         Example:
-            >>> infos = {"acc": [1.0, 0.0], "judge_failed": [0.0, 1.0]}
-            >>> kept = Validation(["s", "s"], ["q", "q"], infos, {("s", "q"): 2}).judged()
+            >>> infos = {"acc": [1.0, 0.0, 1.0], "judge_failed": [0.0, 1.0, 0.0]}
+            >>> expected = {("s", "p"): 2, ("s", "q"): 1}
+            >>> kept = Validation(["s"] * 3, ["p", "p", "q"], infos, expected).judged()
             >>> kept.infos["acc"], kept.expected
             ([1.0], {('s', 'q'): 1})
         """
-        failed = [bool(value) for value in self.infos.get("judge_failed", [False] * len(self.uids))]
-        missing = Counter(pair for pair, gone in zip(self._questions(), failed, strict=True) if gone)
-
-        def kept(values: list[Any]) -> list[Any]:
-            return [value for value, gone in zip(values, failed, strict=True) if not gone]
-
+        gone = self.without_verdict()
+        rows = [row for row, question in enumerate(self._questions()) if question not in gone]
         return Validation(
-            kept(self.sources),
-            kept(self.uids),
-            {name: kept(values) for name, values in self.infos.items()},
-            {pair: number - missing[pair] for pair, number in self.expected.items()},
+            [self.sources[row] for row in rows],
+            [self.uids[row] for row in rows],
+            {name: [values[row] for row in rows] for name, values in self.infos.items()},
+            {question: number for question, number in self.expected.items() if question not in gone},
         )
+
+    def without_verdict(self) -> set[tuple[str, str]]:
+        """Return the questions, as (data source, question), that the judge gave no verdict on a response to."""
+        failed = self.infos.get("judge_failed", [False] * len(self.uids))
+        return {question for question, has_failed in zip(self._questions(), failed, strict=True) if has_failed}
 
     def _questions(self) -> list[tuple[str, str]]:
         return [(str(source), str(uid)) for source, uid in zip(self.sources, self.uids, strict=True)]

@@ -22,6 +22,7 @@ from verl.utils.profiler.performance import simple_timer
 from verl.workers.utils.padding import response_to_nested
 
 from verl_medu1.checks.rewards import is_on
+from verl_medu1.config.compose import settings_in
 from verl_medu1.length.advantage import shape_advantages
 from verl_medu1.length.shaping import Components, LengthShaping, lacking, length_shaping
 from verl_medu1.models.folder import correct_description
@@ -30,7 +31,7 @@ from verl_medu1.run_folder.progress import SAVE, STOPPED, Progress
 from verl_medu1.run_folder.stop_request import StopRequest
 from verl_medu1.training.batch_order import by_question
 from verl_medu1.training.gdpo import delivered
-from verl_medu1.training.left_out import FailedShare, Validation, leave_out, rows_left_out
+from verl_medu1.training.left_out import FailedShare, Validation, has_empty_mini_batch, leave_out, rows_left_out
 from verl_medu1.training.log_prob_record import write_record
 from verl_medu1.training.metrics import (
     ADDED_TIME,
@@ -244,9 +245,13 @@ class MedU1Trainer(PPOTrainer):
         if rows := [row for row in rows_left_out(batch.keys, components) if real[row]]:
             metrics["judge/left_out"] = len(rows)
             leave_out(batch, rows)
-            if all(tag.get("is_padding", False) for tag in batch.tags):
+            is_padding = [bool(tag.get("is_padding", False)) for tag in batch.tags]
+            ours = self.config.actor_rollout_ref
+            dp = settings_in(self.config).dp
+            if has_empty_mini_batch(is_padding, ours.actor, ours.rollout.n, dp):
                 raise RuntimeError(
-                    f"step {self.global_steps} is not trained on: the judge gave no verdict on any group of answers"
+                    f"step {self.global_steps} is not trained on: the judge gave no verdict on any group of answers in "
+                    "one of its mini-batches; see that its server answers, then run the same command again"
                 )
 
     def _length_shaping(self, components: list[Components], is_padding: list[bool]) -> LengthShaping | None:
@@ -309,7 +314,10 @@ class MedU1Trainer(PPOTrainer):
         metrics = super()._val_metrics_update(
             judged.sources, judged.uids, judged.infos, sample_turns, expected_acc_counts=judged.expected
         )
-        return metrics | {f"val-aux/{name}": value for name, value in judge_metrics(components).items()}
+        counts = judge_metrics(components)
+        if gone := all_.without_verdict():
+            counts["judge/questions_left_out"] = len(gone)
+        return metrics | {f"val-aux/{name}": value for name, value in counts.items()}
 
     # ------------------------------------------------------------------ log and rollout dump
 
