@@ -226,9 +226,13 @@ class Cluster:
 
     def run(self, *command: str, timeout: float = 180, **more: str) -> str:
         """What a command of Slurm prints; `more` is put into its environment."""
-        done = subprocess.run(
-            command, env=self.environment | more, capture_output=True, text=True, timeout=timeout, cwd=self.folder
-        )
+        for _ in range(3):
+            done = subprocess.run(
+                command, env=self.environment | more, capture_output=True, text=True, timeout=timeout, cwd=self.folder
+            )
+            # Slurm's commands die of SIGPIPE if a busy controller closes the connection before they have written.
+            if done.returncode != -signal.SIGPIPE:
+                break
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout.strip()
