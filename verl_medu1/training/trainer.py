@@ -308,14 +308,14 @@ class MedU1Trainer(PPOTrainer):
         sample_turns: list[int],
         expected_acc_counts: dict[tuple[str, str], int] | None = None,
     ) -> dict[str, float]:
-        all_ = Validation(data_sources, sample_uids, dict(reward_extra_infos_dict), expected_acc_counts or {})
-        self._failed_share.add(components := all_.components())
-        judged = all_.judged()
+        sampled = Validation(data_sources, sample_uids, dict(reward_extra_infos_dict), expected_acc_counts or {})
+        self._failed_share.add(components := sampled.components())
+        judged = sampled.judged()
         metrics = super()._val_metrics_update(
             judged.sources, judged.uids, judged.infos, sample_turns, expected_acc_counts=judged.expected
         )
         counts = judge_metrics(components)
-        if gone := all_.without_verdict():
+        if gone := sampled.without_verdict():
             counts["judge/questions_left_out"] = len(gone)
         return metrics | {f"val-aux/{name}": value for name, value in counts.items()}
 

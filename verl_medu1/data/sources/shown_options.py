@@ -22,11 +22,10 @@ _NAMED_LETTER = re.compile(
     r"\(([A-Z])\)|^[ \t]*([A-Z])[.):](?=\s|\Z)"
     r"|\b(?i:options?|choices?) ([A-Z])\b(?!['-])"
     r"|\b(?i:answer|option|choice)(?:\s+is|\s+would be|:)*\s+([A-Z])(?=[.):,;]|\s*\Z)"
-    r"|\bis:? +([A-Z])[.):](?=\s|\Z)",
+    # Counts only with its option's text: "the blood group is B.".
+    r"|\bis:? +(?P<bare>[A-Z])[.):](?=\s|\Z)",
     re.MULTILINE,
 )
-# The group of a letter behind "is", which counts only with its option's text: "the blood group is B.".
-_BARE = 5
 _CONCLUSION = re.compile(r"\b(?:answer|option|choice)\s*(?:is|would be|:)", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?;])(?<!\b[A-Z]\.)\s+|\n\s*\n(?!\s*\(?[A-Z][.):])")
 _NEGATION = re.compile(
@@ -148,7 +147,7 @@ class _Part:
                     elif any(_starts_with(behind, option) for option in known.values()):
                         wrong.add(letter)
                         continue
-                    elif match[_BARE]:
+                    elif match["bare"]:
                         continue
                     self.letters.add(letter)
             start = end
