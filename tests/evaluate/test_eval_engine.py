@@ -9,46 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.uniform_model import build_uniform_model
+
 MAX_TOKENS, QUESTIONS, SAMPLES = 48, 12, 3
-TEMPLATE = (
-    "{% for m in messages %}{{ m['role'] }} {{ m['content'] }} {% endfor %}"
-    "{% if add_generation_prompt %}assistant{% endif %}"
-)
-
-
-def _build_model(folder: Path) -> None:
-    """Qwen2 with zero output weights: each character is as probable as the next, the end among them."""
-    import torch
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
-
-    # Byte-level BPE without merges: one token is one printable character, "Ġ" is the space.
-    characters = [chr(code) for code in range(33, 127)] + ["Ġ"]
-    vocabulary = {token: number for number, token in enumerate(["<end>", *characters])}
-    bytes_ = Tokenizer(models.BPE(vocabulary, []))
-    bytes_.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bytes_.decoder = decoders.ByteLevel()
-    bytes_.add_special_tokens([AddedToken("<end>", special=True)])
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bytes_, eos_token="<end>", pad_token="<end>")
-    tokenizer.chat_template = TEMPLATE
-    tokenizer.save_pretrained(folder)
-    config = Qwen2Config(
-        vocab_size=len(vocabulary),
-        hidden_size=64,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=128,
-        eos_token_id=0,
-        pad_token_id=0,
-        bos_token_id=None,
-        tie_word_embeddings=False,
-    )
-    torch.manual_seed(0)
-    model = Qwen2ForCausalLM(config)
-    torch.nn.init.zeros_(model.lm_head.weight)
-    model.save_pretrained(folder)
 
 
 def _write_data(path: Path) -> None:
@@ -73,7 +36,7 @@ def _write_data(path: Path) -> None:
 @pytest.mark.e2e
 @pytest.mark.timeout(240)
 def test_eval_generates_counts_scores_and_summarises(tmp_path: Path) -> None:
-    _build_model(tmp_path / "model")
+    build_uniform_model(tmp_path / "model", [*map(chr, range(33, 127)), "\u0120"], positions=128)
     # Training does not sample by it, and neither does the evaluation: each question would have one answer.
     defaults = {"do_sample": True, "top_k": 1, "top_p": 0.01, "repetition_penalty": 5.0, "eos_token_id": 0}
     (tmp_path / "model" / "generation_config.json").write_text(json.dumps(defaults))
@@ -115,7 +78,7 @@ def test_prompts_are_those_of_training(tmp_path: Path) -> None:
     from verl_medu1.evaluate.generation import load_tokenizer, render_prompts
     from verl_medu1.evaluate.questions import read_questions
 
-    _build_model(tmp_path / "model")
+    build_uniform_model(tmp_path / "model", [*map(chr, range(33, 127)), "\u0120"], positions=128)
     _write_data(tmp_path / "data.parquet")
     tokenizer = load_tokenizer(str(tmp_path / "model"))
     questions = read_questions(tmp_path / "data.parquet")

@@ -8,7 +8,6 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,47 +15,10 @@ pytest.importorskip("vllm", reason="vLLM is not installed")
 pytest.importorskip("openai", reason="the package openai is not installed (pip install verl-medu1[judge])")
 
 from reward_score.judge import Judge, JudgeError, JudgeSettings, Opinion, compute_judged_score
+from tests.uniform_model import build_uniform_model
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(600)]
 KEY, POSITIONS = "secret", 4096
-TEMPLATE = (
-    "{% for m in messages %}{{ m['role'] }} {{ m['content'] }} {% endfor %}"
-    "{% if add_generation_prompt %}assistant {% endif %}"
-)
-
-
-def build_model(folder: Path) -> None:
-    """Qwen2 whose tokens are the bytes, and whose output weights are zero: each token is as probable as the next."""
-    import torch
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
-
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: number for number, token in enumerate(["<end>", *alphabet])}
-    bytes_ = Tokenizer(models.BPE(vocabulary, []))
-    bytes_.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bytes_.decoder = decoders.ByteLevel()
-    bytes_.add_special_tokens([AddedToken("<end>", special=True)])
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bytes_, eos_token="<end>", pad_token="<end>")
-    tokenizer.chat_template = TEMPLATE
-    tokenizer.save_pretrained(folder)
-    config = Qwen2Config(
-        vocab_size=len(vocabulary),
-        hidden_size=64,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=POSITIONS,
-        eos_token_id=0,
-        pad_token_id=0,
-        bos_token_id=None,
-        tie_word_embeddings=False,
-    )
-    torch.manual_seed(0)
-    model = Qwen2ForCausalLM(config)
-    torch.nn.init.zeros_(model.lm_head.weight)
-    model.save_pretrained(folder)
 
 
 def is_up(url: str) -> bool:
@@ -69,7 +31,9 @@ def is_up(url: str) -> bool:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("vllm")
-    build_model(folder / "model")
+    from tokenizers import pre_tokenizers
+
+    build_uniform_model(folder / "model", sorted(pre_tokenizers.ByteLevel.alphabet()), POSITIONS)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
