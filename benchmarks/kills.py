@@ -131,10 +131,12 @@ class Run:
         return found
 
     def end(self) -> None:
-        """Kill what is left of it."""
+        """Remove what is left of it, so that it is not held against the next kill."""
         for process in self.processes():
             with suppress(psutil.NoSuchProcess):
                 process.kill()
+        for folder in self.temporary.glob("medu1-*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def left(self, shared_before: set[str]) -> list[str]:
         """Processes (and with them their ports), temporary folders, and files of shared memory that were not there."""
@@ -203,7 +205,7 @@ def kill_once(run: Run, rng: random.Random) -> Kill:
         time.sleep(0.1)
         left = run.left(shared_before)
     seconds = None if left else time.monotonic() - killed
-    run.end()  # so that the next start is not disturbed
+    run.end()
     keeper.wait()
     return Kill(part, phase, seconds, left, resumed, expected)
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -291,3 +292,14 @@ def test_a_temporary_folder_too_long_for_sockets_is_replaced(folder):
         env=os.environ | {"TMPDIR": str(long)},
     )
     assert re.fullmatch(r"/tmp/medu1-\w+\n", done.stderr)
+
+
+def test_a_driver_that_waits_in_c_for_a_dead_process_of_rays_is_ended(folder):
+    # As ray.init waits for its GCS server: with Python's lock, so that no other thread of the driver can look.
+    program = shutil.copy(shutil.which("sleep"), folder / "gcs_server")
+    body = f"part = subprocess.Popen([{str(program)!r}, '100']); part.kill(); ctypes.PyDLL(None).sleep(100)"
+    keeper = start(folder, f"import ctypes; {body}")
+    _, error = keeper.communicate(timeout=30)
+    assert keeper.returncode == 4
+    assert re.search(r"^medu1: Ray's GCS server \(process \d+\) died; ", error, re.MULTILINE), error
+    assert not left(folder)

@@ -48,3 +48,11 @@ def test_a_process_that_is_no_actor_is_missed(tmp_path, title, sentence):
     assert watch.last_look(patience_s=1.0) == sentence
     process.wait()
     assert watch.look() == sentence
+
+
+def test_a_process_that_died_before_the_first_look_is_missed(tmp_path):
+    watch = PartWatch(workers_per_node=1)
+    process = subprocess.Popen([shutil.copy(shutil.which("sleep"), tmp_path / "raylet"), "100"])
+    process.kill()
+    assert watch.last_look(patience_s=1.0) == f"Ray's raylet (process {process.pid}) died"
+    process.wait()

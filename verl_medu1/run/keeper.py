@@ -18,6 +18,7 @@ from pathlib import Path
 from verl_medu1.exit import ExitCode
 from verl_medu1.run.channel import VARIABLE, Run
 from verl_medu1.run.console import Console
+from verl_medu1.run.parts import dead_ray_process
 from verl_medu1.run.relevant import relevant_lines
 from verl_medu1.run.tidy import adopt_orphans, clear_shared_memory, clear_temporary, end_descendants
 from verl_medu1.run_folder.checkpoints import remove_half_written, way_on
@@ -29,6 +30,8 @@ QUIET = (0, ExitCode.STOPPED, 128 + signal.SIGINT, 128 + signal.SIGTERM)
 LOOK_INTERVAL_S = 0.5
 # Seconds between the signal that tells the driver to end and SIGKILL.
 PATIENCE_S = 30.0
+# Seconds between two looks at Ray's processes, and those that a driver gets to notice itself that one is dead.
+RAY_INTERVAL_S, NOTICE_S = 2.0, 5.0
 # The path of a socket may have 107 characters, and the names that Ray and vLLM append take up to 75 of them.
 LONGEST_FOLDER = 30
 # Only this many bytes at the end of a log are read.
@@ -71,6 +74,9 @@ class _Keeper:
         self._told_to_end: float | None = None
         self._stop_asked = False
         self._blind = ""
+        self._next_look_at_ray = 0.0
+        self._dead: str | None = None  # the process of Ray's that was dead at the last look, and since when
+        self._dead_since = 0.0
         self._driver: subprocess.Popen[bytes] | None = None
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
@@ -113,6 +119,8 @@ class _Keeper:
             while not self._wait(ended):
                 if self._told_to_end and time.monotonic() - self._told_to_end > PATIENCE_S:
                     self._driver.kill()
+                if self._driver_waits_for_the_dead():
+                    self._driver.kill()
         except BaseException:  # a bug of ours must not leave processes running
             self._driver.kill()
             self._driver.wait()
@@ -134,6 +142,19 @@ class _Keeper:
             self._read_messages()
         self._look()
         return ended in ready
+
+    def _driver_waits_for_the_dead(self) -> bool:
+        """Return whether a process of Ray's is dead and the driver has not noticed it for a while.
+
+        ray.init waits for Ray's first process in C, with Python's lock held, so that the driver's own watch can't look.
+        """
+        now = time.monotonic()
+        if self._driver and now >= self._next_look_at_ray:
+            self._next_look_at_ray = now + RAY_INTERVAL_S
+            before, self._dead = self._dead, dead_ray_process(self._driver.pid)
+            if self._dead != before:
+                self._dead_since = now
+        return self._dead is not None and now - self._dead_since > NOTICE_S
 
     def _look(self) -> None:
         """Show what is new. A failure to show it (a full or missing disk) does not end the run."""
@@ -177,7 +198,8 @@ class _Keeper:
         if self._run:
             run_dir, checkpoints = Path(self._run.run_dir), Path(self._run.checkpoints)
             if code < 0:
-                self._console.say(f"medu1: driver (process {driver}) died, killed or crashed; {way_on(checkpoints)}.")
+                what = self._dead or f"driver (process {driver}) died, killed or crashed"
+                self._console.say(f"medu1: {what}; {way_on(checkpoints)}.")
             last = Progress(run_dir).read() if self._run.has_progress else {}
             if code and last.get("phase") == SAVE:
                 remove_half_written(checkpoints, int(last["step"]))

@@ -86,6 +86,23 @@ def dead_actor(workers_per_node: int) -> str | None:
     return None
 
 
+def dead_ray_process(driver: int) -> str | None:
+    """Describe a process of Ray's that has died without its parent, the driver, having noticed; None if there is none.
+
+    While ray.init waits for such a process, it waits on if the process dies, up to 30 seconds for the GCS server.
+
+    Args:
+        driver: process ID.
+    """
+    with suppress(psutil.NoSuchProcess):
+        for process in psutil.Process(driver).children():
+            with suppress(psutil.NoSuchProcess):
+                name = process.name()
+                if name in _PROCESSES and process.status() == psutil.STATUS_ZOMBIE:
+                    return f"{_PROCESSES[name]} (process {process.pid}) died"
+    return None
+
+
 class PartWatch:
     """Watches the parts of a run from its driver.
 
@@ -104,6 +121,8 @@ class PartWatch:
         return self._dead
 
     def _find(self) -> str | None:
+        if dead := dead_ray_process(os.getpid()):
+            return dead
         gone = self._gone_processes()
         of_ray = [part for name, part in gone if name in _PROCESSES]
         if of_ray:
