@@ -1,6 +1,6 @@
-"""A model for tests whose tokens are single characters, each as probable as the next."""
+"""A model for tests whose tokens are characters and given texts, each as probable as the next."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 TEMPLATE = (
@@ -9,13 +9,14 @@ TEMPLATE = (
 )
 
 
-def build_uniform_model(folder: Path, characters: Iterable[str], positions: int) -> None:
-    """Write a Qwen2 with zero output weights: each character is as probable as the next, and so is the end.
+def build_uniform_model(folder: Path, characters: Iterable[str], positions: int, texts: Sequence[str] = ()) -> None:
+    """Write a Qwen2 with zero output weights: each token is as probable as the next, and so is the end.
 
     Args:
         folder: where to write model and tokenizer.
         characters: the vocabulary, in the alphabet of byte-level BPE, where "\u0120" is the space.
         positions: `max_position_embeddings`.
+        texts: more tokens, each a whole text.
     """
     import torch
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
@@ -27,11 +28,12 @@ def build_uniform_model(folder: Path, characters: Iterable[str], positions: int)
     bytes_.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bytes_.decoder = decoders.ByteLevel()
     bytes_.add_special_tokens([AddedToken("<end>", special=True)])
+    bytes_.add_tokens([AddedToken(text, normalized=False) for text in texts])
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=bytes_, eos_token="<end>", pad_token="<end>")
     tokenizer.chat_template = TEMPLATE
     tokenizer.save_pretrained(folder)
     config = Qwen2Config(
-        vocab_size=len(vocabulary),
+        vocab_size=len(vocabulary) + len(texts),
         hidden_size=64,
         intermediate_size=64,
         num_hidden_layers=2,

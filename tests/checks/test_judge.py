@@ -12,7 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from reward_score.judge.settings import JudgeSettings
 from verl_medu1.checks import judge as module
 from verl_medu1.checks.judge import judge_violations
-from verl_medu1.checks.rewards import trainer_violations
+from verl_medu1.checks.rewards import reward_source_violations, scoring_violations, trainer_violations
+from verl_medu1.config.compose import compose_config
 
 MEDU1 = Path(module.__file__).parents[1] / "config" / "medu1.yaml"
 DEFAULTS = yaml.safe_load(MEDU1.read_text())["scoring"]["judge"]
@@ -84,3 +85,38 @@ def test_checklists_need_a_judge_and_must_be_readable(tmp_path):
     assert "checklist, item 0: weight is -2.0" in sentence
     path = rows_with(tmp_path, None)
     assert list(judge_violations(config({}, path))) == []
+
+
+POOL = ["recipe=quickstart", "judge=pool"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentences"),
+    [
+        ([*POOL, "reward.reward_model.model_path=/tmp"], []),
+        (POOL, ["reward.reward_model.model_path is None; give the folder of the judge's model."]),
+        (
+            [*POOL, "reward.reward_model.model_path=/no/judge"],
+            ["reward.reward_model.model_path is '/no/judge'; give the folder of the judge's model."],
+        ),
+        (
+            ["recipe=quickstart", "scoring.judge.base_url=pool", "scoring.judge.model=m"],
+            ["scoring.judge.base_url is 'pool', without verl's pool of reward models; set judge=pool instead."],
+        ),
+        (
+            [*POOL, "reward.reward_model.model_path=/tmp", "reward.reward_model.rollout.free_cache_engine=true"],
+            [
+                "reward.reward_model.rollout.free_cache_engine is true, and verl never wakes a pool that it has put "
+                "to sleep; set it to false."
+            ],
+        ),
+    ],
+)
+def test_a_judge_in_verls_pool(overrides, sentences):
+    assert [one for one in scoring_violations(compose_config(overrides)) if "reward_model" in one or "pool" in one] == (
+        sentences
+    )
+
+
+def test_our_scorers_beside_the_pool_are_ours():
+    assert not list(reward_source_violations(compose_config([*POOL, "reward.reward_model.model_path=/tmp"])))

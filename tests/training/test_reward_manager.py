@@ -24,7 +24,9 @@ class Characters:
         return "".join(chr(int(i)) for i in ids)
 
 
-def score(*overrides: str, source: str = "MedQA", response: str = RIGHT, **extra_info: Any) -> dict[str, Any]:
+def score(
+    *overrides: str, source: str = "MedQA", response: str = RIGHT, router: str | None = None, **extra_info: Any
+) -> dict[str, Any]:
     """What the manager hands to verl for a response; the gold answer is B."""
     register_recipes()
     GlobalHydra.instance().clear()
@@ -40,7 +42,7 @@ def score(*overrides: str, source: str = "MedQA", response: str = RIGHT, **extra
     )
 
     async def run() -> dict[str, Any]:
-        return await MedU1RewardManager(config, Characters()).run_single(data)
+        return await MedU1RewardManager(config, Characters(), reward_router_address=router).run_single(data)
 
     return asyncio.run(run())
 
@@ -85,3 +87,11 @@ def test_the_judge_is_asked_where_a_recipe_names_one():
     assert asked["reward_extra_info"]["judge_failed"] == asked["reward_extra_info"]["error"] == 1.0
     assert asked["reward_extra_info"]["reason"].startswith("judge: unreachable")
     assert score(*judge, source=source, response=RIGHT)["reward_extra_info"]["error"] == 0.0
+
+
+def test_a_judge_in_the_pool_is_asked_at_verls_router():
+    pool = ["judge=pool", "reward.reward_model.model_path=/models/judge", "scoring.judge.retries=0"]
+    source = "medical-o1-verifiable-problem"
+    asked = score(*pool, source=source, response=WRONG, router="127.0.0.1:9")["reward_extra_info"]
+    assert asked["judge_failed"] == 1.0 and asked["reason"].startswith("judge: unreachable")
+    assert score(*pool, source=source, response=RIGHT, router="127.0.0.1:9")["reward_score"] == 1.0

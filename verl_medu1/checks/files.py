@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from verl_medu1.checks.batches import batch_violations
 from verl_medu1.checks.mixture import mixture_violations
 from verl_medu1.checks.rewards import is_on
+from verl_medu1.config.scorers import uses_our_scorers
 from verl_medu1.data.credentialed import credentialed_violations
 from verl_medu1.data.folds import official_violations
 from verl_medu1.data.schema import QUESTION_COLUMNS
@@ -89,7 +90,7 @@ def data_violations(config: DictConfig) -> Iterator[str]:
             table = pq.read_table(Path(name).expanduser(), columns=["data_source", "extra_info"])
             rows += table.num_rows
             unknown = sorted(set(table["data_source"].to_pylist()) - set(known_sources()))
-            if unknown and config.reward.custom_reward_function.path is None:
+            if unknown and uses_our_scorers(config):
                 yield (
                     f"{key} is {name!r} with data_source {', '.join(map(repr, unknown))}, for which no scorer is "
                     f"registered; known are {', '.join(known_sources())}."

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
+
+from verl_medu1.config.scorers import OUR_SCORERS, POOL, judge_values
 
 
 def judge_violations(config: DictConfig) -> Iterator[str]:
@@ -15,18 +16,35 @@ def judge_violations(config: DictConfig) -> Iterator[str]:
     from reward_score.judge.check_result import check_violations
     from reward_score.judge.settings import JudgeSettings
 
-    is_on = config.scoring.judge.base_url is not None
+    values = judge_values(config, None)
+    is_on = values is not None
     for key in ("data.train_files", "data.val_files"):
         value = OmegaConf.select(config, key)
         for name in [value] if isinstance(value, str) else value or ():
             yield from _checklist_violations(key, str(name), is_on)
-    if not is_on:
+    if values is None:
         return
-    values: Any = OmegaConf.to_container(config.scoring.judge, resolve=True)
     mistakes = JudgeSettings.mistakes(values) or list(check_violations(JudgeSettings.read(values)))
     yield from (f"scoring.judge.{mistake}." for mistake in mistakes)
+    yield from _pool_violations(config)
     if find_spec("openai") is None:
         yield "scoring.judge.base_url is set, and the package openai is missing; `pip install verl-medu1[judge]`."
+
+
+def _pool_violations(config: DictConfig) -> Iterator[str]:
+    """Check what a judge in verl's pool of reward models needs."""
+    if config.scoring.judge.base_url != POOL:
+        return
+    pool = config.reward.reward_model
+    if not pool.enable or not pool.enable_resource_pool or config.reward.custom_reward_function.path != OUR_SCORERS:
+        yield f"scoring.judge.base_url is {POOL!r}, without verl's pool of reward models; set judge=pool instead."
+    elif pool.model_path is None or not Path(pool.model_path).expanduser().is_dir():
+        yield f"reward.reward_model.model_path is {pool.model_path!r}; give the folder of the judge's model."
+    elif pool.rollout.free_cache_engine:
+        yield (
+            "reward.reward_model.rollout.free_cache_engine is true, and verl never wakes a pool that it has put to "
+            "sleep; set it to false."
+        )
 
 
 def _checklist_violations(key: str, name: str, has_judge: bool) -> Iterator[str]:

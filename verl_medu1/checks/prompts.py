@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
 from reward_score.response import format_response
+from verl_medu1.config.scorers import uses_our_scorers
 from verl_medu1.models.chat_template import demonstration_fault, prompt_fault, render_text, template_arguments
 
 # The shortest well-formed response.
@@ -56,7 +57,7 @@ def prompt_violations(config: DictConfig) -> Iterator[str]:
         yield str(error)
         return
     arguments = template_arguments(config)
-    is_ours = config.reward.custom_reward_function.path is None
+    is_ours = uses_our_scorers(config)
     first = next(_rows(next(name for names in files.values() for name in names), "prompt"))
     if fault := prompt_fault(tokenizer, arguments, first, config.scoring.scheme if is_ours else None):
         yield f"{key} is {str(model.path)!r}: {fault}"

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, ListConfig
 
 from reward_score.schemes import DEFAULT_SCHEME
 from verl_medu1.checks.judge import judge_violations
+from verl_medu1.config.scorers import uses_our_scorers
 from verl_medu1.length.penalties import get_penalty
 
 LENGTH_PENALTY_PLACES = ("off", "advantage", "reward")
@@ -78,7 +79,7 @@ def reward_source_violations(config: DictConfig) -> Iterator[str]:
     if lack and algorithm.adv_estimator == "medu1_gdpo" and needed:
         names = ", ".join(needed)
         yield f"{lack}, and algorithm.gdpo_reward_keys names {names}; leave them out, or take medu1's manager."
-    another = lack is not None or config.reward.custom_reward_function.path is not None
+    another = lack is not None or not uses_our_scorers(config)
     if another and (config.scoring.scheme != DEFAULT_SCHEME or config.scoring.judge.base_url is not None):
         yield "scoring.* is set, and the reward is not made by our scorers; leave it out, or leave them in place."
 
@@ -126,7 +127,7 @@ def penalty_violations(config: DictConfig) -> Iterator[str]:
     for key, value in {"weight": penalty.weight, "tolerance": penalty.tolerance, **weights}.items():
         if not isinstance(value, int | float) or not 0 <= value < math.inf:
             yield f"algorithm.length_penalty.{key} is {value!r}; it must be a number of at least 0."
-    is_ours = config.reward.custom_reward_function.path is None
+    is_ours = uses_our_scorers(config)
     for source in sorted(set(per_source) - set(known_sources())) if is_ours else ():
         yield (
             f"algorithm.length_penalty.per_source names {source!r}, which is not a data source; known are "
@@ -162,7 +163,7 @@ def estimator_violations(config: DictConfig) -> Iterator[str]:
     if not keys:
         yield f"algorithm.gdpo_reward_keys is empty; name components of {', '.join(NUMERIC_COMPONENTS)}."
     for key in keys:
-        if key not in NUMERIC_COMPONENTS and config.reward.custom_reward_function.path is None:
+        if key not in NUMERIC_COMPONENTS and uses_our_scorers(config):
             yield f"algorithm.gdpo_reward_keys has {key!r}; choose from {', '.join(NUMERIC_COMPONENTS)}."
     if weights is not None and len(weights) != len(keys):
         yield f"algorithm.gdpo_reward_weights has {len(weights)} numbers for {len(keys)} algorithm.gdpo_reward_keys."

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1.config.compose import compose_config
 from verl_medu1.exit import in_one_sentence
+from verl_medu1.machine.processors import workers_per_node
 
 
 def options_of(config: DictConfig) -> Iterator[tuple[str, str]]:
@@ -26,7 +27,7 @@ def options_of(config: DictConfig) -> Iterator[tuple[str, str]]:
         [('node', '--num-gpus=2'), ('node', '--num-cpus=8'), ('head', '--include-dashboard=False')]
     """
     init = config.ray_kwargs.ray_init
-    yield "node", f"--num-gpus={config.trainer.n_gpus_per_node}"
+    yield "node", f"--num-gpus={workers_per_node(config)}"
     for key, option in {"num_cpus": "--num-cpus", "object_store_memory": "--object-store-memory"}.items():
         if init.get(key) is not None:
             yield "node", f"{option}={init[key]}"

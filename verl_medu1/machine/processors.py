@@ -28,10 +28,27 @@ def given_processors() -> int:
     return min(allowed, int(slurm)) if slurm.isdecimal() and int(slurm) else allowed
 
 
+def workers_per_node(config: "DictConfig") -> int:
+    """Return how many workers, each with a GPU of its own, a run has on its first node.
+
+    These are the trainer's, and those of a pool of reward models (`reward.reward_model.enable_resource_pool`).
+
+    Example:
+        >>> from omegaconf import OmegaConf
+        >>> pool = {"enable_resource_pool": True, "n_gpus_per_node": 1}
+        >>> workers_per_node(OmegaConf.create({"trainer": {"n_gpus_per_node": 2}, "reward": {"reward_model": pool}}))
+        3
+    """
+    from omegaconf import OmegaConf
+
+    pool = OmegaConf.select(config, "reward.reward_model.enable_resource_pool")
+    return int(config.trainer.n_gpus_per_node + (config.reward.reward_model.n_gpus_per_node if pool else 0))
+
+
 def asked_processors(config: "DictConfig") -> int:
     """Return how many logical processors a run needs on its first node, which has the most actors.
 
-    These are the processors of the workers' placement group, one for TransferQueue's controller, one for each of its
+    These are the processors of the workers' placement groups, one for TransferQueue's controller, one for each of its
     storage units, which are spread over the nodes, and a free one: all other actors use none while they run, but need
     one to be placed.
 
@@ -44,7 +61,7 @@ def asked_processors(config: "DictConfig") -> int:
 
     nodes = config.trainer.nnodes
     units = OmegaConf.select(config, UNITS) or 1
-    return PER_WORKER * config.trainer.n_gpus_per_node + 1 + -(-units // nodes) + 1
+    return PER_WORKER * workers_per_node(config) + 1 + -(-units // nodes) + 1
 
 
 def processor_violation(config: "DictConfig", given: int, where: str = "this process") -> str | None:

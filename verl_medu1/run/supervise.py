@@ -12,7 +12,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from verl_medu1.exit import ExitCode
-from verl_medu1.machine.processors import given_processors
+from verl_medu1.machine.processors import given_processors, workers_per_node
 from verl_medu1.run.channel import Channel, Run
 from verl_medu1.run.full_disk import full_disk
 from verl_medu1.run.parts import PartWatch
@@ -85,6 +85,8 @@ def supervised(config: DictConfig, channel: Channel, interval_s: float = 1.0) ->
                 ray_init.pop(key, None)
         else:
             ray_init._temp_dir = temporary
+            if config.trainer.device == "cpu":
+                ray_init.num_gpus = workers_per_node(config)  # worker slots; on GPUs, Ray counts them itself
             if ray_init.get("num_cpus") is None:
                 ray_init.num_cpus = given_processors()  # Ray itself would count all of the machine's
             ray_init.runtime_env.env_vars.update({"TMPDIR": temporary, "VLLM_RPC_BASE_PATH": temporary})

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from typing_extensions import override
 from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.naive import NaiveRewardManager
 
 import reward_score
 from reward_score.judge import Judge, JudgeSettings, compute_judged_score
+from verl_medu1.config.scorers import judge_values, uses_our_scorers
 from verl_medu1.length.budget import budget_distance, counted_tokens, what_is_counted
 
 # Key of `extra_info` that carries the counted length to the scorer: verl passes nothing else on.
@@ -27,8 +28,9 @@ class MedU1RewardManager(NaiveRewardManager):
 
     def __init__(self, config: DictConfig, tokenizer: Any, compute_score: Any = None, **kwargs: Any) -> None:
         # By default verl passes its own scorers, which do not know our sources.
-        own = config.reward.custom_reward_function.path is None
-        super().__init__(config, tokenizer, _own_scorer(config) if own else compute_score, **kwargs)
+        if uses_our_scorers(config):
+            compute_score = _own_scorer(config, kwargs.get("reward_router_address"))
+        super().__init__(config, tokenizer, compute_score, **kwargs)
 
     @override
     async def run_single(self, data: DataProto) -> dict[str, Any]:
@@ -55,7 +57,7 @@ class MedU1RewardManager(NaiveRewardManager):
         return result
 
 
-def _own_scorer(config: DictConfig) -> Callable[..., Any]:
+def _own_scorer(config: DictConfig, pool_address: str | None) -> Callable[..., Any]:
     """Return `reward_score` with the configured scheme, and with the judge if one is configured."""
     scheme = config.scoring.scheme
 
@@ -63,10 +65,10 @@ def _own_scorer(config: DictConfig) -> Callable[..., Any]:
         settings = {"scheme": scheme, "num_tokens": extra_info[COUNTED_TOKENS]}
         return dict(reward_score.compute_score(extra_info=extra_info, **row, **settings))
 
-    if config.scoring.judge.base_url is None:
+    values = judge_values(config, pool_address)
+    if values is None:
         return score
-    settings: Any = OmegaConf.to_container(config.scoring.judge, resolve=True)
-    judge = Judge(JudgeSettings.read(settings))
+    judge = Judge(JudgeSettings.read(values))
 
     async def judged_score(*, extra_info: dict[str, Any], **row: Any) -> dict[str, Any]:
         settings = {"scheme": scheme, "num_tokens": extra_info[COUNTED_TOKENS]}
