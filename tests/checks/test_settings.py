@@ -13,6 +13,8 @@ from verl_medu1.config.keys import LEGACY_GROUPS, MOVED, legacy_violations, unkn
 from verl_medu1.models.tiny import CHAT_TEMPLATE
 
 ACTOR, ROLLOUT, MODEL = (f"actor_rollout_ref.{part}" for part in ("actor", "rollout", "model"))
+CORRECTION = "algorithm.rollout_correction"
+COLOCATE_ASYNC = "trainer.v1.trainer_mode=medu1_colocate_async"
 CUSTOM = "reward.custom_reward_function"
 GDPO = ["algorithm.adv_estimator=medu1_gdpo", "algorithm.gdpo_reward_keys=[acc]"]
 ANOTHER_MANAGER = [
@@ -64,6 +66,19 @@ ANOTHER_MANAGER = [
         ),
         (["reward.reward_model.enable=true"], r"enable is true without a resource pool.*set .*where=off"),
         (["reward.reward_manager.name=Nope"], "'Nope', which pkg://verl_medu1.training.reward_manager does not have"),
+        # the correction for the difference between rollout and trainer, and its alarm
+        (
+            [COLOCATE_ASYNC, f"{CORRECTION}.bypass_mode=false", f"{CORRECTION}.rollout_is=null"],
+            "'medu1_colocate_async', whose answers are partly from older weights, .*set .*rollout_is=token",
+        ),
+        ([f"{CORRECTION}.rollout_is=tokens"], "rollout_is is 'tokens'; choose token or sequence, or null"),
+        ([f"{ROLLOUT}.calculate_log_probs=false"], "calculate_log_probs is false, and .*bypass_mode=true needs"),
+        (
+            [f"{ROLLOUT}.calculate_log_probs=false", f"{CORRECTION}.bypass_mode=false"],
+            "calculate_log_probs is false, and .*rollout_is=token needs",
+        ),
+        (["rollout_mismatch.max_kl=0"], "max_kl is 0; it must be a number above 0, or null"),
+        (["rollout_mismatch.max_probs_diff=small"], "max_probs_diff is 'small'; it must be a number above 0"),
         # prompts
         (["data.max_prompt_length=10"], "is 10, and 64 of the 64 prompts of data.train_files are longer .up to [0-9]+"),
         ([f"{ROLLOUT}.prompt_length=10"], "is 10, and 64 of the 64 prompts"),
@@ -88,6 +103,11 @@ def test_each_has_its_sentence(configure, monkeypatch, overrides, sentence):
         ["+data.cache_dir=x", "+trainer.remove_previous_ckpt_in_save=true"],
         # rewards that are not ours, where nothing needs ours
         [*ANOTHER_MANAGER, "algorithm.length_penalty.where=off"],
+        # a correction of another kind, and none where there is little to correct
+        [COLOCATE_ASYNC, f"{CORRECTION}.rollout_is=null"],
+        [COLOCATE_ASYNC, f"{CORRECTION}.bypass_mode=false"],
+        [f"{CORRECTION}.bypass_mode=false", f"{CORRECTION}.rollout_is=null", f"{ROLLOUT}.calculate_log_probs=false"],
+        ["rollout_mismatch.max_kl=null", "rollout_mismatch.end_run=true"],
         # verl leaves them out by itself
         ["data.max_prompt_length=10", "data.filter_overlong_prompts=true"],
         ["data.mixture.by=null", "data.shuffle=false"],

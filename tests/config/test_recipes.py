@@ -134,6 +134,15 @@ def test_the_name_agrees_with_the_configuration(composed, name):
     assert megatron.context_parallel_size == sizes["cp"]
 
 
+@pytest.mark.parametrize("precision", ["bf16", "fp8"])
+@pytest.mark.parametrize("name", GPU_RECIPES)
+def test_each_recipe_corrects_for_the_difference_between_rollout_and_trainer(composed, name, precision):
+    config = composed(f"recipe={name}", f"precision={precision}")
+    correction = config.algorithm.rollout_correction
+    assert (correction.rollout_is, correction.rollout_is_threshold, correction.bypass_mode) == ("token", 2.0, False)
+    assert config.actor_rollout_ref.rollout.calculate_log_probs
+
+
 @pytest.mark.parametrize(
     "overrides",
     [

@@ -40,6 +40,7 @@ from verl_medu1.training.metrics import (
     judge_metrics,
     shaping_metrics,
 )
+from verl_medu1.training.mismatch import alarm_metrics, mismatch_error, over_bounds
 from verl_medu1.training.mixture_sampler import MixtureSampler, plan_stages
 
 
@@ -230,11 +231,20 @@ class MedU1Trainer(PPOTrainer):
                     batch = self._shape_rewards(batch, shaping)
         with delivered(components):
             batch = super()._compute_advantage(batch, metrics)
+        self._watch_mismatch(metrics)
         # With a weight of 0 no advantage changes, so nothing needs to be fetched.
         if shaping is not None and self._penalty.where == "advantage" and shaping.weight.any():
             with simple_timer(ADDED_TIME, self.timing_raw):
                 batch = self._shape_advantages(batch, shaping, metrics)
         return batch
+
+    def _watch_mismatch(self, metrics: dict[str, Any]) -> None:
+        """Log whether rollout and trainer differ by more than `rollout_mismatch` allows; if configured, end the run."""
+        bounds = self.config.rollout_mismatch
+        found = over_bounds(metrics, bounds)
+        metrics.update(alarm_metrics(metrics, found))
+        if found and bounds.end_run:
+            raise mismatch_error(self.global_steps, found)
 
     def _leave_out(self, batch: KVBatchMeta, components: list[Components], metrics: dict[str, Any]) -> None:
         """Take responses without a verdict of the judge out of their groups, and end the run if there are too many."""
