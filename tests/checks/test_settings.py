@@ -8,6 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from verl_medu1.checks.prompts import load_tokenizer, too_long
+from verl_medu1.checks.rewards import filter_warning
 from verl_medu1.checks.run import check, check_sft
 from verl_medu1.config.keys import LEGACY_GROUPS, MOVED, legacy_violations, unknown_key_violations
 from verl_medu1.models.tiny import CHAT_TEMPLATE
@@ -115,6 +116,21 @@ def test_each_has_its_sentence(configure, monkeypatch, overrides, sentence):
 )
 def test_what_is_read_passes(configure, overrides):
     check(configure(*overrides))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "is_told"),
+    [
+        ([], False),
+        (["algorithm.filter_groups.enable=true"], True),
+        (["algorithm.filter_groups.enable=true", "algorithm.length_penalty.where=reward"], True),
+        (["algorithm.filter_groups.enable=true", "algorithm.length_penalty.where=off"], False),
+        (["algorithm.filter_groups.enable=true", "algorithm.length_penalty.weight=0"], False),
+    ],
+)
+def test_what_dynamic_sampling_takes_from_the_length_term_is_told(configure, overrides, is_told):
+    found = filter_warning(configure(*overrides))
+    assert (found is not None) == is_told and (found is None or "docs/length.md" in found)
 
 
 def test_each_older_key_is_named_with_a_key_that_is_there(configure):

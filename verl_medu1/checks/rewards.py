@@ -134,6 +134,22 @@ def penalty_violations(config: DictConfig) -> Iterator[str]:
         )
 
 
+def filter_warning(config: DictConfig) -> str | None:
+    """Say what dynamic sampling takes from the length term; None if either is off.
+
+    Args:
+        config: of a training run, checked.
+    """
+    algorithm = config.algorithm
+    penalty = algorithm.length_penalty
+    if not algorithm.filter_groups.enable or penalty.where == "off" or not is_on(penalty):
+        return None
+    return (
+        "algorithm.filter_groups replaces questions whose answers are all right, on which the length term acts most; "
+        f"what is left of it with algorithm.length_penalty.where={penalty.where} is in docs/length.md."
+    )
+
+
 def estimator_violations(config: DictConfig) -> Iterator[str]:
     """Check the advantage estimator. verl's own GDPO can't work in the V1 trainer; ours needs components that exist."""
     from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY

@@ -8,8 +8,10 @@ def by_question(keys: Sequence[str], place: Mapping[str, int]) -> list[int]:
 
     verl 0.9.1's V1 trainers take responses in the order in which they finish (transfer_queue/controller.py,
     _handle_kv_list_request) and split them into mini-batches from the front. Chance then decides which responses
-    share an update, and fast ones come first. In the order given here a mini-batch holds whole groups, and a run with
-    seeded responses repeats the same updates.
+    share an update, and fast ones come first. In the order given here a run with seeded responses repeats the same
+    updates. With one data-parallel rank a mini-batch holds whole groups; with more, verl then gives each rank rows with
+    about as many tokens (utils/seqlen_balancing.py, get_seqlen_balanced_partitions), which cuts some groups. No
+    advantage depends on it.
 
     Args:
         keys: row names, "{question}_{answer}_{turn}" as verl's agent loop writes them

@@ -303,8 +303,8 @@ class MedU1Trainer(PPOTrainer):
             weight=shaping.weight,
         )
         sources = [self._components[key]["data_source"] for key in batch.keys]
-        metrics.update(shaping_metrics(base, shaped, shaping.correct, sources))
-        fields = TensorDict({"advantages": response_to_nested(shaped, nested_mask)}, batch_size=len(batch))
+        metrics.update(shaping_metrics(base, shaped, shaping.correct, shaping.group, sources))
+        fields = TensorDict({"advantages": response_to_nested(shaped.advantages, nested_mask)}, batch_size=len(batch))
         return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
 
     # ------------------------------------------------------------------ validation
