@@ -80,6 +80,8 @@ ANOTHER_MANAGER = [
         ),
         (["rollout_mismatch.max_kl=0"], "max_kl is 0; it must be a number above 0, or null"),
         (["rollout_mismatch.max_probs_diff=small"], "max_probs_diff is 'small'; it must be a number above 0"),
+        # lengths that are not the model's
+        ([f"{ROLLOUT}.agent.default_agent_loop=tool_agent"], "'tool_agent', and .* what tools return .*where=off"),
         # prompts
         (["data.max_prompt_length=10"], "is 10, and 64 of the 64 prompts of data.train_files are longer .up to [0-9]+"),
         ([f"{ROLLOUT}.prompt_length=10"], "is 10, and 64 of the 64 prompts"),

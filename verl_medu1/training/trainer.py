@@ -29,7 +29,7 @@ from verl_medu1.models.folder import correct_description
 from verl_medu1.run_folder.checkpoints import ACTOR, mend_tracker, model_folders, step_folder
 from verl_medu1.run_folder.progress import SAVE, STOPPED, Progress
 from verl_medu1.run_folder.stop_request import StopRequest
-from verl_medu1.training.batch_order import by_question
+from verl_medu1.training.batch_order import Asked
 from verl_medu1.training.gdpo import delivered
 from verl_medu1.training.left_out import FailedShare, Validation, has_empty_mini_batch, leave_out, rows_left_out
 from verl_medu1.training.log_prob_record import write_record
@@ -82,7 +82,7 @@ class MedU1Trainer(PPOTrainer):
         self._progress = Progress(config.run_dir)
         self._stop_request = StopRequest(config.run_dir)
         self._components: dict[str, Components] = {}
-        self._place: dict[str, int] = {}
+        self._asked = Asked()
         self._stopped = False
         self._failed_share = FailedShare(config.scoring.judge.max_failed_share)
 
@@ -184,8 +184,7 @@ class MedU1Trainer(PPOTrainer):
 
     @override
     def _submit_batch_to_rollout(self, batch: TensorDict) -> int:
-        first = len(self._place)
-        self._place.update((question, first + row) for row, question in enumerate(batch["uid"]))
+        self._asked.add(batch["uid"])
         return super()._submit_batch_to_rollout(batch)
 
     @override
@@ -196,7 +195,7 @@ class MedU1Trainer(PPOTrainer):
         logging_prefix: str = "global_seqlen",
         keep_minibatch: bool = False,
     ) -> KVBatchMeta:
-        batch.reorder(by_question(batch.keys, self._place))
+        batch.reorder(self._asked.order(batch.keys))
         return super()._balance_batch(batch, metrics, logging_prefix, keep_minibatch)
 
     # ------------------------------------------------------------------ components
