@@ -222,6 +222,11 @@ def test_what_wins_over_what(composed):
     rollout = composed(name, "precision=fp8").actor_rollout_ref.rollout
     assert (rollout.n, rollout.temperature, rollout.quantization) == (8, 0.6, "fp8")
     assert composed(name, "actor_rollout_ref.rollout.n=4").actor_rollout_ref.rollout.n == 4
+    actor = composed(name, "variant=gspo").actor_rollout_ref.actor
+    assert (actor.clip_ratio_high, actor.policy_loss.loss_mode, actor.use_kl_loss) == (4e-4, "gspo", True)
+    assert composed(name, "variant=dapo").algorithm.length_penalty.where == "reward"  # the recipe has off
+    actor = composed(name, "variant=gspo", "actor_rollout_ref.actor.clip_ratio_high=0.1").actor_rollout_ref.actor
+    assert actor.clip_ratio_high == 0.1
     assert composed(name).actor_rollout_ref.actor.strategy == "megatron"
     assert composed(name).actor_rollout_ref.actor.optim.use_checkpoint_opt_param_scheduler is True
 
