@@ -8,11 +8,14 @@ import pytest
 from omegaconf import OmegaConf
 
 from verl_medu1.checks.prompts import load_tokenizer, too_long
+from verl_medu1.checks.rewards import filter_warning
 from verl_medu1.checks.run import check, check_sft
 from verl_medu1.config.keys import LEGACY_GROUPS, MOVED, legacy_violations, unknown_key_violations
 from verl_medu1.models.tiny import CHAT_TEMPLATE
 
 ACTOR, ROLLOUT, MODEL = (f"actor_rollout_ref.{part}" for part in ("actor", "rollout", "model"))
+CORRECTION = "algorithm.rollout_correction"
+COLOCATE_ASYNC = "trainer.v1.trainer_mode=medu1_colocate_async"
 CUSTOM = "reward.custom_reward_function"
 GDPO = ["algorithm.adv_estimator=medu1_gdpo", "algorithm.gdpo_reward_keys=[acc]"]
 ANOTHER_MANAGER = [
@@ -64,6 +67,21 @@ ANOTHER_MANAGER = [
         ),
         (["reward.reward_model.enable=true"], r"enable is true without a resource pool.*set .*where=off"),
         (["reward.reward_manager.name=Nope"], "'Nope', which pkg://verl_medu1.training.reward_manager does not have"),
+        # the correction for the difference between rollout and trainer, and its alarm
+        (
+            [COLOCATE_ASYNC, f"{CORRECTION}.bypass_mode=false", f"{CORRECTION}.rollout_is=null"],
+            "'medu1_colocate_async', whose answers are partly from older weights, .*set .*rollout_is=token",
+        ),
+        ([f"{CORRECTION}.rollout_is=tokens"], "rollout_is is 'tokens'; choose token or sequence, or null"),
+        ([f"{ROLLOUT}.calculate_log_probs=false"], "calculate_log_probs is false, and .*bypass_mode=true needs"),
+        (
+            [f"{ROLLOUT}.calculate_log_probs=false", f"{CORRECTION}.bypass_mode=false"],
+            "calculate_log_probs is false, and .*rollout_is=token needs",
+        ),
+        (["rollout_mismatch.max_kl=0"], "max_kl is 0; it must be a number above 0, or null"),
+        (["rollout_mismatch.max_probs_diff=small"], "max_probs_diff is 'small'; it must be a number above 0"),
+        # lengths that are not the model's
+        ([f"{ROLLOUT}.agent.default_agent_loop=tool_agent"], "'tool_agent', and .* what tools return .*where=off"),
         # prompts
         (["data.max_prompt_length=10"], "is 10, and 64 of the 64 prompts of data.train_files are longer .up to [0-9]+"),
         ([f"{ROLLOUT}.prompt_length=10"], "is 10, and 64 of the 64 prompts"),
@@ -88,6 +106,11 @@ def test_each_has_its_sentence(configure, monkeypatch, overrides, sentence):
         ["+data.cache_dir=x", "+trainer.remove_previous_ckpt_in_save=true"],
         # rewards that are not ours, where nothing needs ours
         [*ANOTHER_MANAGER, "algorithm.length_penalty.where=off"],
+        # a correction of another kind, and none where there is little to correct
+        [COLOCATE_ASYNC, f"{CORRECTION}.rollout_is=null"],
+        [COLOCATE_ASYNC, f"{CORRECTION}.bypass_mode=false"],
+        [f"{CORRECTION}.bypass_mode=false", f"{CORRECTION}.rollout_is=null", f"{ROLLOUT}.calculate_log_probs=false"],
+        ["rollout_mismatch.max_kl=null", "rollout_mismatch.end_run=true"],
         # verl leaves them out by itself
         ["data.max_prompt_length=10", "data.filter_overlong_prompts=true"],
         ["data.mixture.by=null", "data.shuffle=false"],
@@ -95,6 +118,21 @@ def test_each_has_its_sentence(configure, monkeypatch, overrides, sentence):
 )
 def test_what_is_read_passes(configure, overrides):
     check(configure(*overrides))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "is_told"),
+    [
+        ([], False),
+        (["algorithm.filter_groups.enable=true"], True),
+        (["algorithm.filter_groups.enable=true", "algorithm.length_penalty.where=reward"], True),
+        (["algorithm.filter_groups.enable=true", "algorithm.length_penalty.where=off"], False),
+        (["algorithm.filter_groups.enable=true", "algorithm.length_penalty.weight=0"], False),
+    ],
+)
+def test_what_dynamic_sampling_takes_from_the_length_term_is_told(configure, overrides, is_told):
+    found = filter_warning(configure(*overrides))
+    assert (found is not None) == is_told and (found is None or "docs/length.md" in found)
 
 
 def test_each_older_key_is_named_with_a_key_that_is_there(configure):

@@ -134,6 +134,15 @@ def test_the_name_agrees_with_the_configuration(composed, name):
     assert megatron.context_parallel_size == sizes["cp"]
 
 
+@pytest.mark.parametrize("precision", ["bf16", "fp8"])
+@pytest.mark.parametrize("name", GPU_RECIPES)
+def test_each_recipe_corrects_for_the_difference_between_rollout_and_trainer(composed, name, precision):
+    config = composed(f"recipe={name}", f"precision={precision}")
+    correction = config.algorithm.rollout_correction
+    assert (correction.rollout_is, correction.rollout_is_threshold, correction.bypass_mode) == ("token", 2.0, False)
+    assert config.actor_rollout_ref.rollout.calculate_log_probs
+
+
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -213,6 +222,11 @@ def test_what_wins_over_what(composed):
     rollout = composed(name, "precision=fp8").actor_rollout_ref.rollout
     assert (rollout.n, rollout.temperature, rollout.quantization) == (8, 0.6, "fp8")
     assert composed(name, "actor_rollout_ref.rollout.n=4").actor_rollout_ref.rollout.n == 4
+    actor = composed(name, "variant=gspo").actor_rollout_ref.actor
+    assert (actor.clip_ratio_high, actor.policy_loss.loss_mode, actor.use_kl_loss) == (4e-4, "gspo", True)
+    assert composed(name, "variant=dapo").algorithm.length_penalty.where == "reward"  # the recipe has off
+    actor = composed(name, "variant=gspo", "actor_rollout_ref.actor.clip_ratio_high=0.1").actor_rollout_ref.actor
+    assert actor.clip_ratio_high == 0.1
     assert composed(name).actor_rollout_ref.actor.strategy == "megatron"
     assert composed(name).actor_rollout_ref.actor.optim.use_checkpoint_opt_param_scheduler is True
 

@@ -1,5 +1,8 @@
 """The hook's contract, for all inputs (Hypothesis) and for hand-computed groups."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -26,6 +29,10 @@ def batches(draw: st.DrawFn) -> dict[str, torch.Tensor]:
     return {"advantages": base, "response_mask": mask, "group": group, "correct": correct, "length_score": score}
 
 
+def shape(**inputs) -> torch.Tensor:
+    return shape_advantages(**inputs).advantages
+
+
 weights = st.floats(0, 4, width=32)
 
 
@@ -35,7 +42,7 @@ def members(batch: dict[str, torch.Tensor]) -> torch.Tensor:
 
 @given(batches(), weights)
 def test_a_group_without_a_right_answer_keeps_its_advantages_bit_for_bit(batch, weight):
-    shaped = shape_advantages(**batch, weight=weight)
+    shaped = shape(**batch, weight=weight)
     for label in batch["group"].unique():
         rows = batch["group"] == label
         if not members(batch)[rows].any():
@@ -44,14 +51,14 @@ def test_a_group_without_a_right_answer_keeps_its_advantages_bit_for_bit(batch, 
 
 @given(batches(), weights)
 def test_wrong_answers_and_padding_are_never_moved(batch, weight):
-    shaped = shape_advantages(**batch, weight=weight)
+    shaped = shape(**batch, weight=weight)
     still = ~batch["correct"].unsqueeze(1) | (batch["response_mask"] == 0)
     assert torch.equal(shaped[still], batch["advantages"][still])
 
 
 @given(batches(), weights)
 def test_no_right_answer_falls_below_a_wrong_one_or_below_zero(batch, weight):
-    shaped, mask = shape_advantages(**batch, weight=weight), batch["response_mask"] > 0
+    shaped, mask = shape(**batch, weight=weight), batch["response_mask"] > 0
     for label in batch["group"].unique():
         rows = batch["group"] == label
         right = shaped[rows & members(batch)][mask[rows & members(batch)]]
@@ -64,7 +71,7 @@ def test_no_right_answer_falls_below_a_wrong_one_or_below_zero(batch, weight):
 
 @given(batches(), weights)
 def test_what_is_added_sums_to_zero_over_the_right_answers_of_a_group(batch, weight):
-    added = (shape_advantages(**batch, weight=weight) - batch["advantages"])[:, 0]
+    added = (shape(**batch, weight=weight) - batch["advantages"])[:, 0]
     for label in batch["group"].unique():
         rows = (batch["group"] == label) & members(batch)
         assert abs(float(added[rows].sum())) < 1e-5
@@ -72,7 +79,7 @@ def test_what_is_added_sums_to_zero_over_the_right_answers_of_a_group(batch, wei
 
 @given(batches(), weights)
 def test_the_better_length_score_never_gets_less(batch, weight):
-    added = (shape_advantages(**batch, weight=weight) - batch["advantages"])[:, 0]
+    added = (shape(**batch, weight=weight) - batch["advantages"])[:, 0]
     for label in batch["group"].unique():
         rows = ((batch["group"] == label) & members(batch)).nonzero().flatten()
         order = rows[batch["length_score"][rows].argsort()]
@@ -81,26 +88,26 @@ def test_the_better_length_score_never_gets_less(batch, weight):
 
 @given(batches())
 def test_weight_zero_is_the_base_estimator_bit_for_bit(batch):
-    assert torch.equal(shape_advantages(**batch, weight=0.0), batch["advantages"])
+    assert torch.equal(shape(**batch, weight=0.0), batch["advantages"])
 
 
 @given(batches(), weights, st.randoms(use_true_random=False))
 def test_order_of_rows_padding_and_labels_do_not_matter(batch, weight, random):
-    shaped = shape_advantages(**batch, weight=weight)
+    shaped = shape(**batch, weight=weight)
     order = list(range(len(batch["group"])))
     random.shuffle(order)
     other = {name: tensor[order] for name, tensor in batch.items()} | {"group": batch["group"][order] * -7 + 100}
     padding = torch.zeros(len(order), 2)
     other["advantages"] = torch.cat([other["advantages"], padding], 1)
     other["response_mask"] = torch.cat([other["response_mask"], padding], 1)
-    again = shape_advantages(**other, weight=weight)
+    again = shape(**other, weight=weight)
     assert torch.allclose(again[:, :TOKENS], shaped[order], atol=1e-6)
     assert (again[:, TOKENS:] == 0).all()
 
 
 @given(batches(), weights)
 def test_all_results_are_finite(batch, weight):
-    assert torch.isfinite(shape_advantages(**batch, weight=weight)).all()
+    assert torch.isfinite(shape(**batch, weight=weight)).all()
 
 
 @pytest.mark.parametrize(
@@ -123,8 +130,67 @@ def test_hand_computed_groups(base, correct, score, weight, expected):
         torch.tensor(correct, dtype=torch.bool),
         torch.tensor(score),
         weight,
-    )
+    ).advantages
     assert shaped.flatten().tolist() == pytest.approx(expected, abs=1e-4)
+
+
+def floor_in_numpy(level, correct, score, weight):
+    """c_g of one group, from the means over its answers' tokens; NaN if the term asks for nothing."""
+    asked = weight * (score[correct] - score[correct].mean()) if correct.any() else np.zeros(0)
+    if not (asked < 0).any():
+        return np.nan
+    factors = []
+    for start, wish in zip(level[correct], asked, strict=True):
+        floor = max([*level[~correct], *([0.0] if start > 0 else [])], default=-np.inf)
+        if wish < 0:
+            factors.append(max(0.0, start - floor) / -wish)
+    return min(1.0, *factors)
+
+
+@pytest.mark.parametrize("right", range(9))
+def test_advantages_that_differ_within_an_answer_are_compared_by_their_mean(right):
+    """As GAE's: each answer has tokens above and below zero, and a right one more of the former."""
+    draw = np.random.default_rng(right)
+    correct = np.arange(8) < right
+    mask = np.arange(30) < draw.integers(10, 31, 8)[:, None]
+    base = np.where(mask, draw.normal(size=mask.shape) + correct[:, None], 0.0)
+    score = draw.uniform(-1, 1, 8)
+    level = base.sum(1) / mask.sum(1)
+    inputs = {
+        "advantages": torch.from_numpy(base).float(),
+        "response_mask": torch.from_numpy(mask).float(),
+        "group": torch.zeros(8, dtype=torch.long),
+        "correct": torch.from_numpy(correct),
+        "length_score": torch.from_numpy(score).float(),
+    }
+    found = shape_advantages(**inputs, weight=0.5)
+    expected = floor_in_numpy(level, correct, score, 0.5)
+    assert found.factor.tolist() == pytest.approx([expected] * 8, abs=1e-4, nan_ok=True)
+    after = (found.advantages.numpy() * mask).sum(1) / mask.sum(1)
+    assert (after != pytest.approx(level, abs=1e-4)) == (right > 1)
+    if 0 < right < 8:
+        assert after[correct].min() >= min(level[correct].min(), level[~correct].max()) - 1e-5
+
+
+@pytest.mark.parametrize(
+    ("base", "correct", "score", "weight", "expected"),
+    [
+        ([1.0, 1.0, -1.0], [1, 1, 0], [1.0, -1.0, 1.0], 0.5, 1.0),
+        ([0.5, 0.5, -1.0], [1, 1, 0], [1.0, -1.0, 1.0], 2.0, 0.25),
+        ([0.0, 0.0], [1, 1], [1.0, 0.0], 2.0, 1.0),
+        # Nothing is asked for: one right answer, equal values, none right, no weight.
+        ([1.0, -1.0], [1, 0], [1.0, 1.0], 0.5, math.nan),
+        ([1.0, 1.0, -1.0], [1, 1, 0], [1.0, 1.0, 0.0], 0.5, math.nan),
+        ([0.0, 0.0], [0, 0], [1.0, 0.0], 0.5, math.nan),
+        ([1.0, 1.0], [1, 1], [1.0, 0.0], 0.0, math.nan),
+    ],
+)
+def test_the_factor_is_what_the_floor_leaves(base, correct, score, weight, expected):
+    rows = len(base)
+    correct = torch.tensor(correct, dtype=torch.bool)
+    advantages, group = torch.tensor(base).unsqueeze(1), torch.zeros(rows, dtype=torch.long)
+    found = shape_advantages(advantages, torch.ones(rows, 1), group, correct, torch.tensor(score), weight)
+    assert found.factor.tolist() == pytest.approx([expected] * rows, abs=1e-4, nan_ok=True)
 
 
 def test_a_negative_weight_is_refused():
@@ -143,7 +209,7 @@ def test_rows_of_several_blocks(monkeypatch):
         "correct": correct,
         "length_score": torch.rand(rows, generator=draw),
     }
-    at_once = shape_advantages(**batch, weight=0.5)
+    at_once = shape(**batch, weight=0.5)
     assert not torch.equal(at_once, batch["advantages"])
     monkeypatch.setattr(advantage, "BLOCK", 4)
-    assert torch.equal(shape_advantages(**batch, weight=0.5), at_once)
+    assert torch.equal(shape(**batch, weight=0.5), at_once)

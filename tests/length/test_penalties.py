@@ -36,7 +36,9 @@ EXACT_1000, MAX_1000 = {"mode": "exact", "budget": 1000}, {"mode": "max", "budge
         ("med_u1_max", [1000, 500, 0, 1250, 1500, 4096], None, MAX_1000, [0, 1, 1, -0.5, -1, -1]),
         ("med_u1_max", [0, 50], None, MAX_100, [0.2, 0.1]),
         ("lcpo_exact", [1000, 2000, 0], None, EXACT_1000, [0, -0.3, -0.3]),
-        ("lcpo_max", [1000, 500, 750, 1500, 1250], None, MAX_1000, [0.5, 1, 0.75, 0, 0.25]),
+        # The paper: 0.5 at the budget, 0.0003 for each token, between 0 (1667 tokens over) and 1.
+        ("lcpo_max", [1000, 1500, 500, 2600, 2700], None, MAX_1000, [0.5, 0.35, 0.65, 0.02, 0]),
+        ("lcpo_max", [1000, 3000], None, {"mode": "max", "budget": 3000}, [1, 0.5]),
         ("lcpo_max", [500, 1000], [False, True], MAX_1000, [0, 0.5]),
         ("dapo_overlong", [16384, 18432, 20480, 30000], None, {"longest": 20480}, [0, -0.5, -1, -1]),
         ("dapo_overlong", [700, 800, 850, 1000, 1100], None, MAX_1000, [0, 0, -0.25, -1, -1]),
@@ -46,7 +48,16 @@ EXACT_1000, MAX_1000 = {"mode": "exact", "budget": 1000}, {"mode": "max", "budge
         ("alp", [500, 1000], [True, False], {"longest": 1000}, [-0.25, -0.5]),
         # Nobody right: the share is that of one right answer.
         ("alp", [1000] * 4, [False] * 4, {"longest": 1000}, [-0.25] * 4),
-        ("grpo_lead", [100, 300, 900], [True, True, False], {}, [math.exp(0.05) - 1, math.exp(-0.05) - 1, 0]),
+        # Two right answers are 1 / sqrt(2) of their deviation, which divides by n - 1, from their mean.
+        (
+            "grpo_lead",
+            [100, 300, 900],
+            [True, True, False],
+            {},
+            [math.expm1(0.05 / math.sqrt(2)), math.expm1(-0.05 / math.sqrt(2)), 0],
+        ),
+        ("grpo_lead", [100, 200, 300], None, {}, [math.exp(0.05) - 1, 0, math.exp(-0.05) - 1]),
+        ("grpo_lead", [100, 300], [True, False], {}, [0, 0]),
         ("grpo_lead", [100, 100, 300], [True, True, False], {}, [0, 0, 0]),
         ("short_rl", [100, 200, 201, 500], None, {}, [0.5, 0.5, 0.5 - 101 / 400, -0.5]),
         ("short_rl", [100, 50], [True, False], {}, [0.5, 0]),

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transfer_queue import KVBatchMeta
 
-from verl_medu1.training.batch_order import by_question
+from verl_medu1.training.batch_order import Asked, by_question
 from verl_medu1.training.trainer import MedU1TrainerSync, PPOTrainer
 
 
@@ -36,9 +36,24 @@ def test_what_was_finished_first_does_not_matter(finished: list[str]) -> None:
 def test_the_trainer_orders_a_batch_before_verl_shares_it_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PPOTrainer, "_balance_batch", lambda self, batch, *rest: batch)
     trainer = object.__new__(MedU1TrainerSync)
-    trainer._place = {"first": 0, "second": 1}
+    trainer._asked = Asked()
+    trainer._asked.add(["first", "second", "third"])
     keys = ["second_0_0", "first_1_0", "second_1_0", "first_0_0"]
     batch = KVBatchMeta(partition_id="train", keys=keys, tags=[{"seq_len": place} for place in range(4)])
     ordered = trainer._balance_batch(batch, {})
     assert ordered.keys == ["first_0_0", "first_1_0", "second_0_0", "second_1_0"]
     assert [tag["seq_len"] for tag in ordered.tags] == [3, 1, 0, 2]
+    assert len(trainer._asked) == 1  # the third question still waits
+
+
+def test_the_order_goes_on_after_questions_are_forgotten() -> None:
+    asked = Asked()
+    for step in range(1000):
+        asked.add([f"b{step}", f"a{step}"])
+        assert asked.order([f"a{step}_0_0", f"b{step}_0_0"]) == [1, 0]
+    assert len(asked) == 0
+    # An answer that is finished steps later comes before those asked after it.
+    asked.add(["late"])
+    asked.add(["early", "z"])
+    asked.order(["z_0_0"])
+    assert asked.order(["early_0_0", "late_0_0"]) == [1, 0]

@@ -119,6 +119,12 @@ def penalty_violations(config: DictConfig) -> Iterator[str]:
         yield (
             f"algorithm.length_penalty.where is {penalty.where!r}; choose one of {', '.join(LENGTH_PENALTY_PLACES)}."
         )
+    loop = config.actor_rollout_ref.rollout.agent.default_agent_loop
+    if loop == "tool_agent" and penalty.where != "off" and is_on(penalty):
+        yield (
+            f"actor_rollout_ref.rollout.agent.default_agent_loop is {loop!r}, and algorithm.length_penalty would count "
+            "what tools return as the model's; set algorithm.length_penalty.where=off."
+        )
     per_source = _weights_of_sources(penalty)
     if penalty.per_source and not per_source:
         found = penalty.per_source
@@ -133,6 +139,22 @@ def penalty_violations(config: DictConfig) -> Iterator[str]:
             f"algorithm.length_penalty.per_source names {source!r}, which is not a data source; known are "
             f"{', '.join(known_sources())}."
         )
+
+
+def filter_warning(config: DictConfig) -> str | None:
+    """Say what dynamic sampling takes from the length term; None if either is off.
+
+    Args:
+        config: of a training run, checked.
+    """
+    algorithm = config.algorithm
+    penalty = algorithm.length_penalty
+    if not algorithm.filter_groups.enable or penalty.where == "off" or not is_on(penalty):
+        return None
+    return (
+        "algorithm.filter_groups replaces questions whose answers are all right, on which the length term acts most; "
+        f"what is left of it with algorithm.length_penalty.where={penalty.where} is in docs/length.md."
+    )
 
 
 def estimator_violations(config: DictConfig) -> Iterator[str]:

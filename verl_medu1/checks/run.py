@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from verl_medu1.checks.batches import batch_violations
 from verl_medu1.checks.files import credentialed_file_violations, data_violations, file_violations, training_rows
 from verl_medu1.checks.machine import checkpoint_violations, machine_violations
+from verl_medu1.checks.mismatch import mismatch_violations
 from verl_medu1.checks.model import layout_violations, model_violations
 from verl_medu1.checks.prompts import demonstration_violations, prompt_violations
 from verl_medu1.checks.rewards import (
@@ -75,6 +76,7 @@ def _parts(machine: Machine) -> tuple[Check, ...]:
         reward_source_violations,
         penalty_violations,
         estimator_violations,
+        mismatch_violations,
         scoring_violations,
         model_violations,
         partial(layout_violations, machine=machine),

@@ -93,12 +93,17 @@ def lcpo_exact(group: Group, alpha: float = 0.0003) -> Values:
     return -alpha * np.abs(group.lengths - group.budget)
 
 
-def lcpo_max(group: Group, alpha: float = 0.002) -> Values:
-    """(clip(alpha (N - L), -1, 1) + 1) / 2 for right answers, 0 for wrong ones: LCPO-Max (L1), alpha as in L1's code.
+def lcpo_max(group: Group, alpha: float = 0.0003, delta: float = 0.5) -> Values:
+    """clip(alpha (N - L) + delta, 0, 1) for right answers, 0 for wrong ones: LCPO-Max (L1, arXiv 2503.04697).
 
-    Example: N = 1000, L = 1000: 0.5 for a right answer.
+    Formula and delta are the paper's; alpha is the one that L1 states, for LCPO-Exact (run_l1_exact.sh). In the paper
+    this value is the whole reward, so that a right answer far over its budget earns as little as a wrong one; here it
+    comes on top of the reward. L1's code has another form, (clip(alpha (N - L), -1, 1) + 1) / 2, and its
+    run_l1_max.sh sets no alpha.
+
+    Example: N = 1000, L = 1000: 0.5 for a right answer; L = 1500: 0.35.
     """
-    return np.where(group.correct, (np.clip(alpha * (group.budget - group.lengths), -1.0, 1.0) + 1.0) / 2.0, 0.0)
+    return np.where(group.correct, np.clip(alpha * (group.budget - group.lengths) + delta, 0.0, 1.0), 0.0)
 
 
 def dapo_overlong(group: Group, buffer_share: float = 0.2) -> Values:
@@ -129,7 +134,9 @@ def kimi(group: Group) -> Values:
 def alp(group: Group) -> Values:
     """-max(p, 1 / G) L / M, p the share of right answers, M the maximum response length: ALP (arXiv 2506.05256).
 
-    Tokens cost most on easy questions. The paper's beta is our weight.
+    Tokens cost most on easy questions. The paper's term is -(beta / N) max(p, 1 / G) L, with N a constant that
+    normalises the length; that N is M is ours. Our weight is then beta, and a token of a question that is always
+    answered right costs weight / M.
 
     Example: half of the group right, M = 1000, L = 500: -0.25.
     """
@@ -140,13 +147,15 @@ def alp(group: Group) -> Values:
 def grpo_lead(group: Group, alpha: float = 0.05) -> Values:
     """exp(-alpha z) - 1 for right answers, z = (L - mean) / deviation over them: GRPO-LEAD (arXiv 2504.09696).
 
-    The paper's reward for a right answer is exp(-alpha z), which is 1 plus this value. 0 for wrong answers (the
-    paper's penalty for them does not depend on length), and for all if all right answers have the same length.
+    The reward of a right answer is exp(-alpha z) there, which is 1 plus this value. The deviation divides by the
+    number of right answers less one, and alpha is 0.05, as in the authors' main_ppo.py. That code leaves alone a group
+    whose three shortest answers average 4,000 tokens or less; we have no such limit. 0 for wrong answers (the paper's
+    penalty for them does not depend on length), and for all if all right answers have the same length.
 
-    Example: right answers of 100 and 300 tokens: exp(0.05) - 1 and exp(-0.05) - 1.
+    Example: right answers of 100 and 300 tokens: exp(0.05 / sqrt(2)) - 1 and exp(-0.05 / sqrt(2)) - 1.
     """
     right = group.lengths[group.correct]
-    deviation = right.std() if len(right) else 0.0
+    deviation = right.std(ddof=1) if len(right) > 1 else 0.0
     if deviation == 0.0:
         return np.zeros_like(group.lengths)
     return np.where(group.correct, np.expm1(-alpha * (group.lengths - right.mean()) / deviation), 0.0)
@@ -155,8 +164,8 @@ def grpo_lead(group: Group, alpha: float = 0.05) -> Values:
 def short_rl(group: Group, tolerance_tokens: float = 100.0) -> Values:
     """Kimi's score among right answers, 0.5 up to 100 tokens over the shortest: Short-RL (arXiv 2505.12284).
 
-    0 for wrong answers. The paper's gate on the accuracy of the whole batch is left out: the advantage shaping
-    already protects accuracy.
+    0 for wrong answers. 100 tokens are the authors' setting for mathematics (200 for logic puzzles). The paper's gate
+    on the accuracy of the whole batch is left out: the advantage shaping already protects accuracy.
 
     Example: right answers of 100, 200 and 500 tokens: 0.5, 0.5, -0.5.
     """

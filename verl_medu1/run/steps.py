@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from verl_medu1.training.mismatch import ALARM
+
 _COMPONENT = re.compile(r"reward/(?P<source>.+)/(?P<name>acc|budget_distance)/mean")
 
 
@@ -20,7 +22,7 @@ def read_step(line: str) -> tuple[int, dict[str, Any]]:
 
 
 def step_line(step: int, steps: int | None, metrics: Mapping[str, Any], seconds_left: float | None) -> str:
-    """Format one line: step, reward, accuracy per data source, tokens, distance from the budget, speed and time.
+    """Format one line: step, reward, accuracy per data source, tokens, distance from the budget, alarm, speed and time.
 
     Args:
         step: number of the step.
@@ -46,6 +48,8 @@ def step_line(step: int, steps: int | None, metrics: Mapping[str, Any], seconds_
     distances = [value for (_, name), value in components.items() if name == "budget_distance"]
     if distances:
         parts.append(f"{sum(distances) / len(distances):.1f} from budget")
+    if metrics.get(ALARM):
+        parts.append("rollout and trainer differ")
     if (speed := metrics.get("perf/throughput")) is not None:
         parts.append(f"{speed:,.0f} tokens/s")
     if (seconds := metrics.get("timing_s/step")) is not None:

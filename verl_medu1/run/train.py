@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from verl_medu1.checks.batches import left_out
 from verl_medu1.checks.files import training_rows
 from verl_medu1.checks.model import memory_warning
+from verl_medu1.checks.rewards import filter_warning
 from verl_medu1.checks.run import check
 from verl_medu1.checks.stack import check_overrides, require_plugin, require_verl
 from verl_medu1.config.arguments import require_arguments
@@ -33,8 +34,9 @@ def _main(config: DictConfig) -> None:
             say(f"medu1: {warning}")
         claimed = claim(Path(config.run_dir))
         begin_or_resume(config)
-    if rest := left_out(config, training_rows(config)):
-        say(f"medu1: {rest}")
+    for notice in (left_out(config, training_rows(config)), filter_warning(config)):
+        if notice:
+            say(f"medu1: {notice}")
 
     channel = connect()
     assert channel, "training has a keeper (verl_medu1/run/start.py)"

@@ -50,6 +50,7 @@ KEYS = (
     "actor_rollout_ref.actor.entropy_coeff",
     "actor_rollout_ref.actor.kl_loss_coef",
     "actor_rollout_ref.actor.loss_agg_mode",
+    "actor_rollout_ref.actor.loss_scale_factor",
     "actor_rollout_ref.actor.megatron.context_parallel_size",
     "actor_rollout_ref.actor.megatron.expert_model_parallel_size",
     "actor_rollout_ref.actor.megatron.pipeline_model_parallel_size",

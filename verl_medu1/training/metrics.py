@@ -1,5 +1,6 @@
 """Metrics of the reward components and of the shaping: scalars for verl's logging backends."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from numbers import Real
@@ -7,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
+
+from verl_medu1.length.advantage import Shaped
 
 # verl's timer (`timing_s/...`) for everything that we add to a step.
 ADDED_TIME = "medu1"
@@ -91,25 +94,31 @@ def group_metrics(group: torch.Tensor, correct: torch.Tensor, sources: Sequence[
 
 
 def shaping_metrics(
-    base: torch.Tensor, shaped: torch.Tensor, correct: torch.Tensor, sources: Sequence[str]
+    base: torch.Tensor, shaped: Shaped, correct: torch.Tensor, group: torch.Tensor, sources: Sequence[str]
 ) -> dict[str, float]:
     """Measure how much the shaping changed the advantages.
 
     Args:
-        base, shaped: (B, T) advantages before and after the hook.
+        base: (B, T) advantages before the hook.
+        shaped: what the hook returned.
         correct: (B,) bool.
+        group: (B,) integer label of the question.
         sources: (B,) data source of each response.
 
     Returns:
-        `advantage/<data_source>/moved_share_of_right`, the share of right answers whose advantage changed, and
-        `/moved_mean_abs`, the mean size of those changes.
+        `advantage/<data_source>/moved_share_of_right`, the share of right answers whose advantage changed;
+        `/moved_mean_abs`, the mean size of those changes; `/floor_factor`, the mean over groups of the share of the
+        length term that the floor leaves (missing if no group asks for anything).
     """
-    move = (shaped - base).abs().amax(dim=1)
+    move = (shaped.advantages - base).abs().amax(dim=1)
     metrics = {}
     for source, rows in _rows_of(sources).items():
         moved, right = move[rows][move[rows] > 0], correct[rows]
         metrics[f"advantage/{source}/moved_share_of_right"] = len(moved) / int(right.sum()) if right.any() else 0.0
         metrics[f"advantage/{source}/moved_mean_abs"] = float(moved.mean()) if len(moved) else 0.0
+        factors = dict(zip(group[rows].tolist(), shaped.factor[rows].tolist(), strict=True))
+        if asked := [factor for factor in factors.values() if not math.isnan(factor)]:
+            metrics[f"advantage/{source}/floor_factor"] = sum(asked) / len(asked)
     return metrics
 
 

@@ -20,10 +20,11 @@ COUNTED_TOKENS = "counted_tokens"
 class MedU1RewardManager(NaiveRewardManager):
     """verl's naive reward manager, with the response's length and budget added to the components of each sample.
 
-    Keys added: `length` (response tokens), `counted_tokens` (those that the budget counts), `budget_mode` ("none",
-    "exact" or "max"), `budget_counts`, `budget_tokens` (0 without a budget), `over_budget` (0 or 1) and
-    `budget_distance` (tokens). The scorer's reward is not changed: the trainer adds the length term, because it knows
-    the group. So the reward that validation reports never includes that term.
+    Keys added: `length` (response tokens, with what a tool wrote among them: verl does not tell a reward manager which
+    tokens are the model's), `counted_tokens` (those that the budget counts), `budget_mode` ("none", "exact" or "max"),
+    `budget_counts`, `budget_tokens` (0 without a budget), `over_budget` (0 or 1) and `budget_distance` (tokens). The
+    scorer's reward is not changed: the trainer adds the length term, because it knows the group. So the reward that
+    validation reports never includes that term.
     """
 
     def __init__(self, config: DictConfig, tokenizer: Any, compute_score: Any = None, **kwargs: Any) -> None:

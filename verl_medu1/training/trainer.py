@@ -29,7 +29,7 @@ from verl_medu1.models.folder import correct_description
 from verl_medu1.run_folder.checkpoints import ACTOR, mend_tracker, model_folders, step_folder
 from verl_medu1.run_folder.progress import SAVE, STOPPED, Progress
 from verl_medu1.run_folder.stop_request import StopRequest
-from verl_medu1.training.batch_order import by_question
+from verl_medu1.training.batch_order import Asked
 from verl_medu1.training.gdpo import delivered
 from verl_medu1.training.left_out import FailedShare, Validation, has_empty_mini_batch, leave_out, rows_left_out
 from verl_medu1.training.log_prob_record import write_record
@@ -40,6 +40,7 @@ from verl_medu1.training.metrics import (
     judge_metrics,
     shaping_metrics,
 )
+from verl_medu1.training.mismatch import alarm_metrics, mismatch_error, over_bounds
 from verl_medu1.training.mixture_sampler import MixtureSampler, plan_stages
 
 
@@ -81,7 +82,7 @@ class MedU1Trainer(PPOTrainer):
         self._progress = Progress(config.run_dir)
         self._stop_request = StopRequest(config.run_dir)
         self._components: dict[str, Components] = {}
-        self._place: dict[str, int] = {}
+        self._asked = Asked()
         self._stopped = False
         self._failed_share = FailedShare(config.scoring.judge.max_failed_share)
 
@@ -183,8 +184,7 @@ class MedU1Trainer(PPOTrainer):
 
     @override
     def _submit_batch_to_rollout(self, batch: TensorDict) -> int:
-        first = len(self._place)
-        self._place.update((question, first + row) for row, question in enumerate(batch["uid"]))
+        self._asked.add(batch["uid"])
         return super()._submit_batch_to_rollout(batch)
 
     @override
@@ -195,7 +195,7 @@ class MedU1Trainer(PPOTrainer):
         logging_prefix: str = "global_seqlen",
         keep_minibatch: bool = False,
     ) -> KVBatchMeta:
-        batch.reorder(by_question(batch.keys, self._place))
+        batch.reorder(self._asked.order(batch.keys))
         return super()._balance_batch(batch, metrics, logging_prefix, keep_minibatch)
 
     # ------------------------------------------------------------------ components
@@ -230,11 +230,20 @@ class MedU1Trainer(PPOTrainer):
                     batch = self._shape_rewards(batch, shaping)
         with delivered(components):
             batch = super()._compute_advantage(batch, metrics)
+        self._watch_mismatch(metrics)
         # With a weight of 0 no advantage changes, so nothing needs to be fetched.
         if shaping is not None and self._penalty.where == "advantage" and shaping.weight.any():
             with simple_timer(ADDED_TIME, self.timing_raw):
                 batch = self._shape_advantages(batch, shaping, metrics)
         return batch
+
+    def _watch_mismatch(self, metrics: dict[str, Any]) -> None:
+        """Log whether rollout and trainer differ by more than `rollout_mismatch` allows; if configured, end the run."""
+        bounds = self.config.rollout_mismatch
+        found = over_bounds(metrics, bounds)
+        metrics.update(alarm_metrics(metrics, found))
+        if found and bounds.end_run:
+            raise mismatch_error(self.global_steps, found)
 
     def _leave_out(self, batch: KVBatchMeta, components: list[Components], metrics: dict[str, Any]) -> None:
         """Take responses without a verdict of the judge out of their groups, and end the run if there are too many."""
@@ -293,8 +302,8 @@ class MedU1Trainer(PPOTrainer):
             weight=shaping.weight,
         )
         sources = [self._components[key]["data_source"] for key in batch.keys]
-        metrics.update(shaping_metrics(base, shaped, shaping.correct, sources))
-        fields = TensorDict({"advantages": response_to_nested(shaped, nested_mask)}, batch_size=len(batch))
+        metrics.update(shaping_metrics(base, shaped, shaping.correct, shaping.group, sources))
+        fields = TensorDict({"advantages": response_to_nested(shaped.advantages, nested_mask)}, batch_size=len(batch))
         return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
 
     # ------------------------------------------------------------------ validation

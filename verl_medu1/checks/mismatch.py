@@ -1,0 +1,33 @@
+"""Checks what corrects for the difference between rollout and trainer, and the alarm; part of `checks.run.check`."""
+
+import math
+from collections.abc import Iterator
+
+from omegaconf import DictConfig
+
+IS, BYPASS = "algorithm.rollout_correction.rollout_is", "algorithm.rollout_correction.bypass_mode"
+LOG_PROBS = "actor_rollout_ref.rollout.calculate_log_probs"
+LEVELS = ("token", "sequence")
+# Their partial rollouts have tokens from older weights.
+STALE_MODES = ("medu1_colocate_async", "colocate_async")
+
+
+def mismatch_violations(config: DictConfig) -> Iterator[str]:
+    """Yield one sentence for each thing that is wrong with `algorithm.rollout_correction` or `rollout_mismatch`."""
+    correction = config.algorithm.rollout_correction
+    level, bypass = correction.rollout_is, correction.bypass_mode
+    if level is not None and level not in LEVELS:
+        yield f"{IS} is {level!r}; choose {' or '.join(LEVELS)}, or null for none."
+    if not config.actor_rollout_ref.rollout.calculate_log_probs and (bypass or level is not None):
+        key = f"{BYPASS}=true" if bypass else f"{IS}={level}"
+        yield f"{LOG_PROBS} is false, and {key} needs the rollout's log-probs; set it to true."
+    mode = config.trainer.v1.trainer_mode
+    if mode in STALE_MODES and level is None and not bypass:
+        yield (
+            f"trainer.v1.trainer_mode is {mode!r}, whose answers are partly from older weights, and nothing corrects "
+            f"for that; set {IS}=token."
+        )
+    for name in ("max_probs_diff", "max_kl"):
+        bound = config.rollout_mismatch[name]
+        if bound is not None and (not isinstance(bound, int | float) or not 0 < bound < math.inf):
+            yield f"rollout_mismatch.{name} is {bound!r}; it must be a number above 0, or null for no bound."
