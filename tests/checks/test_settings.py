@@ -50,6 +50,7 @@ ANOTHER_MANAGER = [
         ([f"{MODEL}.lora_rank=16"], r"lora_rank is 16, which the Megatron engine does not read; set .*lora\.rank"),
         (["trainer.nnodes=2"], "nnodes is 2, and this machine is one; .*medu1 slurm"),
         (["data.max_response_length=4"], "is 4, and the shortest answer of the right form has [0-9]+ tokens"),
+        (["data.max_response_length=200"], r"max_model_len is 256, and .* 128 \+ .* 200 is more; raise it to 328"),
         ([f"{CUSTOM}.path=/nothere.py"], "path is '/nothere.py', and there is no such file"),
         ([f"{CUSTOM}.path=pkg://no.such.module"], "there is no such module"),
         # settings without effect beside others

@@ -11,6 +11,7 @@ pytest.importorskip("openai", reason="the package openai is not installed (pip i
 
 from tests.e2e.runs import MEDU1, command
 from tests.uniform_model import build_uniform_model
+from verl_medu1.checks.prompts import SHORTEST
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(900)]
 POSITIONS = 4096
@@ -20,6 +21,9 @@ ANSWERS = [
     for first in string.ascii_lowercase[:16]
     for second in string.ascii_lowercase[:16]
 ]
+# The shortest well-formed answer is one token, too, so that the check before the start lets a response have one. With
+# 256 bytes and the end, they make 512 tokens for two ranks.
+ANSWERS[:2] = [SHORTEST]
 
 
 @pytest.fixture
@@ -39,8 +43,15 @@ def inputs(tmp_path: Path) -> Path:
 
 def test_the_pool_gives_verdicts(inputs, tmp_path):
     overrides = ["judge=pool", f"reward.reward_model.model_path={inputs}/judge", "scoring.judge.max_failed_share=0"]
-    overrides += ["data.max_prompt_length=2048", "data.max_response_length=1", "trainer.total_training_steps=2"]
+    overrides += [
+        "data.max_prompt_length=2048",
+        "data.max_response_length=1",
+        "actor_rollout_ref.rollout.max_model_len=2049",
+        "trainer.total_training_steps=2",
+    ]
     overrides += ["trainer.val_before_train=false", "trainer.test_freq=-1", "trainer.save_freq=-1"]
+    overrides += ["actor_rollout_ref.rollout.max_model_len=2049"]
+    overrides += ["algorithm.length_penalty.where=off"]
     done = subprocess.run(command(inputs, tmp_path / "run", *overrides), capture_output=True, text=True, timeout=800)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     rows = [json.loads(line) for line in (tmp_path / "run" / "rollouts" / "1.jsonl").read_text().splitlines()]

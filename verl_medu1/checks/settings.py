@@ -49,7 +49,21 @@ def setting_violations(config: DictConfig) -> Iterator[str]:
     steps = config.trainer.total_training_steps
     if steps is not None and (not isinstance(steps, int) or steps < 1):
         yield f"trainer.total_training_steps is {steps!r}; give at least 1, or null for trainer.total_epochs."
+    yield from _context_violations(config)
     yield from _without_effect(config)
+
+
+def _context_violations(config: DictConfig) -> Iterator[str]:
+    """Check that vLLM's context holds a prompt and a response; verl would cut responses to what is left, silently."""
+    context, prompt, response = (
+        OmegaConf.select(config, key)
+        for key in ("actor_rollout_ref.rollout.max_model_len", "data.max_prompt_length", "data.max_response_length")
+    )
+    if all(isinstance(value, int) for value in (context, prompt, response)) and context < prompt + response:
+        yield (
+            f"actor_rollout_ref.rollout.max_model_len is {context}, and data.max_prompt_length {prompt} + "
+            f"data.max_response_length {response} is more; raise it to {prompt + response}, or lower one of them."
+        )
 
 
 def _without_effect(config: DictConfig) -> Iterator[str]:
