@@ -1,6 +1,6 @@
 """Checks the settings of the judge, and rows that only a judge can score; part of `scoring_violations`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,6 @@ from omegaconf import DictConfig, OmegaConf
 
 def judge_violations(config: DictConfig) -> Iterator[str]:
     """Yield one sentence for each thing that is wrong with `scoring.judge`."""
-    from reward_score.judge.check_result import check_violations
-    from reward_score.judge.settings import JudgeSettings
-
     is_on = config.scoring.judge.base_url is not None
     for key in ("data.train_files", "data.val_files"):
         value = OmegaConf.select(config, key)
@@ -23,6 +20,14 @@ def judge_violations(config: DictConfig) -> Iterator[str]:
     if not is_on:
         return
     values: Any = OmegaConf.to_container(config.scoring.judge, resolve=True)
+    yield from settings_violations(values)
+
+
+def settings_violations(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield one sentence for each thing that is wrong with the settings of a judge that is on."""
+    from reward_score.judge.check_result import check_violations
+    from reward_score.judge.settings import JudgeSettings
+
     mistakes = JudgeSettings.mistakes(values) or list(check_violations(JudgeSettings.read(values)))
     yield from (f"scoring.judge.{mistake}." for mistake in mistakes)
     if find_spec("openai") is None:
