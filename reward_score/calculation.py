@@ -34,11 +34,12 @@ MAX_CHARS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """A parsed gold answer: the value to compare with, and its unit ("" if unknown)."""
+    """A parsed gold answer: the value to compare with, its unit ("" if unknown), and whether its text says percent."""
 
     kind: str
     value: float | date | tuple[int, int]
     unit: str
+    says_percent: bool = False
 
 
 def judge_calculation(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict:
@@ -51,8 +52,10 @@ def judge_calculation(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdic
 
     An answer without a unit is assumed to be in the expected unit. A stated unit is converted to the expected one; the
     answer is wrong if that is impossible. If no unit is known, any unit is ignored, except that `5%` is 0.05 and never
-    an integer. If the row says that there is no unit (`unit` is None), a concentration is wrong. For a score, "3/5" is
-    3. mmol counts as mEq if `question` asks for an ion of charge one. More than one number, date or duration is wrong.
+    an integer. If the gold answer's own text says percent, a fraction below 1 without a unit is right, too: 0.25 for
+    `25 %`. If only `unit` says so, as in MedCalc-Bench, it is wrong, as for the official evaluator. If the row says
+    that there is no unit (`unit` is None), a concentration is wrong. For a score, "3/5" is 3. mmol counts as mEq if
+    `question` asks for an ion of charge one. More than one number, date or duration is wrong.
 
     Args:
         answer: The extracted answer.
@@ -87,6 +90,10 @@ def judge_calculation(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdic
     value = _in_unit(quantity, expected.unit, is_integer, _text(spec.get("question")))
     if value is None:
         return wrong(f"{quantity.value:g} {quantity.unit}", f"not in {expected.unit or 'a plain number'}")
+    # Rounded, because 100 * 0.29 is less than 29.
+    in_percent = round(100 * value, 9)
+    if expected.says_percent and _is_fraction(quantity) and lower <= in_percent <= upper:
+        value = in_percent
     if is_integer:
         is_right = abs(value - expected.value) < 0.5
         return (right if is_right else wrong)(f"{value:.12g}", f"rounds to {expected.value:g}: {is_right}")
@@ -123,7 +130,7 @@ def read_gold(gold: str, kind: str = "", unit: str = "") -> Gold:
     value = _in_unit(quantity, unit, is_integer=False)
     if value is None or (kind == "integer" and not value.is_integer()):
         raise ValueError(f"ground_truth {gold[:40]!r} is not {kind or 'a value'} in {unit or 'no unit'}")
-    return Gold(kind, value, unit)
+    return Gold(kind, value, unit, says_percent=quantity.unit == unit == "%")
 
 
 def _is_weeks(gold: str) -> bool:
@@ -158,6 +165,11 @@ def _in_unit(quantity: Quantity, unit: str, is_integer: bool, question: str = ""
     if wants_question(unit) and "mol" in stated.casefold() and _is_monovalent(question):
         unit = _EQUIVALENT.sub("mol", unit)
     return convert(quantity.value, stated, unit)
+
+
+def _is_fraction(quantity: Quantity) -> bool:
+    """Return whether a quantity without a unit is below 1, so that it can be read as a part of a whole."""
+    return not quantity.unit and not is_unit(quantity.aside) and 0 < abs(quantity.value) < 1
 
 
 def wants_question(unit: str) -> bool:

@@ -6,6 +6,7 @@ reply.py         what it is asked, and how its reply is read
 client.py        sends questions: bounded, paced, cached
 checklist.py     a row's checklist: statements about the answer, decided by rule where possible
 score.py         scores a response
+failed_share.py  too many questions without a verdict
 check_result.py  the result file of `medu1 judge check`
 """
 

@@ -69,6 +69,8 @@ class Item(BaseModel):
 def read_checklist(given: Any) -> tuple[Item, ...]:
     """Return a row's checklist, a list of items; () if None or empty. Keys with the value None are ignored.
 
+    Messages quote numbers alone: a text may be of a patient.
+
     Raises:
         ValueError: The value is something else, an item is invalid, or every item is a must-not.
 
@@ -81,17 +83,18 @@ def read_checklist(given: Any) -> tuple[Item, ...]:
     if given is None:
         return ()
     if isinstance(given, (str, Mapping)) or not isinstance(given, Iterable):
-        raise ValueError(f"checklist must be a list of items, not {str(given)[:80]!r}")
+        raise ValueError(f"checklist must be a list of items, and is of type {type(given).__name__}")
     items = []
     for number, values in enumerate(given):
         if not isinstance(values, Mapping):
-            raise ValueError(f"checklist, item {number} must have named keys, and is {str(values)[:80]!r}")
+            raise ValueError(f"checklist, item {number} must have named keys, and is of type {type(values).__name__}")
         try:
             items.append(Item.model_validate({key: value for key, value in values.items() if value is not None}))
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"]))
-            about = f"{key} is {first['input']!r}: " if key else ""
+            value = f" is {first['input']!r}" if isinstance(first["input"], (int, float)) else ""
+            about = f"{key}{value}: " if key else ""
             raise ValueError(f"checklist, item {number}: {about}{first['msg']}") from None
     if items and all(item.must_not for item in items):
         raise ValueError("checklist has must-nots only: add an item that a right answer fulfils")

@@ -11,7 +11,7 @@ from reward_score.judge.reply import JudgeError
 from reward_score.open_ended import read_aliases
 from reward_score.response import parse_response
 from reward_score.score import compute_score, count_error
-from reward_score.verdict import Score, right, wrong
+from reward_score.verdict import Score, Verdict, right, wrong
 
 
 class JudgedScore(Score):
@@ -31,6 +31,8 @@ async def compute_judged_score(
     solution_str: str,
     ground_truth: str,
     extra_info: Mapping[str, Any] | None = None,
+    *,
+    opinion: Verdict | None = None,
     **kwargs: Any,
 ) -> JudgedScore:
     """Score as `compute_score` does, with a judge for what rules can't decide about open-ended answers.
@@ -38,7 +40,8 @@ async def compute_judged_score(
     The judge sees only answers in well-formed responses of open-ended sources: those that the scorer refuses, and those
     that it accepts for anything but equality. Rules refuse some answers before that (`reward_score.judge.gate`). If
     the row has a `checklist` in its `extra_info`, its items decide in place of the reference. Rows of a credentialed
-    source are sent only to a judge on this machine; with any other judge the rules' verdict stands. Never raises.
+    source are sent only to a judge on this machine; with any other judge the rules' verdict stands. An `opinion`
+    that is given stands, too. Never raises.
 
     Args:
         judge: The judge; the other arguments are those of `compute_score`.
@@ -48,8 +51,10 @@ async def compute_judged_score(
         `error` are 1.0, and `error_counts` counts the row.
     """
     # Rules run in a thread: one that takes long would keep the loop from all other questions.
-    by_rules = await asyncio.to_thread(compute_score, data_source, solution_str, ground_truth, extra_info, **kwargs)
-    if by_rules["error"] or by_rules["answer_type"] != "open_ended" or by_rules["format"] != 1.0:
+    by_rules = await asyncio.to_thread(
+        compute_score, data_source, solution_str, ground_truth, extra_info, opinion=opinion, **kwargs
+    )
+    if opinion is not None or by_rules["error"] or by_rules["answer_type"] != "open_ended" or by_rules["format"] != 1.0:
         return _unasked(by_rules)
     info = extra_info or {}
     answer, gold = parse_response(solution_str).answer or "", str(ground_truth).strip()
@@ -67,10 +72,10 @@ async def compute_judged_score(
                 return _unasked(by_rules)
             verdict, is_asked = wrong(by_rules["pred"], reason), False
         else:
-            opinion = await judge.says_the_same(question, gold, answer)
-            if opinion.yes == (by_rules["acc"] == 1.0):
+            said = await judge.says_the_same(question, gold, answer)
+            if said.yes == (by_rules["acc"] == 1.0):
                 return {**by_rules, "judge_asked": 1.0, "judge_failed": 0.0}
-            verdict, is_asked = (right if opinion.yes else wrong)(by_rules["pred"], f"the judge: {opinion}"), True
+            verdict, is_asked = (right if said.yes else wrong)(by_rules["pred"], f"the judge: {said}"), True
     except (JudgeError, ValueError) as error:  # ValueError: the checklist
         count_error(data_source, error)
         failed = float(isinstance(error, JudgeError))

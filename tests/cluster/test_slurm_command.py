@@ -202,3 +202,24 @@ def test_without_torch_a_login_node_can_submit(mixture, tmp_path):
         command, cwd=tmp_path, env=os.environ | {"PATH": ""}, capture_output=True, text=True, timeout=60
     )
     assert "It fits" in done.stdout and "sbatch is not found" in done.stderr
+
+
+def test_a_judge_on_the_nodes_has_gpus_of_its_own(run, monkeypatch, mixture):
+    monkeypatch.setenv("MEDU1_JUDGE_MODEL", "Qwen/Qwen2.5-7B-Instruct")
+    monkeypatch.setenv("MEDU1_JUDGE_GPUS", "4")
+    code, _, err = run(SEVEN, "--site", SITE, "--dry-run")
+    assert code == 2 and err.startswith(
+        "medu1: trainer.n_gpus_per_node is 8 and MEDU1_JUDGE_GPUS is 4, and a node of the site has 8 GPUs; lower "
+        "trainer.n_gpus_per_node to 4 or less, or serve the judge elsewhere"
+    )
+    four = "trainer.n_gpus_per_node=4"
+    code, out, err = run(SEVEN, "--site", SITE, "--dry-run", four)
+    assert code == 0 and "#SBATCH --gres=gpu:h100:8\n" in out and "#SBATCH --cpus-per-task=96\n" in out, err
+    assert "export MEDU1_JUDGE_MODEL=Qwen/Qwen2.5-7B-Instruct\n" in out and "export MEDU1_JUDGE_GPUS=4\n" in out
+    # The job itself knows the port and the key.
+    assert "scoring.judge" not in out
+    code, out, err = run(SEVEN, "--site", SITE, four, *files(mixture))
+    assert "Judge: Qwen/Qwen2.5-7B-Instruct on GPUs of its own, 4 of each node; each has 3.5 GiB" in out, err
+    # What the job would refuse with a judge is refused here.
+    code, _, err = run(SEVEN, "--site", SITE, four, *files(mixture), "trainer.v1.trainer_mode=sync")
+    assert code == 2 and "set scoring.judge.base_url=null" in err

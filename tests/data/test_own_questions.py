@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import typer
 
 from reward_score import compute_score
+from reward_score.judge.checklist import read_checklist
 from tests.data.test_sources import write
 from verl_medu1.cli.prepare import prepare
 from verl_medu1.cli.validate import validate
@@ -122,3 +124,58 @@ def test_aliases_that_are_no_texts_are_named(tmp_path, capsys):
     records = [{"question": f"Which {n}?", "answer": "x", "aliases": ["y"] if n else [["y"]]} for n in range(30)]
     prepare([f"own={write(tmp_path / 'a.json', records)}:open_ended"], tmp_path / "out")
     assert "record 0: field aliases holds a list; it must hold text" in capsys.readouterr().err
+
+
+CHECKLIST = [
+    {"statement": "The dose is 5 mg", "number": 5, "weight": 2},
+    {"statement": "Names heparin", "aliases": ["heparin", "UFH"]},
+    {"statement": "Recommends aspirin", "must_not": True},
+]
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_a_checklist_reaches_the_row_and_the_judge_reads_it_there(tmp_path, as_text, capsys):
+    given = json.dumps(CHECKLIST) if as_text else CHECKLIST
+    records = [
+        {"question": "Which drug and dose?", "answer": "Heparin 5 mg", "checklist": given},
+        {"question": "And?", "answer": "x", "checklist": None},
+        {"question": "What else?", "answer": "y", "checklist": ""},
+    ]
+    prepare([f"own={write(tmp_path / 'a.json', records)}:open_ended"], tmp_path / "out", test_share=0.0)
+    path = tmp_path / "out" / "train.parquet"
+    rows = {row["extra_info"]["row_id"]: row["extra_info"] for row in rows_of(path)}
+    assert read_checklist(rows["own-open_ended/0"]["checklist"]) == read_checklist(CHECKLIST)
+    assert rows["own-open_ended/1"]["checklist"] is rows["own-open_ended/2"]["checklist"] is None
+    validate(str(path))
+    assert "All 3 gold answers are right" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("checklist", "sentence"),
+    [
+        ([{"statement": "Names it", "weight": -1}], "can't be read (checklist, item 0: weight is -1: Input should be"),
+        ([*CHECKLIST, {"statment": "Mr Smith"}], "can't be read (checklist, item 3: statement: Field required"),
+        (CHECKLIST[2:], "can't be read (checklist has must-nots only"),
+        ({"statement": "Names it"}, "can't be read (checklist must be a list of items, and is of type dict"),
+        ("Names it", "is a text that is not JSON"),
+        (5, "can't be read (checklist must be a list of items, and is of type int"),
+    ],
+)
+def test_a_checklist_that_cannot_be_read_is_named_with_its_record(tmp_path, capsys, checklist, sentence):
+    records: list[dict] = [{"question": f"Which {n}?", "answer": "x"} for n in range(30)]
+    records[7]["checklist"] = checklist
+    prepare([f"own={write(tmp_path / 'a.json', records)}:open_ended"], tmp_path / "out")
+    said = capsys.readouterr().err
+    assert f"record 7: field checklist {sentence}" in said and "it must be a list of items as in docs/judge.md" in said
+    assert "Smith" not in said
+
+
+def test_validate_checks_the_checklists_of_any_file(tmp_path, capsys):
+    row = {"data_source": "own-open_ended", "ground_truth": "heparin"}
+    rows = [{**row, "extra_info": {"checklist": items}} for items in (CHECKLIST, [{"statement": ""}])]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in rows))
+    with pytest.raises(typer.Exit):
+        validate(str(path))
+    out = capsys.readouterr().out
+    assert "1 of 2 gold answers are not right" in out and "checklist, item 0" in " ".join(out.split())

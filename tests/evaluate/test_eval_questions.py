@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from reward_score import compute_score
 from verl_medu1.evaluate.questions import Question, read_questions
-from verl_medu1.evaluate.scoring import Response, score_response
+from verl_medu1.evaluate.scoring import Response, call_of, sample_of
 
 
 def _row(number: int = 0, **extra: Any) -> dict[str, Any]:
@@ -109,7 +110,8 @@ def test_a_response_becomes_a_sample(
 ) -> None:
     info = _row(budget_mode=mode, budget_tokens=0 if mode == "none" else 30)["extra_info"]
     question = Question("r0", "MedQA", _row()["prompt"], "B", info)
-    sample = score_response(question, Response(text, length, truncated=False, counted_tokens=length), 3)
+    response = Response(text, length, truncated=False, counted_tokens=length)
+    sample = sample_of(question, response, 3, compute_score(**call_of(question, response)))
     assert (sample["acc"], sample["format"], sample["budget_distance"]) == (acc, format_kept, distance)
     assert (sample["row_id"], sample["sample"], sample["length"], sample["response"]) == ("r0", 3, length, text)
     assert (sample["answer_type"], sample["error"]) == ("multiple_choice", 0.0)
@@ -117,5 +119,6 @@ def test_a_response_becomes_a_sample(
 
 def test_the_distance_is_that_of_what_the_budget_counts() -> None:
     question = Question("r0", "MedQA", _row()["prompt"], "B", _row(budget_counts="reasoning")["extra_info"])
-    sample = score_response(question, Response(RIGHT, 50, truncated=False, counted_tokens=32), 0)
+    response = Response(RIGHT, 50, truncated=False, counted_tokens=32)
+    sample = sample_of(question, response, 0, compute_score(**call_of(question, response)))
     assert (sample["length"], sample["counted_tokens"], sample["budget_distance"]) == (50, 32, 2.0)

@@ -196,3 +196,23 @@ def test_nan_never_reaches_a_summary_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         evaluations.write_json(path, {"accuracy": float("nan")})
     assert json.loads(path.read_text()) == {"accuracy": 0.5}
+
+
+def test_what_the_judge_gave_no_verdict_on_is_in_no_figure_and_counted(sample: Callable) -> None:
+    """Two questions of a source have all four verdicts, one has two; another source has none."""
+    failed = {"acc": 0.0, "score": 0.0, "error": 1.0, "judge_failed": 1.0, "length": 1000}
+    samples = [sample(row, sample=n, right=row == "a", judge_failed=0.0) for row in "ab" for n in range(4)]
+    samples += [sample("c", sample=n, **({"judge_failed": 0.0} if n < 2 else failed)) for n in range(4)]
+    samples += [sample("d", "demo_open", **failed)]
+    found = summarize(samples)
+    overall, source = found["overall"], found["data_source"]["demo_calc"]
+    assert set(found["data_source"]) == {"demo_calc"} and set(found["answer_type"]) == {"calculation"}
+    assert (overall["questions"], overall["samples"], overall["left_out"], source["left_out"]) == (3, 10, 3, 2)
+    assert overall["accuracy"] == pytest.approx(2 / 3) and overall["errors"] == 0 and overall["length"] == 40
+    # Over the questions with four verdicts.
+    assert overall["k"] == 4 and overall["pass_at"]["4"]["value"] == overall["majority"] == 0.5
+    assert sum(point["samples"] for point in source["by_budget"]) == 10
+    assert accuracy_differences(samples, samples)["overall"].value == 0
+    assert set(accuracy_differences(samples, samples)) == {"calculation", "overall"}
+    with pytest.raises(ValueError, match="no question has an answer with a verdict"):
+        summarize(samples[-1:])

@@ -378,3 +378,22 @@ def test_long_runs_are_drawn_with_a_bounded_number_of_points() -> None:
     assert list(source_styles(scalars)) == ["a/b"]
     assert len(binned(scalars["reward/a/b/acc/mean"])[0]) == MAX_POINTS
     assert len(curves({"run": scalars})[0].uri) < 100_000
+
+
+def test_answers_without_a_verdict_are_counted_and_different_judges_are_not_compared(
+    make_run: Callable, page: Callable, sample: Callable
+) -> None:
+    run = make_run()
+    assert "Left out" not in page(run).text and "left out" not in page(run).text
+    file = run / "eval" / "after" / "summary.json"
+    summary = json.loads(file.read_text())
+    summary["overall"]["left_out"] = 7
+    summary["judge"] = {"model": "m", "threshold": 0.5, "log_probs": True}
+    file.write_text(json.dumps(summary))
+    found = page(run).text
+    assert "in the evaluation after training, left out: 7 answers without a verdict of the judge" in found
+    assert "not compared: One was judged by rules alone, and the other by m, threshold 0.5" in found
+    # Neither a change of accuracy nor how questions moved.
+    assert "wrong → right" in page(make_run(name="same")).text and "wrong → right" not in found
+    before = [sample("a"), sample("b", judge_failed=1.0)]
+    assert [sum(one.counts.values()) for one in outcomes(before, [sample("a"), sample("b")])] == [1]

@@ -191,6 +191,59 @@ def test_units(answer: str, gold: str, unit: str | None, correct: bool) -> None:
     assert judge_calculation(answer, gold, {"unit": unit}).correct is correct
 
 
+@pytest.mark.parametrize(
+    ("answer", "gold", "limits", "correct"),
+    [
+        # The sign stands on one side, and the values are equal.
+        ("0.25", "25 %", (24.975, 25.025), True),
+        ("1/4", "25 %", (24.975, 25.025), True),
+        ("a risk of 0.25", "25 percent", (24.975, 25.025), True),
+        ("0.29", "29 %", None, True),  # 100 * 0.29 is less than 29
+        ("0.004", "0.4%", (0.35, 0.45), True),
+        ("-0.25", "-25%", None, True),
+        ("25 %", "0.25", (0.245, 0.255), True),
+        ("25 percent", "0.25", None, True),
+        # As before: the sign on both sides or on the gold alone.
+        ("25 %", "25 %", None, True),
+        ("25", "25 %", None, True),
+        # Another value, with or without a sign.
+        ("0.025", "25 %", None, False),
+        ("2.5", "25 %", None, False),
+        ("250", "25 %", None, False),
+        ("0.25 %", "25 %", None, False),
+        ("-0.25", "25 %", None, False),
+        ("0.24", "25 %", (24.975, 25.025), False),
+        ("0.244", "25 %", None, False),
+        ("0.25 %", "0.25", None, False),
+        # The sign is nowhere.
+        ("25", "0.25", None, False),
+        ("25", "0.25", (0.245, 0.255), False),
+        ("0.25", "25", None, False),
+        ("0.25", "25", (24.0, 26.0), False),
+        # Not a fraction of a whole: it may be 1 % as well.
+        ("1", "100 %", None, False),
+        ("1.5", "150 %", None, False),
+        ("0", "25 %", None, False),
+        ("0.25 mg", "25 %", None, False),
+        ("0.25 (mg)", "25 %", None, False),
+        ("0.25 to 0.3", "25 %", None, False),
+    ],
+)
+def test_a_percentage_and_its_fraction(
+    answer: str, gold: str, limits: tuple[float, float] | None, correct: bool
+) -> None:
+    unit = "%" if gold.endswith(("%", "percent")) else None
+    spec = dict(zip(("lower_limit", "upper_limit"), limits or (None, None), strict=True))
+    assert judge_calculation(answer, gold, {"unit": unit, **spec}).correct is correct
+
+
+@pytest.mark.parametrize(("answer", "correct"), [("1.3%", True), ("1.3", True), ("0.013", False)])
+def test_where_only_the_unit_is_percent_a_fraction_is_wrong_as_for_the_official_evaluator(
+    answer: str, correct: bool
+) -> None:
+    assert judge_calculation(answer, "1.3", {"unit": "%"}).correct is correct
+
+
 @pytest.mark.parametrize("limits", [("-1.9", "-2.1"), (-2.1, -1.9), (float("nan"), None), ("", "nan"), ("x", [])])
 def test_limits_are_sorted_and_bad_ones_replaced_by_five_percent(limits: tuple[object, object]) -> None:
     # D14, D15

@@ -48,12 +48,13 @@ def test_a_rule_decides_an_item_or_leaves_it(item, answer, decided):
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ("heparin", "checklist must be a list of items, not 'heparin'"),
-        (["heparin"], "item 0 must have named keys"),
-        ([DOSE, {"weight": 1}], "item 1: statement is"),
+        ("heparin", "checklist must be a list of items, and is of type str"),
+        (["heparin"], "item 0 must have named keys, and is of type str"),
+        ([DOSE, {"weight": 1}], "item 1: statement: Field required"),
         ([{**DOSE, "weight": 0}], "item 0: weight is 0"),
         ([{**DOSE, "points": 1}], "item 0: points is 1: Extra inputs"),
         ([{"statement": "x", "regex": "("}], "no regular expression"),
+        ([{**DOSE, "John Doe": "a patient"}], "item 0: John Doe: Extra inputs"),
         ([{**DOSE, "regex": "5"}], "set only one of number, regex and aliases"),
         ([ASPIRIN], "must-nots only"),
     ],

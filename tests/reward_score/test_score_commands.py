@@ -8,10 +8,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from reward_score import compute_score
 from verl_medu1.cli.score import score
 from verl_medu1.cli.validate import validate
 from verl_medu1.evaluate.questions import AS_PREPARED, Question
-from verl_medu1.evaluate.scoring import Response, score_response
+from verl_medu1.evaluate.scoring import Response, call_of, sample_of
 
 WELL_FORMED = "<think>a</think><answer>{}</answer>"
 
@@ -72,7 +73,8 @@ def test_score_as_json_from_a_file_standard_input_and_parquet(
 
 def sample(question: Question, text: str, tokens: int = 30) -> dict[str, Any]:
     """A row of samples.jsonl."""
-    return score_response(question, Response(text, tokens, counted_tokens=tokens, truncated=False), 0)
+    response = Response(text, tokens, counted_tokens=tokens, truncated=False)
+    return sample_of(question, response, 0, compute_score(**call_of(question, response)))
 
 
 def question(source: str, gold: str, asked_as: str = AS_PREPARED, **info: Any) -> Question:

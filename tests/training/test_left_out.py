@@ -12,10 +12,10 @@ from verl import DataProto
 from verl.trainer.ppo.core_algos import agg_loss
 from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
 
+from reward_score.judge.failed_share import FailedShare
 from verl_medu1.training import left_out, trainer
 from verl_medu1.training.gdpo import delivered
 from verl_medu1.training.left_out import (
-    FailedShare,
     Validation,
     has_empty_mini_batch,
     leave_out,

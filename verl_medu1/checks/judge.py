@@ -1,8 +1,9 @@
 """Checks the settings of the judge, and rows that only a judge can score; part of `scoring_violations`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,9 +14,6 @@ from verl_medu1.config.scorers import OUR_SCORERS, POOL, judge_values
 
 def judge_violations(config: DictConfig) -> Iterator[str]:
     """Yield one sentence for each thing that is wrong with `scoring.judge`."""
-    from reward_score.judge.check_result import check_violations
-    from reward_score.judge.settings import JudgeSettings
-
     values = judge_values(config, None)
     is_on = values is not None
     for key in ("data.train_files", "data.val_files"):
@@ -24,9 +22,17 @@ def judge_violations(config: DictConfig) -> Iterator[str]:
             yield from _checklist_violations(key, str(name), is_on)
     if values is None:
         return
+    yield from settings_violations(values)
+    yield from _pool_violations(config)
+
+
+def settings_violations(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield one sentence for each thing that is wrong with the settings of a judge that is on."""
+    from reward_score.judge.check_result import check_violations
+    from reward_score.judge.settings import JudgeSettings
+
     mistakes = JudgeSettings.mistakes(values) or list(check_violations(JudgeSettings.read(values)))
     yield from (f"scoring.judge.{mistake}." for mistake in mistakes)
-    yield from _pool_violations(config)
     if find_spec("openai") is None:
         yield "scoring.judge.base_url is set, and the package openai is missing; `pip install verl-medu1[judge]`."
 

@@ -36,14 +36,16 @@ def comparison(before: Path, after: Path, key: str) -> "Table":
     """The table of a comparison.
 
     Raises:
-        ValueError: a folder has no evaluation, or they have no question in common.
+        ValueError: a folder has no evaluation, they have no question in common, or different judges.
     """
-    from verl_medu1.evaluate.summary import accuracy_differences
+    from verl_medu1.evaluate.summary import accuracy_differences, judged_differently
     from verl_medu1.evaluate.tables import comparison_table
     from verl_medu1.run_folder.evaluations import read_evaluation
 
     old_summary, old_samples = read_evaluation(before)
     new_summary, new_samples = read_evaluation(after)
+    if sentence := judged_differently(old_summary, new_summary):
+        raise ValueError(f"{before} and {after} can't be compared: {sentence}")
     differences = accuracy_differences(old_samples, new_samples, key)
     if not differences:
         raise ValueError(f"{before} and {after} have no question in common; evaluate both on the same --data.")

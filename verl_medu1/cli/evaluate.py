@@ -56,6 +56,14 @@ def evaluate(
         str | None,
         typer.Option(metavar="NAME", help="Name of the environment variable with the API key for --endpoint."),
     ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="YAML file with scoring.judge, such as a run's config.yaml: the judge of open-ended answers; none is "
+            "rules alone; default: that of the model's run.",
+        ),
+    ] = None,
     against: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Compare the result with this earlier evaluation (its --out).")
     ] = None,
@@ -73,9 +81,11 @@ def evaluate(
     from rich.console import Console
 
     from verl_medu1.cli.compare import comparison
-    from verl_medu1.evaluate.evaluation import prepare_answerer, run_evaluation
+    from verl_medu1.evaluate.evaluation import judge_of, prepare_answerer, run_evaluation
+    from verl_medu1.evaluate.judging import describe
     from verl_medu1.evaluate.questions import read_questions
     from verl_medu1.evaluate.sampling import Sampling
+    from verl_medu1.evaluate.summary import judged_differently
     from verl_medu1.evaluate.tables import all_tables
     from verl_medu1.models.chat_template import parse_arguments
     from verl_medu1.run_folder.evaluations import read_evaluation
@@ -87,11 +97,14 @@ def evaluate(
         from verl_medu1.evaluate.formats import in_other_formats
 
         questions = [*questions, *in_other_formats(questions, load_prompts(prompts or DEFAULT_FILE))]
-    if against is not None:
-        read_evaluation(against)  # report a broken one now, not after the evaluation
+    # Report a broken one now, not after the evaluation.
+    earlier = None if against is None else read_evaluation(against)[0]
     arguments = None if template_argument is None else parse_arguments(template_argument)
     answerer = prepare_answerer(model, endpoint, api_key_env, questions, arguments)
-    for table in all_tables(run_evaluation(answerer, questions, out, sampling, str(data))):
+    settings = judge_of(judge, answerer, questions, str(data))
+    if earlier is not None and (sentence := judged_differently(earlier, {"judge": describe(settings)})):
+        raise ValueError(f"--against {against} can't be compared with this evaluation: {sentence}")
+    for table in all_tables(run_evaluation(answerer, questions, out, sampling, str(data), settings)):
         Console().print(table)
     if against is not None:
         Console().print(comparison(against, out, "answer_type"))

@@ -41,12 +41,16 @@ def plan(
 
     from rich.console import Console
 
+    from verl_medu1.exit import raise_all
     from verl_medu1.plan import render
+    from verl_medu1.plan.judge_server import judge_server, server_violations
     from verl_medu1.plan.search import search as search_layouts
     from verl_medu1.plan.verdict import plan_of, verdict_of
 
     sizes = {"tp": tp, "pp": pp, "cp": cp, "rollout_tp": rollout_tp}
     architecture, card, settings = _inputs(overrides or [], model, gpu, gpus, sizes)
+    server = judge_server()
+    raise_all(server_violations(server, settings, card.gpus_per_node, f"a node of {card.name}"))
     # No markup: a folder may have brackets in its name.
     console = Console(highlight=False, soft_wrap=True, markup=False)
     # Tables that a narrow terminal cuts off are useless.
@@ -69,9 +73,9 @@ def plan(
         found = plan_of(architecture, card, settings)
         verdict = verdict_of(found)
         if json:
-            typer.echo(json_format.dumps(render.as_plain(found, verdict), indent=1))
+            typer.echo(json_format.dumps(render.as_plain(found, verdict, server), indent=1))
         else:
-            render.print_plan(found, verdict, console)
+            render.print_plan(found, verdict, console, server)
     if plot is not None:
         from verl_medu1.plan.plot import write_plot
 

@@ -32,6 +32,13 @@ def score(
         ),
     ] = None,
     scheme: Annotated[str, typer.Option(help="Reward scheme: how a verdict becomes a score.")] = "gated_binary",
+    judge: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="YAML file with scoring.judge, such as a run's config.yaml: the judge of open-ended answers.",
+        ),
+    ] = None,
 ) -> None:
     """Score responses: a table by data source and component, or JSONL."""
     from reward_score.schemes import find_scheme
@@ -39,12 +46,13 @@ def score(
     find_scheme(scheme)
     rows = read_rows(file)
     if explain is not None:
-        _print_explanation(*_find_row(rows, explain, file), scheme)
+        [(index, row, result)] = _scored([_find_row(rows, explain, file)], scheme, judge)
+        _print_explanation(index, row, result)
     elif as_json:
-        for index, row in rows:
-            print(json.dumps({"row": row_id(index, row), **_score_row(index, row, scheme)}))
+        for index, row, result in _scored(rows, scheme, judge):
+            print(json.dumps({"row": row_id(index, row), **result}))
     else:
-        _print_table([_score_row(index, row, scheme) | {"source": _group(row)} for index, row in rows])
+        _print_table([{**result, "source": _group(row)} for _, row, result in _scored(rows, scheme, judge)])
 
 
 def read_rows(file: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -122,8 +130,28 @@ def _read_jsonl(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, dict[s
         index += 1
 
 
-def _score_row(index: int, row: Mapping[str, Any], scheme: str) -> dict[str, Any]:
+def _scored(
+    rows: Iterable[tuple[int, dict[str, Any]]], scheme: str, judge: Path | None
+) -> Iterator[tuple[int, dict[str, Any], Mapping[str, Any]]]:
+    """The rows with their scores; without a judge one after the other, as they are read."""
     from reward_score import compute_score
+    from verl_medu1.evaluate.judging import judge_for, require_judge, score_all
+
+    if judge is None:
+        for index, row in rows:
+            call = _call(index, row, scheme)
+            require_judge([call["extra_info"]], f"row {index} of FILE")
+            yield index, row, compute_score(**call)
+        return
+    rows = list(rows)
+    calls = [_call(index, row, scheme) for index, row in rows]
+    settings = judge_for(str(judge), None, {str(call["data_source"]) for call in calls})
+    for (index, row), result in zip(rows, score_all(calls, settings), strict=True):
+        yield index, row, result
+
+
+def _call(index: int, row: Mapping[str, Any], scheme: str) -> dict[str, Any]:
+    """The arguments of `compute_score` for a row."""
     from verl_medu1.evaluate.questions import AS_PREPARED
 
     source, response = row_column(index, row, "data_source"), row_column(index, row, "response")
@@ -136,7 +164,15 @@ def _score_row(index: int, row: Mapping[str, Any], scheme: str) -> dict[str, Any
             "tokens, which --scheme release needs: add it, or choose another scheme"
         )
     opinion = _opinion(index, row, gold) if row.get("asked_as", AS_PREPARED) != AS_PREPARED else None
-    return {**compute_score(source, response, gold, info, scheme=scheme, num_tokens=num_tokens, opinion=opinion)}
+    return {
+        "data_source": source,
+        "solution_str": response,
+        "ground_truth": gold,
+        "extra_info": info,
+        "scheme": scheme,
+        "num_tokens": num_tokens,
+        "opinion": opinion,
+    }
 
 
 def _opinion(index: int, row: Mapping[str, Any], gold: Any) -> "Verdict | None":
@@ -169,14 +205,13 @@ def _find_row(rows: Iterable[tuple[int, dict[str, Any]]], wanted: str, file: str
     raise ValueError(f"--explain {wanted!r}: no row of {file} has that row_id or position")
 
 
-def _print_explanation(index: int, row: Mapping[str, Any], scheme: str) -> None:
+def _print_explanation(index: int, row: Mapping[str, Any], result: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from reward_score import parse_response
 
-    result = _score_row(index, row, scheme)
     response = parse_response(str(row["response"]))
     table = Table("row", row_id(index, row), title="What was read, and why it was judged so")
     answer = "(none)" if response.answer is None else response.answer
@@ -188,19 +223,21 @@ def _print_explanation(index: int, row: Mapping[str, Any], scheme: str) -> None:
         "gold": row_gold(index, row),
         "read as": result["pred"],
         "reason": result["reason"],
-        **{name: f"{result[name]:g}" for name in COMPONENTS},
+        **{name: "left out" if result.get("judge_failed") else f"{result[name]:g}" for name in COMPONENTS},
     }.items():
         table.add_row(name, Text(str(value)))
     Console().print(table)
 
 
 def _print_table(results: list[dict[str, Any]]) -> None:
+    """Print the table; what the judge gave no verdict on is in no mean, and counted below it."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     if not results:
         raise ValueError("FILE has no rows")
+    number, results = len(results), [result for result in results if not result.get("judge_failed")]
     table = Table("data source", "rows", *COMPONENTS)
     sources = sorted({result["source"] for result in results})
     groups = {source: [result for result in results if result["source"] == source] for source in sources}
@@ -208,3 +245,5 @@ def _print_table(results: list[dict[str, Any]]) -> None:
         means = [f"{sum(result[name] for result in group) / len(group):.3f}" for name in COMPONENTS]
         table.add_row(Text(source), str(len(group)), *means)
     Console().print(table)
+    if number > len(results):
+        print(f"left out: {number - len(results)} answers without a verdict of the judge")

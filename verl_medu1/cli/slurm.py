@@ -33,12 +33,16 @@ def slurm(
     from verl_medu1.cluster.job import job_of, render
     from verl_medu1.cluster.site import read_site
     from verl_medu1.config.compose import compose_config, settings_in
+    from verl_medu1.plan.judge_server import judge_server, server_sentence
 
     cluster = read_site(site)
-    config = compose_config(overrides)
+    judge = judge_server()
+    # As the job will run it.
+    config = compose_config([*overrides, *(judge.overrides if judge else [])])
     settings = settings_in(config)
-    job = job_of(config, settings, overrides, cluster, time)
+    job = job_of(config, settings, overrides, cluster, time, judge=judge)
     from verl_medu1.cluster import submission
+    from verl_medu1.machine.gpus import find_gpu
     from verl_medu1.plan.architecture import NotPlanned
     from verl_medu1.plan.search import step_seconds
 
@@ -58,6 +62,8 @@ def slurm(
         return
     gpus = f"{job.gpus} x {cluster.gpu} and " if job.gpus else ""
     typer.echo(f"{job.recipe}: nodes: {job.nodes}, each with {gpus}{job.cpus} CPUs; at most {job.time} a job.")
+    if judge is not None and cluster.gpu is not None:
+        typer.echo(server_sentence(judge, find_gpu(cluster.gpu)))
     if plan is not None:
         typer.echo(f"It fits; by the plan a step takes at least {step_seconds(plan):,.0f} s, without generation.")
     if test_only:

@@ -17,7 +17,7 @@ def validate(
     """Score every gold answer, which must be right, and corruptions of it, which must be wrong; exit 1 if any is not.
 
     Corruptions are other options, values and words in place of the right ones, denials, and hedges. A table says how
-    many of each kind were accepted.
+    many of each kind were accepted. Checklists must be readable.
     """
     from collections import Counter
 
@@ -28,6 +28,7 @@ def validate(
     from reward_score import compute_score
     from reward_score.calculation import has_no_tolerance
     from reward_score.corruptions import corruptions
+    from reward_score.judge.checklist import read_checklist
     from reward_score.open_ended import is_passage
     from reward_score.response import format_response
     from verl_medu1.cli.score import read_rows, row_column, row_gold, row_id
@@ -46,6 +47,10 @@ def validate(
 
         result = scored(gold)
         faults = [] if result["acc"] == 1.0 else [result]
+        try:
+            read_checklist(info.get("checklist") if isinstance(info, dict) else None)
+        except ValueError as error:
+            faults.append({**result, "reason": str(error)})
         if not faults:
             num_passages += result["answer_type"] == "open_ended" and is_passage(gold)
             num_widened += result["answer_type"] == "calculation" and has_no_tolerance(gold, info)
@@ -68,7 +73,10 @@ def validate(
         Console().print(rates)
     if num_failed:
         Console().print(table)
-        print(f"{num_failed} of {num_rows} gold answers are not right through their own scorer, or a corruption is.")
+        print(
+            f"{num_failed} of {num_rows} gold answers are not right through their own scorer, or a corruption is, or a "
+            "checklist can't be read."
+        )
         raise typer.Exit(ExitCode.FAILED)
     print(f"All {num_rows} gold answers are right through their own scorers, and {tried.total()} corruptions wrong.")
     if num_passages:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from verl_medu1.cluster.site import NO_TIME, SAFE, TIME, Site, example_sites
 from verl_medu1.exit import raise_all
-from verl_medu1.machine.processors import asked_processors, processor_violation
+from verl_medu1.machine.processors import asked_processors, processor_violation, workers_per_node
+from verl_medu1.plan.judge_server import JudgeServer, server_violations
 from verl_medu1.plan.settings import KEYS, Settings
 from verl_medu1.run_folder.names import JOB_OUTPUT
 
@@ -31,12 +32,13 @@ class Job:
         folder: working directory of the job, to which relative paths of data and model refer.
         time: time limit in sbatch's format.
         nodes: number of nodes.
-        gpus: GPUs per node; 0 if the machine is cpu.
+        gpus: GPUs per node, those of a judge included; 0 if the machine is cpu.
         cpus: CPUs per node.
         memory: `--mem` per node; None leaves it to the cluster.
         slurm_dir: folder of job.sh.
         python: the interpreter, in the container if there is one.
         site: the cluster.
+        judge: the judge on the job's own nodes, which has some of the GPUs; None for none.
     """
 
     recipe: str
@@ -51,6 +53,7 @@ class Job:
     slurm_dir: Path
     python: str
     site: Site
+    judge: JudgeServer | None = None
 
     @property
     def options(self) -> list[str]:
@@ -100,6 +103,8 @@ class Job:
             variables["MEDU1_INTERFACE"] = site.interface
         if site.offline:
             variables["MEDU1_OFFLINE"] = "1"
+        if self.judge is not None:
+            variables |= self.judge.variables
         return variables | site.environment
 
 
@@ -112,11 +117,13 @@ def job_of(
     folder: Path | None = None,
     python: str = sys.executable,
     slurm_dir: Path | None = None,
+    judge: JudgeServer | None = None,
 ) -> Job:
     """Return the job of a recipe at a site.
 
-    Nodes and GPUs are the recipe's. CPUs and memory are in proportion to the GPUs it uses of a node, with at least as
-    many CPUs as its actors need. Without GPUs, there is one CPU for each thread of its workers.
+    Nodes and GPUs are the recipe's, and those of a judge come on top. CPUs and memory are in proportion to the GPUs
+    that the job uses of a node, with at least as many CPUs as its actors need. Without GPUs, there is one CPU for each
+    thread of its workers.
 
     Args:
         config: composed configuration of the run.
@@ -127,6 +134,7 @@ def job_of(
         folder: the user's working directory; None is the current one.
         python: the interpreter outside a container.
         slurm_dir: folder of job.sh; None is the installed one.
+        judge: the judge that the job serves on its nodes.
 
     Raises:
         ValueError: one sentence for each thing that the site does not have or that a job file can't express.
@@ -137,8 +145,18 @@ def job_of(
     folder = (folder or Path.cwd()).absolute()
     run_dir = (folder / Path(config.run_dir).expanduser()).absolute()
     time = time or site.time
-    raise_all(_violations(settings, site, time, folder, run_dir, overrides))
-    gpus = 0 if settings.device == "cpu" else settings.gpus_per_node
+    raise_all(
+        [
+            *_violations(settings, site, time, folder, run_dir, overrides),
+            *server_violations(judge, settings, site.gpus_per_node, "a node of the site"),
+        ]
+    )
+    gpus = 0 if settings.device == "cpu" else workers_per_node(config) + (judge.gpus if judge else 0)
+    if gpus > site.gpus_per_node:
+        raise ValueError(
+            f"trainer.n_gpus_per_node is {settings.gpus_per_node}, and with the judge's GPUs a node needs {gpus}, of "
+            f"which a node of the site has {site.gpus_per_node}; lower one of them."
+        )
     cpus = _threads(settings)
     if gpus:
         cpus = max(site.cpus_per_node * gpus // site.gpus_per_node, asked_processors(config))
@@ -162,6 +180,7 @@ def job_of(
         slurm_dir=slurm_dir or example_sites().parent,
         python=site.python or (python if site.container == "none" else "python3"),
         site=site,
+        judge=judge,
     )
 
 

@@ -1,6 +1,6 @@
 """Checks that no setting of a training run sends rows under a data use agreement elsewhere; part of `checks.run`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,10 +24,9 @@ def credentialed_violations(config: DictConfig, files: Iterable[str]) -> Iterato
     found = sorted({source for name in files for source in _credentialed_in(name)})
     if not found:
         return
-    rows = f"and the data has rows of {', '.join(found)}, which may not leave this machine"
-    judge = config.scoring.judge.base_url
-    if judge is not None and not is_loopback(str(judge)):
-        yield f"scoring.judge.base_url is {str(judge)!r}, {rows}; serve the judge on 127.0.0.1, or set it to null."
+    rows = _about(found)
+    if config.scoring.judge.base_url is not None:
+        yield from judge_violations(str(config.scoring.judge.base_url), found)
     loggers = [str(name) for name in _as_list(config.trainer.logger)]
     remote = [name for name in loggers if name not in LOCAL_LOGGERS]
     if remote and config.trainer.log_val_generations:
@@ -38,6 +37,18 @@ def credentialed_violations(config: DictConfig, files: Iterable[str]) -> Iterato
     trace = OmegaConf.select(config, "actor_rollout_ref.rollout.trace.backend")
     if trace is not None:
         yield f"actor_rollout_ref.rollout.trace.backend is {trace!r}, {rows}; set it to null."
+
+
+def judge_violations(base_url: str, data_sources: Iterable[str]) -> Iterator[str]:
+    """Yield a sentence if a judge is not on this machine and one of these registered data sources is credentialed."""
+    found = [] if is_loopback(base_url) else credentialed_sources(data_sources)
+    if found:
+        way_out = "serve the judge on 127.0.0.1, or set it to null"
+        yield f"scoring.judge.base_url is {base_url!r}, {_about(found)}; {way_out}."
+
+
+def _about(found: Sequence[str]) -> str:
+    return f"and the data has rows of {', '.join(found)}, which may not leave this machine"
 
 
 def _credentialed_in(file: str) -> list[str]:

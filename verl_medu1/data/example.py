@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from reward_score.judge.checklist import Item
+
 # How a row is graded whose published answer is free text (`Example.graded`).
 OPTION, VALUE, KEY, PASSAGE = "option", "value", "key", "passage"
 
@@ -23,6 +25,7 @@ class Example:
         override: how and why the gold answer differs from the published one; "" if it does not.
         group: examples of one group (the same patient note) are never on both sides of a split.
         aliases: other wordings of an open-ended gold that are right too.
+        checklist: statements about an open-ended answer, which a judge decides in place of the gold.
         graded: what is graded instead of a published free text: `OPTION`, `VALUE` or `KEY` (the short answer of another
             file); `PASSAGE` if nothing can be, so that the row serves supervised training alone. "" for other rows.
         reasoning: published reasoning that comes to `gold`; "" if there is none.
@@ -41,6 +44,7 @@ class Example:
     override: str = ""
     group: str = ""
     aliases: tuple[str, ...] = ()
+    checklist: tuple[Item, ...] = ()
     graded: str = ""
     reasoning: str = ""
     published: "Example | None" = None

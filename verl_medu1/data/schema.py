@@ -13,6 +13,18 @@ from verl_medu1.data.example import Example
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 
 # Questions, for reinforcement learning and for evaluation.
+# The keys of `reward_score.judge.checklist.Item`.
+CHECKLIST_ITEM = pa.struct(
+    [
+        ("statement", pa.string()),
+        ("weight", pa.float64()),
+        ("must_not", pa.bool_()),
+        ("number", pa.float64()),
+        ("regex", pa.string()),
+        ("aliases", pa.list_(pa.string())),
+    ]
+)
+
 QUESTIONS = pa.schema(
     [
         # A name in the registry of reward_score.
@@ -34,6 +46,8 @@ QUESTIONS = pa.schema(
                     ("question", pa.string()),
                     # Wordings of an open-ended gold answer that are right too: given, and stated by the gold itself.
                     ("aliases", pa.list_(pa.string())),
+                    # Statements about an open-ended answer, which a judge decides in place of the gold; else null.
+                    ("checklist", pa.list_(CHECKLIST_ITEM)),
                     ("options", pa.list_(pa.struct([("letter", pa.string()), ("text", pa.string())]))),
                     # Inclusive limits of a right calculation; null if the gold answer is not a number.
                     ("lower_limit", pa.float64()),
@@ -90,6 +104,7 @@ def question_row(
             "answer_type": example.answer_type,
             "question": example.question if _scorer_wants_question(example) else None,
             "aliases": _aliases(example),
+            "checklist": [item.model_dump(mode="json") for item in example.checklist] or None,
             "options": [{"letter": letter, "text": text} for letter, text in example.options],
             "lower_limit": example.lower_limit,
             "upper_limit": example.upper_limit,

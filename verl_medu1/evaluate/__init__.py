@@ -8,6 +8,7 @@ generation.py    questions -> responses, with vLLM; the only file that starts an
 endpoint.py      questions -> responses, from an OpenAI-compatible server
 cache.py         responses of an earlier start
 scoring.py       question and response -> sample (verdict, length, distance from the budget)
+judging.py       verdicts with a judge, where the model's run or an option names one
 summary.py       samples -> metrics per answer type and data source
 statistics.py    intervals, pass@k, paired test; votes.py, budget_curve.py, robustness.py have one metric each
 evaluation.py    the steps of `medu1 eval`, in order

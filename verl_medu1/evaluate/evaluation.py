@@ -8,11 +8,13 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from reward_score.judge import JudgeSettings
 from verl_medu1.evaluate import endpoint, generation, models
 from verl_medu1.evaluate.cache import ResponseCache
+from verl_medu1.evaluate.judging import describe, judge_for, require_judge, score_all
 from verl_medu1.evaluate.questions import Question
 from verl_medu1.evaluate.sampling import Request, Sampling, missing_requests
-from verl_medu1.evaluate.scoring import Response, score_response
+from verl_medu1.evaluate.scoring import Response, call_of, sample_of
 from verl_medu1.evaluate.summary import summarize
 from verl_medu1.models.chat_template import prompt_fault
 from verl_medu1.run.foreign_output import foreign_output_to
@@ -79,8 +81,32 @@ def prepare_answerer(
     return Answerer(folder, template_arguments=arguments)
 
 
+def judge_of(given: str | None, answerer: Answerer, questions: Sequence[Question], data: str) -> JudgeSettings | None:
+    """Return the judge of an evaluation: that of `--judge`, or else of the model's run; None for rules alone.
+
+    Args:
+        given: value of `--judge`: a file, "none", or None.
+        answerer: from `prepare_answerer`.
+        questions: the questions to ask.
+        data: their origin, for the sentence.
+
+    Raises:
+        ValueError: the judge can't or must not be used, or questions with a checklist have none.
+    """
+    run = None if answerer.url else models.config_of_the_run(answerer.model)
+    settings = judge_for(given, run, {question.data_source for question in questions})
+    if settings is None:
+        require_judge((question.extra_info for question in questions), f"--data {data}")
+    return settings
+
+
 def run_evaluation(
-    answerer: Answerer, questions: Sequence[Question], out: Path, sampling: Sampling, data: str
+    answerer: Answerer,
+    questions: Sequence[Question],
+    out: Path,
+    sampling: Sampling,
+    data: str,
+    judge: JudgeSettings | None = None,
 ) -> dict[str, Any]:
     """Generate missing responses, score, summarise and write everything.
 
@@ -91,12 +117,13 @@ def run_evaluation(
             are reused, so that a stopped evaluation can continue.
         sampling: sampling settings.
         data: origin of the questions, for the summary.
+        judge: from `judge_of`.
 
     Returns:
         The summary.
 
     Raises:
-        ValueError: the folder can't be created, a prompt is too long, or the endpoint fails.
+        ValueError: the folder can't be created, a prompt is too long, the endpoint fails, or the judge does too often.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -110,16 +137,19 @@ def run_evaluation(
         for request, responses in answerer.answer(requests, sampling) if requests else ():
             cache.add(request.question, request.first, responses)
             progress.advance(bar, len(responses))
-    samples = [
-        score_response(question, response, number)
+    answers = [
+        (question, response, number)
         for question in questions
         for number, response in enumerate(cache.responses(question, sampling.samples))
     ]
+    scores = score_all([call_of(question, response) for question, response, _ in answers], judge)
+    samples = [sample_of(*answer, score) for answer, score in zip(answers, scores, strict=True)]
     summary = {
         "model": answerer.describe(),
         "data": data,
         "sampling": asdict(sampling),
         "template_arguments": dict(answerer.template_arguments),
+        "judge": describe(judge),
         **summarize(samples),
     }
     evaluations.write_jsonl(out / evaluations.SAMPLES, samples)

@@ -99,12 +99,22 @@ def arguments_of_the_run(model: str) -> dict[str, Any]:
     Returns:
         `data.apply_chat_template_kwargs`; empty for a model outside of a run.
     """
+    file = config_of_the_run(model)
+    config = (yaml.safe_load(file.read_text(encoding="utf-8")) if file else None) or {}
+    return dict((config.get("data") or {}).get("apply_chat_template_kwargs") or {})
+
+
+def config_of_the_run(model: str) -> Path | None:
+    """Return the config.yaml of the run that a checkpoint belongs to; None for a model outside of a run.
+
+    Args:
+        model: from `resolve_model`.
+    """
     for folder in Path(model).resolve().parents:
         file = folder.parent / CONFIG
         if folder.name == CHECKPOINTS and file.is_file():
-            config = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-            return dict((config.get("data") or {}).get("apply_chat_template_kwargs") or {})
-    return {}
+            return file
+    return None
 
 
 def fingerprint(model: str) -> str:

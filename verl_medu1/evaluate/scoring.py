@@ -1,9 +1,9 @@
 """Scores a response to a question: verdict, length and distance from the budget."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from reward_score import compute_score, parse_response
-from reward_score.verdict import Verdict
+from reward_score import parse_response
+from reward_score.verdict import Score, Verdict
 from verl_medu1.evaluate.formats import judge_in_format
 from verl_medu1.evaluate.questions import AS_PREPARED, Question
 from verl_medu1.length.budget import budget_distance
@@ -26,24 +26,33 @@ def opinion_on(question: Question, text: str) -> Verdict | None:
     return judge_in_format(question, parse_response(text).answer or "")
 
 
-def score_response(question: Question, response: Response, number: int) -> Sample:
-    """Score one response.
+def call_of(question: Question, response: Response) -> dict[str, Any]:
+    """Return the arguments with which `reward_score.compute_score` scores a response."""
+    return {
+        "data_source": question.data_source,
+        "solution_str": response.text,
+        "ground_truth": question.ground_truth,
+        "extra_info": question.extra_info,
+        "opinion": opinion_on(question, response.text),
+    }
+
+
+def sample_of(question: Question, response: Response, number: int, score: Score) -> Sample:
+    """Return the sample of a scored response.
 
     Args:
         question: the question.
         response: the response to it.
         number: number of this sample among the question's samples, from 0.
+        score: of the response.
 
     Returns:
         One row of samples.jsonl: `row_id`, `sample`, `data_source`, `asked_as`, `prompt`, `ground_truth`, `extra_info`
-        (which lets `medu1 score` reproduce the verdict), `response`, all keys of `reward_score.compute_score`,
+        (which lets `medu1 score` reproduce the verdict), `response`, all keys of the score (with a judge `judge_asked`
+        and `judge_failed` too),
         `length` (tokens), `truncated` (0 or 1), `counted_tokens` (by the budget), `budget_mode`, `budget_counts`,
         `budget_tokens`, `budget_distance` (`verl_medu1.length.budget`).
     """
-    opinion = opinion_on(question, response.text)
-    verdict = compute_score(
-        question.data_source, response.text, question.ground_truth, question.extra_info, opinion=opinion
-    )
     distance = budget_distance(response.counted_tokens, question.budget_mode, question.budget_tokens)
     return {
         "row_id": question.row_id,
@@ -54,7 +63,7 @@ def score_response(question: Question, response: Response, number: int) -> Sampl
         "ground_truth": question.ground_truth,
         "extra_info": question.extra_info,
         "response": response.text,
-        **verdict,
+        **score,
         "length": response.length,
         "truncated": float(response.truncated),
         "counted_tokens": response.counted_tokens,

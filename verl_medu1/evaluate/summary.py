@@ -1,7 +1,7 @@
 """Computes metrics from samples: per data source, per answer type and overall."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,12 +53,16 @@ def figures(samples: Sequence[Sample]) -> Figures:
         samples: rows of samples.jsonl, at least one.
 
     Returns:
-        `questions`, `samples`; `accuracy` with `accuracy_low` and `accuracy_high` (95 %, over questions);
+        `questions`, `samples`; `left_out`, samples without a verdict of the judge, which are in no other figure;
+        `accuracy` with `accuracy_low` and `accuracy_high` (95 %, over questions);
         `format`, `truncated` and `errors` (shares of samples); `reward` (mean); `length` (mean tokens) and
         `length_p95`; `budget_samples`, and over those `counted_tokens` (mean tokens that the budget counts),
         `budget_distance` (mean tokens), `over_budget` and `budget_kept` (shares), all None if no sample has a budget;
-        `k`, the smallest number of samples of any question; if `k` is at least 2, `pass_at` (k -> share with its
-        interval) and `majority` with its interval.
+        `k`, the largest number of samples of any question; if `k` is at least 2, `pass_at` (k -> share with its
+        interval) and `majority` with its interval, over the questions with k samples.
+
+    Raises:
+        ValueError: no sample has a verdict.
 
     Example:
         >>> sample = {"data_source": "MedQA", "row_id": "a", "acc": 1, "format": 1, "score": 1, "error": 0, "pred": "A",
@@ -67,10 +71,12 @@ def figures(samples: Sequence[Sample]) -> Figures:
         >>> figures([sample])["budget_distance"]
         2.0
     """
+    number = len(samples)
+    samples = with_verdict(samples)
     by_question: dict[QuestionKey, list[Sample]] = defaultdict(list)
     for sample in samples:
         by_question[question_key(sample)].append(sample)
-    k = min(map(len, by_question.values()))
+    k = max(map(len, by_question.values()))
     length = _column(samples, "length")
     with_budget = [sample for sample in samples if sample["budget_mode"] != "none"]
     counted = distance = over = kept = None
@@ -82,6 +88,7 @@ def figures(samples: Sequence[Sample]) -> Figures:
     return {
         "questions": len(by_question),
         "samples": len(samples),
+        "left_out": number - len(samples),
         "k": k,
         **_with_interval("accuracy", share(list(per_question(samples, "acc").values()), k)),
         **(_of_several(list(by_question.values()), k) if k > 1 else {}),
@@ -100,8 +107,8 @@ def figures(samples: Sequence[Sample]) -> Figures:
 
 
 def _of_several(by_question: Sequence[Sequence[Sample]], k: int) -> Figures:
-    """Compute pass@1, 2, 4, ... up to k, and the majority vote over k samples."""
-    groups = [group[:k] for group in by_question]
+    """Compute pass@1, 2, 4, ... up to k, and the majority vote over k samples, of the questions that have them."""
+    groups = [group for group in by_question if len(group) == k]
     right = np.array([sum(sample["acc"] > 0 for sample in group) for group in groups])
     numbers = sorted({*(2**power for power in range(k.bit_length())), k})
     passes = {str(number): share(pass_at_k(right, k, number), k)._asdict() for number in numbers}
@@ -116,13 +123,23 @@ def group_by(samples: Iterable[Sample], key: str) -> dict[str, list[Sample]]:
     return dict(sorted(groups.items()))
 
 
+def with_verdict(samples: Iterable[Sample]) -> list[Sample]:
+    """Return the samples without those that the judge gave no verdict on.
+
+    Example:
+        >>> with_verdict([{"acc": 1.0}, {"acc": 0.0, "judge_failed": 1.0}])
+        [{'acc': 1.0}]
+    """
+    return [sample for sample in samples if not sample.get("judge_failed")]
+
+
 def as_prepared(samples: Iterable[Sample]) -> list[Sample]:
     """Return the samples of the questions as prepared, without those in other formats."""
     return [sample for sample in samples if sample["asked_as"] == AS_PREPARED]
 
 
 def summarize(samples: Sequence[Sample]) -> dict[str, Any]:
-    """Compute `figures` over all samples, per answer type and per data source.
+    """Compute `figures` over all samples, per answer type and per data source; groups without a verdict are left out.
 
     Returns:
         `overall` (figures), `answer_type` and `data_source` (figures by name). A data source also has `lm_eval` (its
@@ -130,19 +147,47 @@ def summarize(samples: Sequence[Sample]) -> dict[str, Any]:
         with their figures) and `robustness` (see `verl_medu1.evaluate.robustness`).
 
     Raises:
-        ValueError: there are no samples.
+        ValueError: there are no samples, or none has a verdict.
     """
     prepared = as_prepared(samples)
-    if not prepared:
-        raise ValueError("There are no samples to summarise; the evaluation answered no question.")
-    by_group = {key: {name: figures(group) for name, group in group_by(prepared, key).items()} for key in GROUPINGS}
-    for name, group in group_by(samples, "data_source").items():
-        by_group["data_source"][name] |= {
+    if not with_verdict(prepared):
+        raise ValueError("There are no samples to summarise; no question has an answer with a verdict.")
+    by_group = {
+        key: {name: figures(group) for name, group in group_by(prepared, key).items() if with_verdict(group)}
+        for key in GROUPINGS
+    }
+    of_source = group_by(samples, "data_source")
+    for name, found in by_group["data_source"].items():
+        found |= {
             "lm_eval": PUBLIC.get(name),
-            "by_budget": [label | figures(chosen) for label, chosen in by_budget(as_prepared(group))],
-            "robustness": robustness(group),
+            "by_budget": [
+                label | figures(chosen) for label, chosen in by_budget(with_verdict(as_prepared(of_source[name])))
+            ],
+            "robustness": robustness(of_source[name]),
         }
     return {"overall": figures(prepared), **by_group}
+
+
+def judged_differently(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
+    """Return a sentence if two evaluations were judged by different judges, or one by rules alone; else None.
+
+    Args:
+        before, after: their summaries.
+
+    Example:
+        >>> judged_differently({"judge": None}, {"judge": {"model": "m", "threshold": 0.5, "log_probs": True}})
+        'One was judged by rules alone, and the other by m, threshold 0.5; evaluate both with the same --judge.'
+    """
+    judges = [summary.get("judge") for summary in (before, after)]
+    if judges[0] == judges[1]:
+        return None
+    words = [
+        f"{judge['model']}, threshold {judge['threshold']:g}{'' if judge['log_probs'] else ', without log-probs'}"
+        if judge
+        else "rules alone"
+        for judge in judges
+    ]
+    return f"One was judged by {words[0]}, and the other by {words[1]}; evaluate both with the same --judge."
 
 
 def accuracy_differences(
@@ -166,7 +211,7 @@ def accuracy_differences(
         >>> accuracy_differences([row | {"acc": 0.0}], [row | {"acc": 1.0}])["overall"].value
         1.0
     """
-    before, after = as_prepared(before), as_prepared(after)
+    before, after = with_verdict(as_prepared(before)), with_verdict(as_prepared(after))
     old, new = per_question(before, "acc"), per_question(after, "acc")
     gold = {question_key(sample): sample["ground_truth"] for sample in before}
     for sample in after:

@@ -97,6 +97,8 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     """Make the table with one line per data source, and one overall."""
     columns = {name: column for name, column in COLUMNS.items() if name != "cut\noff %"}
     caption = f"{percent(summary['overall']['truncated'])} % of the responses were cut off by --max-tokens."
+    if summary["overall"]["left_out"]:
+        caption += f" Left out: {summary['overall']['left_out']} answers without a verdict of the judge."
     if summary["overall"]["errors"]:
         caption += f" {percent(summary['overall']['errors'])} % could not be scored (error in samples.jsonl)."
     known = [f"{group['lm_eval']} ({name})" for name, group in summary["data_source"].items() if group["lm_eval"]]
@@ -123,7 +125,7 @@ def several_table(summary: Mapping[str, Any]) -> Table | None:
         passes = figures.get("pass_at", {})
         cells = [percent(passes[number]["value"]) if number in passes else MISSING for number in numbers]
         vote = MISSING
-        if "majority" in figures:
+        if "majority" in figures and figures["k"] == k:
             low, high = percent(figures["majority_low"]), percent(figures["majority_high"])
             vote = f"{percent(figures['majority'])} [{low}, {high}]"
         table.add_row(name, *cells, vote)

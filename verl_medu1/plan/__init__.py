@@ -8,6 +8,7 @@ parameters.py     parameters of each rank, as megatron-core builds them
 activations.py    activations that the forward pass keeps for the backward pass
 memory.py         bytes of a rank in each phase of a step
 rollout.py        vLLM: weights, KV cache, concurrency
+judge_server.py   the GPUs of a judge on the job's own nodes
 communication.py  bytes that a rank sends in a step
 verdict.py        whether a run fits, fits with changes, or does not
 search.py         the best layouts for a number of GPUs

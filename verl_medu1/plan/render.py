@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from verl_medu1.machine.gpus import GIB
+from verl_medu1.plan.architecture import NotPlanned
+from verl_medu1.plan.judge_server import JudgeServer, server_sentence, server_weights
 from verl_medu1.plan.memory import PHASES, RankMemory, peak_of
 from verl_medu1.plan.search import Candidate
 from verl_medu1.plan.settings import KEYS, Settings
@@ -28,8 +30,8 @@ def gib(size: float) -> str:
     return f"{size / GIB:.1f}"
 
 
-def as_plain(plan: Plan, verdict: Verdict) -> dict[str, Any]:
-    """Return the plan for --json, with sizes in bytes."""
+def as_plain(plan: Plan, verdict: Verdict, server: JudgeServer | None = None) -> dict[str, Any]:
+    """Return the plan for --json, with sizes in bytes; `server` is a judge on the job's own nodes."""
     settings = plan.settings
     return {
         "model": asdict(plan.model),
@@ -51,7 +53,16 @@ def as_plain(plan: Plan, verdict: Verdict) -> dict[str, Any]:
         "verdict": verdict.word,
         "changes": {key: _plain(value) for key, value in verdict.changes.items()},
         "problems": verdict.problems,
+        "judge": None if server is None else _judge_as_plain(server),
     }
+
+
+def _judge_as_plain(server: JudgeServer) -> dict[str, Any]:
+    try:
+        weights: float | None = server_weights(server)
+    except NotPlanned:
+        weights = None
+    return {"model": server.model, "gpus_per_node": server.gpus, "weights": weights}
 
 
 def candidates_as_plain(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
@@ -132,8 +143,8 @@ def _memory_table(plan: Plan, phase: str) -> Table:
     return table
 
 
-def print_plan(plan: Plan, verdict: Verdict, console: Console) -> None:
-    """Print the memory of each phase, vLLM's cache, communication, and the verdict."""
+def print_plan(plan: Plan, verdict: Verdict, console: Console, server: JudgeServer | None = None) -> None:
+    """Print the memory of each phase, vLLM's cache, the judge on the job's nodes, communication, and the verdict."""
     settings, rollout = plan.settings, plan.rollout
     console.print(
         f"{plan.model.name} on {settings.nodes} x {settings.gpus_per_node} {plan.gpu.name}: TP {settings.tp} x PP "
@@ -147,6 +158,8 @@ def print_plan(plan: Plan, verdict: Verdict, console: Console) -> None:
         f"weights and {gib(max(0.0, rollout.cache))} GiB of cache. An engine's cache holds {rollout.tokens:,} tokens, "
         f"{rollout.concurrency} answers of {settings.longest:,} tokens at once."
     )
+    if server is not None:
+        console.print(server_sentence(server, plan.gpu))
     figures = asdict(plan.communication).items()
     table = Table(title="GB that a rank sends and receives in a step", title_justify="left")
     for name, _ in figures:

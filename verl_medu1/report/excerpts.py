@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reward_score import parse_response
-from verl_medu1.evaluate.summary import as_prepared, group_by, question_key
+from verl_medu1.evaluate.summary import as_prepared, group_by, question_key, with_verdict
 from verl_medu1.run_folder.evaluations import Sample, read_jsonl
 
 MAX_CHARACTERS = 4000  # of each text shown
@@ -153,11 +153,15 @@ def _question_text(prompt: Sequence[Mapping[str, str]]) -> str:
 def outcomes(before: Sequence[Sample], after: Sequence[Sample]) -> list[Outcomes]:
     """Count, per answer type, how questions moved between right and wrong, with the first question of each outcome.
 
-    Only the first sample of each question as prepared counts. Questions that only one evaluation answered are left
-    out.
+    Only the first sample of each question as prepared counts. Questions that only one evaluation answered, or
+    that the judge gave no verdict on, are left out.
     """
-    old = {question_key(sample): sample for sample in as_prepared(before) if sample["sample"] == 0}
-    new = [sample for sample in as_prepared(after) if sample["sample"] == 0 and question_key(sample) in old]
+    first_before, first_after = (
+        [sample for sample in with_verdict(as_prepared(samples)) if sample["sample"] == 0]
+        for samples in (before, after)
+    )
+    old = {question_key(sample): sample for sample in first_before}
+    new = [sample for sample in first_after if question_key(sample) in old]
     found = []
     for answer_type, samples in group_by(new, "answer_type").items():
         moves: dict[str, list[Pair]] = {name: [] for name in OUTCOME_NAMES.values()}

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1 import __version__
 from verl_medu1.evaluate import tables
-from verl_medu1.evaluate.summary import Figures, accuracy_differences
+from verl_medu1.evaluate.summary import Figures, accuracy_differences, judged_differently
 from verl_medu1.report.accuracy_plots import accuracy_plot, budget_plots
 from verl_medu1.report.curves import curves, run_styles, source_styles
 from verl_medu1.report.excerpts import AcrossSteps, Outcomes, across_steps, outcomes
@@ -98,10 +98,14 @@ def settings(config: DictConfig | None) -> dict[str, str]:
     return {name: str(value) for name, value in values.items() if value is not None}
 
 
+def _judged_differently(run: Run) -> str | None:
+    return judged_differently(*run.summaries.values()) if len(run.summaries) == 2 else None
+
+
 def _comparison(run: Run) -> list[dict[str, Any]]:
     """Return one row per answer type and one overall, with the figures before and after."""
     differences = {}
-    if run.before and run.after:
+    if run.before and run.after and not _judged_differently(run):
         differences = accuracy_differences(run.before.samples, run.after.samples)
     groups = {
         label: {**summary["answer_type"], "overall": summary["overall"]} for label, summary in run.summaries.items()
@@ -129,6 +133,7 @@ class RunPart:
     mismatch: str | None
     settings: dict[str, str]
     comparison: list[dict[str, Any]]
+    judged_differently: str | None
     evaluations: list[Picture]
     memory: MemoryFigure | None
     outcomes: list[Outcomes]
@@ -146,9 +151,12 @@ class RunPart:
             mismatch=mismatch_sentence(run.scalars.get(ALARM, {})),
             settings=settings(run.config),
             comparison=_comparison(run),
+            judged_differently=_judged_differently(run),
             evaluations=evaluations,
             memory=memory_figure(run),
-            outcomes=outcomes(run.before.samples, run.after.samples) if run.before and run.after else [],
+            outcomes=[]
+            if run.before is None or run.after is None or _judged_differently(run)
+            else outcomes(run.before.samples, run.after.samples),
             rows=across_steps(run.validation or run.rollouts),
             rows_from="held-out questions (validation)" if run.validation else "training samples (rollouts)",
         )

@@ -14,38 +14,6 @@ from verl.utils.tensordict_utils import make_iterator
 
 from verl_medu1.length.shaping import Components
 
-# The share of failed questions is taken over this many of the latest, or all of a larger step, and not before there are
-# this many.
-WINDOW, LEAST = 1000, 20
-
-
-class FailedShare:
-    """The share of the judge's latest questions that got no verdict."""
-
-    def __init__(self, limit: float) -> None:
-        self._limit = limit
-        self._latest: list[bool] = []
-
-    def add(self, components: Sequence[Components]) -> None:
-        """Count the responses that the judge was asked about.
-
-        Raises:
-            RuntimeError: more than `scoring.judge.max_failed_share` of the latest got no verdict.
-        """
-        asked = [sample for sample in components if sample.get("judge_asked")]
-        self._latest += [bool(sample["judge_failed"]) for sample in asked]
-        self._latest = self._latest[-max(WINDOW, len(asked)) :]
-        failed, number = sum(self._latest), len(self._latest)
-        if number < LEAST or failed <= self._limit * number:
-            return
-        reasons = Counter(str(sample.get("reason")) for sample in asked if sample["judge_failed"]).most_common(3)
-        why = "; ".join(f"{reason}: {times}" for reason, times in reasons)
-        raise RuntimeError(
-            f"the judge gave no verdict on {failed} of the latest {number} answers, and "
-            f"scoring.judge.max_failed_share is {self._limit:g} ({why}); see that its server answers, then run the "
-            "same command again"
-        )
-
 
 def rows_left_out(keys: Sequence[str], components: Sequence[Components]) -> list[int]:
     """Return the rows that leave their group: those without a verdict, and a response left alone by that.

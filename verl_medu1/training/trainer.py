@@ -21,6 +21,7 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.profiler.performance import simple_timer
 from verl.workers.utils.padding import response_to_nested
 
+from reward_score.judge.failed_share import FailedShare
 from verl_medu1.checks.rewards import is_on
 from verl_medu1.config.compose import settings_in
 from verl_medu1.length.advantage import shape_advantages
@@ -31,7 +32,7 @@ from verl_medu1.run_folder.progress import SAVE, STOPPED, Progress
 from verl_medu1.run_folder.stop_request import StopRequest
 from verl_medu1.training.batch_order import Asked
 from verl_medu1.training.gdpo import delivered
-from verl_medu1.training.left_out import FailedShare, Validation, has_empty_mini_batch, leave_out, rows_left_out
+from verl_medu1.training.left_out import Validation, has_empty_mini_batch, leave_out, rows_left_out
 from verl_medu1.training.log_prob_record import write_record
 from verl_medu1.training.metrics import (
     ADDED_TIME,

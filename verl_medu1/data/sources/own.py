@@ -3,17 +3,20 @@
 Columns: question and answer; for multiple choice also options (letters to texts, or a list), or one column per option,
 named by its letter. Optional: context (a text, or a list of texts, placed before the question), id, for calculations
 lower_limit, upper_limit and unit, and for open-ended questions aliases, other wordings of the answer (a list of texts,
-or one text with bars between them). The answer to a multiple-choice question is a letter.
+or one text with bars between them), and checklist, statements that a judge decides (a list of items, or JSON of one).
+The answer to a multiple-choice question is a letter.
 
 The data sources in `reward_score.registry` are own-multiple_choice, own-calculation and own-open_ended.
 """
 
+import json
 from collections.abc import Sequence
 
+from reward_score.judge.checklist import Item, read_checklist
 from reward_score.registry import ANSWER_TYPES
 from verl_medu1.data.example import Example
 from verl_medu1.data.records import Record
-from verl_medu1.data.sources.fields import LETTERS, is_empty, letter, options, passages, text
+from verl_medu1.data.sources.fields import LETTERS, FieldError, is_empty, letter, options, passages, text
 from verl_medu1.data.sources.reader import Read, Reader, Shape
 from verl_medu1.data.sources.results import gold_result, limits
 
@@ -35,6 +38,19 @@ def _aliases(record: Record) -> tuple[str, ...]:
     return tuple(wording.strip() for wording in texts if wording.strip())
 
 
+def _checklist(record: Record) -> tuple[Item, ...]:
+    given = record.get("checklist")
+    if is_empty(given):
+        return ()
+    try:
+        return read_checklist(json.loads(given) if isinstance(given, str) else given)
+    except json.JSONDecodeError:
+        found = "is a text that is not JSON"
+    except ValueError as error:
+        found = f"can't be read ({error})"
+    raise FieldError("checklist", found, "it must be a list of items as in docs/judge.md")
+
+
 def _reader(answer_type: str) -> Read:
     def read(record: Record, row_id: str) -> Example:
         context, question = _context(record), text(record, "question")
@@ -45,7 +61,8 @@ def _reader(answer_type: str) -> Read:
             choices = options(_options(record), "options")
             return Example(*start, letter(record, "answer", choices), choices, group=context)
         if answer_type == "open_ended":
-            return Example(*start, text(record, "answer"), group=context, aliases=_aliases(record))
+            aliases, checklist = _aliases(record), _checklist(record)
+            return Example(*start, text(record, "answer"), group=context, aliases=aliases, checklist=checklist)
         gold = gold_result(record, "answer")
         lower, upper = limits(record, "lower_limit", "upper_limit", gold)
         unit = None if is_empty(record.get("unit")) else text(record, "unit")

@@ -66,7 +66,7 @@ def read_value(answer: str, question: str) -> Value | None:
     """Return the value that an answer consists of, or states as its only one; None if the answer says anything else.
 
     A sentence is a value only if its question asks for a number, and if its other numbers are the question's. A
-    percentage is one only if the question asks for that, because 0.25 would be right too.
+    percentage is one only if the question asks for percent.
 
     Args:
         answer: the published answer.

@@ -67,8 +67,7 @@ attention heads; near it are 1, 2, 4.
     if model:
         if settings.strategy == "megatron":
             found += _trainer_violations(settings, model)
-        # vLLM pads the vocabulary.
-        found += _tensor_violations(KEYS["rollout_tp"], settings.rollout_tp, model, _split(model))
+        found += vllm_size_violations(KEYS["rollout_tp"], settings.rollout_tp, model)
     found += batch_violations(settings, model)
     if settings.strategy == "megatron":
         found += precision_violations(settings, model, machine or Machine())
@@ -140,6 +139,11 @@ def _trainer_violations(settings: Settings, model: Architecture) -> Iterator[Pro
         # This rule counts parameters.
         if model.unplanned is None:
             yield from checkpoint_violations(settings, model)
+
+
+def vllm_size_violations(key: str, size: int, model: Architecture) -> Iterator[Problem]:
+    """Yield what keeps vLLM from splitting a model into `size` parts; it pads the vocabulary itself."""
+    return _tensor_violations(key, size, model, _split(model))
 
 
 def _split(model: Architecture) -> tuple[tuple[int, str], ...]:
