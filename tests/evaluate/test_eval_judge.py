@@ -283,6 +283,7 @@ def test_score_ends_with_too_many_failures_and_prints_nothing(tmp_path, judge):
 def test_score_of_a_checklist_needs_the_judge(tmp_path, judge):
     judge.reply = lambda case: YES if "diagnosis" in case["statement"] else NO
     file = responses(tmp_path, "Heart attack", checklist=[{"statement": "Names a diagnosis"}])
-    assert "row 0 of FILE has extra_info.checklist" in sentence_of(run("score", file))
+    for options in ((), ("--judge", "none")):
+        assert "row 0 of FILE has extra_info.checklist" in sentence_of(run("score", file, *options))
     done = run("score", file, "--json", "--judge", settings_file(tmp_path, on(judge)))
     assert json.loads(done.output)["acc"] == 1.0
