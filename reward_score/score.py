@@ -168,8 +168,10 @@ def _gold_text(ground_truth: Any) -> str:
     return text
 
 
-def count_error(data_source: object, error: Exception) -> None:
-    """Count a row that could not be scored, and log the first of each data source."""
+def count_error(
+    data_source: object, error: Exception, expected: type[Exception] | tuple[type[Exception], ...] = ValueError
+) -> None:
+    """Count a row that could not be scored, and log the first of each data source, unexpected ones with a traceback."""
     name = str(data_source)[:80] if isinstance(data_source, str) else type(data_source).__name__
     with _errors_lock:
         if name not in _errors and len(_errors) >= _MAX_COUNTED_SOURCES:
@@ -177,10 +179,9 @@ def count_error(data_source: object, error: Exception) -> None:
         is_first = name not in _errors
         _errors[name] += 1
     if is_first:
-        is_ours = isinstance(error, ValueError)
         _LOGGER.error(
             "rows of data source %r can't be scored as they should: %s",
             name,
             error,
-            exc_info=None if is_ours else error,
+            exc_info=None if isinstance(error, expected) else error,
         )

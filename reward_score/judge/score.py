@@ -77,7 +77,7 @@ async def compute_judged_score(
                 return {**by_rules, "judge_asked": 1.0, "judge_failed": 0.0}
             verdict, is_asked = (right if said.yes else wrong)(by_rules["pred"], f"the judge: {said}"), True
     except (JudgeError, ValueError) as error:  # ValueError: the checklist
-        count_error(data_source, error)
+        count_error(data_source, error, expected=(JudgeError, ValueError))
         failed = float(isinstance(error, JudgeError))
         nothing: Score = {**by_rules, "score": 0.0, "acc": 0.0, "similarity": 0.0, "error": 1.0}
         return {**nothing, "reason": str(error)[:300], "judge_asked": failed, "judge_failed": failed}

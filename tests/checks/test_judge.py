@@ -14,6 +14,7 @@ from verl_medu1.checks import judge as module
 from verl_medu1.checks.judge import judge_violations
 from verl_medu1.checks.rewards import reward_source_violations, scoring_violations, trainer_violations
 from verl_medu1.config.compose import compose_config
+from verl_medu1.machine.processors import workers_per_node
 
 MEDU1 = Path(module.__file__).parents[1] / "config" / "medu1.yaml"
 DEFAULTS = yaml.safe_load(MEDU1.read_text())["scoring"]["judge"]
@@ -22,7 +23,8 @@ ON = {"base_url": "http://127.0.0.1:8000/v1", "model": "m"}
 
 def config(judge: dict[str, Any], train: str | None = None) -> DictConfig:
     files = {"train_files": train, "val_files": None}
-    return OmegaConf.create({"scoring": {"judge": {**DEFAULTS, **judge}}, "data": files})
+    reward = {"reward_model": {"enable": False}, "custom_reward_function": {"path": None}}
+    return OmegaConf.create({"scoring": {"judge": {**DEFAULTS, **judge}}, "data": files, "reward": reward})
 
 
 def test_the_defaults_of_the_recipe_are_those_of_the_settings():
@@ -116,6 +118,34 @@ def test_a_judge_in_verls_pool(overrides, sentences):
     assert [one for one in scoring_violations(compose_config(overrides)) if "reward_model" in one or "pool" in one] == (
         sentences
     )
+
+
+PLACED = [*POOL, "reward.reward_model.model_path=/tmp"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["reward.reward_model.rollout.tensor_model_parallel_size=2"], "which does not divide the pool's 1 GPUs"),
+        (
+            ["reward.reward_model.rollout.tensor_model_parallel_size=2", "reward.reward_model.n_gpus_per_node=4"],
+            None,
+        ),
+        (["reward.reward_model.n_gpus_per_node=null"], "n_gpus_per_node is None; it must be a whole number"),
+        (["reward.reward_model.nnodes=0"], "nnodes is 0; it must be a whole number"),
+        (["scoring.judge.base_url=http://127.0.0.1:1/v1"], "so that nothing asks the pool; leave out judge=pool"),
+        (["scoring.judge.base_url=null"], "so that nothing asks the pool; leave out judge=pool"),
+    ],
+)
+def test_a_pool_that_verl_cannot_start_or_nothing_asks(overrides, sentence):
+    found = list(scoring_violations(compose_config([*PLACED, *overrides])))
+    assert found == [] if sentence is None else len(found) == 1 and sentence in found[0]
+
+
+def test_a_pool_without_a_size_is_one_sentence_where_gpus_are_counted():
+    config = compose_config([*PLACED, "reward.reward_model.n_gpus_per_node=null"])
+    with pytest.raises(ValueError, match=r"^reward\.reward_model\.n_gpus_per_node is None; it must be a whole number"):
+        workers_per_node(config)
 
 
 def test_our_scorers_beside_the_pool_are_ours():

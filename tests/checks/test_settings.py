@@ -81,6 +81,12 @@ ANOTHER_MANAGER = [
         ),
         (["rollout_mismatch.max_kl=0"], "max_kl is 0; it must be a number above 0, or null"),
         (["rollout_mismatch.max_probs_diff=small"], "max_probs_diff is 'small'; it must be a number above 0"),
+        (["rollout_mismatch.max_kl=true"], "max_kl is True; it must be a number above 0"),
+        (["rollout_mismatch.end_run=maybe"], "end_run is 'maybe'; it must be true or false"),
+        ([f"{CORRECTION}=null"], "rollout_correction is null; set .*rollout_is=null"),
+        ([f"{CORRECTION}.rollout_is_threshold=null"], "rollout_is_threshold is None; it must be a number above 0"),
+        ([f"{CORRECTION}.rollout_is_threshold=-1"], "rollout_is_threshold is -1; it must be a number above 0"),
+        ([f"{CORRECTION}.rollout_is_threshold='2_1'"], "rollout_is_threshold is '2_1'; it must be a number above 0"),
         # lengths that are not the model's
         ([f"{ROLLOUT}.agent.default_agent_loop=tool_agent"], "'tool_agent', and .* what tools return .*where=off"),
         # prompts
@@ -112,6 +118,8 @@ def test_each_has_its_sentence(configure, monkeypatch, overrides, sentence):
         [COLOCATE_ASYNC, f"{CORRECTION}.bypass_mode=false"],
         [f"{CORRECTION}.bypass_mode=false", f"{CORRECTION}.rollout_is=null", f"{ROLLOUT}.calculate_log_probs=false"],
         ["rollout_mismatch.max_kl=null", "rollout_mismatch.end_run=true"],
+        [f"{CORRECTION}.rollout_is_threshold='0.5_2'"],
+        [f"{CORRECTION}.rollout_is=null", f"{CORRECTION}.rollout_is_threshold=null"],
         # verl leaves them out by itself
         ["data.max_prompt_length=10", "data.filter_overlong_prompts=true"],
         ["data.mixture.by=null", "data.shuffle=false"],

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -208,6 +208,18 @@ def test_a_node_with_too_few_processors_for_rays_actors_is_named(attempt):
     done = judge(attempt, "ray_kwargs.ray_init.num_cpus=null")
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1].startswith("node2 has 8 processors, and the run asks Ray for 9 on a node")
+
+
+def test_the_gpus_of_a_pool_are_counted(attempt):
+    """Ray would start with as many GPUs as the run takes, on a node that has fewer."""
+    gpu = asdict(GOOD.gpus[0])
+    for name in ("node1", "node2"):
+        file = attempt / f"{name}.json"
+        found = json.loads(file.read_text()) | {"gpus": [gpu] * (2 if name == "node1" else 3), "gpu_failure": None}
+        file.write_text(json.dumps(found))
+    done = judge(attempt, "trainer.device=cuda", "judge=pool", "reward.reward_model.model_path=/models/judge")
+    assert "node1 has 2 GPUs for the job, and trainer.n_gpus_per_node is 2, with 1 more for the pool" in done.stdout
+    assert "node2 has 3 GPUs" not in done.stdout
 
 
 def test_a_node_that_left_no_facts_is_named(attempt):

@@ -5,6 +5,9 @@ import sys
 
 import pytest
 
+from verl_medu1.cli import quickstart
+from verl_medu1.run_folder import checkpoints
+
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
@@ -27,3 +30,19 @@ def test_an_unknown_key_is_refused_before_the_warm_up(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode != 0 and "save_frq" in done.stderr
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "judges"),
+    [
+        ([], False),
+        (["trainer.save_freq=1"], False),
+        (["scoring.judge.base_url=http://127.0.0.1:8000/v1"], True),
+        (["judge=pool", "reward.reward_model.model_path=/models/judge"], True),
+    ],
+)
+def test_a_judge_of_the_training_is_left_out_of_both_evaluations(tmp_path, monkeypatch, overrides, judges):
+    monkeypatch.setattr(checkpoints, "newest_model", lambda run: run / "model")  # nothing is trained here
+    commands = [command for _, command in quickstart._commands(tmp_path, [], 0, None, overrides)]
+    evaluations = [command for command in commands if command[0] == "eval"]
+    assert ["--judge" in command for command in evaluations] == [judges, judges]

@@ -50,7 +50,6 @@ def test_the_pool_gives_verdicts(inputs, tmp_path):
         "trainer.total_training_steps=2",
     ]
     overrides += ["trainer.val_before_train=false", "trainer.test_freq=-1", "trainer.save_freq=-1"]
-    overrides += ["actor_rollout_ref.rollout.max_model_len=2049"]
     overrides += ["algorithm.length_penalty.where=off"]
     done = subprocess.run(command(inputs, tmp_path / "run", *overrides), capture_output=True, text=True, timeout=800)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]

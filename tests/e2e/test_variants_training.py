@@ -79,7 +79,6 @@ def test_three_steps(inputs, tmp_path, variant):
         "data.max_response_length=1",
         "actor_rollout_ref.rollout.max_model_len=1025",
     ]
-    overrides += ["actor_rollout_ref.rollout.max_model_len=1025"]
     overrides += ["algorithm.length_penalty.where=off", "actor_rollout_ref.rollout.n=8", "trainer.save_freq=-1"]
     overrides += ["trainer.total_training_steps=3", "trainer.val_before_train=false", "trainer.test_freq=-1"]
     done = subprocess.run(command(inputs, tmp_path / "run", *overrides), capture_output=True, text=True, timeout=800)

@@ -303,3 +303,12 @@ def test_a_driver_that_waits_in_c_for_a_dead_process_of_rays_is_ended(folder):
     assert keeper.returncode == 4
     assert re.search(r"^medu1: Ray's GCS server \(process \d+\) died; ", error, re.MULTILINE), error
     assert not left(folder)
+
+
+def test_a_driver_that_ends_ray_itself_is_left_to_finish(folder):
+    # ray.shutdown does not wait for a raylet that takes long to die: it stays a zombie until the driver ends.
+    program = shutil.copy(shutil.which("sleep"), folder / "raylet")
+    body = f"channel.end_ray(); part = subprocess.Popen([{str(program)!r}, '100']); part.kill(); time.sleep(10)"
+    keeper = start(folder, body)
+    _, error = keeper.communicate(timeout=40)
+    assert keeper.returncode == 0 and "died" not in error, error

@@ -30,7 +30,7 @@ PROGRAM = textwrap.dedent(
         "run_dir": sys.argv[1],
         "watchdog": {"timeout_s": 50.0, "start_timeout_s": float(sys.argv[2])},
         "ray_kwargs": {"ray_init": {"runtime_env": {"env_vars": {}}}},
-        "trainer": {"n_gpus_per_node": 1, "default_local_dir": sys.argv[1] + "/checkpoints"},
+        "trainer": {"device": "cpu", "n_gpus_per_node": 1, "default_local_dir": sys.argv[1] + "/checkpoints"},
     })
     popen = "subprocess.Popen(['sleep', '100'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)"
     orphan = f"import subprocess; print({popen}.pid)"

@@ -55,7 +55,7 @@ def _commands(
 
     data, model = str(out / "data"), str(out / "model")
     held_out = ["--data", f"{data}/test.parquet", "--samples", "4"]
-    if any(override.startswith("scoring.judge.") for override in overrides):
+    if any(override.startswith(("scoring.judge.", "judge=")) for override in overrides):
         # The model before has no run with a judge: rules score both.
         held_out += ["--judge", "none"]
     rows = ["--seed", str(seed), *(["--warmup", str(demonstrations)] if demonstrations is not None else [])]

@@ -135,9 +135,9 @@ def _scored(
 ) -> Iterator[tuple[int, dict[str, Any], Mapping[str, Any]]]:
     """The rows with their scores; without a judge one after the other, as they are read."""
     from reward_score import compute_score
-    from verl_medu1.evaluate.judging import judge_for, require_judge, score_all
+    from verl_medu1.evaluate.judging import NONE, judge_for, require_judge, score_all
 
-    if judge is None:
+    if judge is None or str(judge) == NONE:
         for index, row in rows:
             call = _call(index, row, scheme)
             require_judge([call["extra_info"]], f"row {index} of FILE")

@@ -67,6 +67,7 @@ def problems_of(
     settings: Settings,
     model: Architecture | None,
     needed: Sequence[str] = (),
+    pool: int = 0,
     started: float | None = None,
     now: float | None = None,
 ) -> list[Problem]:
@@ -77,6 +78,7 @@ def problems_of(
         settings: of the run.
         model: its dimensions, if they are known.
         needed: packages that the run needs to start.
+        pool: GPUs of a node that a pool of reward models takes beside the training's.
         started: time on the head node's clock before any node collected its facts; None if unknown.
         now: time on the head node's clock after all nodes have; None if unknown.
     """
@@ -86,7 +88,7 @@ def problems_of(
             problem
             for node in facts
             for part in (
-                _gpu_problems(node, settings),
+                _gpu_problems(node, settings, pool),
                 _package_problems(node, needed),
                 _precision_problems(node, settings, model),
                 _network_problems(node),
@@ -133,18 +135,20 @@ def _disagreements(facts: Sequence[Facts]) -> Iterator[Problem]:
             )
 
 
-def _gpu_problems(node: Facts, settings: Settings) -> Iterator[Problem]:
-    key, wanted = KEYS["gpus_per_node"], settings.gpus_per_node
+def _gpu_problems(node: Facts, settings: Settings, pool: int) -> Iterator[Problem]:
+    wanted = f"{KEYS['gpus_per_node']} is {settings.gpus_per_node}"
+    if pool:
+        wanted += f", with {pool} more for the pool of reward models"
     if settings.device != "cpu" and node.gpu_failure:
         yield Problem(
             "GPUs",
             f"{node.host}: nvidia-smi fails ({node.gpu_failure}); have its driver fixed, {_leave_out(node.host)}.",
             node.host,
         )
-    elif settings.device != "cpu" and len(node.gpus) < wanted:
+    elif settings.device != "cpu" and len(node.gpus) < settings.gpus_per_node + pool:
         yield Problem(
             "GPUs",
-            f"{node.host} has {len(node.gpus)} GPUs for the job, and {key} is {wanted}; ask for as many, "
+            f"{node.host} has {len(node.gpus)} GPUs for the job, and {wanted}; ask for as many, "
             f"{_leave_out(node.host)}.",
             node.host,
         )

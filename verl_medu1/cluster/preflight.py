@@ -23,7 +23,7 @@ from verl_medu1.cluster.node_checks import needed_packages, problems_of
 from verl_medu1.config.compose import compose_config, settings_in
 from verl_medu1.exit import ExitCode, Problem, in_one_sentence
 from verl_medu1.machine.facts import Facts, GPUFacts, node_facts
-from verl_medu1.machine.processors import processor_violation
+from verl_medu1.machine.processors import processor_violation, workers_per_node
 from verl_medu1.plan.architecture import Architecture, NotPlanned, find_architecture, has_config, require_planned
 from verl_medu1.run_folder.attempts import RECORD
 from verl_medu1.run_folder.whole_file import replace_file
@@ -64,7 +64,8 @@ def judge_command(
         raise ValueError(f"trainer.nnodes is {settings.nodes}, and the job has {nodes} nodes; make them the same.")
     model = _model_of(str(config.actor_rollout_ref.model.path))
     needed = needed_packages(settings, bool(OmegaConf.select(config, VANILLA_BRIDGE)))
-    problems = problems_of(found, settings, model, needed, _started(facts), time.time())
+    pool = workers_per_node(config) - settings.gpus_per_node
+    problems = problems_of(found, settings, model, needed, pool, _started(facts), time.time())
     for node in found:
         if sentence := processor_violation(config, node.cpus, node.host):
             problems.append(Problem("CPUs", sentence, node.host))

@@ -12,7 +12,6 @@ from verl_medu1.data.example import Example
 
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 
-# Questions, for reinforcement learning and for evaluation.
 # The keys of `reward_score.judge.checklist.Item`.
 CHECKLIST_ITEM = pa.struct(
     [
@@ -25,6 +24,7 @@ CHECKLIST_ITEM = pa.struct(
     ]
 )
 
+# Questions, for reinforcement learning and for evaluation.
 QUESTIONS = pa.schema(
     [
         # A name in the registry of reward_score.

@@ -33,6 +33,9 @@ def workers_per_node(config: "DictConfig") -> int:
 
     These are the trainer's, and those of a pool of reward models (`reward.reward_model.enable_resource_pool`).
 
+    Raises:
+        ValueError: the size of the pool is no whole number of at least 1.
+
     Example:
         >>> from omegaconf import OmegaConf
         >>> pool = {"enable_resource_pool": True, "n_gpus_per_node": 1}
@@ -41,8 +44,17 @@ def workers_per_node(config: "DictConfig") -> int:
     """
     from omegaconf import OmegaConf
 
-    pool = OmegaConf.select(config, "reward.reward_model.enable_resource_pool")
-    return int(config.trainer.n_gpus_per_node + (config.reward.reward_model.n_gpus_per_node if pool else 0))
+    if not OmegaConf.select(config, "reward.reward_model.enable_resource_pool"):
+        return int(config.trainer.n_gpus_per_node)
+    pool = config.reward.reward_model.n_gpus_per_node
+    if not is_size(pool):
+        raise ValueError(f"reward.reward_model.n_gpus_per_node is {pool!r}; it must be a whole number of at least 1.")
+    return int(config.trainer.n_gpus_per_node + pool)
+
+
+def is_size(value: object) -> bool:
+    """Return whether a value is a whole number of at least 1."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def asked_processors(config: "DictConfig") -> int:

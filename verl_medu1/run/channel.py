@@ -75,6 +75,13 @@ class Channel:
         """Show the user a line."""
         self._send({"say": text})
 
+    def end_ray(self) -> None:
+        """Tell the keeper that Ray's processes end on purpose from now on.
+
+        ray.shutdown waits a second for each and leaves one that takes longer to die as a zombie.
+        """
+        self._send({"ray_ends": True})
+
     def announce(self, run: Run) -> None:
         """Tell the keeper where the run is, and log to `run_dir/logs/console.log` from now on.
 

@@ -77,6 +77,7 @@ class _Keeper:
         self._next_look_at_ray = 0.0
         self._dead: str | None = None  # the process of Ray's that was dead at the last look, and since when
         self._dead_since = 0.0
+        self._ray_ends = False
         self._driver: subprocess.Popen[bytes] | None = None
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
@@ -149,7 +150,7 @@ class _Keeper:
         ray.init waits for Ray's first process in C, with Python's lock held, so that the driver's own watch can't look.
         """
         now = time.monotonic()
-        if self._driver and now >= self._next_look_at_ray:
+        if self._driver and not self._ray_ends and now >= self._next_look_at_ray:
             self._next_look_at_ray = now + RAY_INTERVAL_S
             before, self._dead = self._dead, dead_ray_process(self._driver.pid)
             if self._dead != before:
@@ -172,6 +173,8 @@ class _Keeper:
                 message = json.loads(line)
                 if "say" in message:
                     self._console.say(message["say"])
+                elif "ray_ends" in message:
+                    self._ray_ends, self._dead = True, None
                 else:
                     self._run = Run(**message["run"])
                     folder = Path(self._run.run_dir)

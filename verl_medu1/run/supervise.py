@@ -156,5 +156,6 @@ def supervised(config: DictConfig, channel: Channel, interval_s: float = 1.0) ->
     finally:
         import ray
 
+        channel.end_ray()
         ray.shutdown()
         channel.tidy_without_keeper()
