@@ -207,6 +207,9 @@ def test_without_an_option_it_is_the_judge_of_the_models_run(tmp_path):
         ValueError, match=r"config\.yaml: scoring\.judge\.api_key_env is .* rules alone with --judge none"
     ):
         found(None)
+    # Nothing to ask it about: it is left out, and need not be there any more.
+    questions = read_questions(write_data(tmp_path, 0, choices=1))
+    assert found(None) is None
 
 
 def test_a_checklist_needs_a_judge(tmp_path):

@@ -16,6 +16,7 @@ from verl_medu1.run.parts import PartWatch, part_name
         ("WorkerDict", "a1B2c3WorkerDict_2:5", "actor worker rank 21"),
         ("vLLMHttpServer", "vllm_server_3_0", "vLLM server 3"),
         ("vLLMHttpServer", "vllm_server_3_1", "vLLM server 3 on its node 1"),
+        ("vLLMHttpServer", "vllm_server_reward_0_0", "vLLM server 0 of the pool of reward models"),
         ("RewardLoopWorker", "reward_loop_worker_7", "reward worker 7"),
         ("AgentLoopWorkerTQ", "agent_loop_worker_2_0123abcd", "agent loop worker 2"),
         ("TransferQueueController", "TransferQueueController", "TransferQueue controller"),

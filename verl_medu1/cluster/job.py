@@ -154,8 +154,8 @@ def job_of(
     gpus = 0 if settings.device == "cpu" else workers_per_node(config) + (judge.gpus if judge else 0)
     if gpus > site.gpus_per_node:
         raise ValueError(
-            f"trainer.n_gpus_per_node is {settings.gpus_per_node}, and with the judge's GPUs a node needs {gpus}, of "
-            f"which a node of the site has {site.gpus_per_node}; lower one of them."
+            f"trainer.n_gpus_per_node is {settings.gpus_per_node}, and with reward.reward_model.n_gpus_per_node a node "
+            f"needs {gpus} GPUs, of which a node of the site has {site.gpus_per_node}; lower one of them."
         )
     cpus = _threads(settings)
     if gpus:

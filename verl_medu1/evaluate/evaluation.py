@@ -8,6 +8,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from reward_score import answer_type
 from reward_score.judge import JudgeSettings
 from verl_medu1.evaluate import endpoint, generation, models
 from verl_medu1.evaluate.cache import ResponseCache
@@ -84,6 +85,9 @@ def prepare_answerer(
 def judge_of(given: str | None, answerer: Answerer, questions: Sequence[Question], data: str) -> JudgeSettings | None:
     """Return the judge of an evaluation: that of `--judge`, or else of the model's run; None for rules alone.
 
+    Without an open-ended question, the run's judge would never be asked, and is left out: it may be gone, and an
+    evaluation without it can be compared.
+
     Args:
         given: value of `--judge`: a file, "none", or None.
         answerer: from `prepare_answerer`.
@@ -93,8 +97,10 @@ def judge_of(given: str | None, answerer: Answerer, questions: Sequence[Question
     Raises:
         ValueError: the judge can't or must not be used, or questions with a checklist have none.
     """
-    run = None if answerer.url else models.config_of_the_run(answerer.model)
-    settings = judge_for(given, run, {question.data_source for question in questions})
+    data_sources = {question.data_source for question in questions}
+    is_asked = any(answer_type(source) == "open_ended" for source in data_sources)
+    run = None if answerer.url or not is_asked else models.config_of_the_run(answerer.model)
+    settings = judge_for(given, run, data_sources)
     if settings is None:
         require_judge((question.extra_info for question in questions), f"--data {data}")
     return settings

@@ -18,6 +18,7 @@ _PARTS = (
     (r"TaskRunner.*", "trainer"),
     (r".* vllm_server_(\d+)_0", r"vLLM server \1"),
     (r".* vllm_server_(\d+)_(\d+)", r"vLLM server \1 on its node \2"),
+    (r".* vllm_server_reward_(\d+)_\d+", r"vLLM server \1 of the pool of reward models"),
     (r".* reward_loop_worker_(\d+)", r"reward worker \1"),
     (r".* agent_loop_worker_(\d+)_\w+", r"agent loop worker \1"),
     (r".* TransferQueueStorageUnit#(\d+)", r"TransferQueue storage unit \1"),
