@@ -1,8 +1,10 @@
 """A question before it becomes a row, as every source gives it, whether read or generated."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from reward_score.judge.checklist import Item
+if TYPE_CHECKING:  # pydantic, which no start of a run needs
+    from reward_score.judge.checklist import Item
 
 # How a row is graded whose published answer is free text (`Example.graded`).
 OPTION, VALUE, KEY, PASSAGE = "option", "value", "key", "passage"
@@ -44,7 +46,7 @@ class Example:
     override: str = ""
     group: str = ""
     aliases: tuple[str, ...] = ()
-    checklist: tuple[Item, ...] = ()
+    checklist: "tuple[Item, ...]" = ()
     graded: str = ""
     reasoning: str = ""
     published: "Example | None" = None

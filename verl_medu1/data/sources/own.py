@@ -11,14 +11,17 @@ The data sources in `reward_score.registry` are own-multiple_choice, own-calcula
 
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from reward_score.judge.checklist import Item, read_checklist
 from reward_score.registry import ANSWER_TYPES
 from verl_medu1.data.example import Example
 from verl_medu1.data.records import Record
 from verl_medu1.data.sources.fields import LETTERS, FieldError, is_empty, letter, options, passages, text
 from verl_medu1.data.sources.reader import Read, Reader, Shape
 from verl_medu1.data.sources.results import gold_result, limits
+
+if TYPE_CHECKING:  # pydantic, which no start of a run needs
+    from reward_score.judge.checklist import Item
 
 NAME = "own"
 
@@ -38,10 +41,12 @@ def _aliases(record: Record) -> tuple[str, ...]:
     return tuple(wording.strip() for wording in texts if wording.strip())
 
 
-def _checklist(record: Record) -> tuple[Item, ...]:
+def _checklist(record: Record) -> "tuple[Item, ...]":
     given = record.get("checklist")
     if is_empty(given):
         return ()
+    from reward_score.judge.checklist import read_checklist
+
     try:
         return read_checklist(json.loads(given) if isinstance(given, str) else given)
     except json.JSONDecodeError:
