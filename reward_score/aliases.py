@@ -23,7 +23,7 @@ _COPULA = re.compile(
     re.IGNORECASE,
 )
 # "S. aureus": a genus abbreviated to its first letter.
-_GENUS = re.compile(r"\b([A-Z])\.?\s+([a-z]{4,})\b")
+_GENUS = re.compile(r"\b([A-Z])(?:\.\s*|\s+)([a-z]{4,})\b")
 # Without this, a text has no abbreviation to expand.
 _TWO_CAPITALS = re.compile(r"[A-Z][A-Za-z0-9]*[A-Z]")
 # An abbreviation that the reference gives after the words: "acetylcholine (ACh)".

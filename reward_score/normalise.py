@@ -27,6 +27,18 @@ _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _ABOUT = re.compile(
     r"(?:\b(?:about|approximately|approx\.?|around|roughly|circa)\s+|[~\u2248]\s*)(?=[\d.])", re.IGNORECASE
 )
+# "between 18 and 20": the same as "18-20".
+_BETWEEN = re.compile(r"\bbetween\s+(\d[\d.]*)\s+and\s+(?=\d)", re.IGNORECASE)
+_TENS_AND_ONES = re.compile(
+    r"\b(twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)[-\s](one|two|three|four|five|six|seven|eight|nine)\b",
+    re.IGNORECASE,
+)
+# A prefix that is no word of its own: "para-aortic", "post-partum".
+_PREFIX = re.compile(
+    r"\b(ante|anti|auto|cardio|cerebro|electro|endo|extra|gastro|hyper|hypo|infra|inter|intra|micro|multi|naso|neuro|non|pan|para|"
+    r"peri|poly|post|pre|pseudo|re|retro|semi|sub|supra|thrombo|trans|ultra|vaso)-(?=[a-z]{4})",
+    re.IGNORECASE,
+)
 # "most likely X" at the beginning of an answer.
 _LIKELY = re.compile(r"^\W*(?:the\s+)?most\s+(?:likely|probable|probably)\b[\s:]*", re.IGNORECASE)
 # British and American spellings, and other variants, each with its common form.
@@ -35,6 +47,8 @@ _SPELLING = (
     (re.compile(r"sulph"), "sulf"),
     (re.compile(r"(?<=[lt])ys(?=(?:e|ed|ing)$)"), "yz"),
     (re.compile(r"is(?=(?:e|ed|es|ing|ation|ations|er)$)"), "iz"),
+    (re.compile(r"(?<=[a-z]{3})iz(?:e|ed|es|ing)$"), "ization"),
+    (re.compile(r"(?<=[a-z]{3})at(?:ed|ing)$"), "ation"),
     (re.compile(r"(?<=[a-z]{2})ll(?=(?:ed|ing)$)"), "l"),
     (re.compile(r"(?<=[a-z]{3})ogue$"), "og"),
     (re.compile(r"(?<=[a-z]{3})our$"), "or"),
@@ -142,7 +156,13 @@ def clean(text: str) -> str:
     if not text.isascii():
         text = without_accents(text).translate(GREEK)
     text = _LIKELY.sub("", _ABOUT.sub("", text))
+    text = _TENS_AND_ONES.sub(_number, _PREFIX.sub(r"\1", _BETWEEN.sub(r"\1-", text)))
     return " ".join(_CLEAN.sub(_cleaned, text).split()) if _CLEAN.search(text) else text
+
+
+def _number(match: re.Match[str]) -> str:
+    """Return "twenty-three" in digits."""
+    return str(sum(int(fold(word.casefold())) for word in match.groups()))
 
 
 def _cleaned(match: re.Match[str]) -> str:

@@ -9,21 +9,58 @@ from functools import lru_cache
 from reward_score.aliases import BRACKET, aliases, expanded, is_said, shorter_forms, without_subject
 from reward_score.normalise import SEPARATOR, Phrase, clean, fold, normalise
 from reward_score.refusals import are_opposite, axes, is_polar, refusal, stated_refusal
+from reward_score.synonyms import equal_amounts, names_by_target, other_names
 from reward_score.text import plain
-from reward_score.word_lists import word_roles
+from reward_score.word_lists import asked_words, refusal_words, word_roles
 
 # An explanation after the answer itself; the part before it decides.
 _REASON = re.compile(
     r"[\s,;]{1,3}(?:because|since|due\s+to|caused\s+by|secondary\s+to|resulting\s+from|as\s+a\s+result\s+of|such\s+as|e\.g\.|"
-    r"for\s+example|namely|as\s+(?:it|this|they))\s.*$"
+    r"for\s+example|namely|as\s+(?:it|this|they)|"
+    r"given\s+(?:the|his|her|this)|based\s+on|causing|leading\s+to|resulting\s+in)\s.*$"
     r"|,\s*(?:which|an?|as|especially|usually|typically)\s.*$"
     r"|(?<=[a-z\d)]{3})\.\s+(?:it|this|these|they|the|in|as|because)\s.*$"
     r"|\s-\s(?:\S+\s+){3}.*$",
     re.IGNORECASE | re.DOTALL,
 )
+# How a sentence leads to its answer without adding anything to it: "The findings are most consistent with ...".
+_LEAD_IN = re.compile(
+    r"^(?:i\s+(?:think|believe)\s+(?:(?:it|this)\s+is|that)|i\s+would\s+(?:diagnose|give|order|do|perform|start|choose|suggest|"
+    r"recommend)|(?:dx|first-line|investigation\s+of\s+choice|best\s+test):|"
+    r"(?:the\s+)?(?:gold[-\s]standard|first[-\s]line)(?:\s+(?:test|treatment|therapy|drug|investigation))?\s+is|"
+    r"proceed\s+(?:with|to)|check|request|refer\s+(?:the\s+patient\s+)?for|management\s+with|(?:the\s+)?patient\s+should\s+(?:get|"
+    r"receive|undergo|have)|(?:the\s+)?diagnosis\s+is\s+(?:made|confirmed)\s+by|it\s+is\s+(?:diagnosed|treated|supplied|caused|"
+    r"innervated|produced|secreted)\s+by(?:\s+the)?|it\s+works\s+by|(?:it\s+)?(?:originates|arises|derives)\s+from(?:\s+the)?|caused\s+by|"
+    r"(?:(?:the|this|these|his|her)\s+)?(?:(?:clinical|patient's)\s+)?(?:(?:findings?|presentation|picture|features?|symptoms?|signs|"
+    r"history|results?|patient|child|infant|man|woman|boy|girl|it|this)\s+)?(?:(?:is|are|most|likely|probably|strongly|has)\s+){0,3}"
+    r"(?:(?:consistent|compatible)\s+with|suggestive\s+of|suggests?|indicates?|indicative\s+of|points?\s+to|(?:classic|typical|"
+    r"characteristic)\s+(?:of|for)|features\s+of|most\s+likely\s+has))\s+(?=\S)",
+    re.IGNORECASE,
+)
 _LABEL = re.compile(r"^([^:]{1,80}):\s+")
 _PREDICATE = re.compile(r"\s+(?:is|are|was|were|would be|should be)\s+(.+)$", re.IGNORECASE | re.DOTALL)
-_ASKED = re.compile(r"\b(?:which|what|whose|name\s+the)\s+([^.,;?]{1,120})", re.IGNORECASE)
+_ASKED = re.compile(
+    r"\b(?:which|what|whose|name\s+the)\s+"
+    r"(?:(?:is|are|was|were|should\s+be|would\s+be)\s+(?:the\s+)?)?([^.,;?]{1,120})",
+    re.IGNORECASE,
+)
+# "Which nerve is most likely injured": the state that a question asks for.
+_STATE = re.compile(
+    r"\b(?:which|what)\s+(?:(?!(?:if|when|after|that|happens)\b)[a-z-]+\s+){0,4}?"
+    r"(?:is|are|was|were|be)\s+(?:[a-z]+ly\s+|most\s+(?:[a-z]+ly\s+)?)?([a-z]+)\b",
+    re.IGNORECASE,
+)
+# What kind of organism a binomial name is: "the spirochete Treponema pallidum".
+_KIND_OF_ORGANISM = re.compile(
+    r"^(?i:(?:the\s+)?(?:bacterium|bacteria|spirochete|protozoan|parasite|fungus|yeast|mold|nematode|helminth|am[oe]+ba))\s+"
+    r"(?=[A-Z][a-z]+\s[a-z]{3})"
+)
+# A dose after the drug, which a reference without any number does not ask for: "doxycycline 100 mg twice daily".
+_DOSE = re.compile(
+    r"\s+\d[\d.,-]*\s?(?:mg|mcg|ug|g|units?|iu|ml|mg/kg|g/kg)(?:\s+(?:once|twice|three\s+times|daily|a\s+day|per\s+day|"
+    r"every\s+\d+\s+hours|bid|tid|qid|iv|orally|for\s+\d+(?:-\d+)?\s+(?:days?|weeks?|months?)))*$",
+    re.IGNORECASE,
+)
 # A question that asks for the exception: "X is the least likely" then affirms X.
 _LEAST = re.compile(r"\bleast\s+likely\b", re.IGNORECASE)
 # What ends the noun that a question asks for, unless a word such as "type" comes before it.
@@ -48,7 +85,7 @@ class Question:
     Attributes:
         words: All its content words.
         asked: The class of things that it asks for: "artery" in "Which artery ...?".
-        exceptions: Its "least likely", which is then not a denial in an answer.
+        exceptions: Its "least likely" or "should be avoided", which are then no denial in an answer.
     """
 
     words: frozenset[str]
@@ -64,6 +101,8 @@ class Reference:
         text: The cleaned text.
         phrase: The normalised reference.
         forms: The phrases that count as equal, including `phrase`.
+        names: The same with other names of what they name. All words of a name are needed: "bone infection" is
+            osteomyelitis, and "bone" is not.
         short_forms: Those without a subject or purpose; question words must not be dropped from them as well.
         joined: All forms without spaces.
     """
@@ -71,6 +110,7 @@ class Reference:
     text: str
     phrase: Phrase
     forms: tuple[Phrase, ...]
+    names: tuple[Phrase, ...]
     short_forms: tuple[Phrase, ...]
     joined: frozenset[str]
 
@@ -94,25 +134,33 @@ def compare_short(answer: str, gold: str, question: str, more_aliases: tuple[str
     """
     reference = read_reference(gold, question, more_aliases)
     phrase = normalise(answer)
+    in_a_row = normalise(answer.replace(",", " ")).joined if "," in answer else phrase.joined
     if "?" in answer and "?" not in gold:
         return False, "'?' is a hedge", True
     if _ROW_OF_BRACKETS.search(gold) and _NO_BRACKET.sub("", answer) != _NO_BRACKET.sub("", gold):
         return False, "another row of brackets", True
-    if phrase.joined in reference.joined or phrase.spelled in reference.joined:
+    if not reference.joined.isdisjoint((phrase.joined, phrase.spelled, in_a_row)):
         return True, "equal", False
     said = clean(answer)
     about = read_question(question)
     texts = list(_readings(answer, reference.text, about))
     phrases = [phrase, *map(normalise, texts)]
     exactly = Question(frozenset(), about.asked, ())
-    match = any(_is_equal(one, form, about) for one in phrases for form in reference.forms) or any(
-        _is_equal(one, form, exactly) for one in phrases for form in reference.short_forms
+    match = (
+        any(_is_equal(one, form, about) for one in phrases for form in reference.forms)
+        or any(_is_equal(one, form, exactly) for one in phrases for form in reference.short_forms)
+        or any(
+            _is_equal(one, name, about)
+            for one in phrases
+            for name in reference.names
+            if _has_name(one, name, reference)
+        )
     )
     if match:
         cause = (
             _stated_beyond(said, (reference.text, *more_aliases), about.exceptions)
             or _bracketed_opposite(answer, gold)
-            or _exchanged(phrase, reference.forms)
+            or _exchanged(phrase, (*reference.forms, *reference.names))
         )
         return (False, cause, True) if cause else (True, "equal but for words that add nothing", False)
     causes = [refusal(said, one, reference.text, reference.phrase) for one in phrases]
@@ -127,13 +175,18 @@ def read_reference(gold: str, question: str, more_aliases: tuple[str, ...]) -> R
     """Parse a reference with its aliases: the row's, and those that it states itself."""
     words = read_question(question).words
     texts = [gold, *more_aliases]
-    texts += [alias for text in texts for alias in (*aliases(text), expanded(text, text))]
+    texts += [alias for text in texts for alias in (*aliases(text), *names_by_target(text), expanded(text, text))]
     forms, short_forms = (
         tuple(dict.fromkeys(form for form in map(normalise, group) if form.joined))
         for group in (texts, [form for text in texts for form in shorter_forms(clean(text), words)])
     )
-    joined = frozenset(text for form in (*forms, *short_forms) for text in (form.joined, form.spelled))
-    return Reference(clean(gold), normalise(gold), forms, short_forms, joined)
+    names = tuple(dict.fromkeys(name for form in forms for name in (*other_names(form), *equal_amounts(form))))
+    # "45,X" and "45 X": a comma adds nothing if the words are the same in the same order.
+    rows = [normalise(text.replace(",", " ")).joined for text in texts if "," in text]
+    joined = frozenset(text for form in (*forms, *names, *short_forms) for text in (form.joined, form.spelled)).union(
+        rows
+    )
+    return Reference(clean(gold), normalise(gold), forms, names, short_forms, joined)
 
 
 @lru_cache(maxsize=1024)
@@ -141,23 +194,30 @@ def read_question(question: str) -> Question:
     """Parse what a question says about its answer.
 
     Example:
-        >>> sorted(read_question("Which artery is occluded?").asked)
+        >>> sorted(read_question("Which artery is it?").asked)
         ['artery']
     """
     text = clean(question) if question else ""
     roles = word_roles()
     known = _folded_role("asked") | _folded_role("class")
     asked: set[str] = set()
+    # Nouns and states by which the question asks; each may allow further words (`asked_words.csv`).
+    keys: list[str] = [match[1].casefold() for match in _STATE.finditer(text)]
     for match in _ASKED.finditer(text):
         before = ""
         for word in map(str.casefold, _WORD.findall(match[1])):
             if word in _NOUN_END and before not in _KIND_OF:
                 break
-            if fold(word) in known:
-                asked.add(fold(word))
+            keys.append(fold(word))
+            if keys[-1] in known:
+                asked.add(keys[-1])
             before = word
+    further = [word for key in keys for word in asked_words().get(key, ())]
+    asked.update(map(fold, further))
     words = frozenset(fold(word) for word in map(str.casefold, _WORD.findall(text)) if word not in roles["function"])
-    return Question(words, frozenset(asked), tuple(dict.fromkeys(map(str.casefold, _LEAST.findall(text)))))
+    # "Which drug should be stopped?": then "stop metformin" denies nothing.
+    exceptions = (*map(str.casefold, _LEAST.findall(text)), *filter(refusal_words().__contains__, further))
+    return Question(words, frozenset(asked), tuple(dict.fromkeys(exceptions)))
 
 
 @lru_cache(maxsize=16)
@@ -169,6 +229,9 @@ def _readings(answer: str, gold: str, about: Question) -> Iterator[str]:
     """Yield variants of an answer: without lead-in, brackets and explanation, and with abbreviations expanded."""
     text = plain(answer)
     bodies = [text]
+    led = _LEAD_IN.sub("", text)
+    if led != text:
+        bodies.append(led)
     label = _LABEL.match(text)
     if label and is_said(label[1], about.words):
         bodies.append(text[label.end() :])
@@ -177,7 +240,9 @@ def _readings(answer: str, gold: str, about: Question) -> Iterator[str]:
     bodies += filter(None, [without_subject(body, shared) for body in bodies])
     bodies += [_PREDICATE.sub("", body) for body in bodies if _repeats_question(body, about)]
     for body in bodies:
-        without = _REASON.sub("", BRACKET.sub("", body)).strip()
+        without = _KIND_OF_ORGANISM.sub("", _REASON.sub("", BRACKET.sub("", body)).strip())
+        if not any(map(str.isdigit, gold)):
+            without = _DOSE.sub("", without)
         for form in dict.fromkeys((body, without)):
             if form and form != text:
                 yield form
@@ -250,6 +315,10 @@ def _is_equal(one: Phrase, other: Phrase, about: Question) -> bool:
     if one.is_ordered or other.is_ordered or len(core) > _MOST_FREE_WORDS or not all(map(str.isascii, core)):
         return False
     return _numbers(core) == _numbers(wanted) and _without_order(core) == _without_order(wanted)
+
+
+def _has_name(phrase: Phrase, name: Phrase, reference: Reference) -> bool:
+    return set(name.tokens) - set(reference.phrase.tokens) <= set(phrase.tokens)
 
 
 def _numbers(tokens: tuple[str, ...]) -> list[str]:

@@ -9,6 +9,7 @@ CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
 # Greek letters and arrows, spelled out.
 GREEK = str.maketrans(
     {"\u03b1": "alpha", "\u03b2": "beta", "\u03b3": "gamma", "\u03b4": "delta", "\u03ba": "kappa", "\u03bb": "lambda"}
+    | {"\u03b5": "epsilon", "\u03b8": "theta", "\u03c3": "sigma", "\u03c4": "tau", "\u03c9": "omega"}
     | {"\u2191": " increased ", "\u2193": " decreased "}
 )
 

@@ -259,12 +259,12 @@ def test_the_question_tells_which_words_add_nothing(question: str, gold: str, an
 
 
 def test_aliases_count_as_the_reference() -> None:
-    spec = {"aliases": ["heart attack"]}
-    assert judge_open_ended("A heart attack", "Myocardial infarction", spec).correct
-    assert not judge_open_ended("A heart attack", "Myocardial infarction", {}).correct
-    assert not judge_open_ended("A heart attack is unlikely", "Myocardial infarction", spec).correct
+    spec = {"aliases": ["coronary event"]}
+    assert judge_open_ended("A coronary event", "Myocardial infarction", spec).correct
+    assert not judge_open_ended("A coronary event", "Myocardial infarction", {}).correct
+    assert not judge_open_ended("A coronary event is unlikely", "Myocardial infarction", spec).correct
     with pytest.raises(ValueError, match="aliases"):
-        judge_open_ended("x", "y", {"aliases": "heart attack"})
+        judge_open_ended("x", "y", {"aliases": "coronary event"})
 
 
 def test_an_answer_refused_for_a_cause_has_no_similarity() -> None:
