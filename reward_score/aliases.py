@@ -24,7 +24,6 @@ _COPULA = re.compile(
 )
 # "S. aureus": a genus abbreviated to its first letter.
 _GENUS = re.compile(r"\b([A-Z])\.?\s+([a-z]{4,})\b")
-# Without this, a text has no abbreviation to expand.
 _TWO_CAPITALS = re.compile(r"[A-Z][A-Za-z0-9]*[A-Z]")
 # An abbreviation that the reference gives after the words: "acetylcholine (ACh)".
 _CAPITALS = re.compile(r"(?!(?:IV|IM|PO|SC|[IVX]+)$)(?=(?:.*[A-Z]){2})[A-Za-z][A-Za-z0-9-]{1,6}")
@@ -124,6 +123,11 @@ def _initials(words: tuple[str, ...]) -> frozenset[str]:
     return frozenset(found)
 
 
+def has_abbreviation(text: str) -> bool:
+    """Return whether a text may have an abbreviation: a word with two capitals, or a genus by its first letter."""
+    return _TWO_CAPITALS.search(text) is not None or _GENUS.search(text) is not None
+
+
 def expanded(text: str, other: str) -> str:
     """Replace each abbreviation in a text with the words of another text that it stands for.
 
@@ -131,7 +135,7 @@ def expanded(text: str, other: str) -> str:
         >>> expanded("Right ACA", "The right anterior cerebral artery")
         'Right anterior cerebral artery'
     """
-    if not (_TWO_CAPITALS.search(text) or _GENUS.search(text)):
+    if not has_abbreviation(text):
         return text
     source = clean(other)
     words = list(_WORD.finditer(source))
