@@ -37,8 +37,8 @@ _NO_BRACKET = re.compile(r"[^()\[\]{}<>]")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 # The words that begin a part of an answer by `_REASON`, `_PREDICATE` or `without_subject`.
 _PART_WORDS = frozenset(
-    "because since due caused secondary resulting as such for namely is are was were be been "
-    "remain remains stay stays become becomes occur occurs arise arises apply applys applies will".split()
+    "because since due caused secondary resulting as for namely is are was were be been "
+    "remain remains stay stays become becomes occur occurs arise arises apply applies".split()
 )
 # A text with more words than this, or without spaces between words, is compared in order.
 _MOST_FREE_WORDS = 10
