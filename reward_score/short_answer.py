@@ -6,18 +6,30 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from reward_score.aliases import BRACKET, aliases, expanded, is_said, shorter_forms, without_subject
-from reward_score.normalise import SEPARATOR, Phrase, clean, fold, normalise
-from reward_score.refusals import are_opposite, axes, is_polar, refusal, stated_refusal
+from reward_score.aliases import (
+    BRACKET,
+    SUBJECT_ENDS,
+    aliases,
+    expanded,
+    has_abbreviation,
+    is_said,
+    shorter_forms,
+    without_subject,
+)
+from reward_score.normalise import SEPARATOR, Phrase, clean, fold, normalise, read_phrase
+from reward_score.refusals import axes, contradiction, is_polar, opposite_words, stated_refusal
 from reward_score.synonyms import equal_amounts, names_by_target, other_names
-from reward_score.text import plain
+from reward_score.text import any_of, plain
 from reward_score.word_lists import asked_words, refusal_words, word_roles
 
 # An explanation after the answer itself; the part before it decides.
+_EXPLAINS = (
+    "because", "since", "due to", "caused by", "secondary to", "resulting from", "as a result of", "such as", "e.g.",
+    "for example", "namely", "as it", "as this", "as they", "given the", "given his", "given her", "given this",
+    "based on", "causing", "leading to", "resulting in",
+)  # fmt: skip
 _REASON = re.compile(
-    r"[\s,;]{1,3}(?:because|since|due\s+to|caused\s+by|secondary\s+to|resulting\s+from|as\s+a\s+result\s+of|such\s+as|e\.g\.|"
-    r"for\s+example|namely|as\s+(?:it|this|they)|"
-    r"given\s+(?:the|his|her|this)|based\s+on|causing|leading\s+to|resulting\s+in)\s.*$"
+    rf"[\s,;]{{1,3}}(?:{any_of(_EXPLAINS)})\s.*$"
     r"|,\s*(?:which|an?|as|especially|usually|typically)\s.*$"
     r"|(?<=[a-z\d)]{3})\.\s+(?:it|this|these|they|the|in|as|because)\s.*$"
     r"|\s-\s(?:\S+\s+){3}.*$",
@@ -38,7 +50,10 @@ _LEAD_IN = re.compile(
     re.IGNORECASE,
 )
 _LABEL = re.compile(r"^([^:]{1,80}):\s+")
-_PREDICATE = re.compile(r"\s+(?:is|are|was|were|would be|should be)\s+(.+)$", re.IGNORECASE | re.DOTALL)
+_LINKS = ("is", "are", "was", "were", "would be", "should be")
+_PREDICATE = re.compile(rf"\s+(?:{any_of(_LINKS)})\s+(.+)$", re.IGNORECASE | re.DOTALL)
+# Where `_REASON`, `_PREDICATE` or `without_subject` can divide a text without signs: the first words of their phrases.
+_DIVIDING = frozenset(phrase.split()[0] for phrase in (*_EXPLAINS, *_LINKS, *SUBJECT_ENDS))
 _ASKED = re.compile(
     r"\b(?:which|what|whose|name\s+the)\s+"
     r"(?:(?:is|are|was|were|should\s+be|would\s+be)\s+(?:the\s+)?)?([^.,;?]{1,120})",
@@ -84,12 +99,13 @@ class Question:
 
     Attributes:
         words: All its content words.
-        asked: The class of things that it asks for: "artery" in "Which artery ...?".
+        optional: The words that one of two texts may have alone: class words, words that add nothing, and the class of
+            things that the question asks for ("artery" in "Which artery ...?").
         exceptions: Its "least likely" or "should be avoided", which are then no denial in an answer.
     """
 
     words: frozenset[str]
-    asked: frozenset[str]
+    optional: frozenset[str]
     exceptions: tuple[str, ...]
 
 
@@ -101,18 +117,22 @@ class Reference:
         text: The cleaned text.
         phrase: The normalised reference.
         forms: The phrases that count as equal, including `phrase`.
-        names: The same with other names of what they name. All words of a name are needed: "bone infection" is
-            osteomyelitis, and "bone" is not.
+        names: The same with other names of what they name, each with its words that the reference lacks. An answer
+            needs them all: "bone infection" is osteomyelitis, and "bone" is not.
         short_forms: Those without a subject or purpose; question words must not be dropped from them as well.
         joined: All forms without spaces.
+        asked: Its words that the question has too.
+        has_abbreviation: Whether it has an abbreviation.
     """
 
     text: str
     phrase: Phrase
     forms: tuple[Phrase, ...]
-    names: tuple[Phrase, ...]
+    names: dict[Phrase, frozenset[str]]
     short_forms: tuple[Phrase, ...]
     joined: frozenset[str]
+    asked: frozenset[str]
+    has_abbreviation: bool
 
 
 def compare_short(answer: str, gold: str, question: str, more_aliases: tuple[str, ...]) -> tuple[bool, str, bool]:
@@ -133,7 +153,8 @@ def compare_short(answer: str, gold: str, question: str, more_aliases: tuple[str
         (True, 'equal', False)
     """
     reference = read_reference(gold, question, more_aliases)
-    phrase = normalise(answer)
+    said = clean(answer)
+    phrase = read_phrase(said)
     in_a_row = normalise(answer.replace(",", " ")).joined if "," in answer else phrase.joined
     if "?" in answer and "?" not in gold:
         return False, "'?' is a hedge", True
@@ -141,19 +162,16 @@ def compare_short(answer: str, gold: str, question: str, more_aliases: tuple[str
         return False, "another row of brackets", True
     if not reference.joined.isdisjoint((phrase.joined, phrase.spelled, in_a_row)):
         return True, "equal", False
-    said = clean(answer)
     about = read_question(question)
-    texts = list(_readings(answer, reference.text, about))
-    phrases = [phrase, *map(normalise, texts)]
-    exactly = Question(frozenset(), about.asked, ())
+    phrases = [phrase, *map(normalise, _readings(answer, reference, about))]
     match = (
-        any(_is_equal(one, form, about) for one in phrases for form in reference.forms)
-        or any(_is_equal(one, form, exactly) for one in phrases for form in reference.short_forms)
+        any(_is_equal(one, form, about, about.words) for one in phrases for form in reference.forms)
+        or any(_is_equal(one, form, about, frozenset()) for one in phrases for form in reference.short_forms)
         or any(
-            _is_equal(one, name, about)
+            _is_equal(one, name, about, about.words)
             for one in phrases
-            for name in reference.names
-            if _has_name(one, name, reference)
+            for name, needed in reference.names.items()
+            if needed.issubset(one.tokens)
         )
     )
     if match:
@@ -163,8 +181,8 @@ def compare_short(answer: str, gold: str, question: str, more_aliases: tuple[str
             or _exchanged(phrase, (*reference.forms, *reference.names))
         )
         return (False, cause, True) if cause else (True, "equal but for words that add nothing", False)
-    causes = [refusal(said, one, reference.text, reference.phrase) for one in phrases]
-    cause = next(filter(None, causes), "")
+    causes = (contradiction(one, reference.phrase) for one in phrases)
+    cause = stated_refusal(said, reference.text) or next(filter(None, causes), "")
     if not cause and _is_another_order(phrase, reference.phrase):
         cause = "the same words in an order that means another thing"
     return False, cause or "not equal", bool(cause)
@@ -180,13 +198,18 @@ def read_reference(gold: str, question: str, more_aliases: tuple[str, ...]) -> R
         tuple(dict.fromkeys(form for form in map(normalise, group) if form.joined))
         for group in (texts, [form for text in texts for form in shorter_forms(clean(text), words)])
     )
-    names = tuple(dict.fromkeys(name for form in forms for name in (*other_names(form), *equal_amounts(form))))
+    phrase = normalise(gold)
+    names = {
+        name: frozenset(name.tokens).difference(phrase.tokens)
+        for form in forms
+        for name in (*other_names(form), *equal_amounts(form))
+    }
     # "45,X" and "45 X": a comma adds nothing if the words are the same in the same order.
     rows = [normalise(text.replace(",", " ")).joined for text in texts if "," in text]
-    joined = frozenset(text for form in (*forms, *names, *short_forms) for text in (form.joined, form.spelled)).union(
-        rows
-    )
-    return Reference(clean(gold), normalise(gold), forms, names, short_forms, joined)
+    joined = frozenset(text for form in (*forms, *names, *short_forms) for text in (form.joined, form.spelled))
+    text = clean(gold)
+    asked = words & frozenset(map(fold, map(str.casefold, _WORD.findall(text))))
+    return Reference(text, phrase, forms, names, short_forms, joined.union(rows), asked, has_abbreviation(text))
 
 
 @lru_cache(maxsize=1024)
@@ -194,8 +217,8 @@ def read_question(question: str) -> Question:
     """Parse what a question says about its answer.
 
     Example:
-        >>> sorted(read_question("Which artery is it?").asked)
-        ['artery']
+        >>> "artery" in read_question("Which artery is it?").optional
+        True
     """
     text = clean(question) if question else ""
     roles = word_roles()
@@ -215,9 +238,10 @@ def read_question(question: str) -> Question:
     further = [word for key in keys for word in asked_words().get(key, ())]
     asked.update(map(fold, further))
     words = frozenset(fold(word) for word in map(str.casefold, _WORD.findall(text)) if word not in roles["function"])
+    optional = _folded_role("class") | _folded_role("filler") | asked
     # "Which drug should be stopped?": then "stop metformin" denies nothing.
     exceptions = (*map(str.casefold, _LEAST.findall(text)), *filter(refusal_words().__contains__, further))
-    return Question(words, frozenset(asked), tuple(dict.fromkeys(exceptions)))
+    return Question(words, optional, tuple(dict.fromkeys(exceptions)))
 
 
 @lru_cache(maxsize=16)
@@ -225,9 +249,11 @@ def _folded_role(role: str) -> frozenset[str]:
     return frozenset(map(fold, word_roles()[role]))
 
 
-def _readings(answer: str, gold: str, about: Question) -> Iterator[str]:
+def _readings(answer: str, reference: Reference, about: Question) -> Iterator[str]:
     """Yield variants of an answer: without lead-in, brackets and explanation, and with abbreviations expanded."""
-    text = plain(answer)
+    text, gold = plain(answer), reference.text
+    if _is_bare(text) and not reference.has_abbreviation:
+        return
     bodies = [text]
     led = _LEAD_IN.sub("", text)
     if led != text:
@@ -236,23 +262,35 @@ def _readings(answer: str, gold: str, about: Question) -> Iterator[str]:
     if label and is_said(label[1], about.words):
         bodies.append(text[label.end() :])
     # A subject that the reference lacks may be another candidate of the question.
-    shared = about.words & frozenset(map(fold, map(str.casefold, _WORD.findall(gold))))
-    bodies += filter(None, [without_subject(body, shared) for body in bodies])
+    bodies += filter(None, [without_subject(body, reference.asked) for body in bodies])
     bodies += [_PREDICATE.sub("", body) for body in bodies if _repeats_question(body, about)]
     for body in bodies:
         without = _KIND_OF_ORGANISM.sub("", _REASON.sub("", BRACKET.sub("", body)).strip())
         if not any(map(str.isdigit, gold)):
             without = _DOSE.sub("", without)
         for form in dict.fromkeys((body, without)):
-            if form and form != text:
+            # An entity such as "&minus;" becomes a sign that only a second reading replaces.
+            if form and (form != text or "&" in answer):
                 yield form
             longer = expanded(form, gold)
-            if longer != clean(form):
+            if longer != form:
                 yield longer
             # The other way round: expand the reference's abbreviations with the words of the answer.
             full = expanded(gold, form) if form else gold
             if full != gold and normalise(full).joined == normalise(form).joined:
                 yield gold
+
+
+def _is_bare(text: str) -> bool:
+    """Return whether a text is a term alone: only words, and none of what `_readings` divides or leaves out."""
+    return (
+        text.isascii()
+        and text.replace(" ", "").isalpha()
+        and _DIVIDING.isdisjoint(text.casefold().split())
+        and not has_abbreviation(text)
+        and not _LEAD_IN.match(text)
+        and not _KIND_OF_ORGANISM.match(text)
+    )
 
 
 def _repeats_question(text: str, about: Question) -> bool:
@@ -270,12 +308,12 @@ def _bracketed_opposite(answer: str, gold: str) -> str:
     for place, bracket in enumerate(BRACKET.finditer(answer)):
         inside = set(normalise(bracket[1]).tokens)
         wanted = of_gold[place] if place < len(of_gold) else set()
-        if any(are_opposite(word, other) for word in inside - wanted for other in wanted - inside):
+        if opposite_words(inside - wanted, wanted - inside):
             return "a bracket says the opposite of the reference's"
         outside = set(normalise(BRACKET.sub(" ", answer)).tokens)
-        for word in sorted(inside - outside):
-            if any(are_opposite(word, other) for other in outside):
-                return f"{word!r} in a bracket says the opposite"
+        opposite = min(opposite_words(inside - outside, outside), default=None)
+        if opposite:
+            return f"{opposite[0]!r} in a bracket says the opposite"
     return ""
 
 
@@ -288,37 +326,33 @@ def _stated_beyond(said: str, wanted: tuple[str, ...], exceptions: tuple[str, ..
 def _exchanged(phrase: Phrase, forms: tuple[Phrase, ...]) -> str:
     """Return a reason if an answer has the opposite in place of a word, whichever wording it is compared with."""
     for form in forms:
-        more, less = _differing(phrase.tokens, form.tokens)
-        if not any(are_opposite(word, other) for word in more for other in less):
+        if not opposite_words(*_differing(phrase.tokens, form.tokens)):
             return ""
     return "an opposite in place of a word"
 
 
-def _is_equal(one: Phrase, other: Phrase, about: Question) -> bool:
+def _is_equal(one: Phrase, other: Phrase, about: Question, question_words: frozenset[str]) -> bool:
     """Return whether two phrases are equal except for class words in one of them and word order without meaning."""
-    filler = _folded_role("filler")
-    optional = _folded_role("class") | about.asked | filler
-    core, wanted = _core(one.tokens, optional), _core(other.tokens, optional)
+    core, wanted = _core(one.tokens, about.optional), _core(other.tokens, about.optional)
     if not core or not wanted:
         return one.joined == other.joined
     if one.spelled == other.spelled:
         return True
+    said, needed = set(core), set(wanted)
+    if not (said <= needed or said >= needed or "".join(core) == "".join(wanted)):
+        return False
     added = _differing(one.tokens, other.tokens)
-    if any(are_opposite(word, away) for word in added[0] for away in added[1]):
+    if opposite_words(*added):
         return False
-    classes = [[word for word in words if word not in filler and word in optional] for words in added]
-    if all(classes):
+    classes = about.optional - _folded_role("filler")
+    if not any(map(classes.isdisjoint, added)):
         return False
-    core, wanted = _without_question_words(core, wanted, about)
-    if "".join(core) == "".join(wanted) or _is_same_value(core, wanted, about):
+    core, wanted = _without_question_words(core, wanted, question_words)
+    if "".join(core) == "".join(wanted) or _is_same_value(core, wanted, question_words):
         return True
     if one.is_ordered or other.is_ordered or len(core) > _MOST_FREE_WORDS or not all(map(str.isascii, core)):
         return False
     return _numbers(core) == _numbers(wanted) and _without_order(core) == _without_order(wanted)
-
-
-def _has_name(phrase: Phrase, name: Phrase, reference: Reference) -> bool:
-    return set(name.tokens) - set(reference.phrase.tokens) <= set(phrase.tokens)
 
 
 def _numbers(tokens: tuple[str, ...]) -> list[str]:
@@ -339,7 +373,7 @@ def _differing(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[list[str],
 
 
 def _without_question_words(
-    core: tuple[str, ...], wanted: tuple[str, ...], about: Question
+    core: tuple[str, ...], wanted: tuple[str, ...], question_words: frozenset[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Drop the words that only one of the texts has, if the question has them too.
 
@@ -349,11 +383,11 @@ def _without_question_words(
     """
     more, less = _differing(core, wanted)
     surplus = more or less
-    known = about.words | _folded_role("lead") | {SEPARATOR}
+    known = question_words | _folded_role("lead") | {SEPARATOR}
     novel = [token for token in wanted if token not in known]
     if not surplus or (more and less) or not novel or len(surplus) > _MOST_QUESTION_WORDS:
         return core, wanted
-    if any(word not in about.words or is_polar(word) or word[-1].isdigit() or len(word) < 3 for word in surplus):
+    if any(word not in question_words or is_polar(word) or word[-1].isdigit() or len(word) < 3 for word in surplus):
         return core, wanted
     dropped = Counter(surplus)
     longer = []
@@ -381,15 +415,11 @@ def _is_another_order(one: Phrase, other: Phrase) -> bool:
     return sorted(one.tokens) == sorted(other.tokens)
 
 
-def _is_same_value(one: tuple[str, ...], other: tuple[str, ...], about: Question) -> bool:
+def _is_same_value(one: tuple[str, ...], other: tuple[str, ...], question_words: frozenset[str]) -> bool:
     """Return whether one text is the other's number without its unit, and the question states the unit."""
     units = word_roles()["unit"]
     bare, full = sorted((one, other), key=len)
     rest = full[len(bare) :]
     if not rest or full[: len(bare)] != bare or not all(token[-1].isdigit() for token in bare):
         return False
-    return all(token in units for token in rest) and _unit_words(rest[0]) & about.words != set()
-
-
-def _unit_words(unit: str) -> set[str]:
-    return {unit, unit + "s"}
+    return all(token in units for token in rest) and not question_words.isdisjoint((rest[0], rest[0] + "s"))

@@ -3,6 +3,7 @@
 import html
 import re
 import unicodedata
+from collections.abc import Iterable
 
 # Scripts without spaces between words, as a regular-expression character range.
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
@@ -98,3 +99,13 @@ def is_question(text: str) -> bool:
         (True, False)
     """
     return text.rstrip(" .!)\"'*").endswith("?")
+
+
+def any_of(phrases: Iterable[str]) -> str:
+    r"""Return a regular expression that matches any of some phrases, with any white space between their words.
+
+    Example:
+        >>> any_of(["due to", "e.g."])
+        'due\\s+to|e\\.g\\.'
+    """
+    return "|".join(r"\s+".join(map(re.escape, phrase.split())) for phrase in phrases)

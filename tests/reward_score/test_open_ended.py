@@ -273,6 +273,22 @@ def test_an_answer_refused_for_a_cause_has_no_similarity() -> None:
     assert judge_open_ended("Deficiency of carotene", "Vitamin A deficiency", {}).similarity > 0.0
 
 
+@pytest.mark.parametrize("verb", ["is", "are", "was", "were", "will be", "would be", "has been", "should be"])
+def test_a_usual_opening_is_left_out_at_either_end(verb: str) -> None:
+    opening, gold = "the most likely underlying diagnosis", "Hepatic encephalopathy"
+    assert judge_open_ended(f"{opening} {verb} {gold}", gold, {}).correct is (verb != "should be")
+    assert judge_open_ended(f"{gold} {verb} {opening}", gold, {}).correct is (verb not in ("will be", "has been"))
+
+
+@pytest.mark.parametrize("verb", [
+    "remain", "remains", "stay", "stays", "become", "becomes", "occur", "occurs", "arise", "arises", "apply", "applies",
+])  # fmt: skip
+def test_a_verb_with_a_meaning_of_its_own_stays(verb: str) -> None:
+    answer = f"The most likely result {verb} unaltered"
+    assert judge_open_ended(answer, f"{verb} unaltered", {}).correct
+    assert not judge_open_ended(answer, "unaltered", {}).correct
+
+
 CONTENT_WORDS = st.lists(
     st.sampled_from("sepsis femur aspirin ulnar nerve liver biopsy pneumonia cortex potassium".split()),
     min_size=1, max_size=4, unique=True,

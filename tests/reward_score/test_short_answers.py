@@ -97,6 +97,8 @@ RULES = [
     ("", "7 days", "Two weeks", False),
     ("", "0.5 mg", "500 micrograms", True),
     ("", "0.5 mg", "50 micrograms", False),
+    ("", "Base excess of -5", "Base excess of &minus;5", True),
+    ("", "Base excess of -5", "Base excess of &minus;6", False),
     ("", "45,X", "45 X", True),
     ("", "Sodium and chloride", "Sodium chloride", False),
     # antibodies and vaccines by their target
@@ -111,6 +113,55 @@ RULES = [
 @pytest.mark.parametrize(("question", "reference", "answer", "correct"), RULES)
 def test_rule(question: str, reference: str, answer: str, correct: bool) -> None:
     assert judge_open_ended(answer, reference, {"question": question}).correct is correct
+
+
+# What may stand around an answer of plain words: the words of each pattern that an answer may not have otherwise.
+LEAD_INS = """
+    i think it is | i think this is | i believe that | I would diagnose | I would choose | I would suggest
+    I would recommend | Dx: | First-line: | Gold-standard test is | The gold standard treatment is
+    Gold standard therapy is | The first line drug is | the first-line investigation is | proceed with | proceed to
+    check | request | refer for | refer the patient for | management with | the patient should receive
+    patient should undergo | the diagnosis is made by | diagnosis is confirmed by | it is diagnosed by
+    it is treated by | it is supplied by the | it is caused by | it is innervated by the | it is produced by
+    it is secreted by | it works by | it originates from | arises from the | it derives from | caused by
+    the finding is consistent with | these findings are compatible with | clinical presentation is suggestive of
+    the picture suggests | the features suggest | the symptoms indicate | his signs indicate | the sign suggests
+    the history indicates | patient's history is indicative of | the results point to | the result points to
+    his history is classic for | this child is typical of | the infant is characteristic of | the man has features of
+    this woman most likely has | the boy strongly suggests | the girl has features of | it likely suggests
+    the patient most likely has | this suggests | this is most consistent with | her symptom is consistent with
+"""
+EXPLANATIONS = """
+    because of | since the | due to | caused by | secondary to | resulting from | as a result of | such as
+    e.g. | for example | namely | as it has | as this has | as they have | given the | given his | given her
+    given this | based on | causing | leading to | resulting in
+"""
+DOSES = """
+    100 mg | 100 mcg | 100 ug | 2 g | 1 unit | 40 units | 40 IU | 5 ml | 5 mg/kg | 1 g/kg | 1.5 g once | 100 mg twice
+    100 mg three times a day | 100 mg daily | 100 mg per day | 100 mg every 8 hours | 100 mg bid | 100 mg tid
+    100 mg qid | 100 mg iv | 100 mg orally for 1 day | 100 mg for 7-10 days | 1 g for 1 week | 1 g for 2 weeks
+    1 g for 1 month | 1 g for 6 months
+"""
+ORGANISMS = "bacterium bacteria spirochete protozoan parasite fungus yeast mold nematode helminth ameba amoeba".split()
+TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+ONES = "one two three four five six seven eight nine".split()
+
+
+def phrases(table: str) -> list[str]:
+    return [phrase.strip() for line in table.strip().splitlines() for phrase in line.split("|")]
+
+
+@pytest.mark.parametrize(("answer", "reference"), [
+    *((f"{words} hepatic encephalopathy", "Hepatic encephalopathy") for words in phrases(LEAD_INS)),
+    *((f"Hepatic encephalopathy {words} long cirrhosis", "Hepatic encephalopathy") for words in phrases(EXPLANATIONS)),
+    *((f"Doxycycline {dose}", "Doxycycline") for dose in phrases(DOSES)),
+    *((f"{kind} Treponema pallidum", "Treponema pallidum") for kind in (*ORGANISMS, "The fungus")),
+    *((f"{tens} {ones}", str(10 * ten + one))
+      for ten, tens in enumerate(TENS, 2) for one, ones in enumerate(ONES, 1)),
+    ("Ten per cent", "10%"), ("Ten percent", "10%"),
+])  # fmt: skip
+def test_words_around_an_answer_are_left_out(answer: str, reference: str) -> None:
+    assert judge_open_ended(answer, reference, {}).correct
 
 
 def test_examples_of_the_functions() -> None:
