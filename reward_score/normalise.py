@@ -1,6 +1,7 @@
 """Normalises short answers: spelling, plurals, numbers, units, Greek letters, abbreviations."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -73,6 +74,8 @@ _ROMAN = {
 }
 _NUMBER = re.compile(r"[-+]?\d")
 _CJK = re.compile(f"[{CJK}]")
+# A space that may be left out: one that does not stand between two digits.
+_SPACE = re.compile(r"(?<!\d) | (?!\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +139,23 @@ def normalise(text: str) -> Phrase:
     cleaned = clean(text)
     words, is_ordered = _words(cleaned)
     tokens = _without_outer_separators(words)
-    return Phrase(tokens, "".join(tokens), _spelled(cleaned), is_ordered)
+    return Phrase(tokens, join(tokens), _spelled(cleaned), is_ordered)
+
+
+def join(words: Iterable[str]) -> str:
+    """Join words without spaces, except between two numbers: "1 2" is not 12.
+
+    Example:
+        >>> join(["t", "9", "22"])
+        't9 22'
+    """
+    return _SPACE.sub("", " ".join(words))
 
 
 def _spelled(text: str) -> str:
     little = word_roles()["function"] - {"a", "i"}
     pieces = [piece for piece in _TOKEN.findall(text.casefold()) if piece not in little]
-    return "".join(pieces[1:] if pieces[0] == "a" else pieces) if pieces else ""
+    return join(pieces[1:] if pieces[0] == "a" else pieces) if pieces else ""
 
 
 def clean(text: str) -> str:
