@@ -100,8 +100,11 @@ def abbreviated_words(short: str, text: str) -> str:
     return ""
 
 
-# First parts of compound words; the next letter goes into the abbreviation: "postpartum" is PP.
-_PREFIX = re.compile(r"(?:post|hyper|inter|sub|trans|per|electro|[a-z]{2,}?[oia])(?=[a-z]{4})")
+# First parts of compound words; the next letter goes into the abbreviation: "postpartum" is PP. Of the vowels only an
+# "o" joins two words: with any of them "deficiency" would be DC.
+_PREFIX = re.compile(
+    r"post|hyper|inter|sub|trans|per|anti|semi|multi|poly|intra|extra|ultra|para|supra|infra|meta|[a-z]{3,}o"
+)
 
 
 @lru_cache(maxsize=4096)
@@ -117,8 +120,7 @@ def _initials(words: tuple[str, ...]) -> frozenset[str]:
     for word in map(str.casefold, words):
         ways = {word[0]}
         if len(word) >= 9:
-            ways |= {word[0] + word[prefix.end()] for prefix in _PREFIX.finditer(word)}
-            ways |= {word[0] + word[place] for place in range(4, len(word) - 3) if word[place - 1] in "oia"}
+            ways |= {word[0] + word[place] for place in range(3, len(word) - 3) if _PREFIX.fullmatch(word[:place])}
         if word in little:
             ways.add("")
         found = {begin + way for begin in found for way in ways if len(begin) < 8}
@@ -151,6 +153,8 @@ def expanded(text: str, other: str) -> str:
         letters = short.casefold()
         if sum(map(str.isupper, short)) < 2 or not 2 <= len(letters) <= 7:
             return found[0]
+        if len(words) == 1:
+            return found[0]  # two letters of the only word are no name: HT is not hypothyroidism
         for start, first in enumerate(words):
             if first[0][0].casefold() != letters[0]:
                 continue

@@ -1,6 +1,7 @@
 """Normalises short answers: spelling, plurals, numbers, units, Greek letters, abbreviations."""
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -77,6 +78,8 @@ _SEPARATORS = frozenset((",", ";", SEPARATOR, "and"))
 _LETTERS = frozenset(("a", "i"))
 _NUMBER = re.compile(r"[-+]?\d")
 _CJK = re.compile(f"[{CJK}]")
+# A space that may be left out: one that does not stand between two digits.
+_SPACE = re.compile(r"(?<!\d) | (?!\d)")
 
 
 class Phrase(NamedTuple):
@@ -149,7 +152,19 @@ def read_phrase(cleaned: str) -> Phrase:
     spelled = [word for word in words if word not in function or word in _LETTERS]
     if spelled and spelled[0] == "a":
         del spelled[0]
-    return Phrase(tokens, "".join(tokens), "".join(spelled), not roles["relation"].isdisjoint(words))
+    return Phrase(tokens, join(tokens), join(spelled), not roles["relation"].isdisjoint(words))
+
+
+def join(words: Iterable[str]) -> str:
+    """Join words without spaces, except between two numbers: "1 2" is not 12.
+
+    Example:
+        >>> join(["t", "9", "22"])
+        't9 22'
+    """
+    text = " ".join(words)
+    joined = text.replace(" ", "")
+    return joined if joined.isalpha() else _SPACE.sub("", text)
 
 
 def clean(text: str) -> str:

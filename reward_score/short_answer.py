@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from reward_score.aliases import (
@@ -16,7 +16,7 @@ from reward_score.aliases import (
     shorter_forms,
     without_subject,
 )
-from reward_score.normalise import SEPARATOR, Phrase, clean, fold, normalise, read_phrase
+from reward_score.normalise import SEPARATOR, Phrase, clean, fold, join, normalise, read_phrase
 from reward_score.refusals import axes, contradiction, is_polar, opposite_words, stated_refusal
 from reward_score.synonyms import equal_amounts, names_by_target, other_names
 from reward_score.text import any_of, plain
@@ -40,7 +40,7 @@ _LEAD_IN = re.compile(
     r"^(?:i\s+(?:think|believe)\s+(?:(?:it|this)\s+is|that)|i\s+would\s+(?:diagnose|give|order|do|perform|start|choose|suggest|"
     r"recommend)|(?:dx|first-line|investigation\s+of\s+choice|best\s+test):|"
     r"(?:the\s+)?(?:gold[-\s]standard|first[-\s]line)(?:\s+(?:test|treatment|therapy|drug|investigation))?\s+is|"
-    r"proceed\s+(?:with|to)|check|request|refer\s+(?:the\s+patient\s+)?for|management\s+with|(?:the\s+)?patient\s+should\s+(?:get|"
+    r"proceed\s+(?:with|to)|refer\s+(?:the\s+patient\s+)?for|management\s+with|(?:the\s+)?patient\s+should\s+(?:get|"
     r"receive|undergo|have)|(?:the\s+)?diagnosis\s+is\s+(?:made|confirmed)\s+by|it\s+is\s+(?:diagnosed|treated|supplied|caused|"
     r"innervated|produced|secreted)\s+by(?:\s+the)?|it\s+works\s+by|(?:it\s+)?(?:originates|arises|derives)\s+from(?:\s+the)?|caused\s+by|"
     r"(?:(?:the|this|these|his|her)\s+)?(?:(?:clinical|patient's)\s+)?(?:(?:findings?|presentation|picture|features?|symptoms?|signs|"
@@ -76,11 +76,30 @@ _DOSE = re.compile(
     r"every\s+\d+\s+hours|bid|tid|qid|iv|orally|for\s+\d+(?:-\d+)?\s+(?:days?|weeks?|months?)))*$",
     re.IGNORECASE,
 )
+# A comma that adds nothing: "45,X", "substantia nigra, pars compacta".
+_COMMA = re.compile(r"(?<=\d),\s*(?=[XY])|,\s+(?=pars\s)")
+# What says that a drug is to be used, the opposite of what a question asks for that wants the one to stop or avoid.
+_USED = re.compile(
+    r"\b(?:start|begin|initiat|giv(?!en\s+(?:the|his|her|this)\b)|administ|continu|resum|restart|prescri|recommend|indicat|prefer|"
+    r"need|requir|necessary|warrant|appropriat|receiv|proceed|of\s+choice|advis|safe|gold|help|tolerat|first|next\s+step|"
+    r"best\b(?!\s+(?:answer|option))|(?:us|treat)(?:e|ed|es|ing)?\b|treatment\s+(?:is|with)\b|treatment\b.*\bis\b)",
+    re.IGNORECASE,
+)
+# A question for the drug that is not used.
+_NOT_USED = re.compile(
+    r"\b(?:which|what)\s[^.?]{0,60}\b(?:not|never)\s+(?:be\s+)?(?:used|given|recommended|indicated|administered|prescribed)\b",
+    re.IGNORECASE,
+)
+_UNUSED = frozenset(("stop", "avoid", "withhold", "contraindicated"))
+# A route that the reference states must be in the answer, whatever the question asks for.
+_ROUTES = frozenset(("oral", "infusion", "injection"))
+_ANTIBODIES = frozenset(("antibody", "immunoglobulin"))
 # A question that asks for the exception: "X is the least likely" then affirms X.
 _LEAST = re.compile(r"\bleast\s+likely\b", re.IGNORECASE)
 # What ends the noun that a question asks for, unless a word such as "type" comes before it.
 _NOUN_END = frozenset(
-    "is are was were of in that does do did would should can could will has have to for from on".split()
+    "is are was were of in that does do did would should can could will has have to for from on "
+    "when if where after".split()
 )
 _KIND_OF = frozenset(("type", "kind", "form", "sort", "class", "part", "group"))
 # A reference that contains a row of brackets, possibly among words.
@@ -102,11 +121,13 @@ class Question:
         optional: The words that one of two texts may have alone: class words, words that add nothing, and the class of
             things that the question asks for ("artery" in "Which artery ...?").
         exceptions: Its "least likely" or "should be avoided", which are then no denial in an answer.
+        wants_unused: Whether it asks for what is to be stopped, avoided or not used.
     """
 
     words: frozenset[str]
     optional: frozenset[str]
     exceptions: tuple[str, ...]
+    wants_unused: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +144,8 @@ class Reference:
         joined: All forms without spaces.
         asked: Its words that the question has too.
         has_abbreviation: Whether it has an abbreviation.
+        routes: The routes of a drug that it states.
+        is_by_target: Whether it is an antibody named by its target.
     """
 
     text: str
@@ -133,6 +156,8 @@ class Reference:
     joined: frozenset[str]
     asked: frozenset[str]
     has_abbreviation: bool
+    routes: frozenset[str]
+    is_by_target: bool
 
 
 def compare_short(answer: str, gold: str, question: str, more_aliases: tuple[str, ...]) -> tuple[bool, str, bool]:
@@ -155,14 +180,19 @@ def compare_short(answer: str, gold: str, question: str, more_aliases: tuple[str
     reference = read_reference(gold, question, more_aliases)
     said = clean(answer)
     phrase = read_phrase(said)
-    in_a_row = normalise(answer.replace(",", " ")).joined if "," in answer else phrase.joined
+    without_comma = normalise(_COMMA.sub(" ", answer)).joined if "," in answer else phrase.joined
     if "?" in answer and "?" not in gold:
         return False, "'?' is a hedge", True
     if _ROW_OF_BRACKETS.search(gold) and _NO_BRACKET.sub("", answer) != _NO_BRACKET.sub("", gold):
         return False, "another row of brackets", True
-    if not reference.joined.isdisjoint((phrase.joined, phrase.spelled, in_a_row)):
+    if not reference.joined.isdisjoint((phrase.joined, phrase.spelled, without_comma)):
         return True, "equal", False
     about = read_question(question)
+    needed = reference.routes
+    if _is_by_target(answer) != reference.is_by_target:
+        needed |= _ANTIBODIES  # an antibody is not what it binds
+    if needed:
+        about = replace(about, words=about.words - needed, optional=about.optional - needed)
     phrases = [phrase, *map(normalise, _readings(answer, reference, about))]
     match = (
         any(_is_equal(one, form, about, about.words) for one in phrases for form in reference.forms)
@@ -178,6 +208,7 @@ def compare_short(answer: str, gold: str, question: str, more_aliases: tuple[str
         cause = (
             _stated_beyond(said, (reference.text, *more_aliases), about.exceptions)
             or _bracketed_opposite(answer, gold)
+            or _used_instead(said, reference.text, about)
             or _exchanged(phrase, (*reference.forms, *reference.names))
         )
         return (False, cause, True) if cause else (True, "equal but for words that add nothing", False)
@@ -198,18 +229,29 @@ def read_reference(gold: str, question: str, more_aliases: tuple[str, ...]) -> R
         tuple(dict.fromkeys(form for form in map(normalise, group) if form.joined))
         for group in (texts, [form for text in texts for form in shorter_forms(clean(text), words)])
     )
-    phrase = normalise(gold)
+    text, phrase = clean(gold), normalise(gold)
+    # "Which abnormality causes Down syndrome?" is not answered by "Down syndrome".
+    said = words | _folded_role("filler") | {"a"}
     names = {
         name: frozenset(name.tokens).difference(phrase.tokens)
         for form in forms
         for name in (*other_names(form), *equal_amounts(form))
+        if not said.issuperset(name.tokens)
     }
-    # "45,X" and "45 X": a comma adds nothing if the words are the same in the same order.
-    rows = [normalise(text.replace(",", " ")).joined for text in texts if "," in text]
+    rows = [normalise(_COMMA.sub(" ", text)).joined for text in texts if "," in text]
     joined = frozenset(text for form in (*forms, *names, *short_forms) for text in (form.joined, form.spelled))
-    text = clean(gold)
-    asked = words & frozenset(map(fold, map(str.casefold, _WORD.findall(text))))
-    return Reference(text, phrase, forms, names, short_forms, joined.union(rows), asked, has_abbreviation(text))
+    return Reference(
+        text,
+        phrase,
+        forms,
+        names,
+        short_forms,
+        joined.union(rows),
+        asked=words & frozenset(map(fold, map(str.casefold, _WORD.findall(text)))),
+        has_abbreviation=has_abbreviation(text),
+        routes=_ROUTES.intersection(phrase.tokens),
+        is_by_target=_is_by_target(gold),
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -240,8 +282,10 @@ def read_question(question: str) -> Question:
     words = frozenset(fold(word) for word in map(str.casefold, _WORD.findall(text)) if word not in roles["function"])
     optional = _folded_role("class") | _folded_role("filler") | asked
     # "Which drug should be stopped?": then "stop metformin" denies nothing.
-    exceptions = (*map(str.casefold, _LEAST.findall(text)), *filter(refusal_words().__contains__, further))
-    return Question(words, optional, tuple(dict.fromkeys(exceptions)))
+    unused = tuple(filter(refusal_words().__contains__, further))
+    exceptions = (*map(str.casefold, _LEAST.findall(text)), *unused)
+    wants_unused = bool(_NOT_USED.search(text)) or not _UNUSED.isdisjoint(unused)
+    return Question(words, optional, tuple(dict.fromkeys(exceptions)), wants_unused)
 
 
 @lru_cache(maxsize=16)
@@ -262,7 +306,8 @@ def _readings(answer: str, reference: Reference, about: Question) -> Iterator[st
     if label and is_said(label[1], about.words):
         bodies.append(text[label.end() :])
     # A subject that the reference lacks may be another candidate of the question.
-    bodies += filter(None, [without_subject(body, reference.asked) for body in bodies])
+    shared = about.words & reference.asked
+    bodies += filter(None, [without_subject(body, shared) for body in bodies])
     bodies += [_PREDICATE.sub("", body) for body in bodies if _repeats_question(body, about)]
     for body in bodies:
         without = _KIND_OF_ORGANISM.sub("", _REASON.sub("", BRACKET.sub("", body)).strip())
@@ -297,6 +342,23 @@ def _repeats_question(text: str, about: Question) -> bool:
     """Return whether the predicate of an answer ("X is the best next step") only repeats the question."""
     predicate = _PREDICATE.search(text)
     return predicate is not None and is_said(predicate[1], about.words)
+
+
+def _is_by_target(text: str) -> bool:
+    """Return whether a text is an antibody named by its target: "anti-Smith antibody"."""
+    lower = text.casefold()
+    return lower.startswith("anti-") or (
+        "antibod" in lower and any(name.startswith("antibody") for name in names_by_target(text))
+    )
+
+
+def _used_instead(said: str, wanted: str, about: Question) -> str:
+    """Return a reason if an answer says to use what the question wants stopped or avoided; "" otherwise."""
+    if not about.wants_unused or stated_refusal(said, wanted):
+        return ""
+    head, of_wanted = _REASON.sub("", said).casefold(), set(_USED.findall(wanted.casefold()))
+    used = [word for word in _USED.findall(head) if word not in of_wanted]
+    return f"{used[0]!r} says the opposite of what is asked" if used else ""
 
 
 def _bracketed_opposite(answer: str, gold: str) -> str:
@@ -348,7 +410,7 @@ def _is_equal(one: Phrase, other: Phrase, about: Question, question_words: froze
     if not any(map(classes.isdisjoint, added)):
         return False
     core, wanted = _without_question_words(core, wanted, question_words)
-    if "".join(core) == "".join(wanted) or _is_same_value(core, wanted, question_words):
+    if join(core) == join(wanted) or _is_same_value(core, wanted, question_words):
         return True
     if one.is_ordered or other.is_ordered or len(core) > _MOST_FREE_WORDS or not all(map(str.isascii, core)):
         return False

@@ -5,7 +5,7 @@ import re
 from collections import defaultdict
 from functools import lru_cache
 
-from reward_score.normalise import Phrase, normalise
+from reward_score.normalise import Phrase, join, normalise
 from reward_score.word_lists import name_groups
 
 # At most this many names per reference, so that a list of many things stays cheap to compare with.
@@ -42,9 +42,7 @@ def other_names(phrase: Phrase) -> tuple[Phrase, ...]:
             end = start + len(name)
             if tokens[start:end] == name:
                 found.update(dict.fromkeys((*tokens[:start], *other, *tokens[end:]) for other in others))
-    return tuple(
-        Phrase(words, "".join(words), "".join(words), phrase.is_ordered) for words in list(found)[:_MOST_NAMES]
-    )
+    return tuple(Phrase(words, join(words), join(words), phrase.is_ordered) for words in list(found)[:_MOST_NAMES])
 
 
 def names_by_target(text: str) -> tuple[str, ...]:
@@ -52,7 +50,7 @@ def names_by_target(text: str) -> tuple[str, ...]:
 
     Example:
         >>> names_by_target("Anti-Smith antibodies")
-        ('antibody against Smith', 'antibody to Smith', 'anti-Smith antibody', 'Smith antibody')
+        ('antibody against Smith', 'antibody to Smith', 'anti-Smith antibody', 'anti-Smith', 'Smith antibody')
         >>> names_by_target("Vaccine for yellow fever")
         ('vaccine against yellow fever', 'vaccine for yellow fever', 'yellow fever vaccine')
     """
@@ -64,9 +62,12 @@ def names_by_target(text: str) -> tuple[str, ...]:
     target = parts["target"] or parts["disease"]
     if not parts["what"] or parts["what"].casefold() == "vaccin":
         return (f"vaccine against {target}", f"vaccine for {target}", f"{target} vaccine")
-    names = (f"antibody against {target}", f"antibody to {target}", f"anti-{target} antibody", f"{target} antibody")
+    names = (
+        f"antibody against {target}", f"antibody to {target}", f"anti-{target} antibody", f"anti-{target}",
+        f"{target} antibody",
+    )  # fmt: skip
     # Antibodies against immunoglobulins are not those immunoglobulins.
-    return names[:3] if target.casefold().startswith(("ig", "immunoglobulin", "antibod")) else names
+    return names[:4] if target.casefold().startswith(("ig", "immunoglobulin", "antibod")) else names
 
 
 def equal_amounts(phrase: Phrase) -> tuple[Phrase, ...]:

@@ -31,6 +31,19 @@ def answers() -> list[tuple[str, str, str, str]]:
     ]
 
 
+def test_no_attack_on_the_rules_is_accepted() -> None:
+    """wrong_short_answers.csv: written against each rule and list by someone who knew them."""
+    with Path(__file__).with_name("wrong_short_answers.csv").open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    mistakes = [
+        (row["question"], row["reference"], answer)
+        for row in rows
+        for answer in row["wrong"].split(" | ")
+        if judge_open_ended(answer, row["reference"], {"question": row["question"]}).correct
+    ]
+    assert mistakes == []
+
+
 def test_no_wrong_answer_is_accepted_and_most_right_ones_are() -> None:
     tried, accepted = Counter[str](), Counter[str]()
     mistakes = []
@@ -55,6 +68,15 @@ RULES = [
     ("", "Osteomyelitis", "Bone", False),
     ("", "Type I hypersensitivity", "Hypersensitivity", False),
     ("", "Haloperidol", "Haldol", True),
+    ("What causes Down syndrome?", "Trisomy 21", "Down syndrome", False),
+    ("What does she have?", "Trisomy 21", "Down syndrome", True),
+    # abbreviations
+    ("", "Iron deficiency", "IDC", False),
+    ("", "Invasive ductal carcinoma", "IDC", True),
+    ("", "Hypothyroidism", "HT", False),
+    ("", "Atrioventricular node", "AV node", True),
+    ("", "Nasogastric tube", "NG tube", True),
+    ("", "Antidiuretic hormone", "ADH", True),
     # the words by which a question asks
     ("Which nerve is most likely injured?", "Radial nerve", "Radial nerve palsy", True),
     ("Which nerve is most likely injured?", "Radial nerve", "Ulnar nerve palsy", False),
@@ -65,7 +87,17 @@ RULES = [
     ("Which drug should be stopped?", "Metformin", "Stop metformin", True),
     ("Which drug should be stopped?", "Metformin", "Do not stop metformin", False),
     ("Which drug should be started?", "Metformin", "Stop metformin", False),
+    ("Which drug should be stopped?", "Metformin", "Start metformin", False),
+    ("Which drug should be stopped?", "Metformin", "Metformin, given her renal failure", True),
+    ("Which drug should be avoided?", "Aspirin", "Avoid using aspirin", True),
+    ("Which drug should be avoided?", "Aspirin", "Aspirin is recommended", False),
+    ("Which drug should be avoided?", "First-generation antihistamines", "First-generation antihistamine drugs", True),
+    ("What test should be done?", "Serum potassium", "Measure serum potassium", True),
+    ("What should be given?", "Potassium", "Measure potassium", False),
+    ("What is the treatment?", "Vitamin D", "Vitamin D supplementation", True),
+    ("Which vitamin is elevated?", "Vitamin D", "Vitamin D supplementation", False),
     ("What is the drug of choice?", "Doxycycline", "Oral doxycycline", True),
+    ("What is the treatment?", "Oral rehydration", "Rehydration", False),
     ("What is the drug of choice?", "Intravenous doxycycline", "Oral doxycycline", False),
     ("What is the most common cancer of the mouth?", "Cancer", "Oral cancer", False),
     # what leads to the answer, or follows it
@@ -101,9 +133,17 @@ RULES = [
     ("", "Base excess of -5", "Base excess of &minus;6", False),
     ("", "45,X", "45 X", True),
     ("", "Sodium and chloride", "Sodium chloride", False),
+    ("", "Sodium, chloride", "Sodium chloride", False),
+    ("", "Substantia nigra pars compacta", "Substantia nigra, pars compacta", True),
+    ("", "12", "1, 2", False),
+    ("", "2,5", "25", False),
     # antibodies and vaccines by their target
     ("", "Anti-Smith antibody", "Antibodies against Smith", True),
     ("", "Anti-IgG antibody", "IgG antibody", False),
+    ("Which antibody?", "Anti-Smith antibody", "Anti-Smith", True),
+    ("Which antibody?", "Anti-Smith", "Anti-Smith antibodies", True),
+    ("Which antibody?", "Anti-Smith antibody", "Smith", False),
+    ("Which antibody?", "Antibody to hepatitis B surface antigen", "HBsAg", False),
     ("", "IgG antibody", "Anti-IgG antibody", False),
     ("", "Yellow fever vaccine", "Vaccine against yellow fever", True),
     ("", "Yellow fever vaccine", "Against yellow fever", False),
@@ -120,7 +160,7 @@ LEAD_INS = """
     i think it is | i think this is | i believe that | I would diagnose | I would choose | I would suggest
     I would recommend | Dx: | First-line: | Gold-standard test is | The gold standard treatment is
     Gold standard therapy is | The first line drug is | the first-line investigation is | proceed with | proceed to
-    check | request | refer for | refer the patient for | management with | the patient should receive
+    refer for | refer the patient for | management with | the patient should receive
     patient should undergo | the diagnosis is made by | diagnosis is confirmed by | it is diagnosed by
     it is treated by | it is supplied by the | it is caused by | it is innervated by the | it is produced by
     it is secreted by | it works by | it originates from | arises from the | it derives from | caused by
