@@ -240,3 +240,14 @@ def _folded(word: str) -> tuple[str, ...]:
     """Return a word, or the words that it abbreviates, in the spelling of `fold`."""
     shorts = abbreviations()
     return tuple(map(fold, (shorts.get(word) or shorts.get(word.removesuffix("s")) or word).split()))
+
+
+@lru_cache(maxsize=16)
+def folded_role(role: str) -> frozenset[str]:
+    """Return the words of a role in `word_roles.csv`, folded.
+
+    Example:
+        >>> "syndrome" in folded_role("class")
+        True
+    """
+    return frozenset(map(fold, word_roles()[role]))
