@@ -8,11 +8,11 @@ outside the limits or in a wrong unit, times.
 """
 
 import json
-import random
 import re
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +21,7 @@ import typer
 from published_rule import passes
 
 from reward_score import compute_score
+from reward_score.corruptions import corruptions
 from reward_score.open_ended import is_passage
 from reward_score.response import format_response
 from verl_medu1.data.corrections import corrected
@@ -34,8 +35,9 @@ FILES = {"medcalc": "medcalc.json", "mediq": "mediq.json", "medxpertqa": "medxpe
 REFERENCES = "medical_o1.json"
 CONSTANTS = ("is", "the", "and", "of", "A", "0", "yes")
 REASONING = " ".join(["The patient's creatinine of 1.2 mg/dL (not < 0.6) suggests A or B; next we check C."] * 25)
-GROUP = 8
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+# Ways of writing a right answer.
+RIGHT_FORMS = ("{}", "The {}", "{}.", "**{}**", "It is {}", "The answer is {}.")
 # (example, answer, settings of the source) -> right or wrong.
 Rule = Callable[..., bool]
 _DURATION = re.compile(r"(\d+) weeks?'?,? '?(\d+) days?")
@@ -201,20 +203,57 @@ def contradicted(examples: Sequence[Example]) -> float:
     return 100 - percent(with_unit, lambda row: f"{row.gold} {'mg/dL' if row.unit == 'mm Hg' else 'mm Hg'}")
 
 
-def microseconds(examples: Mapping[str, Sequence[Example]], seed: int = 0) -> dict[str, float]:
-    """Median time of gold answers behind 400 words of reasoning, for each answer type, one thread.
+def candidates(examples: Mapping[str, Sequence[Example]]) -> Iterator[tuple[str, Example, list[str]]]:
+    """For each answer type, questions with distinct answers to each, as the samples of a group are.
 
-    Each row is scored eight times in a row, as the answers of a group are: its reference is read once.
+    Short open-ended answers are the options of the multiple-choice questions: the right one is the reference, and the
+    others are wrong answers to the same question.
     """
-    rows = [row for group in examples.values() for row in group]
-    times: dict[str, list[float]] = {}
-    for row in random.Random(seed).sample(rows, len(rows)):
-        response, extra = wrapped(row.gold, REASONING), info(row)
-        for _ in range(GROUP):
-            started = time.perf_counter()
-            compute_score(row.data_source, response, row.gold, extra)
-            times.setdefault(row.answer_type, []).append(1e6 * (time.perf_counter() - started))
-    return {kind: statistics.median(values) for kind, values in sorted(times.items())}
+    for row in examples["medcalc"]:
+        yield (
+            "calculation",
+            row,
+            [*spellings(row).values(), *(a for _, a in corruptions("MedCalc-Bench", row.gold, info(row)))],
+        )
+    for row in (*examples["mediq"], *examples["medxpertqa"]):
+        texts = dict(row.options)
+        yield (
+            row.answer_type,
+            row,
+            [form.format(*option) for option in texts.items() for form in ("{0}", "{1}", "{0}. {1}")],
+        )
+        gold = texts.pop(row.gold)
+        if not is_passage(gold):
+            asked = replace(row, data_source="own-open_ended", gold=gold)
+            yield "open-ended, short", asked, [*(form.format(gold) for form in RIGHT_FORMS), *texts.values()]
+    for row in examples["medical-o1"]:
+        if is_passage(row.gold):
+            words = row.gold.split()
+            yield "open-ended, passage", row, [row.gold, fewer_words(row.gold), " ".join(words[: len(words) // 2])]
+
+
+def microseconds(examples: Mapping[str, Sequence[Example]]) -> dict[str, dict[str, tuple[int, float, float, float]]]:
+    """For each answer type, right and wrong: number of answers, and median, 5th and 95th percentile of their CPU times.
+
+    The answers stand behind 400 words of reasoning. Each is scored once, so that none is found in a cache; the
+    reference is, because another answer to it is scored before.
+    """
+    times: dict[str, dict[str, list[float]]] = {}
+    for kind, row, answers in candidates(examples):
+        extra = info(row)
+        compute_score(row.data_source, wrapped("another answer"), row.gold, extra)
+        for answer in dict.fromkeys(answers):
+            response = wrapped(answer, REASONING)
+            started = time.process_time()
+            is_right = compute_score(row.data_source, response, row.gold, extra)["acc"] == 1.0
+            of_kind = times.setdefault(kind, {"right": [], "wrong": []})
+            of_kind["right" if is_right else "wrong"].append(1e6 * (time.process_time() - started))
+    found: dict[str, dict[str, tuple[int, float, float, float]]] = {}
+    for kind, verdicts in sorted(times.items()):
+        for verdict, values in verdicts.items():
+            low, *_, high = statistics.quantiles(values, n=20)
+            found.setdefault(kind, {})[verdict] = len(values), statistics.median(values), low, high
+    return found
 
 
 def bombs(size: int = 2**20) -> dict[str, str]:
@@ -304,8 +343,12 @@ def main(
     typer.echo(f"Values just outside the limits: {results['outside']:.1f} % wrong.")
     typer.echo(f"Values with a unit that contradicts the question's: {results['contradicted']:.1f} % wrong.\n")
     _table(
-        ("answer type, 400 words of reasoning", "median, us"),
-        [(name, f"{time_:.0f}") for name, time_ in results["microseconds"].items()],
+        ("400 words of reasoning, then an answer", "verdict", "answers", "median, us", "5 % to 95 %, us"),
+        [
+            (kind, verdict, count, f"{median:.0f}", f"{low:.0f} to {high:.0f}")
+            for kind, verdicts in results["microseconds"].items()
+            for verdict, (count, median, low, high) in verdicts.items()
+        ],
     )
     _table(
         ("response of 1 MB", "slowest answer type, ms"),

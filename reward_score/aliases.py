@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from reward_score.normalise import clean, fold
 from reward_score.refusals import is_polar
-from reward_score.text import plain
+from reward_score.text import any_of, plain
 from reward_score.word_lists import word_roles
 
 # A bracket; one with a number belongs to the statement: "f(-1) is 9".
@@ -17,14 +17,15 @@ _ALSO_KNOWN = re.compile(
 )
 _LABEL = re.compile(r"(?:^|(?<=\bis )|(?<=\bis: ))(?:[A-J]\.\s+|\([A-J]\)\s*)(?=\w{2,})")
 # What ends a subject; a verb with a meaning of its own stays in the predicate.
+_FORMS_OF_BE = ("is", "are", "was", "were", "will be", "would be", "has been")
+_VERBS = tuple("remain remains stay stays become becomes occur occurs arise arises apply applies".split())
+SUBJECT_ENDS = (*_FORMS_OF_BE, *_VERBS)
 _COPULA = re.compile(
-    r"\b(?:(?:is|are|was|were|will\s+be|would\s+be|has\s+been)\b[:\s]+"
-    r"|(?:will\s+)?(?=(?:remain|stay|become|occur|arise|apply|applie)s?\b))",
+    rf"\b(?:(?:{any_of(_FORMS_OF_BE)})\b[:\s]+|(?:will\s+)?(?=(?:{any_of(_VERBS)})\b))",
     re.IGNORECASE,
 )
 # "S. aureus": a genus abbreviated to its first letter.
-_GENUS = re.compile(r"\b([A-Z])\.?\s+([a-z]{4,})\b")
-# Without this, a text has no abbreviation to expand.
+_GENUS = re.compile(r"\b([A-Z])(?:\.\s*|\s+)([a-z]{4,})\b")
 _TWO_CAPITALS = re.compile(r"[A-Z][A-Za-z0-9]*[A-Z]")
 # An abbreviation that the reference gives after the words: "acetylcholine (ACh)".
 _CAPITALS = re.compile(r"(?!(?:IV|IM|PO|SC|[IVX]+)$)(?=(?:.*[A-Z]){2})[A-Za-z][A-Za-z0-9-]{1,6}")
@@ -99,8 +100,11 @@ def abbreviated_words(short: str, text: str) -> str:
     return ""
 
 
-# First parts of compound words; the next letter goes into the abbreviation: "postpartum" is PP.
-_PREFIX = re.compile(r"(?:post|hyper|inter|sub|trans|per|electro|[a-z]{2,}?[oia])(?=[a-z]{4})")
+# First parts of compound words; the next letter goes into the abbreviation: "postpartum" is PP. Of the vowels only an
+# "o" joins two words: with any of them "deficiency" would be DC.
+_PREFIX = re.compile(
+    r"post|hyper|inter|sub|trans|per|anti|semi|multi|poly|intra|extra|ultra|para|supra|infra|meta|[a-z]{3,}o"
+)
 
 
 @lru_cache(maxsize=4096)
@@ -116,12 +120,16 @@ def _initials(words: tuple[str, ...]) -> frozenset[str]:
     for word in map(str.casefold, words):
         ways = {word[0]}
         if len(word) >= 9:
-            ways |= {word[0] + word[prefix.end()] for prefix in _PREFIX.finditer(word)}
-            ways |= {word[0] + word[place] for place in range(4, len(word) - 3) if word[place - 1] in "oia"}
+            ways |= {word[0] + word[place] for place in range(3, len(word) - 3) if _PREFIX.fullmatch(word[:place])}
         if word in little:
             ways.add("")
         found = {begin + way for begin in found for way in ways if len(begin) < 8}
     return frozenset(found)
+
+
+def has_abbreviation(text: str) -> bool:
+    """Return whether a text may have an abbreviation: a word with two capitals, or a genus by its first letter."""
+    return _TWO_CAPITALS.search(text) is not None or _GENUS.search(text) is not None
 
 
 def expanded(text: str, other: str) -> str:
@@ -131,7 +139,7 @@ def expanded(text: str, other: str) -> str:
         >>> expanded("Right ACA", "The right anterior cerebral artery")
         'Right anterior cerebral artery'
     """
-    if not (_TWO_CAPITALS.search(text) or _GENUS.search(text)):
+    if not has_abbreviation(text):
         return text
     source = clean(other)
     words = list(_WORD.finditer(source))
@@ -145,6 +153,8 @@ def expanded(text: str, other: str) -> str:
         letters = short.casefold()
         if sum(map(str.isupper, short)) < 2 or not 2 <= len(letters) <= 7:
             return found[0]
+        if len(words) == 1:
+            return found[0]  # two letters of the only word are no name: HT is not hypothyroidism
         for start, first in enumerate(words):
             if first[0][0].casefold() != letters[0]:
                 continue

@@ -1,8 +1,9 @@
 """Normalises short answers: spelling, plurals, numbers, units, Greek letters, abbreviations."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import NamedTuple
 
 from reward_score.text import CJK, GREEK, plain, without_accents
 from reward_score.word_lists import abbreviations, word_forms, word_roles
@@ -10,8 +11,9 @@ from reward_score.word_lists import abbreviations, word_forms, word_roles
 # Separates the items of a list.
 SEPARATOR = "|"
 
+# Words come first: most tokens are words, and every earlier alternative would be tried on each of them.
 _TOKEN = re.compile(
-    rf"\d+(?:st|nd|rd|th)\b|(?<![\w)])[-+]?\d+(?:[.,]\d+)*|\d+(?:[.,]\d+)*|[{CJK}]|(?:(?![{CJK}])[^\W\d_])(?:(?![{CJK}])[^\W_])*"
+    rf"[^\W\d_{CJK}][^\W_{CJK}]*|\d+(?:st|nd|rd|th)\b|(?<![\w)])[-+]?\d+(?:[.,]\d+)*|\d+(?:[.,]\d+)*|[{CJK}]"
     r"|[<>\u2264\u2265%\u00b1;,+|]|(?<=\d)[:/](?=\d)|(?<=\w)-(?=\s|$)"
 )
 _CLEAN = re.compile(
@@ -27,6 +29,18 @@ _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _ABOUT = re.compile(
     r"(?:\b(?:about|approximately|approx\.?|around|roughly|circa)\s+|[~\u2248]\s*)(?=[\d.])", re.IGNORECASE
 )
+# "between 18 and 20": the same as "18-20".
+_BETWEEN = re.compile(r"\bbetween\s+(\d[\d.]*)\s+and\s+(?=\d)", re.IGNORECASE)
+_TENS_AND_ONES = re.compile(
+    r"\b(twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)[-\s](one|two|three|four|five|six|seven|eight|nine)\b",
+    re.IGNORECASE,
+)
+# A prefix that is no word of its own: "para-aortic", "post-partum".
+_PREFIX = re.compile(
+    r"\b(ante|anti|auto|cardio|cerebro|electro|endo|extra|gastro|hyper|hypo|infra|inter|intra|micro|multi|naso|neuro|non|pan|para|"
+    r"peri|poly|post|pre|pseudo|re|retro|semi|sub|supra|thrombo|trans|ultra|vaso)-(?=[a-z]{4})",
+    re.IGNORECASE,
+)
 # "most likely X" at the beginning of an answer.
 _LIKELY = re.compile(r"^\W*(?:the\s+)?most\s+(?:likely|probable|probably)\b[\s:]*", re.IGNORECASE)
 # British and American spellings, and other variants, each with its common form.
@@ -35,6 +49,8 @@ _SPELLING = (
     (re.compile(r"sulph"), "sulf"),
     (re.compile(r"(?<=[lt])ys(?=(?:e|ed|ing)$)"), "yz"),
     (re.compile(r"is(?=(?:e|ed|es|ing|ation|ations|er)$)"), "iz"),
+    (re.compile(r"(?<=[a-z]{3})iz(?:e|ed|es|ing)$"), "ization"),
+    (re.compile(r"(?<=[a-z]{3})at(?:ed|ing)$"), "ation"),
     (re.compile(r"(?<=[a-z]{2})ll(?=(?:ed|ing)$)"), "l"),
     (re.compile(r"(?<=[a-z]{3})ogue$"), "og"),
     (re.compile(r"(?<=[a-z]{3})our$"), "or"),
@@ -57,12 +73,16 @@ _ROMAN = {
     "ix": "9",
     "x": "10",
 }
+_SEPARATORS = frozenset((",", ";", SEPARATOR, "and"))
+# Function words that may also be the letter of a type: "vitamin A".
+_LETTERS = frozenset(("a", "i"))
 _NUMBER = re.compile(r"[-+]?\d")
 _CJK = re.compile(f"[{CJK}]")
+# A space that may be left out: one that does not stand between two digits.
+_SPACE = re.compile(r"(?<!\d) | (?!\d)")
 
 
-@dataclass(frozen=True, slots=True)
-class Phrase:
+class Phrase(NamedTuple):
     """A normalised short text.
 
     Attributes:
@@ -119,16 +139,32 @@ def normalise(text: str) -> Phrase:
         >>> normalise("The 2nd (left) intercostal spaces").tokens
         ('2', 'left', 'intercostal', 'space')
     """
-    cleaned = clean(text)
-    words, is_ordered = _words(cleaned)
-    tokens = _without_outer_separators(words)
-    return Phrase(tokens, "".join(tokens), _spelled(cleaned), is_ordered)
+    return read_phrase(clean(text))
 
 
-def _spelled(text: str) -> str:
-    little = word_roles()["function"] - {"a", "i"}
-    pieces = [piece for piece in _TOKEN.findall(text.casefold()) if piece not in little]
-    return "".join(pieces[1:] if pieces[0] == "a" else pieces) if pieces else ""
+def read_phrase(cleaned: str) -> Phrase:
+    """Normalise a text that `clean` has cleaned."""
+    pieces = _TOKEN.findall(cleaned)
+    words = [piece.casefold() for piece in pieces]
+    tokens = _tokens(pieces, words) or tuple(word for word in words if word not in ",;|")
+    roles = word_roles()
+    function = roles["function"]
+    spelled = [word for word in words if word not in function or word in _LETTERS]
+    if spelled and spelled[0] == "a":
+        del spelled[0]
+    return Phrase(tokens, join(tokens), join(spelled), not roles["relation"].isdisjoint(words))
+
+
+def join(words: Iterable[str]) -> str:
+    """Join words without spaces, except between two numbers: "1 2" is not 12.
+
+    Example:
+        >>> join(["t", "9", "22"])
+        't9 22'
+    """
+    text = " ".join(words)
+    joined = text.replace(" ", "")
+    return joined if joined.isalpha() else _SPACE.sub("", text)
 
 
 def clean(text: str) -> str:
@@ -141,8 +177,21 @@ def clean(text: str) -> str:
     text = plain(text)
     if not text.isascii():
         text = without_accents(text).translate(GREEK)
-    text = _LIKELY.sub("", _ABOUT.sub("", text))
+    # Most texts are letters and spaces alone, in which only "percent" and "twenty three" can be found.
+    if text.replace(" ", "").isalpha():
+        lower = text.casefold()
+        if "cent" not in lower and "ty " not in lower:
+            return _LIKELY.sub("", text)
+    text = _BETWEEN.sub(r"\1-", _LIKELY.sub("", _ABOUT.sub("", text)))
+    if "-" in text:
+        text = _PREFIX.sub(r"\1", text)
+    text = _TENS_AND_ONES.sub(_number, text)
     return " ".join(_CLEAN.sub(_cleaned, text).split()) if _CLEAN.search(text) else text
+
+
+def _number(match: re.Match[str]) -> str:
+    """Return "twenty-three" in digits."""
+    return str(sum(int(fold(word.casefold())) for word in match.groups()))
 
 
 def _cleaned(match: re.Match[str]) -> str:
@@ -153,50 +202,52 @@ def _cleaned(match: re.Match[str]) -> str:
     return _CLEANED.get(found, "%")
 
 
-def _words(text: str) -> tuple[list[str], bool]:
-    """Return the folded content words of a cleaned text, and whether their order matters."""
+def _tokens(pieces: list[str], words: list[str]) -> tuple[str, ...]:
+    """Return the folded content words of a text; one separator between two items of a list, and none at either end.
+
+    Args:
+        pieces: The words, numbers and signs of the text.
+        words: The same in lower case.
+    """
     roles = word_roles()
-    function, relation, carries = roles["function"], roles["relation"], roles["carries_letter"]
-    shorts = abbreviations()
-    words: list[str] = []
-    is_ordered = False
+    function, carries = roles["function"], roles["carries_letter"]
+    tokens: list[str] = []
     before, before_is_content = "", False
-    for piece in _TOKEN.findall(text):
-        word = piece.casefold()
-        if word in ",;|" or word == "and":
-            words.append(SEPARATOR)
+    for piece, word in zip(pieces, words, strict=True):
+        if word in _SEPARATORS:
+            if tokens and tokens[-1] != SEPARATOR:
+                tokens.append(SEPARATOR)
             before, before_is_content = SEPARATOR, True
             continue
-        is_numeral = before in carries and word in _ROMAN
-        if word in relation:
-            is_ordered = True
-        if word in ("a", "i") and (
-            is_numeral or before in carries or (piece.isupper() and before_is_content) or _CJK.match(before)
-        ):
-            words.append(_ROMAN[word] if word == "i" and is_numeral else word)
-        elif word in function:
-            before, before_is_content = word, False
-            continue
-        elif is_numeral:
-            words.append(_ROMAN[word])
+        is_letter = word in _LETTERS and (
+            before in carries or (before_is_content and piece.isupper()) or _CJK.match(before) is not None
+        )
+        is_content = is_letter or word not in function
+        if is_content and before in carries and word in _ROMAN:
+            tokens.append(_ROMAN[word])
         elif word == "second" and _NUMBER.match(before):
-            words.append("sec")
-        elif word in shorts or (word[-1] == "s" and word[:-1] in shorts):
-            words += [fold(part) for part in shorts.get(word, shorts.get(word[:-1], "")).split()]
-        else:
-            words.append(fold(word))
-        before, before_is_content = word, True
-    if not any(word != SEPARATOR for word in words):
-        words = [piece.casefold() for piece in _TOKEN.findall(text) if piece not in ",;|"]
-    return words, is_ordered
-
-
-def _without_outer_separators(words: list[str]) -> tuple[str, ...]:
-    """Return the words with at most one separator between two items, and none at either end."""
-    tokens: list[str] = []
-    for word in words:
-        if word != SEPARATOR or (tokens and tokens[-1] != SEPARATOR):
-            tokens.append(word)
+            tokens.append("sec")
+        elif is_content:
+            tokens += _folded(word)
+        before, before_is_content = word, is_content
     if tokens and tokens[-1] == SEPARATOR:
         tokens.pop()
     return tuple(tokens)
+
+
+@lru_cache(maxsize=16384)
+def _folded(word: str) -> tuple[str, ...]:
+    """Return a word, or the words that it abbreviates, in the spelling of `fold`."""
+    shorts = abbreviations()
+    return tuple(map(fold, (shorts.get(word) or shorts.get(word.removesuffix("s")) or word).split()))
+
+
+@lru_cache(maxsize=16)
+def folded_role(role: str) -> frozenset[str]:
+    """Return the words of a role in `word_roles.csv`, folded.
+
+    Example:
+        >>> "syndrome" in folded_role("class")
+        True
+    """
+    return frozenset(map(fold, word_roles()[role]))

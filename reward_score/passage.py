@@ -7,9 +7,8 @@ ROUGE-L: it ranks such answers the same, but penalises a right answer that names
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from reward_score.text import CJK, GREEK, unicode_plain, without_accents
 from reward_score.verdict import Verdict, wrong
@@ -25,7 +24,7 @@ NEGATION_REACH = 3
 # Words come first: most tokens are words, and every earlier alternative would be tried on each of them.
 _ASCII_TOKEN = re.compile(r"[a-z][a-z0-9]*|\d+(?:[.,]\d+)*|(?<![\w)])[-+]\d+(?:[.,]\d+)*|[<>%/+.;:!?,]")
 _TOKEN = re.compile(
-    rf"(?<![\w)])[-+]\d+(?:[.,]\d+)*|\d+(?:[.,]\d+)*|[{CJK}]|(?:(?![{CJK}])[^\W\d_])(?:(?![{CJK}])[^\W_])*"
+    rf"[^\W\d_{CJK}][^\W_{CJK}]*|(?<![\w)])[-+]\d+(?:[.,]\d+)*|\d+(?:[.,]\d+)*|[{CJK}]"
     r"|[<>\u2264\u2265%\u00b0\u00b1/+]|[.;:!?,\u3001\u3002]"
 )
 _CLAUSE_END = frozenset(".;:!?,\u3001\u3002") | {"but"}
@@ -89,8 +88,7 @@ def _opposite_words() -> dict[str, set[str]]:
 _OPPOSITE = _opposite_words()
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(NamedTuple):
     """A text as the scorer sees it.
 
     Attributes:

@@ -2,15 +2,16 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 
-from reward_score.normalise import SEPARATOR, Phrase, fold
+from reward_score.normalise import Phrase, fold
 from reward_score.text import CJK
 from reward_score.word_lists import opposite_pairs, refusal_words
 
 _WORD = re.compile(rf"[{CJK}]|[^\W_]+")
-_NUMBER = re.compile(r"[-+]?\d")
+# A number, letter or Roman numeral at the beginning of a token.
+_MARKER = re.compile(r"[-+]?\d|[a-z]\Z")
 # Prefixes that give the same stem another meaning.
 _PREFIXES = (
     ("hyper", "hypo"), ("macro", "micro"), ("tachy", "brady"), ("poly", "oligo"), ("intra", "extra", "inter", "retro"),
@@ -18,18 +19,6 @@ _PREFIXES = (
     ("uni", "bi"), ("ad", "ab"), ("anterior", "posterior"), ("ecto", "endo"), ("mega", "micro"), ("eu", "dys"),
 )  # fmt: skip
 _NEGATING = ("non", "in", "un", "im", "ir", "dis", "de", "an", "a", "anti")
-
-
-def refusal(said: str, phrase: Phrase, wanted: str, reference: Phrase) -> str:
-    """Return why an answer contradicts the reference or hedges; "" if it does neither.
-
-    Args:
-        said: The answer, cleaned.
-        phrase: The answer, normalised.
-        wanted: The reference, cleaned.
-        reference: The reference, normalised.
-    """
-    return stated_refusal(said, wanted) or _opposite(phrase, reference) or _other_number(phrase, reference)
 
 
 def stated_refusal(said: str, wanted: str) -> str:
@@ -40,11 +29,43 @@ def stated_refusal(said: str, wanted: str) -> str:
         "'avoid' is a denial"
     """
     causes, lengths = _causes()
-    stated = Counter(_phrases(_lower_words(said), lengths, causes))
-    more = stated - Counter(_phrases(_lower_words(wanted), lengths, causes))
-    for found in more:
-        return f"{found!r} is a {causes[found]}"
+    words = _lower_words(said)
+    if lengths.keys().isdisjoint(words):
+        return ""
+    more = Counter(_phrases(words, lengths, causes)) - Counter(_phrases(_lower_words(wanted), lengths, causes))
+    return next((f"{found!r} is a {causes[found]}" for found in more), "")
+
+
+def contradiction(phrase: Phrase, reference: Phrase) -> str:
+    """Return the opposite or the other number that an answer has in place of the reference's; "" if there is none.
+
+    Example:
+        >>> from reward_score.normalise import normalise
+        >>> contradiction(normalise("left kidney"), normalise("right kidney"))
+        "'left' for 'right'"
+    """
+    said, wanted = set(phrase.tokens), set(reference.tokens)
+    opposite = min(opposite_words(said - wanted, wanted - said), default=None)
+    if opposite:
+        return f"{opposite[0]!r} for {opposite[1]!r}"
+    # Vitamin B for vitamin A, type 2 for type 1.
+    markers, wanted_markers = set(filter(_MARKER.match, said)), set(filter(_MARKER.match, wanted))
+    if markers and wanted_markers and markers != wanted_markers:
+        return "another number, letter or Roman numeral than in the reference"
     return ""
+
+
+def opposite_words(said: Collection[str], wanted: Collection[str]) -> list[tuple[str, str]]:
+    """Return each folded word of an answer with each opposite of it among other words.
+
+    Example:
+        >>> opposite_words(["left", "kidney"], ["right", "lung"])
+        [('left', 'right')]
+    """
+    # Only a listed word, or one that ends like the other, can be an opposite.
+    listed, endings = opposites(), {word[-3:] for word in wanted}
+    suspects = [word for word in said if word in listed or word[-3:] in endings]
+    return [(word, other) for word in suspects for other in wanted if are_opposite(word, other)]
 
 
 def _phrases(words: list[str], lengths: Mapping[str, tuple[int, ...]], causes: Mapping[str, str]) -> Iterator[str]:
@@ -57,7 +78,7 @@ def _phrases(words: list[str], lengths: Mapping[str, tuple[int, ...]], causes: M
 
 
 def _lower_words(text: str) -> list[str]:
-    return _WORD.findall(text.casefold().replace("/", " / "))
+    return _WORD.findall(text.casefold())
 
 
 @lru_cache(maxsize=1)
@@ -104,15 +125,6 @@ def are_opposite(one: str, other: str) -> bool:
     return len(short) > 4 and long.endswith(short) and long.removesuffix(short) in _NEGATING
 
 
-def _opposite(phrase: Phrase, reference: Phrase) -> str:
-    said, wanted = set(phrase.tokens), set(reference.tokens)
-    for word in sorted(said - wanted):
-        for other in sorted(wanted - said):
-            if are_opposite(word, other):
-                return f"{word!r} for {other!r}"
-    return ""
-
-
 def axes(tokens: tuple[str, ...]) -> bool:
     """Return whether a text has both words of a pair of opposites, or one of them twice, so that word order matters."""
     polar = [word for word in tokens if word in opposites()]
@@ -124,19 +136,3 @@ def axes(tokens: tuple[str, ...]) -> bool:
 def is_polar(word: str) -> bool:
     """Return whether a word has an opposite in the list."""
     return word in opposites()
-
-
-def _other_number(phrase: Phrase, reference: Phrase) -> str:
-    """Return a reason if a number, letter or Roman numeral differs: vitamin B for vitamin A, type 2 for type 1."""
-    said, wanted = _markers(phrase), _markers(reference)
-    if said and wanted and said != wanted:
-        return "another number, letter or Roman numeral than in the reference"
-    return ""
-
-
-def _markers(phrase: Phrase) -> set[str]:
-    return {
-        token
-        for token in phrase.tokens
-        if token != SEPARATOR and (_NUMBER.match(token) or (len(token) == 1 and token.isascii() and token.isalpha()))
-    }

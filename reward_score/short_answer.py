@@ -2,77 +2,31 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import replace
 
-from reward_score.aliases import BRACKET, aliases, expanded, is_said, shorter_forms, without_subject
-from reward_score.normalise import SEPARATOR, Phrase, clean, fold, normalise
-from reward_score.refusals import are_opposite, axes, is_polar, refusal, stated_refusal
-from reward_score.text import plain
+from reward_score.aliases import BRACKET
+from reward_score.normalise import SEPARATOR, Phrase, clean, folded_role, join, normalise, read_phrase
+from reward_score.question import Question, read_question
+from reward_score.readings import REASON, readings
+from reward_score.reference import COMMA, is_by_target, read_reference
+from reward_score.refusals import axes, contradiction, is_polar, opposite_words, stated_refusal
 from reward_score.word_lists import word_roles
 
-# An explanation after the answer itself; the part before it decides.
-_REASON = re.compile(
-    r"[\s,;]{1,3}(?:because|since|due\s+to|caused\s+by|secondary\s+to|resulting\s+from|as\s+a\s+result\s+of|such\s+as|e\.g\.|"
-    r"for\s+example|namely|as\s+(?:it|this|they))\s.*$"
-    r"|,\s*(?:which|an?|as|especially|usually|typically)\s.*$"
-    r"|(?<=[a-z\d)]{3})\.\s+(?:it|this|these|they|the|in|as|because)\s.*$"
-    r"|\s-\s(?:\S+\s+){3}.*$",
-    re.IGNORECASE | re.DOTALL,
+# What says that a drug is to be used, the opposite of what a question asks for that wants the one to stop or avoid.
+_USED = re.compile(
+    r"\b(?:start|begin|initiat|giv(?!en\s+(?:the|his|her|this)\b)|administ|continu|resum|restart|prescri|recommend|indicat|prefer|"
+    r"need|requir|necessary|warrant|appropriat|receiv|proceed|of\s+choice|advis|safe|gold|help|tolerat|first|next\s+step|"
+    r"best\b(?!\s+(?:answer|option))|(?:us|treat)(?:e|ed|es|ing)?\b|treatment\s+(?:is|with)\b|treatment\b.*\bis\b)",
+    re.IGNORECASE,
 )
-_LABEL = re.compile(r"^([^:]{1,80}):\s+")
-_PREDICATE = re.compile(r"\s+(?:is|are|was|were|would be|should be)\s+(.+)$", re.IGNORECASE | re.DOTALL)
-_ASKED = re.compile(r"\b(?:which|what|whose|name\s+the)\s+([^.,;?]{1,120})", re.IGNORECASE)
-# A question that asks for the exception: "X is the least likely" then affirms X.
-_LEAST = re.compile(r"\bleast\s+likely\b", re.IGNORECASE)
-# What ends the noun that a question asks for, unless a word such as "type" comes before it.
-_NOUN_END = frozenset(
-    "is are was were of in that does do did would should can could will has have to for from on".split()
-)
-_KIND_OF = frozenset(("type", "kind", "form", "sort", "class", "part", "group"))
+_ANTIBODIES = frozenset(("antibody", "immunoglobulin"))
 # A reference that contains a row of brackets, possibly among words.
 _ROW_OF_BRACKETS = re.compile(r"[(\[{<]\s*[(\[{<\])}>]")
 _NO_BRACKET = re.compile(r"[^()\[\]{}<>]")
-_WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 # A text with more words than this, or without spaces between words, is compared in order.
 _MOST_FREE_WORDS = 10
 # One text may have at most this many extra words that the question has too.
 _MOST_QUESTION_WORDS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a question says about its answer.
-
-    Attributes:
-        words: All its content words.
-        asked: The class of things that it asks for: "artery" in "Which artery ...?".
-        exceptions: Its "least likely", which is then not a denial in an answer.
-    """
-
-    words: frozenset[str]
-    asked: frozenset[str]
-    exceptions: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A parsed reference.
-
-    Attributes:
-        text: The cleaned text.
-        phrase: The normalised reference.
-        forms: The phrases that count as equal, including `phrase`.
-        short_forms: Those without a subject or purpose; question words must not be dropped from them as well.
-        joined: All forms without spaces.
-    """
-
-    text: str
-    phrase: Phrase
-    forms: tuple[Phrase, ...]
-    short_forms: tuple[Phrase, ...]
-    joined: frozenset[str]
 
 
 def compare_short(answer: str, gold: str, question: str, more_aliases: tuple[str, ...]) -> tuple[bool, str, bool]:
@@ -93,107 +47,54 @@ def compare_short(answer: str, gold: str, question: str, more_aliases: tuple[str
         (True, 'equal', False)
     """
     reference = read_reference(gold, question, more_aliases)
-    phrase = normalise(answer)
+    said = clean(answer)
+    phrase = read_phrase(said)
+    without_comma = normalise(COMMA.sub(" ", answer)).joined if "," in answer else phrase.joined
     if "?" in answer and "?" not in gold:
         return False, "'?' is a hedge", True
     if _ROW_OF_BRACKETS.search(gold) and _NO_BRACKET.sub("", answer) != _NO_BRACKET.sub("", gold):
         return False, "another row of brackets", True
-    if phrase.joined in reference.joined or phrase.spelled in reference.joined:
+    if not reference.joined.isdisjoint((phrase.joined, phrase.spelled, without_comma)):
         return True, "equal", False
-    said = clean(answer)
     about = read_question(question)
-    texts = list(_readings(answer, reference.text, about))
-    phrases = [phrase, *map(normalise, texts)]
-    exactly = Question(frozenset(), about.asked, ())
-    match = any(_is_equal(one, form, about) for one in phrases for form in reference.forms) or any(
-        _is_equal(one, form, exactly) for one in phrases for form in reference.short_forms
+    needed = reference.routes
+    if is_by_target(answer) != reference.is_by_target:
+        needed |= _ANTIBODIES  # an antibody is not what it binds
+    if needed:
+        about = replace(about, words=about.words - needed, optional=about.optional - needed)
+    phrases = [phrase, *map(normalise, readings(answer, reference, about))]
+    match = (
+        any(_is_equal(one, form, about, about.words) for one in phrases for form in reference.forms)
+        or any(_is_equal(one, form, about, frozenset()) for one in phrases for form in reference.short_forms)
+        or any(
+            _is_equal(one, name, about, about.words)
+            for one in phrases
+            for name, needed in reference.names.items()
+            if needed.issubset(one.tokens)
+        )
     )
     if match:
         cause = (
             _stated_beyond(said, (reference.text, *more_aliases), about.exceptions)
             or _bracketed_opposite(answer, gold)
-            or _exchanged(phrase, reference.forms)
+            or _used_instead(said, reference.text, about)
+            or _exchanged(phrase, (*reference.forms, *reference.names))
         )
         return (False, cause, True) if cause else (True, "equal but for words that add nothing", False)
-    causes = [refusal(said, one, reference.text, reference.phrase) for one in phrases]
-    cause = next(filter(None, causes), "")
+    causes = (contradiction(one, reference.phrase) for one in phrases)
+    cause = stated_refusal(said, reference.text) or next(filter(None, causes), "")
     if not cause and _is_another_order(phrase, reference.phrase):
         cause = "the same words in an order that means another thing"
     return False, cause or "not equal", bool(cause)
 
 
-@lru_cache(maxsize=1024)
-def read_reference(gold: str, question: str, more_aliases: tuple[str, ...]) -> Reference:
-    """Parse a reference with its aliases: the row's, and those that it states itself."""
-    words = read_question(question).words
-    texts = [gold, *more_aliases]
-    texts += [alias for text in texts for alias in (*aliases(text), expanded(text, text))]
-    forms, short_forms = (
-        tuple(dict.fromkeys(form for form in map(normalise, group) if form.joined))
-        for group in (texts, [form for text in texts for form in shorter_forms(clean(text), words)])
-    )
-    joined = frozenset(text for form in (*forms, *short_forms) for text in (form.joined, form.spelled))
-    return Reference(clean(gold), normalise(gold), forms, short_forms, joined)
-
-
-@lru_cache(maxsize=1024)
-def read_question(question: str) -> Question:
-    """Parse what a question says about its answer.
-
-    Example:
-        >>> sorted(read_question("Which artery is occluded?").asked)
-        ['artery']
-    """
-    text = clean(question) if question else ""
-    roles = word_roles()
-    known = _folded_role("asked") | _folded_role("class")
-    asked: set[str] = set()
-    for match in _ASKED.finditer(text):
-        before = ""
-        for word in map(str.casefold, _WORD.findall(match[1])):
-            if word in _NOUN_END and before not in _KIND_OF:
-                break
-            if fold(word) in known:
-                asked.add(fold(word))
-            before = word
-    words = frozenset(fold(word) for word in map(str.casefold, _WORD.findall(text)) if word not in roles["function"])
-    return Question(words, frozenset(asked), tuple(dict.fromkeys(map(str.casefold, _LEAST.findall(text)))))
-
-
-@lru_cache(maxsize=16)
-def _folded_role(role: str) -> frozenset[str]:
-    return frozenset(map(fold, word_roles()[role]))
-
-
-def _readings(answer: str, gold: str, about: Question) -> Iterator[str]:
-    """Yield variants of an answer: without lead-in, brackets and explanation, and with abbreviations expanded."""
-    text = plain(answer)
-    bodies = [text]
-    label = _LABEL.match(text)
-    if label and is_said(label[1], about.words):
-        bodies.append(text[label.end() :])
-    # A subject that the reference lacks may be another candidate of the question.
-    shared = about.words & frozenset(map(fold, map(str.casefold, _WORD.findall(gold))))
-    bodies += filter(None, [without_subject(body, shared) for body in bodies])
-    bodies += [_PREDICATE.sub("", body) for body in bodies if _repeats_question(body, about)]
-    for body in bodies:
-        without = _REASON.sub("", BRACKET.sub("", body)).strip()
-        for form in dict.fromkeys((body, without)):
-            if form and form != text:
-                yield form
-            longer = expanded(form, gold)
-            if longer != clean(form):
-                yield longer
-            # The other way round: expand the reference's abbreviations with the words of the answer.
-            full = expanded(gold, form) if form else gold
-            if full != gold and normalise(full).joined == normalise(form).joined:
-                yield gold
-
-
-def _repeats_question(text: str, about: Question) -> bool:
-    """Return whether the predicate of an answer ("X is the best next step") only repeats the question."""
-    predicate = _PREDICATE.search(text)
-    return predicate is not None and is_said(predicate[1], about.words)
+def _used_instead(said: str, wanted: str, about: Question) -> str:
+    """Return a reason if an answer says to use what the question wants stopped or avoided; "" otherwise."""
+    if not about.wants_unused or stated_refusal(said, wanted):
+        return ""
+    head, of_wanted = REASON.sub("", said).casefold(), set(_USED.findall(wanted.casefold()))
+    used = [word for word in _USED.findall(head) if word not in of_wanted]
+    return f"{used[0]!r} says the opposite of what is asked" if used else ""
 
 
 def _bracketed_opposite(answer: str, gold: str) -> str:
@@ -205,12 +106,12 @@ def _bracketed_opposite(answer: str, gold: str) -> str:
     for place, bracket in enumerate(BRACKET.finditer(answer)):
         inside = set(normalise(bracket[1]).tokens)
         wanted = of_gold[place] if place < len(of_gold) else set()
-        if any(are_opposite(word, other) for word in inside - wanted for other in wanted - inside):
+        if opposite_words(inside - wanted, wanted - inside):
             return "a bracket says the opposite of the reference's"
         outside = set(normalise(BRACKET.sub(" ", answer)).tokens)
-        for word in sorted(inside - outside):
-            if any(are_opposite(word, other) for other in outside):
-                return f"{word!r} in a bracket says the opposite"
+        opposite = min(opposite_words(inside - outside, outside), default=None)
+        if opposite:
+            return f"{opposite[0]!r} in a bracket says the opposite"
     return ""
 
 
@@ -223,29 +124,29 @@ def _stated_beyond(said: str, wanted: tuple[str, ...], exceptions: tuple[str, ..
 def _exchanged(phrase: Phrase, forms: tuple[Phrase, ...]) -> str:
     """Return a reason if an answer has the opposite in place of a word, whichever wording it is compared with."""
     for form in forms:
-        more, less = _differing(phrase.tokens, form.tokens)
-        if not any(are_opposite(word, other) for word in more for other in less):
+        if not opposite_words(*_differing(phrase.tokens, form.tokens)):
             return ""
     return "an opposite in place of a word"
 
 
-def _is_equal(one: Phrase, other: Phrase, about: Question) -> bool:
+def _is_equal(one: Phrase, other: Phrase, about: Question, question_words: frozenset[str]) -> bool:
     """Return whether two phrases are equal except for class words in one of them and word order without meaning."""
-    filler = _folded_role("filler")
-    optional = _folded_role("class") | about.asked | filler
-    core, wanted = _core(one.tokens, optional), _core(other.tokens, optional)
+    core, wanted = _core(one.tokens, about.optional), _core(other.tokens, about.optional)
     if not core or not wanted:
         return one.joined == other.joined
     if one.spelled == other.spelled:
         return True
+    said, needed = set(core), set(wanted)
+    if not (said <= needed or said >= needed or "".join(core) == "".join(wanted)):
+        return False
     added = _differing(one.tokens, other.tokens)
-    if any(are_opposite(word, away) for word in added[0] for away in added[1]):
+    if opposite_words(*added):
         return False
-    classes = [[word for word in words if word not in filler and word in optional] for words in added]
-    if all(classes):
+    classes = about.optional - folded_role("filler")
+    if not any(map(classes.isdisjoint, added)):
         return False
-    core, wanted = _without_question_words(core, wanted, about)
-    if "".join(core) == "".join(wanted) or _is_same_value(core, wanted, about):
+    core, wanted = _without_question_words(core, wanted, question_words)
+    if join(core) == join(wanted) or _is_same_value(core, wanted, question_words):
         return True
     if one.is_ordered or other.is_ordered or len(core) > _MOST_FREE_WORDS or not all(map(str.isascii, core)):
         return False
@@ -270,7 +171,7 @@ def _differing(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[list[str],
 
 
 def _without_question_words(
-    core: tuple[str, ...], wanted: tuple[str, ...], about: Question
+    core: tuple[str, ...], wanted: tuple[str, ...], question_words: frozenset[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Drop the words that only one of the texts has, if the question has them too.
 
@@ -280,11 +181,11 @@ def _without_question_words(
     """
     more, less = _differing(core, wanted)
     surplus = more or less
-    known = about.words | _folded_role("lead") | {SEPARATOR}
+    known = question_words | folded_role("lead") | {SEPARATOR}
     novel = [token for token in wanted if token not in known]
     if not surplus or (more and less) or not novel or len(surplus) > _MOST_QUESTION_WORDS:
         return core, wanted
-    if any(word not in about.words or is_polar(word) or word[-1].isdigit() or len(word) < 3 for word in surplus):
+    if any(word not in question_words or is_polar(word) or word[-1].isdigit() or len(word) < 3 for word in surplus):
         return core, wanted
     dropped = Counter(surplus)
     longer = []
@@ -312,15 +213,11 @@ def _is_another_order(one: Phrase, other: Phrase) -> bool:
     return sorted(one.tokens) == sorted(other.tokens)
 
 
-def _is_same_value(one: tuple[str, ...], other: tuple[str, ...], about: Question) -> bool:
+def _is_same_value(one: tuple[str, ...], other: tuple[str, ...], question_words: frozenset[str]) -> bool:
     """Return whether one text is the other's number without its unit, and the question states the unit."""
     units = word_roles()["unit"]
     bare, full = sorted((one, other), key=len)
     rest = full[len(bare) :]
     if not rest or full[: len(bare)] != bare or not all(token[-1].isdigit() for token in bare):
         return False
-    return all(token in units for token in rest) and _unit_words(rest[0]) & about.words != set()
-
-
-def _unit_words(unit: str) -> set[str]:
-    return {unit, unit + "s"}
+    return all(token in units for token in rest) and not question_words.isdisjoint((rest[0], rest[0] + "s"))

@@ -3,12 +3,14 @@
 import html
 import re
 import unicodedata
+from collections.abc import Iterable
 
 # Scripts without spaces between words, as a regular-expression character range.
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
 # Greek letters and arrows, spelled out.
 GREEK = str.maketrans(
     {"\u03b1": "alpha", "\u03b2": "beta", "\u03b3": "gamma", "\u03b4": "delta", "\u03ba": "kappa", "\u03bb": "lambda"}
+    | {"\u03b5": "epsilon", "\u03b8": "theta", "\u03c3": "sigma", "\u03c4": "tau", "\u03c9": "omega"}
     | {"\u2191": " increased ", "\u2193": " decreased "}
 )
 
@@ -97,3 +99,13 @@ def is_question(text: str) -> bool:
         (True, False)
     """
     return text.rstrip(" .!)\"'*").endswith("?")
+
+
+def any_of(phrases: Iterable[str]) -> str:
+    r"""Return a regular expression that matches any of some phrases, with any white space between their words.
+
+    Example:
+        >>> any_of(["due to", "e.g."])
+        'due\\s+to|e\\.g\\.'
+    """
+    return "|".join(r"\s+".join(map(re.escape, phrase.split())) for phrase in phrases)

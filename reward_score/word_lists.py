@@ -38,6 +38,24 @@ def opposite_pairs() -> tuple[tuple[str, str], ...]:
 
 
 @lru_cache(maxsize=1)
+def name_groups() -> tuple[tuple[str, ...], ...]:
+    """Return groups of names, each of which means the same thing wherever it is used in medicine."""
+    return tuple((name, *others.split("; ")) for name, others in _rows("synonyms"))
+
+
+@lru_cache(maxsize=1)
+def asked_words() -> dict[str, tuple[str, ...]]:
+    """Return a word by which a question asks -> the words that may then be said of the answer or left out.
+
+    "Which nerve is injured?" may be answered by "radial nerve palsy".
+    """
+    words: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
+    for asked, answer_word in _rows("asked_words"):
+        words[asked] += (answer_word,)
+    return dict(words)
+
+
+@lru_cache(maxsize=1)
 def word_roles() -> dict[str, frozenset[str]]:
     """Return role -> words, by their role in an answer; see `docs/scorers.md`."""
     roles: defaultdict[str, set[str]] = defaultdict(set)

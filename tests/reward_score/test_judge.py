@@ -60,13 +60,13 @@ def unasked(score: Any) -> dict[str, Any]:
 
 
 def test_a_synonym_is_right_by_the_judge_alone(endpoint):
-    endpoint.reply = lambda case: YES if case["answer"] == "Heart attack" else NO
+    endpoint.reply = lambda case: YES if case["answer"] == "Coronary event" else NO
     synonym, other = scores(
-        endpoint, (SOURCE, wrapped("Heart attack"), REFERENCE), (SOURCE, wrapped("Migraine"), REFERENCE)
+        endpoint, (SOURCE, wrapped("Coronary event"), REFERENCE), (SOURCE, wrapped("Migraine"), REFERENCE)
     )
-    by_rules = compute_score(SOURCE, wrapped("Heart attack"), REFERENCE)
+    by_rules = compute_score(SOURCE, wrapped("Coronary event"), REFERENCE)
     assert by_rules["score"] == 0.0 and synonym["score"] == synonym["acc"] == 1.0 and synonym["error"] == 0.0
-    assert synonym["pred"] == by_rules["pred"] == "heart attack" and synonym["reason"] == "the judge: yes"
+    assert synonym["pred"] == by_rules["pred"] == "coronary event" and synonym["reason"] == "the judge: yes"
     assert other["score"] == 0.0 and other["error"] == 0.0
     assert set(synonym) == set(other) == set(by_rules) | {"judge_asked", "judge_failed"}
     assert (synonym["judge_asked"], synonym["judge_failed"]) == (1.0, 0.0)
@@ -93,13 +93,13 @@ def test_the_judge_has_a_veto_over_what_the_rules_accept_for_anything_but_equali
         pytest.param(SOURCE, wrapped("MI"), "Myocardial infarction (MI)", id="a-wording-of-the-reference"),
         pytest.param(SOURCE, wrapped("()[]"), "()[]", id="signs"),
         pytest.param(SOURCE, wrapped("[]()"), "()[]", id="other-signs"),
-        pytest.param(SOURCE, "<answer>Heart attack</answer>", REFERENCE, id="not-well-formed"),
+        pytest.param(SOURCE, "<answer>Coronary event</answer>", REFERENCE, id="not-well-formed"),
         pytest.param(SOURCE, wrapped("x " * 1000), REFERENCE, id="far-too-long"),
         pytest.param(SOURCE, wrapped("the " * 200 + "x"), REFERENCE, id="far-too-long-with-few-words-that-count"),
         pytest.param(SOURCE, wrapped(":"), REFERENCE, id="no-word"),
         pytest.param(SOURCE, wrapped("The answer is"), REFERENCE, id="no-content-word"),
-        pytest.param(SOURCE, wrapped("Heart attack or angina"), REFERENCE, id="hedge"),
-        pytest.param(SOURCE, wrapped("Heart attack?"), REFERENCE, id="question"),
+        pytest.param(SOURCE, wrapped("Coronary event or angina"), REFERENCE, id="hedge"),
+        pytest.param(SOURCE, wrapped("Coronary event?"), REFERENCE, id="question"),
         pytest.param("MedQA", wrapped("C"), "B", id="multiple-choice"),
         pytest.param("EHRNoteQA", wrapped("C"), "B", id="credentialed-data"),
         pytest.param("nobody's", wrapped("C"), "B", id="unknown-source"),
@@ -122,8 +122,8 @@ def test_an_accepted_answer_that_is_far_too_long_is_refused_by_rule(endpoint):
 
 def test_aliases_of_the_row_count_as_the_reference(endpoint):
     async def ask() -> Any:
-        info = {**INFO, "aliases": ["heart attack"]}
-        return await compute_judged_score(make_judge(endpoint), SOURCE, wrapped("Heart attack"), REFERENCE, info)
+        info = {**INFO, "aliases": ["coronary event"]}
+        return await compute_judged_score(make_judge(endpoint), SOURCE, wrapped("Coronary event"), REFERENCE, info)
 
     assert asyncio.run(ask())["score"] == 1.0 and endpoint.requests == []
 
@@ -134,7 +134,7 @@ def test_the_judges_yes_is_worth_as_much_under_each_scheme(endpoint, scheme):
 
     async def ask() -> float:
         judged = await compute_judged_score(
-            make_judge(endpoint), SOURCE, wrapped("Heart attack"), REFERENCE, scheme=scheme
+            make_judge(endpoint), SOURCE, wrapped("Coronary event"), REFERENCE, scheme=scheme
         )
         return judged["score"]
 
@@ -161,7 +161,7 @@ def test_a_slow_rule_keeps_nobody_else_waiting(endpoint, monkeypatch, place):
         others.set()
 
     async def both() -> Any:
-        row = (SOURCE, wrapped("Heart attack"), REFERENCE, {**INFO, "checklist": checklist})
+        row = (SOURCE, wrapped("Coronary event"), REFERENCE, {**INFO, "checklist": checklist})
         return await asyncio.gather(compute_judged_score(make_judge(endpoint), *row), other())
 
     asyncio.run(both())
@@ -172,13 +172,13 @@ def test_a_slow_rule_keeps_nobody_else_waiting(endpoint, monkeypatch, place):
 
 
 def test_a_request_fixes_schema_and_temperature(endpoint):
-    scores(endpoint, (SOURCE, wrapped("Heart attack"), REFERENCE))
+    scores(endpoint, (SOURCE, wrapped("Coronary event"), REFERENCE))
     [request] = endpoint.requests
     schema = request["response_format"]["json_schema"]["schema"]
     assert request["response_format"]["type"] == "json_schema" and request["temperature"] == 0.0
     assert schema["properties"] == {"verdict": {"type": "string", "enum": ["yes", "no"]}}
     assert schema["additionalProperties"] is False and request["logprobs"] is True
-    scores(endpoint, (SOURCE, wrapped("Heart attack"), REFERENCE), log_probs=False)
+    scores(endpoint, (SOURCE, wrapped("Coronary event"), REFERENCE), log_probs=False)
     assert "logprobs" not in endpoint.requests[1]
 
 
@@ -215,7 +215,7 @@ def test_a_judge_on_this_machine_is_asked_past_the_proxy(endpoint, monkeypatch):
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.setenv(name, "")
     endpoint.reply = lambda case: YES
-    [judged] = scores(endpoint, (SOURCE, wrapped("Heart attack"), REFERENCE))
+    [judged] = scores(endpoint, (SOURCE, wrapped("Coronary event"), REFERENCE))
     assert (judged["score"], judged["error"]) == (1.0, 0.0)
 
 
@@ -251,7 +251,7 @@ def test_the_probability_decides_where_the_server_gives_log_probs(endpoint, word
 
 def test_equal_answers_are_asked_once(endpoint):
     endpoint.reply = lambda case: YES
-    judged = scores(endpoint, *[(SOURCE, wrapped("Heart attack"), REFERENCE)] * 8)
+    judged = scores(endpoint, *[(SOURCE, wrapped("Coronary event"), REFERENCE)] * 8)
     assert len(endpoint.requests) == 1 and all(score["score"] == 1.0 for score in judged)
 
 
@@ -313,7 +313,7 @@ def test_what_it_costs_is_counted(endpoint):
 def test_a_failure_is_marked_and_counted(endpoint, reply, reason):
     endpoint.reply = lambda case: reply
     before = sum(error_counts().values())
-    [judged] = scores(endpoint, (SOURCE, wrapped("Heart attack"), REFERENCE))
+    [judged] = scores(endpoint, (SOURCE, wrapped("Coronary event"), REFERENCE))
     assert (judged["judge_asked"], judged["judge_failed"], judged["error"]) == (1.0, 1.0, 1.0)
     assert judged["reason"].startswith("judge: ") and reason in judged["reason"]
     assert sum(error_counts().values()) == before + 1
@@ -328,34 +328,34 @@ def test_a_veto_that_fails_leaves_no_verdict_of_the_rules(endpoint):
 def test_a_slow_judge_is_given_up(endpoint):
     endpoint.reply = lambda case: Reply(seconds=30)
     started = time.monotonic()
-    [judged] = scores(endpoint, (SOURCE, wrapped("Heart attack"), REFERENCE), timeout_s=0.3)
+    [judged] = scores(endpoint, (SOURCE, wrapped("Coronary event"), REFERENCE), timeout_s=0.3)
     assert judged["judge_failed"] == 1.0 and "no verdict within 0.3 s" in judged["reason"]
     assert time.monotonic() - started < 20
 
 
 def test_a_dead_server_is_a_failure(endpoint):
     endpoint.url = "http://127.0.0.1:9/v1"
-    [judged] = scores(endpoint, (SOURCE, wrapped("Heart attack"), REFERENCE))
+    [judged] = scores(endpoint, (SOURCE, wrapped("Coronary event"), REFERENCE))
     assert judged["judge_failed"] == 1.0 and judged["reason"] == "judge: unreachable"
 
 
 def test_a_server_at_its_limit_is_asked_again_when_it_says(endpoint):
     replies = iter([Reply(status=429, headers={"Retry-After": "0.4"}), YES])
     endpoint.reply = lambda case: next(replies)
-    [judged] = scores(endpoint, (SOURCE, wrapped("Heart attack"), REFERENCE), retries=1)
+    [judged] = scores(endpoint, (SOURCE, wrapped("Coronary event"), REFERENCE), retries=1)
     assert judged["score"] == 1.0 and endpoint.times[1] - endpoint.times[0] >= 0.4
 
 
 def test_waiting_for_a_server_at_its_limit_has_an_end(endpoint):
     endpoint.reply = lambda case: Reply(status=429, headers={"Retry-After": "30"})
-    [judged] = scores(endpoint, (SOURCE, wrapped("Heart attack"), REFERENCE), retries=3, timeout_s=0.5)
+    [judged] = scores(endpoint, (SOURCE, wrapped("Coronary event"), REFERENCE), retries=3, timeout_s=0.5)
     assert judged["judge_failed"] == 1.0 and "timeout" in judged["reason"]
 
 
 def test_a_failure_is_repeated_and_not_remembered(endpoint):
     replies = iter([Reply(status=500), YES])
     endpoint.reply = lambda case: next(replies)
-    [judged] = scores(endpoint, (SOURCE, wrapped("Heart attack"), REFERENCE), retries=1)
+    [judged] = scores(endpoint, (SOURCE, wrapped("Coronary event"), REFERENCE), retries=1)
     assert judged["score"] == 1.0 and len(endpoint.requests) == 2
 
     async def ask_twice() -> tuple[bool, dict[str, int]]:

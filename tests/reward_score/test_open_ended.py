@@ -259,18 +259,34 @@ def test_the_question_tells_which_words_add_nothing(question: str, gold: str, an
 
 
 def test_aliases_count_as_the_reference() -> None:
-    spec = {"aliases": ["heart attack"]}
-    assert judge_open_ended("A heart attack", "Myocardial infarction", spec).correct
-    assert not judge_open_ended("A heart attack", "Myocardial infarction", {}).correct
-    assert not judge_open_ended("A heart attack is unlikely", "Myocardial infarction", spec).correct
+    spec = {"aliases": ["coronary event"]}
+    assert judge_open_ended("A coronary event", "Myocardial infarction", spec).correct
+    assert not judge_open_ended("A coronary event", "Myocardial infarction", {}).correct
+    assert not judge_open_ended("A coronary event is unlikely", "Myocardial infarction", spec).correct
     with pytest.raises(ValueError, match="aliases"):
-        judge_open_ended("x", "y", {"aliases": "heart attack"})
+        judge_open_ended("x", "y", {"aliases": "coronary event"})
 
 
 def test_an_answer_refused_for_a_cause_has_no_similarity() -> None:
     for answer in ("Vitamin B deficiency", "not vitamin A deficiency", "Vitamin A or D deficiency", "Vitamin A excess"):
         assert judge_open_ended(answer, "Vitamin A deficiency", {}).similarity == 0.0
     assert judge_open_ended("Deficiency of carotene", "Vitamin A deficiency", {}).similarity > 0.0
+
+
+@pytest.mark.parametrize("verb", ["is", "are", "was", "were", "will be", "would be", "has been", "should be"])
+def test_a_usual_opening_is_left_out_at_either_end(verb: str) -> None:
+    opening, gold = "the most likely underlying diagnosis", "Hepatic encephalopathy"
+    assert judge_open_ended(f"{opening} {verb} {gold}", gold, {}).correct is (verb != "should be")
+    assert judge_open_ended(f"{gold} {verb} {opening}", gold, {}).correct is (verb not in ("will be", "has been"))
+
+
+@pytest.mark.parametrize("verb", [
+    "remain", "remains", "stay", "stays", "become", "becomes", "occur", "occurs", "arise", "arises", "apply", "applies",
+])  # fmt: skip
+def test_a_verb_with_a_meaning_of_its_own_stays(verb: str) -> None:
+    answer = f"The most likely result {verb} unaltered"
+    assert judge_open_ended(answer, f"{verb} unaltered", {}).correct
+    assert not judge_open_ended(answer, "unaltered", {}).correct
 
 
 CONTENT_WORDS = st.lists(

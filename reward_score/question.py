@@ -1,0 +1,87 @@
+"""What a question says about its answer."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from reward_score.normalise import clean, fold, folded_role
+from reward_score.word_lists import asked_words, refusal_words, word_roles
+
+_ASKED = re.compile(
+    r"\b(?:which|what|whose|name\s+the)\s+"
+    r"(?:(?:is|are|was|were|should\s+be|would\s+be)\s+(?:the\s+)?)?([^.,;?]{1,120})",
+    re.IGNORECASE,
+)
+# "Which nerve is most likely injured": the state that a question asks for.
+_STATE = re.compile(
+    r"\b(?:which|what)\s+(?:(?!(?:if|when|after|that|happens)\b)[a-z-]+\s+){0,4}?"
+    r"(?:is|are|was|were|be)\s+(?:[a-z]+ly\s+|most\s+(?:[a-z]+ly\s+)?)?([a-z]+)\b",
+    re.IGNORECASE,
+)
+# A question for the drug that is not used.
+_NOT_USED = re.compile(
+    r"\b(?:which|what)\s[^.?]{0,60}\b(?:not|never)\s+(?:be\s+)?(?:used|given|recommended|indicated|administered|prescribed)\b",
+    re.IGNORECASE,
+)
+_UNUSED = frozenset(("stop", "avoid", "withhold", "contraindicated"))
+# A question that asks for the exception: "X is the least likely" then affirms X.
+_LEAST = re.compile(r"\bleast\s+likely\b", re.IGNORECASE)
+# What ends the noun that a question asks for, unless a word such as "type" comes before it.
+_NOUN_END = frozenset(
+    "is are was were of in that does do did would should can could will has have to for from on "
+    "when if where after".split()
+)
+_KIND_OF = frozenset(("type", "kind", "form", "sort", "class", "part", "group"))
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a question says about its answer.
+
+    Attributes:
+        words: All its content words.
+        optional: The words that one of two texts may have alone: class words, words that add nothing, and the class of
+            things that the question asks for ("artery" in "Which artery ...?").
+        exceptions: Its "least likely" or "should be avoided", which are then no denial in an answer.
+        wants_unused: Whether it asks for what is to be stopped, avoided or not used.
+    """
+
+    words: frozenset[str]
+    optional: frozenset[str]
+    exceptions: tuple[str, ...]
+    wants_unused: bool
+
+
+@lru_cache(maxsize=1024)
+def read_question(question: str) -> Question:
+    """Parse what a question says about its answer.
+
+    Example:
+        >>> "artery" in read_question("Which artery is it?").optional
+        True
+    """
+    text = clean(question) if question else ""
+    roles = word_roles()
+    known = folded_role("asked") | folded_role("class")
+    asked: set[str] = set()
+    # Nouns and states by which the question asks; each may allow further words (`asked_words.csv`).
+    keys: list[str] = [match[1].casefold() for match in _STATE.finditer(text)]
+    for match in _ASKED.finditer(text):
+        before = ""
+        for word in map(str.casefold, _WORD.findall(match[1])):
+            if word in _NOUN_END and before not in _KIND_OF:
+                break
+            keys.append(fold(word))
+            if keys[-1] in known:
+                asked.add(keys[-1])
+            before = word
+    further = [word for key in keys for word in asked_words().get(key, ())]
+    asked.update(map(fold, further))
+    words = frozenset(fold(word) for word in map(str.casefold, _WORD.findall(text)) if word not in roles["function"])
+    optional = folded_role("class") | folded_role("filler") | asked
+    # "Which drug should be stopped?": then "stop metformin" denies nothing.
+    unused = tuple(filter(refusal_words().__contains__, further))
+    exceptions = (*map(str.casefold, _LEAST.findall(text)), *unused)
+    wants_unused = bool(_NOT_USED.search(text)) or not _UNUSED.isdisjoint(unused)
+    return Question(words, optional, tuple(dict.fromkeys(exceptions)), wants_unused)
