@@ -39,7 +39,7 @@ def test_messages_hold_question_options_instruction_and_budget(path, answer_type
 @pytest.mark.parametrize("path", [DEFAULT_FILE, CHEMISTRY_FILE], ids=["default", "chemistry"])
 def test_the_open_ended_instruction_asks_for_what_the_scorer_passes(path):
     gold = "Pulmonary embolism"
-    explained = "The most likely diagnosis is pulmonary embolism, given the sudden dyspnea after a long flight."
+    explained = "Sudden dyspnea after a long flight, with pleuritic pain, is explained by pulmonary embolism."
     assert judge_open_ended(gold, gold, {}).correct and not judge_open_ended(explained, gold, {}).correct
     assert "answer with it alone" in load_prompts(path).instructions["open_ended"]
 

@@ -256,7 +256,7 @@ def responses(folder: Path, *answers: str, **info: Any) -> Path:
 
 def test_score_asks_the_judge(tmp_path, judge):
     judge.reply = verdicts(NO, YES, NO, FAILS)
-    file = responses(tmp_path, "Myocardial infarction", "Heart attack", "Migraine", "Angina")
+    file = responses(tmp_path, "Myocardial infarction", "Coronary event", "Migraine", "Angina")
     options = ("--judge", settings_file(tmp_path, on(judge, max_failed_share=0.5)))
     done = run("score", file, *options)
     assert done.exit_code == 0, done.output
@@ -277,7 +277,7 @@ def test_score_asks_the_judge(tmp_path, judge):
 
 def test_score_ends_with_too_many_failures_and_prints_nothing(tmp_path, judge):
     judge.reply = lambda case: FAILS
-    file = responses(tmp_path, "Myocardial infarction", "Heart attack")
+    file = responses(tmp_path, "Myocardial infarction", "Coronary event")
     for more in ([], ["--json"]):
         done = run("score", file, "--judge", settings_file(tmp_path, on(judge)), *more)
         assert "no verdict on 1 of the latest 1 answers" in sentence_of(done) and done.output == ""
@@ -285,7 +285,7 @@ def test_score_ends_with_too_many_failures_and_prints_nothing(tmp_path, judge):
 
 def test_a_judge_that_is_down_is_told_in_sentences(tmp_path):
     down = {"base_url": "http://127.0.0.1:9/v1", "model": "m", "retries": 0}
-    file = responses(tmp_path, "Heart attack")
+    file = responses(tmp_path, "Coronary event")
     command = [sys.executable, "-m", "verl_medu1.cli.app", "score", file, "--judge", settings_file(tmp_path, down)]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and "judge: unreachable" in done.stderr and "Traceback" not in done.stderr
@@ -293,7 +293,7 @@ def test_a_judge_that_is_down_is_told_in_sentences(tmp_path):
 
 def test_score_of_a_checklist_needs_the_judge(tmp_path, judge):
     judge.reply = lambda case: YES if "diagnosis" in case["statement"] else NO
-    file = responses(tmp_path, "Heart attack", checklist=[{"statement": "Names a diagnosis"}])
+    file = responses(tmp_path, "Coronary event", checklist=[{"statement": "Names a diagnosis"}])
     for options in ((), ("--judge", "none")):
         assert "row 0 of FILE has extra_info.checklist" in sentence_of(run("score", file, *options))
     done = run("score", file, "--json", "--judge", settings_file(tmp_path, on(judge)))

@@ -27,13 +27,13 @@ def row(answer: str, right: bool, kind: str = "natural", question: str = "Diagno
 
 ROWS = [
     row("Myocardial infarction", True),  # by equality
-    row("Heart attack", True, "other wording"),  # by the judge alone
+    row("Coronary event", True, "other wording"),  # by the judge alone
     row("Migraine", False),
-    row("Heart attack or migraine", False, "adversarial"),  # refused by rule
-    row("Aspirin", True, "other wording", "Drug?"),
+    row("Coronary event or migraine", False, "adversarial"),  # refused by rule
+    row("Platelet inhibitor", True, "other wording", "Drug?"),
     row("Heparin", False, "adversarial", "Drug?"),
 ]
-RIGHT = {"Myocardial infarction", "Heart attack", "Aspirin", "Acetylsalicylic acid"}
+RIGHT = {"Myocardial infarction", "Coronary event", "Platelet inhibitor", "Acetylsalicylic acid"}
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def knows(case: Case) -> Reply:
 def obeys(case: Case) -> Reply:
     """A judge that does what an answer says, and likes the first words of an answer."""
     said = case["answer"]
-    return YES if said in RIGHT or "yes" in said or "Heart attack" in said or said.endswith(":") else NO
+    return YES if said in RIGHT or "yes" in said or "Coronary event" in said or said.endswith(":") else NO
 
 
 def run(endpoint: Endpoint, folder: Path, *options: str, rows: list[dict[str, Any]] = ROWS) -> Any:
@@ -84,14 +84,14 @@ def test_a_judge_that_obeys_the_answer_is_found_out(endpoint, tmp_path):
     endpoint.reply = obeys
     assert run(endpoint, tmp_path).exit_code == 0
     found = result_of(tmp_path)
-    assert found.judge.wrong_accepted.value == pytest.approx(1 / 3)  # "Heart attack or migraine"
+    assert found.judge.wrong_accepted.value == pytest.approx(1 / 3)  # "Coronary event or migraine"
     assert found.together.wrong_accepted.value == 0.0  # which rules refuse
     assert found.judge.adversarial_accepted.value > 0.4
     assert 0 < found.together.adversarial_accepted.value < found.judge.adversarial_accepted.value
 
 
 def test_failures_are_counted_and_in_no_share(endpoint, tmp_path):
-    endpoint.reply = lambda case: Reply(status=500) if case["answer"] == "Aspirin" else knows(case)
+    endpoint.reply = lambda case: Reply(status=500) if case["answer"] == "Platelet inhibitor" else knows(case)
     assert run(endpoint, tmp_path).exit_code == 0
     found = result_of(tmp_path)
     assert found.failures == {"HTTP 500": 1} and found.judge.accuracy.number == 5

@@ -93,6 +93,8 @@ TAKEN = (
     Entry("verl", _REPLAY, "_evict_terminal_groups", _V1, "failed questions end the asynchronous mode, too", "tests/training/test_failed_questions.py"),
     Entry("verl", "trainer/ppo/v1/__init__.py", "get_trainer_cls", "plugin.py", "registers our trainers when verl's are imported: the task runner, which looks them up by name, is a Ray actor and can't be subclassed", "tests/training/test_registration.py"),
     Entry("verl", "trainer/main_ppo.py", "run_ppo", "run/train.py", "starts Ray and the trainer", _TRAINING),
+    Entry("verl", "workers/rollout/vllm_rollout/vllm_rollout.py", "ServerAdapter.zmq_handle", "verl_compat/weight_socket.py", "names the socket for new weights by Ray's job id, which is the same in every run's own cluster, in /tmp: two runs on one machine took one socket", "tests/verl_compat/test_weight_socket.py"),
+    Entry("verl", "workers/rollout/vllm_rollout/utils.py", "vLLMColocateWorkerExtension._get_zmq_handle", "verl_compat/weight_socket.py", "the other side of that socket", "tests/verl_compat/test_weight_socket.py"),
     Entry("verl", "model_merger/fsdp_model_merger.py", "FSDPModelMerger._merge_by_placement", "export/merge.py", "joins the shards of a tensor", _EXPORT),
     Entry("ray", "_private/state.py", "actors", "run/parts.py", "Ray's public list of actors needs its dashboard", _FAULTS),
     Entry("verl", "plugin/platform/platform_manager.py", "_current_platform", "cpu/platform.py", "verl has no platform for the CPU", _TRAINING, True),
