@@ -1,7 +1,7 @@
 """The `verl.plugins` entry point: verl imports this module in each process that imports verl.
 
-It stays tiny and imports nothing large: our trainers are registered when verl's own are imported, each run gets a socket
-of its own for new weights, and the CPU support is installed only on a machine without an accelerator.
+It stays tiny and imports nothing large: our trainers are registered when verl's own are imported, each run gets a
+socket of its own for new weights, and the CPU support is installed only on a machine without an accelerator.
 """
 
 from collections.abc import Iterator
