@@ -10,14 +10,13 @@ pytest.importorskip("vllm", reason="vLLM is not installed")
 
 # Both sides of verl, in a process that has loaded the plugin as verl does.
 BOTH = """
-import os
 import verl
 from types import SimpleNamespace
 from verl.workers.rollout.vllm_rollout.utils import vLLMColocateWorkerExtension
 from verl.workers.rollout.vllm_rollout import vllm_rollout
 worker = SimpleNamespace(model_runner=None, local_rank=0)
 print("socket", vLLMColocateWorkerExtension._get_zmq_handle(worker))
-print("socket", "own" if vllm_rollout.ServerAdapter.__init__.__wrapped__ else "shared")
+print("socket", "own" if hasattr(vllm_rollout.ServerAdapter.__init__, "__wrapped__") else "shared")
 """
 
 
