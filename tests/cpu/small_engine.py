@@ -69,7 +69,6 @@ def build_engine(
         backend="megatron",
         model_config=HFModelConfig(path=model),
         engine_config=McoreEngineConfig(
-            vanilla_mbridge=True,
             use_dynamic_bsz=False,
             micro_batch_size_per_gpu=2,
             infer_micro_batch_size_per_gpu=2,

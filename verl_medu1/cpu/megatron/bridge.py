@@ -1,13 +1,16 @@
-"""mbridge 0.15.1 on megatron-core's local layer spec; mbridge hard-codes the Transformer Engine spec."""
+"""Megatron-Bridge 0.5.1 without Transformer Engine: its bridges on megatron-core's local layer spec."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
-from mbridge.core.bridge import _MODEL_REGISTRY
-from megatron.core.models.gpt.gpt_layer_specs import get_gpt_decoder_block_spec
+from verl_medu1.verl_compat.import_hook import around_import
 
-MODEL_TYPES = ("qwen2", "qwen3", "llama")
-
-# Turns off fused kernels and device-side initialisation that exist only on CUDA.
+# Fused kernels and device-side initialisation, which exist only on CUDA.
 NO_CUDA_KERNELS = {
     "use_cpu_initialization": True,
     "gradient_accumulation_fusion": False,
@@ -18,59 +21,110 @@ NO_CUDA_KERNELS = {
     "persist_layer_norm": False,
 }
 
+# Transformer Engine fuses these norms into the linear layer after them; the local spec keeps them separate.
+LOCAL_NORMS = {
+    "decoder.layers.*.input_layernorm.weight": "model.layers.*.input_layernorm.weight",
+    "decoder.layers.*.pre_mlp_layernorm.weight": "model.layers.*.post_attention_layernorm.weight",
+}
+
+# Modules of megatron-core that look for Transformer Engine when they are imported, and remember what they found.
+_LOOK_FOR_TRANSFORMER_ENGINE = (
+    "megatron.core.extensions.transformer_engine",
+    "megatron.core.extensions.transformer_engine_spec_provider",
+    "megatron.core.models.gpt.gpt_layer_specs",
+    "megatron.core.optimizer",
+    "megatron.core.distributed",
+)
+
+
+def _stand_in() -> dict[str, ModuleType]:
+    """Return modules under the names of Transformer Engine's, in which each name is an empty class."""
+
+    class Names(ModuleType):
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            return type(name, (), {})
+
+    names = ("transformer_engine", "transformer_engine.pytorch", "transformer_engine.pytorch.ops")
+    modules = [Names(name) for name in names]
+    for module in modules:
+        module.__spec__ = ModuleSpec(module.__name__, None, is_package=True)
+        module.__path__ = []
+    modules[0].pytorch, modules[1].ops = modules[1:]
+    modules[0].__version__ = "0"
+    return dict(zip(names, modules, strict=True))
+
+
+@contextmanager
+def _import_without_transformer_engine(_module: ModuleType) -> Iterator[None]:
+    """Works around megatron/bridge/peft/lora_layers.py and lora.py, which need Transformer Engine when imported.
+
+    They define classes for adapters on Transformer Engine's layers. The stand-in is there only during the import.
+    """
+    for name in _LOOK_FOR_TRANSFORMER_ENGINE:
+        import_module(name)
+    stand_in = _stand_in()
+    sys.modules.update(stand_in)
+    try:
+        yield
+    finally:
+        for name in stand_in:
+            del sys.modules[name]
+
 
 def _on_local_spec(base: Any) -> Any:
+    from megatron.bridge.models.conversion.mapping_registry import MegatronMappingRegistry
+    from megatron.bridge.models.conversion.param_mapping import AutoMapping
+    from megatron.bridge.models.gpt_provider import local_layer_spec
+
     class LocalBridge(base):
-        # Transformer Engine fuses the norm into the linear layer after it; the local spec keeps it separate.
-        _OTHER_MAPPING = {"input_layernorm.weight": ["model.layers.{layer_number}.input_layernorm.weight"]}
-        _MLP_MAPPING = {
-            **base._MLP_MAPPING,
-            "pre_mlp_layernorm.weight": ["model.layers.{layer_number}.post_attention_layernorm.weight"],
-        }
-        _DIRECT_MAPPING = dict(base._DIRECT_MAPPING)  # a copy: the parent changes its own when embeddings are tied
+        def provider_bridge(self, hf_pretrained: Any) -> Any:
+            provider = super().provider_bridge(hf_pretrained)
+            provider.transformer_layer_spec = local_layer_spec
+            for name, value in NO_CUDA_KERNELS.items():
+                setattr(provider, name, value)
+            return provider
 
-        def __init__(self, hf_config: Any, dtype: Any, **kwargs: Any) -> None:
-            if not hasattr(hf_config, "rope_theta"):  # transformers 5 moved it; mbridge reads the old attribute
-                hf_config.rope_theta = hf_config.rope_parameters["rope_theta"]
-            super().__init__(hf_config, dtype=dtype, **kwargs)
-            self.set_extra_args()
-
-        def set_extra_args(self, **kwargs: Any) -> None:
-            kwargs.pop("attention_backend", None)  # verl's default "flash" needs a GPU
-            super().set_extra_args(**{**kwargs, **NO_CUDA_KERNELS})
-
-        # Qwen2Bridge has both of these methods; LLaMABridge lacks tied embeddings, which SmolLM2 has.
-        def _adjust_mapping_for_shared_weights(self) -> None:
-            if getattr(self.hf_config, "tie_word_embeddings", False):
-                self._DIRECT_MAPPING["output_layer.weight"] = "model.embed_tokens.weight"
-
-        def _get_hf_shared_weight_keys(self) -> list[str]:
-            return ["model.embed_tokens.weight"] if getattr(self.hf_config, "tie_word_embeddings", False) else []
-
-        # LLaMABridge treats every rotary scaling as linear; Megatron's own scaling is Llama 3's with these constants.
-        def _get_gptmodel_args(self) -> dict[str, Any]:
-            arguments = super()._get_gptmodel_args()
-            rope = getattr(self.hf_config, "rope_parameters", None) or {}
-            if rope.get("rope_type") == "llama3":
-                numbers = ("low_freq_factor", "high_freq_factor", "original_max_position_embeddings")
-                assert [rope[name] for name in numbers] == [1, 4, 8192], f"rotary scaling of another kind: {rope}"
-                arguments.pop("seq_len_interpolation_factor", None)
-                arguments.update(rope_scaling=True, rope_scaling_factor=rope["factor"])
-            return arguments
-
-        def _get_transformer_layer_spec(self, vp_stage: int | None = None) -> Any:
-            self.has_vp_stage = True
-            return get_gpt_decoder_block_spec(
-                self.config, use_transformer_engine=False, normalization="RMSNorm", vp_stage=vp_stage
-            )
+        def mapping_registry(self) -> Any:
+            mappings = list(super().mapping_registry().mappings)
+            known = {mapping.megatron_param for mapping in mappings}
+            mappings += [
+                AutoMapping(megatron_param=ours, hf_param=theirs)
+                for ours, theirs in LOCAL_NORMS.items()
+                if ours not in known
+            ]
+            return MegatronMappingRegistry(*mappings)
 
     LocalBridge.__name__ = f"Local{base.__name__}"
     return LocalBridge
 
 
+def _register_local_bridges() -> None:
+    from megatron.bridge.models.conversion.model_bridge import MegatronModelBridge
+    from megatron.bridge.models.llama.llama_bridge import LlamaBridge
+    from megatron.bridge.models.qwen.qwen2_bridge import Qwen2Bridge
+    from megatron.bridge.models.qwen.qwen3_bridge import Qwen3Bridge
+    from megatron.core.models.gpt.gpt_model import GPTModel
+    from transformers import LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM
+
+    for source, bridge in (
+        (Qwen2ForCausalLM, Qwen2Bridge),
+        (Qwen3ForCausalLM, Qwen3Bridge),
+        (LlamaForCausalLM, LlamaBridge),
+    ):
+        MegatronModelBridge.register_bridge(source=source, target=GPTModel, model_type=bridge.MODEL_TYPE)(
+            _on_local_spec(bridge)
+        )
+
+
+@contextmanager
+def _bridge_on_cpu(module: ModuleType) -> Iterator[None]:
+    with _import_without_transformer_engine(module):
+        yield
+    _register_local_bridges()
+
+
 def install() -> None:
-    """Replace the bridges of the supported model types, once."""
-    for model_type in MODEL_TYPES:
-        bridge = _MODEL_REGISTRY[model_type]
-        if not bridge.__name__.startswith("Local"):
-            _MODEL_REGISTRY[model_type] = _on_local_spec(bridge)
+    """Prepare the bridges when Megatron-Bridge is imported."""
+    around_import("megatron.bridge", _bridge_on_cpu)

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -71,8 +71,19 @@ def _add_rng_state(self: Any, name: str, seed: int) -> None:
         self.states_[name] = torch.get_rng_state()
 
 
+class _Stream(nullcontext[None]):
+    """A stream of work that is done when it is called: there is nothing to wait for."""
+
+    def wait_stream(self, stream: Any) -> None:
+        return None
+
+
 def install() -> None:
-    """Patch what is accessed by attribute: the current device, synchronisation and the tracked random states."""
+    """Patch what is accessed by attribute: the current device, streams and the tracked random states."""
+    # megatron/training/models/dist_utils.py wraps the model on a stream of its own.
+    torch.cuda.Stream = _Stream  # type: ignore[assignment,misc]
+    torch.cuda.current_stream = lambda device=None: _Stream()  # type: ignore[assignment,return-value]
+    torch.cuda.stream = lambda stream: stream  # type: ignore[assignment,return-value]
     torch.cuda.current_device = lambda: CPU  # type: ignore[assignment,return-value]
     torch.cuda.synchronize = lambda device=None: None
     torch.cuda.get_rng_state = lambda device="cuda": torch.get_rng_state()

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from verl_medu1.cpu.megatron import bridge, layers
+from verl_medu1.cpu.megatron import layers
 from verl_medu1.cpu.megatron.cuda import cuda_is_cpu
 from verl_medu1.cpu.megatron.optimizer import load_without_saved_steps, prime_adam, restore_adam_steps
 
@@ -57,7 +57,6 @@ def register(module: ModuleType) -> None:
         @_on_cpu
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             layers.install()
-            bridge.install()
             load_without_saved_steps()
             super().__init__(*args, **kwargs)
             from megatron.core.tensor_parallel import get_cuda_rng_tracker, model_parallel_cuda_manual_seed

@@ -66,7 +66,9 @@ def install() -> None:
     """Put both layers into the local spec."""
     from megatron.core.models import backends
     from megatron.core.models.gpt import gpt_layer_specs
+    from megatron.core.transformer import transformer_block
 
     backends.LocalSpecProvider.core_attention = lambda self: PackedCausalAttention
-    backends.LocalSpecProvider.layer_norm = lambda self, rms_norm=False, for_qk=False: SequenceParallelRMSNorm
-    gpt_layer_specs.LNImpl = SequenceParallelRMSNorm  # the final norm of the transformer block
+    backends.LocalSpecProvider.layer_norm = lambda self, **_: SequenceParallelRMSNorm
+    gpt_layer_specs.LNImpl = SequenceParallelRMSNorm
+    transformer_block.LayerNormImpl = SequenceParallelRMSNorm  # the final norm of the transformer block
