@@ -12,11 +12,11 @@ import psutil
 MEDU1 = [sys.executable, "-m", "verl_medu1.cli.app"]
 
 
-def make_inputs(folder: Path) -> Path:
-    """Questions and a random model."""
+def make_inputs(folder: Path, seed: int = 0) -> Path:
+    """Questions, and a random model of that seed."""
     for arguments in (
         ["prepare", "--source", "quickstart", "--train", "64", "--warmup", "256", "--out", folder / "data"],
-        ["model", "tiny", "--data", folder / "data", "--out", folder / "model"],
+        ["model", "tiny", "--data", folder / "data", "--out", folder / "model", "--seed", seed],
     ):
         subprocess.run([*MEDU1, *map(str, arguments)], check=True, timeout=120)
     return folder

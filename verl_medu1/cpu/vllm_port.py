@@ -14,7 +14,7 @@ EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 def choose() -> None:
     """Let vLLM look for free ports outside the kernel's ephemeral range.
 
-    Works around vllm/v1/executor/multiproc_executor.py, MultiprocExecutor._init_executor (vllm 0.27). The engine picks
+    Works around vllm/v1/executor/multiproc_executor.py, MultiprocExecutor._init_executor (vllm 0.24). The engine picks
     a free port, and a worker process listens on it seconds later. In between, the kernel sometimes gives an ephemeral
     port to another starting process, and the run ends with EADDRINUSE. `VLLM_PORT` is where vLLM starts searching:
     each engine starts at a random port, and its children inherit that. A value set by the user is kept.

@@ -1,15 +1,12 @@
 """Progress bars for long work in the terminal."""
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import track
 
-Item = TypeVar("Item")
 
-
-def tracked(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
+def tracked[Item](items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
     """Iterate over items with a progress bar on stderr, if stderr is a terminal.
 
     Args:

@@ -12,12 +12,11 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, override
 
 import torch
 from torch.distributed.tensor import DTensor
 from transformers import AutoConfig, GenerationConfig
-from typing_extensions import override
 from verl.model_merger.base_model_merger import ModelMergerConfig
 from verl.model_merger.fsdp_model_merger import FSDPModelMerger, merge_non_dtensor_shards
 

@@ -1,10 +1,9 @@
 """verl's single-turn rollout with a seed per response, so that a run can be reproduced."""
 
 import functools
-from typing import Any
+from typing import Any, override
 
 import numpy as np
-from typing_extensions import override
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 

@@ -3,10 +3,9 @@
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, override
 
 from torch.utils.data import Sampler
-from typing_extensions import override
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,9 @@
 """Turns a rollout's tokens into its reward and components, for verl's reward loop."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, override
 
 from omegaconf import DictConfig
-from typing_extensions import override
 from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.naive import NaiveRewardManager
 

@@ -1,10 +1,10 @@
 """verl's SFT trainer, with corrected model descriptions and a log-prob record in its checkpoints."""
 
 from pathlib import Path
+from typing import override
 
 import torch.distributed
 from omegaconf import DictConfig
-from typing_extensions import override
 from verl.trainer.sft_trainer import SFTTrainer
 from verl.utils.distributed import destroy_global_process_group, initialize_global_process_group
 

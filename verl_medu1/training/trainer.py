@@ -6,7 +6,7 @@ everything else is verl's.
 """
 
 from collections import Counter
-from typing import Any
+from typing import Any, override
 
 import torch
 import transfer_queue as tq
@@ -14,7 +14,6 @@ from omegaconf import DictConfig, open_dict
 from tensordict import TensorDict
 from torchdata.stateful_dataloader import StatefulDataLoader
 from transfer_queue import KVBatchMeta
-from typing_extensions import override
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer, register_trainer
 from verl.trainer.ppo.v1.trainer_colocate_async import PPOTrainerColocateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync

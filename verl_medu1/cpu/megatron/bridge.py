@@ -46,14 +46,15 @@ def _stand_in() -> dict[str, ModuleType]:
                 raise AttributeError(name)
             return type(name, (), {})
 
-    names = ("transformer_engine", "transformer_engine.pytorch", "transformer_engine.pytorch.ops")
-    modules = [Names(name) for name in names]
-    for module in modules:
-        module.__spec__ = ModuleSpec(module.__name__, None, is_package=True)
-        module.__path__ = []
-    modules[0].pytorch, modules[1].ops = modules[1:]
-    modules[0].__version__ = "0"
-    return dict(zip(names, modules, strict=True))
+    modules: dict[str, ModuleType] = {}
+    for name in ("transformer_engine", "transformer_engine.pytorch", "transformer_engine.pytorch.ops"):
+        modules[name] = Names(name)
+        modules[name].__spec__ = ModuleSpec(name, None, is_package=True)
+        vars(modules[name])["__version__"] = "0"  # megatron/core/utils.py, get_te_version
+        parent, _, child = name.rpartition(".")
+        if parent:
+            setattr(modules[parent], child, modules[name])
+    return modules
 
 
 @contextmanager

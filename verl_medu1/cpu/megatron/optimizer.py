@@ -1,4 +1,4 @@
-"""Restores torch's Adam from a distributed-optimizer checkpoint of megatron-core 0.16.1.
+"""Restores torch's Adam from a distributed-optimizer checkpoint of megatron-core 0.18.2.
 
 Works around megatron/core/optimizer/distrib_optimizer.py, DistributedOptimizer. It is written for the Adam of Apex and
 Transformer Engine, which keeps its step in the parameter group, and fails with torch's Adam in three ways:
