@@ -1,7 +1,7 @@
-"""Parameters of each rank, as megatron-core 0.16.1 builds them under verl 0.9.1.
+"""Parameters of each rank, as megatron-core 0.18.2 builds them under verl 0.9.1.
 
-verl makes the bridge without make_vocab_size_divisible_by (verl/workers/engine/megatron/transformer_impl.py,
-`AutoBridge.from_config`), so mbridge 0.15.1 does not pad the vocabulary: it must be divisible by TP.
+verl leaves `should_pad_vocab` of Megatron-Bridge's provider at false (verl/workers/engine/megatron/transformer_impl.py,
+`_build_tf_config`), so the vocabulary is not padded: it must be divisible by TP.
 """
 
 from collections.abc import Sequence
