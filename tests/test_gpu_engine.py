@@ -10,7 +10,7 @@ import pytest
 from benchmarks.gpu.results import DONE, FAILED, STARTED, Result, read, step, write
 
 SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "gpu" / "engine.py"
-STEPS = ["machine", "weights", "reference", "model", "log_probs", "update", "imports"]
+STEPS = ["machine", "rules", "weights", "reference", "model", "log_probs", "update", "imports"]
 
 
 def test_a_result_is_written_before_and_after_its_step(tmp_path):
@@ -51,10 +51,12 @@ def engine(out: Path, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
-def test_what_a_rule_refuses_does_not_start(tmp_path):
+def test_what_a_rule_refuses_ends_with_its_sentence(tmp_path):
     done = engine(tmp_path / "out", "--precision", "fp8")
-    assert done.returncode == 2 and "override_transformer_config.fp8 is 'hybrid'" in done.stderr
-    assert "Traceback" not in done.stderr and not (tmp_path / "out").exists()
+    assert done.returncode == 1 and "rules: failed" in done.stderr and "Traceback" not in done.stderr
+    folder = next((tmp_path / "out").iterdir())
+    assert "override_transformer_config.fp8 is 'hybrid'" in read(folder, "rules").error
+    assert read(folder, "machine").status == DONE and read(folder, "weights") is None
 
 
 def results_in(folder: Path) -> dict[str, dict]:
@@ -81,7 +83,7 @@ def test_the_engine_on_the_cpu(tmp_path):
 
     # Another backend is compared with the first; a model of other dimensions is refused.
     (out / "bf16-unfused").mkdir()
-    for name in ("machine", "weights", "reference", "update", "imports"):
+    for name in ("machine", "rules", "weights", "reference", "update", "imports"):
         write(out / "bf16-unfused", Result(name, DONE))
     (out / "bf16-unfused" / "reference.pt").write_bytes((out / "bf16-fused" / "reference.pt").read_bytes())
     again = engine(out, "--attention", "unfused")

@@ -4,10 +4,10 @@
     python benchmarks/gpu/bundle.py engine-cpu                   # the same without Transformer Engine, to rehearse it
     python benchmarks/gpu/bundle.py all --wheels MY_WHEELS       # everything, with vLLM
 
-For a machine that reaches no index and takes files only in small amounts. It has Python 3.12 and torch with CUDA, which
-no set holds. OUT/part-00, OUT/part-01, ... hold at most --part MiB each; a wheel that is larger is cut into pieces. On
-the machine, `bash install.sh SITE` checks every piece, joins and checks the wheels, and installs them into the folder
-SITE. docs/gpu.md has the whole order.
+For a machine that reaches no index and takes files only in small amounts. It has Python 3.12 and, for the first two
+sets, torch with CUDA. OUT/part-00, OUT/part-01, ... hold at most --part MiB each; a wheel that is larger is cut into
+pieces. On the machine, `bash install.sh SITE` checks every piece, joins and checks the wheels, and installs them into
+the folder SITE. docs/gpu.md has the whole order.
 """
 
 import hashlib
@@ -29,8 +29,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 MIB = 2**20
-# Have no wheel on any index, and compiling them takes CUDA's compiler and most of an hour.
-COMPILED = ("transformer-engine-torch",)
+BUILT = "gpu-built.txt"
 SCRIPTS = ("engine.py", "device.py", "model.py", "results.py", "table.py")
 
 
@@ -70,7 +69,8 @@ def wanted(chosen: Set, lists: Path, names: Iterable[str], own: Mapping[str, str
 
     Args:
         chosen: the set.
-        lists: folder of stack.txt, which both machines install, and of gpu.txt, which a GPU needs besides.
+        lists: folder of stack.txt, which both machines install, of gpu.txt, which a GPU needs besides, and of
+            gpu-built.txt, which is of that what no index has a wheel of.
         names: what the engine imports.
         own: name -> version of own wheels, which come before the lists' versions.
 
@@ -80,14 +80,16 @@ def wanted(chosen: Set, lists: Path, names: Iterable[str], own: Mapping[str, str
     both = pinned(lists / "stack.txt")
     if chosen == Set.engine_cpu:
         return {name: both[name] for name in names if name in both}
-    if not (lists / "gpu.txt").is_file():
-        raise SystemExit(f"{lists / 'gpu.txt'} is missing, and the set {chosen.value} needs it; choose engine-cpu.")
-    known = {**both, **pinned(lists / "gpu.txt"), **own}
+    for name in ("gpu.txt", BUILT):
+        if not (lists / name).is_file():
+            raise SystemExit(f"{lists / name} is missing, and the set {chosen.value} needs it; choose engine-cpu.")
+    built = pinned(lists / BUILT)
+    known = {**both, **pinned(lists / "gpu.txt"), **built, **own}
     found = known if chosen == Set.all else {name: known.get(name, "") for name in names}
     if missing := [name for name, version in found.items() if not version]:
         raise SystemExit(f"no list in {lists} and no wheel of --wheels has {', '.join(missing)}; add them there.")
-    if missing := [name for name in COMPILED if name in found and name not in own]:
-        raise SystemExit(f"{', '.join(missing)} has no wheel on any index; compile it and name its folder: --wheels.")
+    if missing := [f"{name}=={version}" for name, version in built.items() if name in found and name not in own]:
+        raise SystemExit(f"no index has a wheel of {', '.join(missing)}; build it, and name its folder with --wheels.")
     return found
 
 

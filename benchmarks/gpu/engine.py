@@ -8,6 +8,7 @@ A run is one process, one precision and one attention backend (Transformer Engin
 Its steps, in this order, each with a JSON file in OUT/PRECISION-BACKEND as soon as it ends:
 
     machine     versions, driver, and whether Transformer Engine can be imported
+    rules       what `medu1 plan` checks before a start; a run that they refuse ends here
     weights     a random model in OUT/model, unless an earlier run has written it
     reference   log-probabilities of Hugging Face's model, in float32 and in the run's own precision
     model       the engine is made: Megatron-Bridge, layers, optimizer
@@ -41,7 +42,7 @@ from results import DONE, FAILED, Result, read, step
 from table import PEAK_MEASURED, PEAK_PREDICTED, Column, markdown, planned_peak
 
 from verl_medu1.config.compose import compose_config, settings_in
-from verl_medu1.exit import in_one_sentence, raise_all
+from verl_medu1.exit import raise_all
 from verl_medu1.machine.gpus import GIB, GPU
 from verl_medu1.machine.machine import this_machine
 from verl_medu1.plan.architecture import Architecture, find_architecture
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     import torch
 
 MODEL = "Qwen2.5-7B-Instruct"
-STEPS = ("machine", "weights", "reference", "model", "log_probs", "update", "imports")
+STEPS = ("machine", "rules", "weights", "reference", "model", "log_probs", "update", "imports")
 ACTOR, TRANSFORMER = "actor_rollout_ref.actor", "actor_rollout_ref.actor.megatron.override_transformer_config"
 RATE = "update, tokens/s"
 
@@ -225,6 +226,14 @@ class Run:
 
         result.facts["Transformer Engine"] = transformer_engine.__version__
 
+    def rules(self, _: Result) -> None:
+        """Ask the rules for layouts, with what this machine has.
+
+        Raises:
+            ValueError: a rule refuses the run.
+        """
+        raise_all(find_violations(self.settings, self.model, this_machine()))
+
     def weights(self, result: Result) -> None:
         """Write the model that all runs of this folder share."""
         if not (self.out / "model").exists():
@@ -383,8 +392,6 @@ def main(
     # What verl hands to its workers; torch and Transformer Engine read it when they are imported.
     os.environ.update({name: str(value) for name, value in config.ray_kwargs.ray_init.runtime_env.env_vars.items()})
     card = device(machine)
-    with in_one_sentence():
-        raise_all(find_violations(settings_in(config), model, this_machine()))
     backend = config.actor_rollout_ref.actor.megatron.override_transformer_config.attention_backend
     folder = out / f"{precision.value}-{backend}"
     if (out / "model").exists():
@@ -392,10 +399,12 @@ def main(
     folder.mkdir(parents=True, exist_ok=True)
     run = Run(config, model, card, machine, sizes, updates, folder)
     with output_in(folder / "log.txt") as say:
-        work = (run.machine, run.weights, run.reference, run.made, run.log_probs, run.update, run.imports)
+        work = (run.machine, run.rules, run.weights, run.reference, run.made, run.log_probs, run.update, run.imports)
         results = []
         for name, do in zip(STEPS, work, strict=True):
             results.append(step(folder, name, do, say))
+            if name == "rules" and results[-1].status == FAILED:
+                break
             gc.collect()
             if run.gpu:
                 import torch
