@@ -191,9 +191,9 @@ class Run:
 
         if self.gpu:
             torch.cuda.set_device(0)
-        torch.distributed.init_process_group(
-            "cpu:gloo,cuda:nccl" if self.gpu else "gloo", store=torch.distributed.HashStore(), rank=0, world_size=1
-        )
+        if not torch.distributed.is_initialized():
+            backend = "cpu:gloo,cuda:nccl" if self.gpu else "gloo"
+            torch.distributed.init_process_group(backend, store=torch.distributed.HashStore(), rank=0, world_size=1)
         actor = omega_conf_to_dataclass(self.config.actor_rollout_ref.actor)
         model = omega_conf_to_dataclass(self.config.actor_rollout_ref.model)
         actor.engine.use_dynamic_bsz = True
@@ -219,12 +219,18 @@ class Run:
         asked = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
         result.facts["nvidia-smi"] = subprocess.run(asked, capture_output=True, text=True).stdout.strip()
         result.facts |= {"CUDA": torch.version.cuda, "cuDNN": torch.backends.cudnn.version()}
+        # Of two installed versions the first on the path is in use.
+        installed = reversed(list(metadata.distributions()))
         result.facts["NVIDIA's packages"] = {
-            found.name: found.version for found in metadata.distributions() if found.name.startswith("nvidia-")
+            found.name: found.version for found in installed if found.name.startswith("nvidia-")
         }
-        import transformer_engine.pytorch
+        try:
+            import transformer_engine.pytorch
 
-        result.facts["Transformer Engine"] = transformer_engine.__version__
+            result.facts["Transformer Engine"] = transformer_engine.__version__
+        finally:
+            loaded = Path("/proc/self/maps").read_text().split()
+            result.facts["cuBLAS, loaded"] = sorted({name for name in loaded if "libcublas" in name})
 
     def rules(self, _: Result) -> None:
         """Ask the rules for layouts, with what this machine has.
@@ -391,6 +397,8 @@ def main(
     config = compose_config(overrides_of(machine, precision, attention, sizes, out))
     # What verl hands to its workers; torch and Transformer Engine read it when they are imported.
     os.environ.update({name: str(value) for name, value in config.ray_kwargs.ray_init.runtime_env.env_vars.items()})
+    # The model is a local folder, and the machine may have no network.
+    os.environ["HF_HUB_OFFLINE"] = "1"
     card = device(machine)
     backend = config.actor_rollout_ref.actor.megatron.override_transformer_config.attention_backend
     folder = out / f"{precision.value}-{backend}"

@@ -26,6 +26,8 @@ done <wheels.sha256
   --upgrade --target "$site" -r requirements.txt
 echo "installed in $SECONDS s; now: export PYTHONPATH=$site"
 cublas=$site/nvidia/cu13/lib
-# torch's libraries name their own folder for cuBLAS; only a preloaded one comes before it.
+# torch takes this one, but Transformer Engine also loads the one in the interpreter's own folder
+# (transformer_engine/common/__init__.py, _load_cuda_library_from_python), and would call most functions there and the
+# newest ones here.
 [ ! -e "$cublas/libcublas.so.13" ] ||
   echo "and: export LD_PRELOAD=$cublas/libcublasLt.so.13:$cublas/libcublas.so.13"
