@@ -21,7 +21,7 @@ PAGES = [
 # Parts of others, and trl_step.py needs TRL.
 PARTS = ("measure.py", "published_rule.py", "rank_memory.py", "trl_step.py")
 BENCHMARKS = [file for file in ROOT.glob("benchmarks/*.py") if file.name not in PARTS]
-BENCHMARKS.append(ROOT / "benchmarks" / "gpu" / "stack.py")
+BENCHMARKS += [ROOT / "benchmarks" / "gpu" / name for name in ("bundle.py", "engine.py", "stack.py")]
 BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.M | re.S)
 BENCHMARK = re.compile(r"`(?:python )?(benchmarks/[\w/]+\.py)")
 

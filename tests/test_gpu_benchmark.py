@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.gpu.model import write_random_model
+from benchmarks.gpu.model import require_same, write_random_model
+from benchmarks.gpu.results import DONE, FAILED, Result, write
 from benchmarks.gpu.table import MFU, PEAK_MEASURED, PEAK_PREDICTED, Column, column_of, markdown, planned_peak
 from verl_medu1.machine.gpus import find_gpu
 from verl_medu1.plan.architecture import find_architecture
@@ -61,9 +62,9 @@ def test_what_a_device_can_not_say_has_its_reason() -> None:
 
 
 def test_the_table_has_a_column_for_each_precision_and_a_sentence_for_what_is_missing() -> None:
-    text = markdown([Column("bf16", {MFU: 0.5}), Column("FP8", {}, {"": "no Transformer Engine."})])
-    assert text.splitlines()[0] == "| | bf16 | FP8 |" and f"| {MFU} | 0.5 | - |" in text
-    assert text.endswith("\n\n- FP8: no Transformer Engine.")
+    text = markdown([Column("bf16", {MFU: 0.5}), Column("fp8", {}, {MFU: "no peak is known."})])
+    assert text.splitlines()[0] == "| | bf16 | fp8 |" and f"| {MFU} | 0.5 | - |" in text
+    assert text.endswith(f"\n\n- fp8, {MFU}: no peak is known.")
 
 
 @pytest.mark.parametrize("name", ["Qwen2.5-7B-Instruct", "Llama-3.1-8B-Instruct", "Qwen3-8B"])
@@ -72,42 +73,62 @@ def test_a_random_model_has_the_dimensions_that_it_is_planned_with(tmp_path: Pat
 
     small = {"hidden": 64, "heads": 4, "groups": 2, "head_dim": 16, "ffn": 96, "vocabulary": 1024, "layers": 3}
     model = replace(find_architecture(name), **small)
-    parameters = write_random_model(model, ["two words"] * 50, tmp_path, "bfloat16")
-    assert replace(find_architecture(str(tmp_path)), name=model.name) == model
+    folder = tmp_path / "model"
+    parameters = write_random_model(model, ["two words"] * 50, folder, "bfloat16")
+    assert replace(find_architecture(str(folder)), name=model.name) == model
+    require_same(model, folder)
+    with pytest.raises(SystemExit, match="is 3 layers of width 64 from an earlier start, and now 4 of 64 are asked"):
+        require_same(replace(model, layers=4), folder)
     assert parameters == build(model, find_gpu("h100-80"), Settings(gpus_per_node=1)).ranks[0].parameters.total
-    assert json.loads((tmp_path / "config.json").read_text())["dtype"] == "bfloat16"
-    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    assert json.loads((folder / "config.json").read_text())["dtype"] == "bfloat16"
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     assert len(tokenizer) == model.vocabulary
     assert tokenizer.decode(tokenizer.encode("two <think> words")) == "two <think> words"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "code", "sentence"),
     [
-        (["--out", "{here}"], "exists; choose another folder."),
-        (["--steps", "2", "--skip", "2"], "--skip is 2, which leaves none of 2 --steps"),
+        (["--steps", "2", "--skip", "2"], 1, "--skip is 2, which leaves none of 2 --steps"),
+        (["--precision", "fp8"], 2, "override_transformer_config.fp8 is 'hybrid'"),
     ],
 )
-def test_a_mistake_is_told_before_anything_starts(tmp_path: Path, arguments: list[str], sentence: str) -> None:
-    arguments = [argument.format(here=tmp_path) for argument in arguments]
-    out = [] if "--out" in arguments else ["--out", str(tmp_path / "out")]
-    command = [sys.executable, str(SCRIPT), "--machine", "cpu", *arguments, *out]
+def test_a_mistake_is_told_before_anything_starts(
+    tmp_path: Path, arguments: list[str], code: int, sentence: str
+) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, str(SCRIPT), "--machine", "cpu", "--out", str(out), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1 and sentence in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == code and sentence in done.stderr and "Traceback" not in done.stderr
+    assert not out.exists()
 
 
 @pytest.mark.e2e
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_the_whole_stack_on_the_cpu(tmp_path: Path) -> None:
-    command = [sys.executable, str(SCRIPT), "--machine", "cpu", "--steps", "3", "--skip", "1"]
-    done = subprocess.run([*command, "--out", str(tmp_path / "out")], capture_output=True, text=True, timeout=500)
+    command = [sys.executable, str(SCRIPT), "--machine", "cpu", "--steps", "3", "--skip", "1", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr
     cells = {row.split(" | ")[0].lstrip("| "): row.split(" | ")[1:] for row in done.stdout.splitlines() if " | " in row}
     for row in ("training, tokens/s", "rollout, tokens/s", "weight sync, s", "seconds of a step", PEAK_PREDICTED):
-        assert float(cells[row][0].replace(",", "")) > 0, row
+        assert float(cells[row][0].rstrip(" |").replace(",", "")) > 0, row
     # In float32 trainer and rollout are one model, to the seventh digit.
-    assert abs(float(cells["log-probability, rollout less trainer, mean"][0])) < 1e-4
-    assert float(cells["probability, difference, largest"][0]) < 1e-4
-    assert cells[MFU] == ["-", "- |"] and "no peak FLOP/s of this processor is known" in done.stdout
-    assert "FP8: actor_rollout_ref.actor.megatron.override_transformer_config.fp8 is 'hybrid'" in done.stdout
+    assert abs(float(cells["log-probability, rollout less trainer, mean"][0].rstrip(" |"))) < 1e-4
+    assert float(cells["probability, difference, largest"][0].rstrip(" |")) < 1e-4
+    assert cells[MFU] == ["- |"] and "no peak FLOP/s of this processor is known" in done.stdout
+    # What is there is not run again.
+    again = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert again.stdout == done.stdout and "bf16: done before" in again.stderr
+
+
+def test_a_column_that_is_there_is_shown_and_not_run_again(tmp_path: Path) -> None:
+    for name in ("data", "weights"):
+        write(tmp_path, Result(name, DONE))
+    write(tmp_path, Result("bf16", DONE, figures={MFU: 0.25}))
+    write(tmp_path, Result("fp8", FAILED, error="out of memory"))
+    command = [sys.executable, str(SCRIPT), "--machine", "cpu", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "bf16: done before" in done.stderr and "$ medu1" not in done.stderr
+    assert "| | bf16 |" in done.stdout and f"| {MFU} | 0.25 |" in done.stdout

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
 from verl_medu1.models.tiny import train_tokenizer
-from verl_medu1.plan.architecture import Architecture
+from verl_medu1.plan.architecture import Architecture, find_architecture
 
 
 def tokenizer_of(texts: Sequence[str], rows: int) -> Any:
@@ -30,14 +31,15 @@ def tokenizer_of(texts: Sequence[str], rows: int) -> Any:
     return tokenizer
 
 
-def write_random_model(model: Architecture, texts: Sequence[str], out: Path, dtype: str) -> int:
+def write_random_model(model: Architecture, texts: Sequence[str], out: Path, dtype: str, device: str = "cpu") -> int:
     """Write a model as a Hugging Face folder.
 
     Args:
         model: dimensions.
         texts: what the tokenizer is trained on.
-        out: folder to write.
+        out: folder to write; appears when all of it is there.
         dtype: of the weights in the files, such as "bfloat16".
+        device: where the weights are drawn: on a GPU, billions of them take seconds instead of minutes.
 
     Returns:
         The number of parameters.
@@ -64,7 +66,24 @@ def write_random_model(model: Architecture, texts: Sequence[str], out: Path, dty
         dtype=dtype,
     )
     torch.manual_seed(0)
-    made = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
-    made.save_pretrained(out)
-    tokenizer.save_pretrained(out)
+    with torch.device(device):
+        made = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
+    for parameter in made.parameters():
+        if parameter.dim() == 1:
+            # Norms and biases away from 1 and 0, so that one in another's place shows.
+            torch.nn.init.normal_(parameter, mean=float(parameter[0].item()), std=0.1)
+    part = out.with_name(f"{out.name}.part")
+    made.save_pretrained(part)
+    tokenizer.save_pretrained(part)
+    part.rename(out)
     return made.num_parameters()
+
+
+def require_same(model: Architecture, folder: Path) -> None:
+    """Leave with a sentence if a folder from an earlier start holds a model of other dimensions."""
+    found = find_architecture(str(folder))
+    if replace(found, name=model.name) != model:
+        raise SystemExit(
+            f"{folder} is {found.layers} layers of width {found.hidden} from an earlier start, and now "
+            f"{model.layers} of {model.hidden} are asked for; choose another --out."
+        )

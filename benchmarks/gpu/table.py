@@ -1,7 +1,7 @@
 """The table of a run on a GPU: verl's own metrics of some steps, the planner's figure beside them."""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from verl_medu1.plan.verdict import Plan
@@ -33,7 +33,7 @@ class Column:
     Attributes:
         name: such as "bf16".
         figures: row -> value; what is not there has no value.
-        reasons: row -> why it has none; without a row ("") why there is no run.
+        reasons: row, or step -> why it has none.
     """
 
     name: str
@@ -111,16 +111,14 @@ def column_of(name: str, scalars: Mapping[str, Series], plan: Plan, skip: int) -
     return column
 
 
-def markdown(columns: list[Column]) -> str:
+STACK_ROWS = ("training, tokens/s", "rollout, tokens/s", MFU, *PLAIN, PEAK_MEASURED, PEAK_PREDICTED)
+
+
+def markdown(columns: Sequence[Column], rows: Sequence[str] = STACK_ROWS) -> str:
     """The table, and a sentence for each figure that is not there."""
-    rows = ["training, tokens/s", "rollout, tokens/s", MFU, *PLAIN, PEAK_MEASURED, PEAK_PREDICTED]
     lines = [f"| | {' | '.join(column.name for column in columns)} |", f"|---|{'---|' * len(columns)}"]
     for row in rows:
         cells = (f"{column.figures[row]:,.4g}" if row in column.figures else NONE for column in columns)
         lines.append(f"| {row} | {' | '.join(cells)} |")
-    reasons = [
-        f"- {column.name}{f', {row}' if row else ''}: {reason}"
-        for column in columns
-        for row, reason in column.reasons.items()
-    ]
+    reasons = [f"- {column.name}, {row}: {reason}" for column in columns for row, reason in column.reasons.items()]
     return "\n".join([*lines, *(["", *reasons] if reasons else [])])
