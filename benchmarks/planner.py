@@ -1,8 +1,8 @@
 """Predicted beside measured: parameters of each rank, and what a layer keeps for backward (docs/plan.md); with --memory
 also the bytes of each rank while small models make a step through verl's engine.
 
-The models are real GPTModels, made by mbridge on the layer specification of the CPU path, on torch's meta device and
-with a process group that talks to nobody: any topology in one process, without memory.
+The models are real GPTModels, made by Megatron-Bridge on the layer specification of the CPU path, on torch's meta
+device and with a process group that talks to nobody: any topology in one process, without memory.
 """
 
 import json
@@ -39,6 +39,7 @@ TOPOLOGIES: list[Topology] = [
 ]
 LAYERS = ("Qwen2.5-7B-Instruct", "Llama-3.1-8B-Instruct", "Qwen3-8B")
 TOKENS = 256
+ARCHITECTURES = {"qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM", "llama": "LlamaForCausalLM"}
 PORTLESS = "fake"  # torch's process group for tests, of any size, in one process
 
 
@@ -54,6 +55,7 @@ def _hf_config(model: Architecture) -> Any:
 
     return AutoConfig.for_model(
         model.model_type,
+        architectures=[ARCHITECTURES[model.model_type]],
         hidden_size=model.hidden,
         num_hidden_layers=model.layers,
         num_attention_heads=model.heads,
@@ -67,11 +69,20 @@ def _hf_config(model: Architecture) -> Any:
     )
 
 
+def _provider(model: Architecture, dtype: Any, tp: int = 1, pp: int = 1, **overrides: Any) -> Any:
+    """Megatron-Bridge's maker of the model, told what verl tells it."""
+    from megatron.bridge import AutoBridge
+
+    provider = AutoBridge.from_hf_config(_hf_config(model)).to_megatron_provider(load_weights=False)
+    layout = {"tensor_model_parallel_size": tp, "pipeline_model_parallel_size": pp, "pipeline_dtype": dtype}
+    return provider.apply_overrides_and_finalize(dtype, layout | {"sequence_parallel": tp > 1} | overrides)
+
+
 def _stage(topology: Topology, stage: int) -> int:
     """Parameters of the first tensor-parallel rank of a stage, counted in its models."""
     import torch
-    from mbridge.core.bridge import _MODEL_REGISTRY
     from megatron.core import parallel_state
+    from megatron.core.process_groups_config import ProcessGroupCollection
     from torch.testing._internal.distributed.fake_pg import FakeStore
 
     name, tp, pp, vpp, first, last = topology
@@ -81,13 +92,19 @@ def _stage(topology: Topology, stage: int) -> int:
         tp, pp, virtual_pipeline_model_parallel_size=vpp, create_gloo_process_groups=False
     )
     try:
-        model = find_architecture(name)
-        bridge = _MODEL_REGISTRY[model.model_type](_hf_config(model), torch.bfloat16)
-        bridge.set_extra_args(num_layers_in_first_pipeline_stage=first, num_layers_in_last_pipeline_stage=last)
-        provider = bridge._model_provider([])
+        provider = _provider(
+            find_architecture(name),
+            torch.bfloat16,
+            tp,
+            pp,
+            virtual_pipeline_model_parallel_size=vpp,
+            num_layers_in_first_pipeline_stage=first,
+            num_layers_in_last_pipeline_stage=last,
+        )
+        provider._pg_collection = ProcessGroupCollection.use_mpu_process_groups()
         chunks = range(vpp) if vpp else [None]
         with torch.device("meta"):
-            models = [provider(*_ends(stage, pp, chunk, vpp), vp_stage=chunk) for chunk in chunks]
+            models = [provider.provide(*_ends(stage, pp, chunk, vpp), vp_stage=chunk) for chunk in chunks]
         return sum(parameter.numel() for made in models for parameter in made.parameters())
     finally:
         parallel_state.destroy_model_parallel()
@@ -114,8 +131,8 @@ def kept_bytes(name: str, is_fused: bool) -> tuple[float, float]:
     GPUs run a kernel that does without the former. Layers are those of the model, narrower; two less one is one.
     """
     import torch
-    from mbridge.core.bridge import _MODEL_REGISTRY
     from megatron.core import parallel_state
+    from megatron.core.process_groups_config import ProcessGroupCollection
     from megatron.core.tensor_parallel import model_parallel_cuda_manual_seed
     from torch.testing._internal.distributed.fake_pg import FakeStore
 
@@ -127,9 +144,10 @@ def kept_bytes(name: str, is_fused: bool) -> tuple[float, float]:
     try:
         sizes = []
         for layers in (1, 2):
-            bridge = _MODEL_REGISTRY[model.model_type](_hf_config(replace(model, layers=layers)), torch.float32)
-            bridge.config.bias_activation_fusion = is_fused
-            made = bridge._model_provider([])(True, True)
+            narrower = replace(model, layers=layers)
+            provider = _provider(narrower, torch.float32, bias_activation_fusion=is_fused)
+            provider._pg_collection = ProcessGroupCollection.use_mpu_process_groups()
+            made = provider.provide(True, True)
             weights = {parameter.untyped_storage().data_ptr() for parameter in made.parameters()}
             kept: dict[int, Any] = {}
 
@@ -184,9 +202,9 @@ def main(
     """Count parameters, and bytes kept for backward, both ways."""
     from verl_medu1.cpu.megatron import bridge, cuda, layers
 
+    bridge.install()
     cuda.install()
     layers.install()
-    bridge.install()
     topologies = list(dict.fromkeys([*TOPOLOGIES, *_recipe_topologies()]))
     with cuda.cuda_is_cpu():
         rows = [(topology, predicted(topology), measured(topology)) for topology in topologies]
