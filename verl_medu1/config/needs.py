@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from importlib import resources
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1.config.compose import compose_config, settings_in
@@ -36,7 +37,7 @@ def usual_needs(machine: str) -> Needs:
     if machine == "cpu":
         return Needs()
     file = resources.files("verl_medu1.config").joinpath("engine_on/gpu_megatron.yaml")
-    return kernels_of(OmegaConf.create(file.read_text()))
+    return kernels_of(OmegaConf.create(yaml.safe_load(file.read_text())))
 
 
 def kernels_of(config: DictConfig) -> Needs:
