@@ -5,12 +5,12 @@ ENGINE ?= megatron
 TP ?= 2
 PP ?= 1
 SEED ?= 0
-export PYTHON TORCH_PIP_ARGS
+export PYTHON TORCH_PIP_ARGS DRIVER MAX_JOBS
 # A run starts a dozen processes that import the same modules: the first compiles them and keeps the bytecode in $(VENV),
 # also where this variable forbids it elsewhere.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help install quickstart test test-faults test-slurm test-long test-all test-verl lint clean
+.PHONY: help install install-gpu quickstart test test-faults test-slurm test-long test-all test-verl lint clean
 
 help:
 	@echo "make quickstart   train a small model on two CPU cores and write $(OUT)/report.html"
@@ -21,8 +21,9 @@ help:
 	@echo "make test-long    the tests that take minutes: twins, FSDP2, GDPO, colocate_async, export (THIRD=0|1|2 for one third)"
 	@echo "make test-all     make test, test-slurm, test-faults and test-long, one after the other"
 	@echo "make test-verl    what another verl breaks (VERL=its checkout)"
-	@echo "make lint         ruff and mypy"
+	@echo "make lint         ruff, mypy and hadolint"
 	@echo "make install      only $(VENV)"
+	@echo "make install-gpu  $(VENV) for NVIDIA's GPUs (docs/recipes.md)"
 	@echo "make clean        remove $(VENV), outputs and build files"
 
 $(VENV)/.installed: setup.py pyproject.toml requirements/install.sh requirements/stack.txt requirements/cpu.txt requirements/dev.txt
@@ -30,6 +31,12 @@ $(VENV)/.installed: setup.py pyproject.toml requirements/install.sh requirements
 	@touch $@
 
 install: $(VENV)/.installed
+
+$(VENV)/.installed-gpu: setup.py pyproject.toml requirements/install.sh $(wildcard requirements/*.txt)
+	requirements/install.sh $(VENV) gpu
+	@touch $@
+
+install-gpu: $(VENV)/.installed-gpu
 
 quickstart: install
 	$(VENV)/bin/medu1 quickstart --engine $(ENGINE) --tp $(TP) --pp $(PP) --seed $(SEED) --out $(OUT)
@@ -62,6 +69,7 @@ lint: install
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/hadolint Containerfile
 
 clean:
 	rm -rf $(VENV) outputs build *.egg-info

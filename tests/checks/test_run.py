@@ -88,7 +88,7 @@ MEGATRON = "actor_rollout_ref.actor.megatron"
         ([f"+{MEGATRON}.override_transformer_config.fp8=hybrid"], r"fp8 is 'hybrid', and trainer\.device is 'cpu'"),
         (
             [f"+{MEGATRON}.override_transformer_config.fp8=hybrid", "trainer.device=cuda"],
-            r"Transformer Engine can't be imported here, without which Megatron trains .* and says nothing",
+            r"Transformer Engine can't be imported here, which Megatron-Bridge needs on GPUs",
         ),
         (["actor_rollout_ref.rollout.tensor_model_parallel_size=2"], "is 'uni', one process, with 2 .* set it to mp"),
         (["data.max_response_length=4000"], "more than the model's 512 positions"),

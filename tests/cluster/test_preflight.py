@@ -20,7 +20,7 @@ from verl_medu1.plan.settings import Settings
 
 COMMAND = [sys.executable, "-m", "verl_medu1.cluster.preflight"]
 PACKAGES = {"Python": "3.12.3", "verl-medu1": "0.1.0", "verl": "0.9.1", "torch": "2.11.0", "vllm": "0.24.0"}
-PACKAGES |= {"ray": "2.60.0", "transformers": "5.9.0", "megatron-core": "0.18.0", "megatron-bridge": "0.5.2"}
+PACKAGES |= {"ray": "2.60.0", "transformers": "5.9.0", "megatron-core": "0.18.2", "megatron-bridge": "0.5.1"}
 H100 = GPUFacts("NVIDIA H100 80GB HBM3", "580.65.06", 81559, (9, 0))
 # A node as the recipes for GPUs want it.
 GOOD = Facts(
@@ -32,6 +32,7 @@ GOOD = Facts(
     cuda="13.0",
     transformer_engine="",
     apex=False,
+    flash_attn=False,
     interface="ib0",
     address="10.0.0.1",
     interfaces=["eth0", "ib0", "lo"],
@@ -47,7 +48,8 @@ GOOD = Facts(
     cpus=96,
 )
 MODEL = find_architecture("Qwen2.5-7B-Instruct")
-SETTINGS = Settings(nodes=3, tp=2)
+# As config/engine_on/gpu_megatron.yaml.
+SETTINGS = Settings(nodes=3, tp=2, accumulation_fusion=False, attention="fused")
 FP8 = replace(
     SETTINGS,
     fp8="hybrid",
@@ -61,7 +63,7 @@ A100 = GPUFacts("NVIDIA A100-SXM4-80GB", "580.65.06", 81920, (8, 0))
 def judged(bad: Facts, settings: Settings = SETTINGS, **others) -> list[str]:
     """Sentences about three nodes, of which the second is bad."""
     nodes = [GOOD, replace(bad, host="node2"), replace(GOOD, host="node3")]
-    needed = needed_packages(settings, vanilla_bridge=False)
+    needed = needed_packages(settings)
     found = problems_of(nodes, settings, MODEL, needed, started=990.0, now=1010.0, **others)
     assert {problem.host for problem in found} <= {"node2"}
     return [problem.sentence for problem in found]
@@ -94,7 +96,11 @@ def test_good_nodes_have_no_problem():
         ({"packages": PACKAGES | {"Python": "3.12.1"}}, SETTINGS, "node2 has Python 3.12.1, and the other"),
         ({"packages": PACKAGES | {"vllm": None}}, SETTINGS, "node2 lacks vllm; run `medu1 doctor` there"),
         ({"packages": PACKAGES | {"verl": "0.8.0"}}, SETTINGS, "node2 has verl 0.8.0, and this package extends 0.9.1"),
-        ({"transformer_engine": None}, FP8, "node2: actor_rollout_ref.actor.megatron.override_transformer_config.fp8"),
+        (
+            {"transformer_engine": None},
+            SETTINGS,
+            "node2: actor_rollout_ref.actor.strategy is 'megatron', and Transformer",
+        ),
         ({"transformer_engine": "undefined symbol: x"}, FP8, "(importing Transformer Engine: undefined symbol: x)"),
         ({"gpus": [A100] * 8}, FP8, "needs compute capability 9.0 or more, and the GPU has 8.0"),
         ({"cuda": "12.8"}, FP8, "which needs CUDA 12.9 or more, and here is 12.8"),
@@ -116,6 +122,21 @@ def test_good_nodes_have_no_problem():
 def test_each_problem_names_the_node_and_the_way_out(changes, settings, sentence):
     found = judged(replace(GOOD, **changes), settings)
     assert any(sentence in one for one in found), found
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            replace(SETTINGS, accumulation_fusion=None),
+            "gradient_accumulation_fusion is not set, so that Megatron-Bridge",
+        ),
+        (replace(SETTINGS, attention="flash"), "attention_backend is 'flash', and flash-attn is not installed"),
+    ],
+)
+def test_kernels_that_a_run_uses_must_be_there(settings, sentence):
+    (problem,) = problems_of([GOOD], settings, MODEL)
+    assert problem.sentence.startswith("node1: ") and sentence in problem.sentence
 
 
 def test_where_two_nodes_differ_the_head_counts():

@@ -20,9 +20,12 @@ from verl_medu1.checks.rewards import (
 from verl_medu1.checks.settings import setting_violations
 from verl_medu1.config.compose import settings_in
 from verl_medu1.config.keys import legacy_violations, unknown_key_violations
+from verl_medu1.config.needs import kernels_of, usual_needs
 from verl_medu1.config.recipes import SFT, TRAIN, recipe_names, register_recipes
 from verl_medu1.machine.gpus import find_gpu
+from verl_medu1.machine.machine import Machine
 from verl_medu1.plan.architecture import find_architecture
+from verl_medu1.plan.rules.precision import precision_violations
 from verl_medu1.plan.verdict import plan_of
 from verl_medu1.verl_compat.versions import REQUIRED_VERL
 
@@ -195,7 +198,7 @@ def test_a_recipe_states_differences_only(composed, name):
 @pytest.mark.parametrize(
     "file",
     [
-        *(f"verl_medu1/config/{name}.yaml" for name in ("base/medical_rl", "precision/fp8")),
+        *(f"verl_medu1/config/{name}.yaml" for name in ("base/medical_rl", "precision/fp8", "engine_on/gpu_megatron")),
         *(f"recipes/{name}/{TRAIN}" for name in GPU_RECIPES),
     ],
 )
@@ -250,6 +253,16 @@ def test_recipes_for_the_cpu_are_as_they_were(composed):
         config = composed(f"recipe={name}")
         assert config == composed(f"recipe={name}", "precision=bf16")
         assert config.trainer.device == "cpu" and config.data.train_batch_size in (8, 12)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp8"])
+@pytest.mark.parametrize("name", [*GPU_RECIPES, "quickstart"])
+def test_a_recipe_starts_with_what_install_gpu_installs(composed, name, precision):
+    """Transformer Engine, and neither Apex nor flash-attn: without a key of gpu_megatron.yaml a run would not start."""
+    installed = Machine(transformer_engine=True, apex=False, flash_attn=False)
+    config = composed(f"recipe={name}", "machine=gpu", f"precision={precision}")
+    assert list(precision_violations(settings_in(config), None, installed)) == []
+    assert kernels_of(config) == usual_needs("gpu")
 
 
 @pytest.mark.parametrize("name", GPU_RECIPES)

@@ -13,7 +13,7 @@ from verl_medu1.plan.rules.precision import BLOCK_SCALES, RECIPES, _sizes
 from verl_medu1.plan.rules.sizes import divisors, tensor_sizes
 from verl_medu1.plan.settings import KEYS, Settings
 
-GOOD_MACHINE = Machine(capability=(9, 0), cuda=(12, 9), transformer_engine=True, apex=True)
+GOOD_MACHINE = Machine(capability=(9, 0), cuda=(12, 9), transformer_engine=True, apex=True, flash_attn=True)
 MANY = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 FP8 = {
     "fp8": "hybrid",
@@ -161,9 +161,9 @@ def test_invalid_settings_are_refused_with_the_right_key(case, kind):
     [
         (
             {"transformer_engine": False},
-            FP8,
-            "fp8 is 'hybrid', and Transformer Engine can't be imported here, without which Megatron trains in bfloat16 "
-            "and says nothing; install it, or set it to null.",
+            {},
+            "strategy is 'megatron', and Transformer Engine can't be imported here, which Megatron-Bridge needs on "
+            "GPUs; `make install-gpu` installs it.",
         ),
         (
             {"capability": (8, 0)},
@@ -196,9 +196,21 @@ def test_invalid_settings_are_refused_with_the_right_key(case, kind):
             "project); set it to false, or build Apex from source.",
         ),
         (
-            {"transformer_engine": False},
-            {"cp": 2},
-            "context_parallel_size is 2, and Transformer Engine can't be imported here; install it, or set it to 1.",
+            {"apex": False},
+            {},
+            "gradient_accumulation_fusion is not set, so that Megatron-Bridge turns it on, and NVIDIA Apex's kernels "
+            "can't be imported (PyPI's apex is another project); set it to false, or build Apex from source.",
+        ),
+        (
+            {"flash_attn": False},
+            {},
+            "attention_backend is 'flash', and flash-attn is not installed, without which Transformer Engine has no "
+            "attention left; set it to fused, or install flash-attn.",
+        ),
+        (
+            {},
+            {"attention": "flesh"},
+            "attention_backend is 'flesh'; choose one of flash, fused, unfused, local, auto.",
         ),
         (
             {},
@@ -213,6 +225,22 @@ def test_sentences_of_the_machine(machine, changes, sentence):
     assert [violation.sentence.rpartition(f"{violation.about} ")[2] for violation in found] == [
         sentence.partition(" ")[2]
     ]
+
+
+@pytest.mark.parametrize(
+    ("machine", "changes"),
+    [
+        ({"apex": False}, {"accumulation_fusion": False}),
+        ({"flash_attn": False}, {"attention": "fused"}),
+        # Without Transformer Engine the bridge leaves fusion off; and these two are not Megatron on GPUs.
+        ({"transformer_engine": False, "apex": False, "flash_attn": False}, {"device": "cpu"}),
+        ({"transformer_engine": False, "apex": False, "flash_attn": False}, {"strategy": "fsdp2"}),
+    ],
+)
+def test_kernels_that_are_not_used_may_be_missing(machine, changes):
+    kernels = [KEYS[name] for name in ("strategy", "accumulation_fusion", "attention")]
+    found = find_violations(Settings(**changes), find_architecture("Qwen3-8B"), replace(GOOD_MACHINE, **machine))
+    assert [violation.sentence for violation in found if violation.about in kernels] == []
 
 
 def test_what_is_unknown_is_not_judged():

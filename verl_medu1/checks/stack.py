@@ -15,7 +15,7 @@ def require_verl() -> None:
     installed = installed_version("verl")
     if installed is None:
         raise ValueError(
-            "verl is not installed; install the training stack with `make install` or `pip install verl-medu1[gpu]`."
+            "verl is not installed; install the training stack with `make install`, or `make install-gpu` for GPUs."
         )
     if installed != REQUIRED_VERL:
         raise ValueError(

@@ -16,9 +16,13 @@ class Machine(StrEnum):
 
 
 def doctor(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Arguments of `medu1 train`: asks for what that run needs."),
+    ] = None,
     machine: Annotated[
         Machine | None,
-        typer.Option(help="Check what this kind of machine needs.  [default: gpu if there is one, else cpu]"),
+        typer.Option(help="Check what this kind of machine needs.  [default: the recipe's; else gpu if there is one]"),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -30,9 +34,16 @@ def doctor(
     from rich.table import Table
     from rich.text import Text
 
-    from verl_medu1.machine.doctor import examine
+    from verl_medu1.config.needs import needs_of, usual_needs
+    from verl_medu1.machine.doctor import examine, kind_of_machine
 
-    kind, findings = examine(machine.value if machine else None)
+    if overrides:
+        its_kind, needs = needs_of(overrides)
+        kind = machine.value if machine else its_kind
+    else:
+        kind = machine.value if machine else kind_of_machine()
+        needs = usual_needs(kind)
+    findings = examine(kind, needs)
     bad = [finding.name for finding in findings if finding.is_bad]
     if json:
         found = [asdict(finding) for finding in findings]

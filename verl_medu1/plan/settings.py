@@ -63,7 +63,8 @@ class Settings:
     recompute_method: str | None = _at(f"{TRANSFORMER}.recompute_method", None)
     recompute_layers: int | None = _at(f"{TRANSFORMER}.recompute_num_layers", None)
     recompute_modules: Sequence[str] = _at(f"{TRANSFORMER}.recompute_modules", ("core_attn",))
-    # megatron-core's own defaults, which mbridge does not change.
+    # megatron-core's own defaults. Megatron-Bridge turns both on for Llama, if Transformer Engine is there: the plan is
+    # then on the safe side.
     activation_fusion: bool = _at(f"{TRANSFORMER}.bias_activation_fusion", False)
     rope_fusion: bool = _at(f"{TRANSFORMER}.apply_rope_fusion", False)
     fused_logits: bool = _at("actor_rollout_ref.model.use_fused_kernels", False)
@@ -79,7 +80,9 @@ class Settings:
     fp8: str | None = _at(f"{TRANSFORMER}.fp8", None)
     fp8_recipe: str | None = _at(f"{TRANSFORMER}.fp8_recipe", None)
     optimizer_fp8_recipe: str | None = _at(f"{OPTIMIZER}.override_optimizer_config.fp8_recipe", None)
-    accumulation_fusion: bool = _at(f"{TRANSFORMER}.gradient_accumulation_fusion", False)
+    # None: Megatron-Bridge decides.
+    accumulation_fusion: bool | None = _at(f"{TRANSFORMER}.gradient_accumulation_fusion", None)
+    attention: str = _at(f"{TRANSFORMER}.attention_backend", "flash")
     environment: Mapping[str, str] = _at("ray_kwargs.ray_init.runtime_env.env_vars", {})
 
     # vLLM.

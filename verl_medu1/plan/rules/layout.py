@@ -33,10 +33,12 @@ CHOICES = {
     "exp_avg_sq_dtype": OPTIMIZER_DTYPES,
     "recompute": ("full", "selective"),
     "recompute_method": ("uniform", "block"),
+    "attention": ("flash", "fused", "unfused", "local", "auto"),
 }
 # Type of a field -> the types of its values, and their name in messages.
 KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
     bool: ((int,), "true or false"),
+    bool | None: ((int,), "true or false"),
     float: ((int, float), "a number"),
     str: ((str,), "a name"),
     str | None: ((str,), "a name"),

@@ -26,7 +26,6 @@ RECIPES: dict[str, tuple[tuple[int, int], tuple[int, int] | None, tuple[int, int
 ROLLOUT_BLOCK = 128
 # Scales are powers of two by default; the rollout's kernels use arbitrary float32 scales.
 BLOCK_SCALES = "NVTE_FP8_BLOCK_SCALING_FP32_SCALES"
-NO_TRANSFORMER_ENGINE = "Transformer Engine can't be imported here"
 
 
 def precision_violations(settings: Settings, model: Architecture | None, machine: Machine) -> Iterator[Problem]:
@@ -37,23 +36,49 @@ def precision_violations(settings: Settings, model: Architecture | None, machine
         >>> [found.about for found in precision_violations(wrong, None, Machine(capability=(8, 0)))]
         ['actor_rollout_ref.actor.megatron.override_transformer_config.fp8_recipe']
     """
-    yield from _optimizer_violations(settings, machine)
-    key = KEYS["accumulation_fusion"]
-    if settings.accumulation_fusion and machine.apex is False:
-        yield Problem(
-            key,
-            f"{key} is True, and NVIDIA Apex's kernels can't be imported (PyPI's apex is another project); set it to "
-            "false, or build Apex from source.",
-        )
+    yield from _optimizer_violations(settings)
+    if settings.strategy == "megatron" and settings.device != "cpu":
+        yield from _kernel_violations(settings, machine)
     key = KEYS["cp"]
     if settings.cp > 1 and settings.device == "cpu":
         yield Problem(key, f"{key} is {settings.cp}, and {KEYS['device']} is 'cpu', where it can be 1 only.")
-    elif settings.cp > 1 and machine.transformer_engine is False:
-        yield Problem(key, f"{key} is {settings.cp}, and {NO_TRANSFORMER_ENGINE}; install it, or set it to 1.")
     if settings.fp8:
         yield from _fp8_violations(settings, model, machine)
     if settings.rollout_quantization == "fp8" and model:
         yield from _rollout_violations(settings, model)
+
+
+def _kernel_violations(settings: Settings, machine: Machine) -> Iterator[Problem]:
+    """Check that the kernels are installed without which Megatron-Bridge's models on GPUs don't start.
+
+    Read in Megatron-Bridge 0.5.1: it imports Transformer Engine (peft/lora_layers.py), and unless the configuration
+    says otherwise it fuses the accumulation of gradients wherever that import works (utils/fusions.py). megatron-core's
+    output layer takes this only with Apex (tensor_parallel/layers.py).
+    """
+    key = KEYS["strategy"]
+    if machine.transformer_engine is False:
+        yield Problem(
+            key,
+            f"{key} is 'megatron', and Transformer Engine can't be imported here, which Megatron-Bridge needs on GPUs; "
+            "`make install-gpu` installs it.",
+        )
+    key, fuses = KEYS["accumulation_fusion"], settings.accumulation_fusion
+    if fuses is None:
+        fuses = machine.transformer_engine
+    if fuses and machine.apex is False:
+        said = "not set, so that Megatron-Bridge turns it on" if settings.accumulation_fusion is None else "True"
+        yield Problem(
+            key,
+            f"{key} is {said}, and NVIDIA Apex's kernels can't be imported (PyPI's apex is another project); set it to "
+            "false, or build Apex from source.",
+        )
+    key = KEYS["attention"]
+    if settings.attention == "flash" and machine.flash_attn is False:
+        yield Problem(
+            key,
+            f"{key} is 'flash', and flash-attn is not installed, without which Transformer Engine has no attention "
+            "left; set it to fused, or install flash-attn.",
+        )
 
 
 def _rollout_violations(settings: Settings, model: Architecture) -> Iterator[Problem]:
@@ -69,12 +94,10 @@ def _rollout_violations(settings: Settings, model: Architecture) -> Iterator[Pro
         )
 
 
-def _optimizer_violations(settings: Settings, machine: Machine) -> Iterator[Problem]:
+def _optimizer_violations(settings: Settings) -> Iterator[Problem]:
     key = KEYS["precision_aware"]
     if settings.precision_aware and not settings.distributed_optimizer:
         yield Problem(key, f"{key} is True, which needs {KEYS['distributed_optimizer']}=true.")
-    if settings.precision_aware and machine.transformer_engine is False:
-        yield Problem(key, f"{key} is True, and {NO_TRANSFORMER_ENGINE}; install it, or set it to false.")
     grads = KEYS["main_grads_dtype"]
     if not settings.precision_aware and settings.main_grads_dtype != "fp32":
         yield Problem(grads, f"{grads} is {settings.main_grads_dtype!r}, which needs {key}=true; or set it to fp32.")
@@ -87,12 +110,6 @@ def _fp8_violations(settings: Settings, model: Architecture | None, machine: Mac
         return
     if settings.fp8 not in FORMATS:
         yield Problem(key, f"{key} is {settings.fp8!r}; choose one of {', '.join(FORMATS)}, or null for none.")
-    if machine.transformer_engine is False:
-        yield Problem(
-            key,
-            f"{key} is {settings.fp8!r}, and {NO_TRANSFORMER_ENGINE}, without which Megatron trains in "
-            f"{settings.dtype} and says nothing; install it, or set it to null.",
-        )
     if model:
         yield from _size_violations(settings, model)
     if recipe not in RECIPES:
