@@ -68,7 +68,7 @@ def test_each_key_arrives(recipe, precision, provider_of):
         "gradient_accumulation_fusion": False,
         **{key: value for key, value in engine_config.override_transformer_config.items() if key not in EXCEPTIONS},
     }
-    wanted.pop("attention_backend", None)  # an enum there; Transformer Engine's alone reads it
+    assert provider.attention_backend.name == wanted.pop("attention_backend")
     assert {key: getattr(provider, key) for key in wanted} == wanted
     assert settings.pp == 1 or provider.pipeline_dtype == torch.bfloat16
     assert provider.fp8 == ("hybrid" if precision == "fp8" else None)
