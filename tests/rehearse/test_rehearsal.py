@@ -115,6 +115,24 @@ def test_what_is_not_rehearsed(settings, rank, sentence):
         require_rehearsable(settings, find_architecture("Qwen3-8B"), rank)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["precision=bf16"], "nothing to rehearse: give recipe=NAME."),
+        ([SEVEN, "precision=fp8"], "rehearse with precision=bf16."),
+        ([SEVEN, "+actor_rollout_ref.actor.megatron.tensor_modl_parallel_size=2"], "tensor_modl_parallel_size"),
+        ([SEVEN, "actor_rollout_ref.actor.megatron.tensor_model_parallel_size=3"], "tensor_model_parallel_size is 3"),
+    ],
+)
+def test_a_mistake_is_one_sentence(arguments, sentence, monkeypatch, capsys):
+    from verl_medu1.cli.app import main
+
+    monkeypatch.setattr(sys, "argv", ["medu1", "rehearse", *arguments])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert (left.value.code, sentence in capsys.readouterr().err) == (2, True)
+
+
 def test_a_model_type_without_a_bridge():
     with pytest.raises(ValueError, match="model_type 'mistral'; rehearsed are llama, qwen2, qwen3"):
         require_rehearsable(Settings(), find_architecture("Mistral-7B-v0.3"), 0)

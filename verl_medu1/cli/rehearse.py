@@ -20,13 +20,18 @@ def rehearse(
     from rich.console import Console
 
     from verl_medu1.config.compose import compose_config, settings_in
+    from verl_medu1.config.keys import unknown_key_violations
+    from verl_medu1.exit import raise_all
     from verl_medu1.machine.gpus import find_gpu
     from verl_medu1.plan.architecture import find_architecture
     from verl_medu1.plan.verdict import plan_of
     from verl_medu1.rehearse import render
     from verl_medu1.rehearse.require import require_rehearsable
 
+    if not any(override.startswith("recipe=") for override in overrides):
+        raise ValueError("nothing to rehearse: give recipe=NAME.")
     config = compose_config(overrides)
+    raise_all(unknown_key_violations(config))
     settings = settings_in(config)
     model = find_architecture(str(config.actor_rollout_ref.model.path))
     require_rehearsable(settings, model, rank)
