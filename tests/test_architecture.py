@@ -21,6 +21,7 @@ ROOMS = (
     "plan",
     "config",
     "checks",
+    "rehearse",
     "training",
     "rollout",
     "run",

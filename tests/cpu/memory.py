@@ -120,7 +120,7 @@ def predicted(model: Architecture, settings: Settings) -> list[dict[str, float]]
             "weights": weight_bytes(parts[stage], settings),
             "gradients": gradient_bytes(parts[stage].total, settings),
             "optimizer": optimizer_bytes(parts[stage].total, settings),
-            "activations": kept[stage][0]
+            "activations": kept[stage].kept
             + tokens * stages[stage] * layer * in_flight(stage, settings.pp, settings.vpp, settings.mini_batch)
             + (tokens * 4 * (model.hidden + 1) / settings.tp if stage == settings.pp - 1 else 0),
         }

@@ -57,6 +57,35 @@ def test_full_recomputation_keeps_entries_and_one_unit():
     assert stage_bytes(SEVEN, Settings(**block), 28) == (20 * 7_168 + 8 * whole, whole)
 
 
+@pytest.mark.parametrize(
+    ("model", "settings", "stages", "rehearsed"),
+    [
+        # MiB at the peak of megatron-core's own layers on tensors without memory, beside logits; `medu1 rehearse`.
+        # A first stage of two layers, four micro-batches in flight: wide gathered tensors.
+        ("Llama-3.1-70B-Instruct", {"tp": 8, "pp": 4, "gpus_per_node": 32}, [2, 2, 2, 2], 1353),
+        # Wide SwiGLU, two in flight.
+        ("Qwen2.5-7B-Instruct", {"tp": 2, "pp": 2}, [2, 2], 2176),
+        # No tensor parallelism: nothing is gathered.
+        ("Qwen2.5-7B-Instruct", {"pp": 2}, [2, 2], 4169),
+        ("Qwen2.5-32B-Instruct", {"tp": 4, "pp": 2}, [2, 2], 1673),
+    ],
+)
+def test_the_backward_pass_of_a_layer_against_rehearsed_ranks(model, settings, stages, rehearsed):
+    sized = Settings(prompt=2048, response=4096, token_limit=12288, **settings, **FULL)
+    activations, logits = peaks(find_architecture(model), sized, stages)[0].parts
+    assert (activations / 2**20, logits) == (pytest.approx(rehearsed, rel=0.01), 0)
+
+
+def test_the_peak_is_where_the_logits_are_or_later():
+    settings = Settings(tp=8, pp=4, gpus_per_node=32, token_limit=12288, **FULL)
+    model = find_architecture("Llama-3.1-70B-Instruct")
+    last = peaks(model, settings, [20, 20, 20, 20])[-1]
+    # Inputs of the layers and of norm and output layer, h / t x 2 bytes each; the output layer's input, gathered.
+    assert last.parts == (12288 * 2 * (20 * 1024 + 2 * 1024 + 8192), 12288 * 8 * 128256 / 8)
+    without = peaks(model, replace(settings, fused_logits=True), [20, 20, 20, 20])[-1]
+    assert without.parts == (without.kept + without.layer, 0)
+
+
 @pytest.mark.parametrize("pp", [1, 2, 4, 8])
 @pytest.mark.parametrize("vpp", [None, 2, 4])
 def test_micro_batches_in_flight(pp, vpp):
@@ -124,10 +153,10 @@ def test_fp8_keeps_copies_of_the_matrices():
 
 def test_the_last_stage_has_the_logits():
     settings = Settings(pp=4, token_limit=8192, response=4096)
-    logits = [logits for _, logits in peaks(SEVEN, settings, [7, 7, 7, 7])]
+    logits = [peak.logits for peak in peaks(SEVEN, settings, [7, 7, 7, 7])]
     assert logits == [0, 0, 0, 8192 * 8 * 152064]
-    assert peaks(SEVEN, replace(settings, entropy_coefficient=0.1), [7] * 4)[-1][1] == 8192 * 16 * 152064
-    assert peaks(SEVEN, replace(settings, fused_logits=True), [7] * 4)[-1][1] == 0
+    assert peaks(SEVEN, replace(settings, entropy_coefficient=0.1), [7] * 4)[-1].logits == 8192 * 16 * 152064
+    assert peaks(SEVEN, replace(settings, fused_logits=True), [7] * 4)[-1].logits == 0
 
 
 def test_more_of_a_split_needs_less():

@@ -7,6 +7,7 @@ which keeps one number per token and head (arXiv 2205.14135) instead of the scor
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.settings import Settings
@@ -138,25 +139,101 @@ def logit_bytes(model: Architecture, settings: Settings, is_training: bool) -> f
     return (16 if in_loss or not is_training else 8) * model.vocabulary / settings.tp
 
 
-def peaks(model: Architecture, settings: Settings, stages: Sequence[int]) -> list[tuple[float, float]]:
-    """Return the bytes of activations and of logits on the ranks of each stage, in training.
+def passing_bytes(model: Architecture, settings: Settings) -> float:
+    """Return the bytes that the backward pass of one layer takes for a time, beside all that was kept for it.
+
+    With f the intermediate size, h' = h with tensor parallelism and 0 without, T the tokens of a micro-batch:
+
+    | there at a time | elements a token |
+    |---|---|
+    | gradient of the residual stream | h / t |
+    | megatron-core's buffer for gathered tensors | h' |
+    | the larger of: two gradients in SwiGLU | 2 f / t |
+    | and: gradients of fc2's output (gathered), input and weight | h' + f / t + h f / (t T) |
+
+    As megatron-core's own layers take it, found with `medu1 rehearse` (docs/plan.md). Transformer Engine's layers give
+    gathered tensors back at once and need h' less.
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> model = find_architecture("Qwen2.5-7B-Instruct")
+        >>> passing_bytes(model, Settings(tp=2, token_limit=12288)) / (12288 * 2)
+        24320.0
+    """
+    tokens, width = settings.micro_batch_tokens, 4 if settings.dtype == "float32" else 2
+    gathered = gathered_elements(model, settings)
+    swiglu = 2 * model.ffn / settings.tp
+    second = gathered + model.ffn / settings.tp + model.hidden * model.ffn / settings.tp / tokens
+    return tokens * width * (model.hidden / settings.tp + gathered + max(swiglu, second))
+
+
+def gathered_elements(model: Architecture, settings: Settings) -> int:
+    """Return the elements of a token's hidden state where a layer gathers it from the tensor parallel ranks.
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> model = find_architecture("Qwen2.5-7B-Instruct")
+        >>> gathered_elements(model, Settings()), gathered_elements(model, Settings(tp=2))
+        (0, 3584)
+    """
+    return model.hidden if settings.tp > 1 else 0
+
+
+@dataclass(frozen=True)
+class Peak:
+    """Bytes of a rank at the peak of training.
+
+    Attributes:
+        kept: for the backward pass, of all micro-batches in flight.
+        layer: what the backward pass of a layer adds: its activations if they are recomputed, and what passes.
+        gathered: what the output layer adds: its input, gathered.
+        logits: and the logits.
+    """
+
+    kept: float
+    layer: float
+    gathered: float
+    logits: float
+
+    @property
+    def parts(self) -> tuple[float, float]:
+        """Activations and logits at the peak: where the logits are, or later, in a layer's backward pass.
+
+        Example:
+            >>> Peak(10, 5, 1, 9).parts, Peak(10, 5, 1, 2).parts
+            ((11, 9), (15, 0.0))
+        """
+        if self.gathered + self.logits >= self.layer:
+            return self.kept + self.gathered, self.logits
+        return self.kept + self.layer, 0.0
+
+
+def peaks(model: Architecture, settings: Settings, stages: Sequence[int]) -> list[Peak]:
+    """Return what the ranks of each stage hold in training.
 
     The input and output of the final norm belong to the last stage: 2 h / t elements.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
         >>> model = find_architecture("Qwen2.5-7B-Instruct")
-        >>> [round(kept / 2**30, 1) for kept, _ in peaks(model, Settings(tp=2, pp=2, token_limit=8192), [14, 14])]
+        >>> [round(peak.kept / 2**30, 1) for peak in peaks(model, Settings(tp=2, pp=2, token_limit=8192), [14, 14])]
         [26.2, 13.1]
     """
     tokens, width = settings.micro_batch_tokens, 4 if settings.dtype == "float32" else 2
     samples = max(1, settings.mini_batch * settings.n // settings.dp)
+    passing = passing_bytes(model, settings)
     found = []
     for stage, layers in enumerate(stages):
         each, once = stage_bytes(model, settings, layers)
         held = in_flight(stage, settings.pp, settings.vpp, samples)
         is_last = stage == len(stages) - 1
         end = 2 * model.hidden / settings.tp * width if is_last else 0
-        logits = logit_bytes(model, settings, True) if is_last else 0.0
-        found.append((tokens * (held * each + once + end), tokens * logits))
+        found.append(
+            Peak(
+                kept=tokens * (held * each + end),
+                layer=tokens * once + passing,
+                gathered=tokens * gathered_elements(model, settings) * width if is_last else 0.0,
+                logits=tokens * logit_bytes(model, settings, True) if is_last else 0.0,
+            )
+        )
     return found

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from verl_medu1.plan.activations import layer_bytes, logit_bytes, peaks
+from verl_medu1.plan.activations import Peak, layer_bytes, logit_bytes, peaks
 from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.assumptions import assumptions
 from verl_medu1.plan.parameters import Parts, largest_tensor, rank_parameters, stage_layers
@@ -119,7 +119,7 @@ def ranks_of(model: Architecture, settings: Settings, rollout: Rollout) -> list[
     parts = rank_parameters(model, settings.tp, stages)
     kept = peaks(model, settings, stages)
     return [
-        RankMemory(stage, stages[stage], parts[stage], _phases(model, settings, rollout, parts[stage], *kept[stage]))
+        RankMemory(stage, stages[stage], parts[stage], _phases(model, settings, rollout, parts[stage], kept[stage]))
         for stage in range(settings.pp)
     ]
 
@@ -129,9 +129,9 @@ def _phases(
     settings: Settings,
     rollout: Rollout,
     parts: Parts,
-    activations: float,
-    logits: float,
+    peak: Peak,
 ) -> dict[str, dict[str, float]]:
+    activations, logits = peak.parts
     weights, gradients = weight_bytes(parts, settings), gradient_bytes(parts.total, settings)
     optimizer = optimizer_bytes(parts.total, settings)
     reference = BYTES[settings.dtype] * parts.total if settings.has_reference else 0.0
@@ -158,7 +158,7 @@ def _phases(
             "weights": weights,
             **resident,
             "activations": tokens * layer_bytes(model, settings),  # one layer at a time: no backward pass follows
-            "logits": tokens * logit_bytes(model, settings, False) if logits else 0.0,
+            "logits": tokens * logit_bytes(model, settings, False) if peak.logits else 0.0,
             "vLLM": asleep,
             **always,
         },

@@ -51,7 +51,7 @@ class Extended:
 
 _TRAINING, _FAULTS = "tests/e2e/test_training.py", "tests/e2e/test_faults.py"
 _EXPORT, _TWINS = "tests/export/test_export_checkpoint.py", "tests/twins/test_twins.py"
-_ENGINE = "tests/cpu/test_megatron_engine.py"
+_ENGINE, _REHEARSAL = "tests/cpu/test_megatron_engine.py", "tests/rehearse/test_rehearsal.py"
 
 EXTENDED = (
     Extended(
@@ -122,4 +122,17 @@ TAKEN = (
     Entry("megatron.core", "optimizer/distrib_optimizer.py", "DistributedOptimizer._set_main_param_and_optimizer_states", "cpu/megatron/optimizer.py", "looks for a step that torch's Adam does not save", _ENGINE, True),
     Entry("vllm", "_custom_ops.py", "_supports_onednn", "cpu/vllm_plugin.py", "oneDNN deletes the weights that the next sync writes to", _TRAINING, True),
     Entry("vllm", "v1/executor/multiproc_executor.py", "MultiprocExecutor", "cpu/vllm_port.py", "a free port is chosen seconds before it is used", "tests/cpu/test_vllm_port.py", True),
+    Entry("verl", "workers/engine_workers.py", "ActorRolloutRefWorker.init_model", "rehearse/engine.py", "configures an engine in the middle of a Ray worker; the same assignments again", _REHEARSAL, True),
+    Entry("verl", "workers/engine/megatron/transformer_impl.py", "MegatronEngine.initialize", "rehearse/rehearsal.py", "a rank is built by it on tensors without memory", _REHEARSAL, True),
+    Entry("megatron.bridge", "models/conversion/auto_bridge.py", "AutoBridge.load_hf_weights", "rehearse/engine.py", "there are no weights to load", _REHEARSAL, True),
+    Entry("megatron.core", "models/backends.py", "LocalSpecProvider.core_attention", "rehearse/layers.py", "attention is a stand-in", _REHEARSAL, True),
+    Entry("megatron.core", "models/backends.py", "LocalSpecProvider.layer_norm", "rehearse/layers.py", "the norm is a stand-in", _REHEARSAL, True),
+    Entry("megatron.core", "models/gpt/gpt_layer_specs.py", "LNImpl", "rehearse/layers.py", "the norm is a stand-in", _REHEARSAL, True),
+    Entry("megatron.core", "transformer/transformer_block.py", "LayerNormImpl", "rehearse/layers.py", "the final norm is a stand-in", _REHEARSAL, True),
+    Entry("megatron.core", "optimizer/clip_grads.py", "l2_norm_impl", "rehearse/layers.py", "without Transformer Engine it reads a number from each gradient", _REHEARSAL, True),
+    Entry("megatron.core", "pipeline_parallel/p2p_communication.py", "P2PCommunicator._communicate_shapes", "rehearse/collectives.py", "a stage is told the dimensions of what it receives", _REHEARSAL, True),
+    Entry("torch", "testing/_internal/distributed/fake_pg.py", "FakeStore", "rehearse/world.py", "a process group of any size in one process", _REHEARSAL, True),
+    Entry("torch", "_subclasses/fake_tensor.py", "FakeTensorMode", "rehearse/bytes.py", "tensors without memory", _REHEARSAL, True),
+    Entry("torch", "nn/modules/module.py", "Module._apply", "rehearse/engine.py", "can't move modules whose parameters have no memory", _REHEARSAL, True),
+    Entry("transformers", "models/auto/modeling_auto.py", "AutoModelForCausalLM", "rehearse/model_folder.py", "its _model_mapping has the name of a model type's class", _REHEARSAL, True),
 )  # fmt: skip
