@@ -28,7 +28,7 @@ def rank_groups(groups: int, tp: int) -> int:
 def layer_bytes(model: Architecture, settings: Settings) -> float:
     """Return the bytes that one layer keeps per token, with no or selective recomputation.
 
-    Elements have b bytes; t is the tensor parallel size (above 1, mbridge/core/llm_bridge.py sets sequence_parallel):
+    Elements have b bytes; t is the tensor parallel size (above 1 with sequence parallelism, verl's default):
 
     | kept | elements |
     |---|---|

@@ -92,7 +92,7 @@ def optimizer_bytes(parameters: int, settings: Settings) -> float:
 def gather_bytes(model: Architecture, settings: Settings) -> float:
     """Return the bytes of the weight sync: the bucket, and the largest tensor twice, gathered and converted.
 
-    Derived from mbridge/core/bridge.py (export_weights) and
+    Derived from megatron/bridge/models/conversion/param_mapping.py and
     verl/workers/rollout/vllm_rollout/bucketed_weight_transfer.py.
 
     Example:
