@@ -31,6 +31,13 @@ FULL = {"recompute": "full", "recompute_method": "uniform", "recompute_layers": 
         # output 28 x 128 x 2; sums 28 x 4; MLP 3 f x 2.
         (SEVEN, FUSED, 28_672 + 9_216 + 8_192 + 7_168 + 112 + 113_664),
         (SEVEN, {**FUSED, "tp": 4}, (28_672 + 9_216 + 8_192 + 7_168 + 112 + 113_664) / 4),
+        # Scores of 6144 tokens, twice, instead of sums.
+        (SEVEN, {**FUSED, "attention": "unfused", "prompt": 2048}, 28_672 + 9_216 + 8_192 + 7_168 + 688_128 + 113_664),
+        (
+            SEVEN,
+            {**FUSED, **SELECTIVE, "attention": "unfused"},
+            28_672 + 9_216 + 8_192 + 7_168 + 113_664,
+        ),
         # Without sequence parallelism each rank keeps the norms' inputs and outputs of all tokens.
         (SEVEN, {**FUSED, "tp": 4, "sequence_parallel": False}, 28_672 + (9_216 + 8_192 + 7_168 + 112 + 113_664) / 4),
         # Sines and cosines 4 x 128 x 2, MLP 5 f x 2.
@@ -188,7 +195,7 @@ def test_communication_by_hand():
     assert found.context == 0
     assert found.data == 2 * parts.total * 6 / 2
     assert found.weight_sync == 2 * 7_615_616_512
-    # All-reduces of the outputs and of the inputs' gradients, each twice a gather; a whole hidden state to the next stage.
+    # All-reduces of the outputs and of the inputs' gradients, each of which is two gathers; stages send all tokens.
     whole = communication_of(SEVEN, replace(settings, sequence_parallel=False), parts, 14)
     assert (whole.tensor, whole.pipeline) == (found.tensor * 8 / 10, found.pipeline * 2)
 

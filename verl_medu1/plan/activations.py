@@ -28,8 +28,8 @@ def rank_groups(groups: int, tp: int) -> int:
 def layer_bytes(model: Architecture, settings: Settings) -> float:
     """Return the bytes that one layer keeps per token, with no or selective recomputation.
 
-    Elements have b bytes; t is the tensor parallel size, and s the ranks that share what is between the matrices: t with
-    sequence parallelism, else 1 (`Settings.sequence_split`).
+    Elements have b bytes; t is the tensor parallel size, and s the ranks that share what is between the matrices: t
+    with sequence parallelism, else 1 (`Settings.sequence_split`).
 
     | kept | elements |
     |---|---|
@@ -42,7 +42,9 @@ def layer_bytes(model: Architecture, settings: Settings) -> float:
     | output of fc1, and of SwiGLU, the input of fc2 | 3 f / t |
     | intermediate values of SwiGLU, unless fused | 2 f / t |
 
-    With FP8 the inputs of the four matrices take one byte. Selective recomputation does not keep attention's log-sums
+    With FP8 the inputs of the four matrices take one byte. With attention_backend=unfused attention keeps its scores of
+    the longest sequence, twice (Transformer Engine 2.15, UnfusedDotProductAttention: as the softmax gives them, and
+    masked), instead of their log-sums. Selective recomputation does not keep attention's scores or log-sums
     (core_attn), the outputs of the norms (layernorm), or the outputs of fc1 and SwiGLU (mlp). Derived; on the CPU it
     equals to the byte what megatron-core's layers keep, except for what torch's RMSNorm adds (benchmarks/planner.py).
 
@@ -71,7 +73,7 @@ def layer_bytes(model: Architecture, settings: Settings) -> float:
     if settings.fp8:
         kept += queries * to_matrix  # attention's output once more, quantised for the projection
     if "core_attn" not in modules:
-        kept += model.heads / tp * LOG_SUM_EXP
+        kept += model.heads / tp * (2 * settings.longest * width if settings.attention == "unfused" else LOG_SUM_EXP)
     if "mlp" not in modules:
         kept += model.ffn / tp * ((2 if settings.activation_fusion else 4) * width + to_matrix)
     return kept

@@ -46,8 +46,8 @@ def forward_passes(settings: Settings) -> int:
 def communication_of(model: Architecture, settings: Settings, parts: Parts, layers: int) -> Communication:
     """Return what a rank of a stage sends and receives in a step.
 
-    With T tokens; t, p, c, d the parallel sizes; s = t with sequence parallelism, else 1; b bytes per element, a of the gradients (memory.gradient_width); P
-    parameters of the rank; u updates per step:
+    With T tokens; t, p, c, d the parallel sizes; s = t with sequence parallelism, else 1; b bytes per element, a of the
+    gradients (memory.gradient_width); P parameters of the rank; u updates per step:
 
     | for | bytes | source |
     |---|---|---|

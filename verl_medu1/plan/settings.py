@@ -111,7 +111,7 @@ class Settings:
 
     @property
     def sequence_split(self) -> int:
-        """Tensor parallel ranks that share the tokens between a layer's matrices: TP, or 1 if they all keep all of them.
+        """Ranks that share the tokens between a layer's matrices: TP, or 1 without sequence parallelism.
 
         Example:
             >>> Settings(tp=4).sequence_split, Settings(tp=4, sequence_parallel=False).sequence_split
