@@ -40,6 +40,16 @@ def test_the_pins_are_what_doctor_asks_for(extra, files):
         assert one.specifier.contains(found[canonicalize_name(one.name)]), one
 
 
+def test_the_readme_asks_for_what_the_script_asks_for():
+    readme, script = ((ROOT / name).read_text() for name in ("README.md", "requirements/install.sh"))
+    needed = re.search(r"You need .*? Python ([\d.]+), (\d+) GB of memory and (\d+) GB of disk", readme)
+    python = re.search(r'\$found" = ([\d.]+) \]', script)
+    disk = re.search(r"cpu\) disk_gib=(\d+)", script)
+    memory = re.search(r'\$memory_gib" -ge (\d+)', script)
+    assert needed and python and disk and memory
+    assert needed.groups() == (python[1], memory[1], disk[1])
+
+
 def test_the_parts_of_transformer_engine_have_one_version():
     found = {
         name: version for name, version in pins("gpu", "gpu-built").items() if name.startswith("transformer-engine")

@@ -209,6 +209,18 @@ def test_invalid_settings_are_refused_with_the_right_key(case, kind):
         ),
         (
             {},
+            {"attention": "local"},
+            "attention_backend is 'local', with which megatron-core turns all of Transformer Engine's attention off, "
+            "and Megatron-Bridge's layers have no other; set it to fused.",
+        ),
+        (
+            {},
+            {"attention": "unfused", "cp": 2},
+            "attention_backend is 'unfused', which has no context parallelism, and actor_rollout_ref.actor.megatron."
+            "context_parallel_size is 2; set it to fused.",
+        ),
+        (
+            {},
             {"attention": "flesh"},
             "attention_backend is 'flesh'; choose one of flash, fused, unfused, local, auto.",
         ),

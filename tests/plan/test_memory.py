@@ -31,6 +31,15 @@ FULL = {"recompute": "full", "recompute_method": "uniform", "recompute_layers": 
         # output 28 x 128 x 2; sums 28 x 4; MLP 3 f x 2.
         (SEVEN, FUSED, 28_672 + 9_216 + 8_192 + 7_168 + 112 + 113_664),
         (SEVEN, {**FUSED, "tp": 4}, (28_672 + 9_216 + 8_192 + 7_168 + 112 + 113_664) / 4),
+        # Scores of 6144 tokens, twice, instead of sums.
+        (SEVEN, {**FUSED, "attention": "unfused", "prompt": 2048}, 28_672 + 9_216 + 8_192 + 7_168 + 688_128 + 113_664),
+        (
+            SEVEN,
+            {**FUSED, **SELECTIVE, "attention": "unfused"},
+            28_672 + 9_216 + 8_192 + 7_168 + 113_664,
+        ),
+        # Without sequence parallelism each rank keeps the norms' inputs and outputs of all tokens.
+        (SEVEN, {**FUSED, "tp": 4, "sequence_parallel": False}, 28_672 + (9_216 + 8_192 + 7_168 + 112 + 113_664) / 4),
         # Sines and cosines 4 x 128 x 2, MLP 5 f x 2.
         (SEVEN, {}, 28_672 + 9_216 + 8_192 + 1_024 + 7_168 + 112 + 189_440),
         # The query is kept once more, before its norm: 32 x 128 x 2.
@@ -84,6 +93,14 @@ def test_the_peak_is_where_the_logits_are_or_later():
     assert last.parts == (12288 * 2 * (20 * 1024 + 2 * 1024 + 8192), 12288 * 8 * 128256 / 8)
     without = peaks(model, replace(settings, fused_logits=True), [20, 20, 20, 20])[-1]
     assert without.parts == (without.kept + without.layer, 0)
+
+
+def test_without_sequence_parallelism_a_rank_keeps_all_tokens_between_the_matrices():
+    """GiB of activations and logits that `medu1 rehearse` finds in true ranks, one stage, and the first of four."""
+    settings = Settings(tp=2, prompt=2048, response=4096, token_limit=12288, sequence_parallel=False, **FULL)
+    assert sum(peaks(SEVEN, settings, [28])[0].parts) / GIB == pytest.approx(2.46 + 6.96, abs=0.01)
+    llama, pipeline = find_architecture("Llama-3.1-70B-Instruct"), replace(settings, tp=8, pp=4, gpus_per_node=32)
+    assert sum(peaks(llama, pipeline, [20, 20, 20, 20])[0].parts) / GIB == pytest.approx(16.63, abs=0.05)
 
 
 @pytest.mark.parametrize("pp", [1, 2, 4, 8])
@@ -178,6 +195,9 @@ def test_communication_by_hand():
     assert found.context == 0
     assert found.data == 2 * parts.total * 6 / 2
     assert found.weight_sync == 2 * 7_615_616_512
+    # All-reduces of the outputs and of the inputs' gradients, each of which is two gathers; stages send all tokens.
+    whole = communication_of(SEVEN, replace(settings, sequence_parallel=False), parts, 14)
+    assert (whole.tensor, whole.pipeline) == (found.tensor * 8 / 10, found.pipeline * 2)
 
 
 def test_gradients_are_exchanged_in_their_own_format():

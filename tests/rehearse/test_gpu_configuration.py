@@ -1,6 +1,8 @@
 """Each GPU recipe's configuration to the last place where it can be read without a GPU: verl's dataclasses,
 Megatron-Bridge's provider, megatron-core's optimizer and DDP; and its ranks' parameters through the same bridge."""
 
+import sys
+
 import pytest
 
 from tests.rehearse.models import gpu_recipes, model_of
@@ -12,8 +14,8 @@ from verl_medu1.plan.settings import TRANSFORMER
 RECIPES = gpu_recipes()
 # Keys of override_transformer_config whose value the provider does not have in the end, and why.
 EXCEPTIONS: dict[str, str] = {}
-# What Megatron-Bridge sets where Transformer Engine is installed; our CPU layer switches it off.
-WITH_TRANSFORMER_ENGINE = {"gradient_accumulation_fusion": True}
+# What Megatron-Bridge decides by whether Transformer Engine can be imported; our CPU layer switches it off.
+BY_TRANSFORMER_ENGINE = "gradient_accumulation_fusion"
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +32,9 @@ def provider_of(folders, monkeypatch):
     from verl_medu1.rehearse.engine import engine_of
     from verl_medu1.rehearse.world import rank_of_world
 
-    for key, value in WITH_TRANSFORMER_ENGINE.items():
-        monkeypatch.setitem(bridge.NO_CUDA_KERNELS, key, value)
+    monkeypatch.delitem(bridge.NO_CUDA_KERNELS, BY_TRANSFORMER_ENGINE)
+    for name, module in bridge._stand_in().items():
+        monkeypatch.setitem(sys.modules, name, module)
 
     def build(config):
         _, folder = model_of(str(config.actor_rollout_ref.model.path), folders)
@@ -101,7 +104,7 @@ def test_each_key_arrives(recipe, precision, provider_of):
 
 
 def test_without_the_key_bridge_switches_the_fusion_on_that_needs_apex(provider_of):
-    engine, _ = provider_of(compose_config([f"recipe={RECIPES[0]}", f"~{TRANSFORMER}.gradient_accumulation_fusion"]))
+    engine, _ = provider_of(compose_config([f"recipe={RECIPES[0]}", f"~{TRANSFORMER}.{BY_TRANSFORMER_ENGINE}"]))
     assert engine.provider.gradient_accumulation_fusion is True
 
 

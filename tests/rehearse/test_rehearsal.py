@@ -76,6 +76,22 @@ def test_a_middle_stage(small):
         assert counted[way, "PIPELINE_MODEL_PARALLEL_GROUP"] == (5 * 4, 5 * 2 * (hidden // 2 + shape))
 
 
+@pytest.mark.timeout(400)
+def test_rows_that_do_not_fill_the_limit_and_no_sequence_parallelism(small):
+    found = rehearse(
+        SEVENTY, small, "trainer.nnodes=1", "trainer.n_gpus_per_node=8", "--rank", "2",
+        "actor_rollout_ref.actor.megatron.tensor_model_parallel_size=2",
+        "actor_rollout_ref.actor.megatron.sequence_parallel=false",
+        "actor_rollout_ref.actor.ppo_max_token_len_per_gpu=12290",
+    )  # fmt: skip
+    assert found["rows"] == [4096, 4096, 4096]
+    counted, hidden, shape = calls(found), 12288 * 256 * 2, 3 * 8
+    for way in ("send", "receive"):
+        assert counted[way, "PIPELINE_MODEL_PARALLEL_GROUP"] == (5 * 4, 5 * 2 * (hidden + shape))
+    # The outputs of proj and fc2, once more when they are recomputed, and the gradients of two inputs.
+    assert counted["all-reduce", "TENSOR_MODEL_PARALLEL_GROUP"] == (5 * 6, 5 * 6 * hidden)
+
+
 @pytest.mark.long
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
@@ -140,4 +156,6 @@ def test_a_model_type_without_a_bridge():
 
 def test_rows_fill_a_micro_batch():
     assert row_lengths(Settings(token_limit=10000, prompt=1000, response=3000, cp=2)) == [4000] * 5
+    # verl pads a row to a multiple of TP x CP x 2.
+    assert row_lengths(Settings(token_limit=10002, prompt=1000, response=3000, cp=2, tp=4)) == [3328] * 6
     assert micro_batches(Settings(pp=2, vpp=2)) == 4

@@ -5,15 +5,15 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 TIMEOUT_S = 300
-# Writes a line before and after each import, so that the module that ends the process is known.
+# Writes a line before and after each import, so that the module that ends the process is known. What a module prints
+# goes to stderr.
 _CHILD = """
-import importlib, json, sys
-with open(sys.argv[1], "w", buffering=1) as out:
-    for module in sys.argv[2:]:
+import importlib, json, os, sys
+with os.fdopen(os.dup(1), "w", buffering=1) as out:
+    os.dup2(2, 1)
+    for module in sys.argv[1:]:
         print(json.dumps([module, None]), file=out)
         try:
             importlib.import_module(module)
@@ -42,15 +42,15 @@ def _import_failures(modules: tuple[str, ...]) -> dict[str, str]:
     found: dict[str, str] = {}
     waiting = list(modules)
     while waiting:
-        with TemporaryDirectory() as folder:
-            report = Path(folder) / "report"
-            command = [sys.executable, "-c", _CHILD, str(report), *waiting]
-            try:
-                ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S).returncode
-                why = f"importing it ends the process with {ended}"
-            except subprocess.TimeoutExpired:
-                why = f"not imported in {TIMEOUT_S} s"
-            said = dict(json.loads(line) for line in report.read_text().splitlines())
+        command = [sys.executable, "-c", _CHILD, *waiting]
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S)
+            report, why = done.stdout, f"importing it ends the process with {done.returncode}"
+        except subprocess.TimeoutExpired as late:
+            report, why = late.stdout or b"", f"not imported in {TIMEOUT_S} s"
+        said = dict(json.loads(line) for line in report.splitlines())
+        if not said:
+            return found | dict.fromkeys(waiting, f"{sys.executable} does not start")
         found |= {module: why if error is None else error for module, error in said.items() if error != ""}
         waiting = [module for module in waiting if module not in said]
     return found

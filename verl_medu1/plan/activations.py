@@ -28,12 +28,13 @@ def rank_groups(groups: int, tp: int) -> int:
 def layer_bytes(model: Architecture, settings: Settings) -> float:
     """Return the bytes that one layer keeps per token, with no or selective recomputation.
 
-    Elements have b bytes; t is the tensor parallel size (above 1 with sequence parallelism, verl's default):
+    Elements have b bytes; t is the tensor parallel size, and s the ranks that share what is between the matrices: t
+    with sequence parallelism, else 1 (`Settings.sequence_split`).
 
     | kept | elements |
     |---|---|
-    | inputs of both norms | 2 h / t |
-    | outputs of both norms, inputs of qkv and fc1 | 2 h / t |
+    | inputs of both norms | 2 h / s |
+    | outputs of both norms, inputs of qkv and fc1 | 2 h / s |
     | output of qkv, of which attention keeps the values | (q + 2 g) d / t |
     | query and key after rotary embedding, and its sines and cosines unless fused | (q + g) d / t + 4 d |
     | query before its norm, if it has one | q d / t |
@@ -41,7 +42,9 @@ def layer_bytes(model: Architecture, settings: Settings) -> float:
     | output of fc1, and of SwiGLU, the input of fc2 | 3 f / t |
     | intermediate values of SwiGLU, unless fused | 2 f / t |
 
-    With FP8 the inputs of the four matrices take one byte. Selective recomputation does not keep attention's log-sums
+    With FP8 the inputs of the four matrices take one byte. With attention_backend=unfused attention keeps its scores of
+    the longest sequence, twice (Transformer Engine 2.15, UnfusedDotProductAttention: as the softmax gives them, and
+    masked), instead of their log-sums. Selective recomputation does not keep attention's scores or log-sums
     (core_attn), the outputs of the norms (layernorm), or the outputs of fc1 and SwiGLU (mlp). Derived; on the CPU it
     equals to the byte what megatron-core's layers keep, except for what torch's RMSNorm adds (benchmarks/planner.py).
 
@@ -55,11 +58,12 @@ def layer_bytes(model: Architecture, settings: Settings) -> float:
     modules = settings.recompute_modules if settings.recompute == "selective" else []
     queries = model.heads * model.head_dim / tp
     pair = rank_groups(model.groups, tp) * model.head_dim
-    kept = 2 * model.hidden / tp * width  # inputs of the norms
+    between = model.hidden / settings.sequence_split
+    kept = 2 * between * width  # inputs of the norms
     if "layernorm" not in modules:
-        kept += model.hidden / tp * to_matrix  # output of the norm before attention
+        kept += between * to_matrix  # output of the norm before attention
     if "layernorm" not in modules or "mlp" in modules:
-        kept += model.hidden / tp * (width if "mlp" in modules else to_matrix)  # output of the norm before the MLP
+        kept += between * (width if "mlp" in modules else to_matrix)  # output of the norm before the MLP
     kept += (2 * queries + 3 * pair) * width
     if not settings.rope_fusion:
         kept += 4 * model.head_dim * width
@@ -69,7 +73,7 @@ def layer_bytes(model: Architecture, settings: Settings) -> float:
     if settings.fp8:
         kept += queries * to_matrix  # attention's output once more, quantised for the projection
     if "core_attn" not in modules:
-        kept += model.heads / tp * LOG_SUM_EXP
+        kept += model.heads / tp * (2 * settings.longest * width if settings.attention == "unfused" else LOG_SUM_EXP)
     if "mlp" not in modules:
         kept += model.ffn / tp * ((2 if settings.activation_fusion else 4) * width + to_matrix)
     return kept
@@ -78,7 +82,7 @@ def layer_bytes(model: Architecture, settings: Settings) -> float:
 def stage_bytes(model: Architecture, settings: Settings, layers: int) -> tuple[float, float]:
     """Return the bytes that a stage's layers keep per token of a micro-batch in flight, and what recomputing adds once.
 
-    Full recomputation keeps the input of each unit, h / t elements, and recomputes the layers of one unit at a time.
+    Full recomputation keeps the input of each unit, h / s elements, and recomputes the layers of one unit at a time.
     With `uniform` a unit has N layers; `block` recomputes only the first N layers of the stage and keeps all
     activations of the others. Source: megatron/core/transformer/transformer_block.py, _checkpointed_forward.
 
@@ -93,7 +97,7 @@ def stage_bytes(model: Architecture, settings: Settings, layers: int) -> tuple[f
     if settings.recompute != "full":
         return layers * whole, 0
     width = 4 if settings.dtype == "float32" else 2
-    entry = model.hidden / settings.tp * width
+    entry = model.hidden / settings.sequence_split * width
     unit = settings.recompute_layers or 1
     if settings.recompute_method == "block":
         recomputed = min(unit, layers)
@@ -142,11 +146,11 @@ def logit_bytes(model: Architecture, settings: Settings, is_training: bool) -> f
 def passing_bytes(model: Architecture, settings: Settings) -> float:
     """Return the bytes that the backward pass of one layer takes for a time, beside all that was kept for it.
 
-    With f the intermediate size, h' = h with tensor parallelism and 0 without, T the tokens of a micro-batch:
+    With f the intermediate size, h' = h with sequence parallelism and 0 without, T the tokens of a micro-batch:
 
     | there at a time | elements a token |
     |---|---|
-    | gradient of the residual stream | h / t |
+    | gradient of the residual stream | h / s |
     | megatron-core's buffer for gathered tensors | h' |
     | the larger of: two gradients in SwiGLU | 2 f / t |
     | and: gradients of fc2's output (gathered), input and weight | h' + f / t + h f / (t T) |
@@ -164,7 +168,7 @@ def passing_bytes(model: Architecture, settings: Settings) -> float:
     gathered = gathered_elements(model, settings)
     swiglu = 2 * model.ffn / settings.tp
     second = gathered + model.ffn / settings.tp + model.hidden * model.ffn / settings.tp / tokens
-    return tokens * width * (model.hidden / settings.tp + gathered + max(swiglu, second))
+    return tokens * width * (model.hidden / settings.sequence_split + gathered + max(swiglu, second))
 
 
 def gathered_elements(model: Architecture, settings: Settings) -> int:
@@ -176,7 +180,7 @@ def gathered_elements(model: Architecture, settings: Settings) -> int:
         >>> gathered_elements(model, Settings()), gathered_elements(model, Settings(tp=2))
         (0, 3584)
     """
-    return model.hidden if settings.tp > 1 else 0
+    return model.hidden if settings.sequence_split > 1 else 0
 
 
 @dataclass(frozen=True)
@@ -211,7 +215,7 @@ class Peak:
 def peaks(model: Architecture, settings: Settings, stages: Sequence[int]) -> list[Peak]:
     """Return what the ranks of each stage hold in training.
 
-    The input and output of the final norm belong to the last stage: 2 h / t elements.
+    The input and output of the final norm belong to the last stage: 2 h / s elements.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -227,7 +231,7 @@ def peaks(model: Architecture, settings: Settings, stages: Sequence[int]) -> lis
         each, once = stage_bytes(model, settings, layers)
         held = in_flight(stage, settings.pp, settings.vpp, samples)
         is_last = stage == len(stages) - 1
-        end = 2 * model.hidden / settings.tp * width if is_last else 0
+        end = 2 * model.hidden / settings.sequence_split * width if is_last else 0
         found.append(
             Peak(
                 kept=tokens * (held * each + end),

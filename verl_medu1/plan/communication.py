@@ -46,18 +46,19 @@ def forward_passes(settings: Settings) -> int:
 def communication_of(model: Architecture, settings: Settings, parts: Parts, layers: int) -> Communication:
     """Return what a rank of a stage sends and receives in a step.
 
-    With T tokens; t, p, c, d the parallel sizes; b bytes per element, a of the gradients (memory.gradient_width); P
-    parameters of the rank; u updates per step:
+    With T tokens; t, p, c, d the parallel sizes; s = t with sequence parallelism, else 1; b bytes per element, a of the
+    gradients (memory.gradient_width); P parameters of the rank; u updates per step:
 
     | for | bytes | source |
     |---|---|---|
     | tensor | T layers h b (t - 1) / t (4 forward + 6 backward), 4 more to recompute | arXiv 2205.05198, section 4.2 |
-    | pipeline | 2 T h b / t forward and backward, per boundary | arXiv 2104.04473, section 3.1 |
+    | pipeline | 2 T h b / s forward and backward, per boundary | arXiv 2104.04473, section 3.1 |
     | context | T layers 2 g d b (c - 1), twice that backward | arXiv 2310.01889 |
     | data | u P (a + b) (D - 1) / D, D = c d | arXiv 1910.02054, section 7 |
     | weight sync | b x parameters of the model, to every rank | derived, as in memory.gather_bytes |
 
-    The 6 backward are the 4 of the forward pass plus gathering the inputs of qkv and fc1 again. Without the distributed
+    The 6 backward are the 4 of the forward pass plus gathering the inputs of qkv and fc1 again, which sequence
+    parallelism alone does. Without the distributed
     optimizer the gradients are all-reduced: 2 a.
 
     Example:
@@ -69,7 +70,7 @@ def communication_of(model: Architecture, settings: Settings, parts: Parts, laye
     tokens, width = rank_tokens(settings), BYTES[settings.dtype]
     extra, again = forward_passes(settings), settings.recompute == "full"
     t, c = settings.tp, settings.cp
-    collectives = 4 * (1 + extra) + 6 + 4 * again
+    collectives = 4 * (1 + extra) + (6 if settings.sequence_parallel else 4) + 4 * again
     boundaries = 0 if settings.pp == 1 else 2  # a middle stage receives and sends
     ranks = settings.dp * c
     reduced = gradient_width(settings) * (1 if settings.distributed_optimizer else 2)
@@ -77,7 +78,7 @@ def communication_of(model: Architecture, settings: Settings, parts: Parts, laye
     updates = max(1, settings.train_batch // settings.mini_batch)
     return Communication(
         tensor=tokens * layers * model.hidden * width * (t - 1) / t * collectives,
-        pipeline=boundaries * tokens * model.hidden * width / t * (2 + extra),
+        pipeline=boundaries * tokens * model.hidden * width / settings.sequence_split * (2 + extra),
         context=tokens * layers * 2 * rank_groups(model.groups, t) * model.head_dim * width * (c - 1) * (3 + extra),
         data=updates * parts.total * (reduced + gathered) * (ranks - 1) / ranks,
         weight_sync=float(width * total_parameters(model)),

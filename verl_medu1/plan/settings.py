@@ -34,6 +34,7 @@ class Settings:
     tp: int = _at(f"{MEGATRON}.tensor_model_parallel_size", 1)
     pp: int = _at(f"{MEGATRON}.pipeline_model_parallel_size", 1)
     cp: int = _at(f"{MEGATRON}.context_parallel_size", 1)
+    sequence_parallel: bool = _at(f"{MEGATRON}.sequence_parallel", True)
     vpp: int | None = _at(f"{MEGATRON}.virtual_pipeline_model_parallel_size", None)
     first_layers: int | None = _at(f"{TRANSFORMER}.num_layers_in_first_pipeline_stage", None)
     last_layers: int | None = _at(f"{TRANSFORMER}.num_layers_in_last_pipeline_stage", None)
@@ -107,6 +108,16 @@ class Settings:
     def model_parallel(self) -> int:
         """Ranks that share one part of the batch: TP x PP x CP; with the data-parallel engine, the Ulysses size."""
         return self.tp * self.pp * self.cp if self.strategy == "megatron" else self.ulysses
+
+    @property
+    def sequence_split(self) -> int:
+        """Ranks that share the tokens between a layer's matrices: TP, or 1 without sequence parallelism.
+
+        Example:
+            >>> Settings(tp=4).sequence_split, Settings(tp=4, sequence_parallel=False).sequence_split
+            (4, 1)
+        """
+        return self.tp if self.sequence_parallel else 1
 
     @property
     def sequence_parts(self) -> int:

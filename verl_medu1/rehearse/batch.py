@@ -11,13 +11,32 @@ from verl_medu1.plan.settings import Settings
 def row_lengths(settings: Settings) -> list[int]:
     """Return the lengths of a micro-batch's rows: as few as hold the tokens of `settings.micro_batch_tokens`.
 
+    Of lengths that verl pads no further (verl/models/mcore/util.py, preprocess_thd_engine).
+
     Example:
         >>> row_lengths(Settings(token_limit=12288, prompt=2048, response=4096))
         [6144, 6144]
+        >>> row_lengths(Settings(token_limit=12290, prompt=2048, response=4096, tp=4))
+        [4096, 4096, 4096]
     """
     tokens = settings.micro_batch_tokens * settings.cp
     rows = -(-tokens // settings.longest)
-    return [tokens // rows] * rows
+    multiple = settings.tp * settings.cp * (2 if settings.cp > 1 else 1)
+    return [tokens // rows // multiple * multiple] * rows
+
+
+def received_shape(settings: Settings, hidden: int) -> tuple[int, int, int]:
+    """Return the dimensions of the hidden states that a pipeline stage receives of a micro-batch.
+
+    Args:
+        settings: of the recipe.
+        hidden: size of a hidden state.
+
+    Example:
+        >>> received_shape(Settings(token_limit=12288, prompt=2048, response=4096, tp=2, pp=2), 256)
+        (6144, 1, 256)
+    """
+    return sum(row_lengths(settings)) // settings.cp // settings.sequence_split, 1, hidden
 
 
 def micro_batches(settings: Settings) -> int:

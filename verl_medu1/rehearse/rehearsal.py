@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from verl_medu1.plan.architecture import Architecture, has_config
 from verl_medu1.plan.settings import Settings
-from verl_medu1.rehearse.batch import batch_of
+from verl_medu1.rehearse.batch import batch_of, received_shape
 from verl_medu1.rehearse.bytes import ACTIVATIONS, LOGITS, Bytes, Rehearsal
 from verl_medu1.rehearse.collectives import Collectives, Kind
 from verl_medu1.rehearse.engine import engine_of, without_weights
@@ -64,8 +64,7 @@ def rehearse(config: "DictConfig", settings: Settings, model: Architecture, rank
         rank: which of its ranks.
     """
     memory, collectives = Bytes(model.vocabulary // settings.tp), Collectives()
-    tokens = settings.micro_batch_tokens
-    collectives.shape = (tokens // settings.tp, 1, model.hidden)
+    collectives.shape = received_shape(settings, model.hidden)
     mode = Rehearsal(memory, collectives)
     with tempfile.TemporaryDirectory() as temporary, rank_of_world(rank, settings.gpus):
         folder = Path(str(config.actor_rollout_ref.model.path)).expanduser()

@@ -49,11 +49,13 @@ def precision_violations(settings: Settings, model: Architecture | None, machine
 
 
 def _kernel_violations(settings: Settings, machine: Machine) -> Iterator[Problem]:
-    """Check that the kernels are installed without which Megatron-Bridge's models on GPUs don't start.
+    """Check that there are the kernels without which Megatron-Bridge's models on GPUs don't start.
 
     Read in Megatron-Bridge 0.5.1: it imports Transformer Engine (peft/lora_layers.py), and unless the configuration
     says otherwise it fuses the accumulation of gradients wherever that import works (utils/fusions.py). megatron-core's
-    output layer takes this only with Apex (tensor_parallel/layers.py).
+    output layer takes this only with Apex (tensor_parallel/layers.py). For attention, megatron-core 0.18.2
+    (models/common/language_module/language_module.py, _set_attention_backend) and Transformer Engine 2.15
+    (pytorch/attention/dot_product_attention/utils.py, get_attention_backend).
     """
     key = KEYS["strategy"]
     if machine.transformer_engine is False:
@@ -73,6 +75,18 @@ def _kernel_violations(settings: Settings, machine: Machine) -> Iterator[Problem
             "false, or build Apex from source.",
         )
     key = KEYS["attention"]
+    if settings.attention == "local":
+        yield Problem(
+            key,
+            f"{key} is 'local', with which megatron-core turns all of Transformer Engine's attention off, and "
+            "Megatron-Bridge's layers have no other; set it to fused.",
+        )
+    if settings.attention == "unfused" and settings.cp > 1:
+        yield Problem(
+            key,
+            f"{key} is 'unfused', which has no context parallelism, and {KEYS['cp']} is {settings.cp}; set it to "
+            "fused.",
+        )
     if settings.attention == "flash" and machine.flash_attn is False:
         yield Problem(
             key,
