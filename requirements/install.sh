@@ -24,7 +24,9 @@ case $machine in
 esac
 [ "$(uname -s) $(uname -m)" = "Linux x86_64" ] || fail "this is $(uname -s) $(uname -m); the pinned packages are built for Linux x86_64."
 if [ "$machine" = gpu ] && [ "${DRIVER:-}" != later ]; then
-  driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | head -n 1) || driver=
+  # A line for each GPU. Not through head: it would close the pipe, and nvidia-smi fail on its next line.
+  driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null) || driver=
+  driver=${driver%%$'\n'*}
   [ -n "$driver" ] || fail "nvidia-smi shows no GPU with a driver; install NVIDIA's driver 580 or newer, run this where a GPU is, or say DRIVER=later to build an image."
   [ "${driver%%.*}" -ge 580 ] || fail "NVIDIA's driver is $driver, and torch's CUDA 13 needs 580 or newer; have it updated."
 fi
