@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -115,3 +116,53 @@ def test_the_image_has_the_pins_of_make_install_gpu():
     assert "DRIVER=later" in instructions and "requirements/install.sh /opt/venv gpu" in instructions
     (image,) = re.findall(r"(?m)^FROM (\S+)$", instructions)
     assert re.fullmatch(r"docker\.io/nvidia/cuda:13\.0\.\d+-devel-ubuntu24\.04", image)
+
+
+def install(venv: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The script's run for the CPU where pip has no configuration but the given variables."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))}
+    return subprocess.run(
+        ["bash", ROOT / "requirements/install.sh", venv],
+        env=kept | {"PYTHON": sys.executable, "PIP_CONFIG_FILE": os.devnull} | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_an_environment_of_another_python_is_named_and_not_all_outputs(tmp_path):
+    python = tmp_path / "venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\necho 3.11\n")
+    python.chmod(0o755)
+    done = install(tmp_path / "venv")
+    assert done.returncode == 1 and f"delete it (rm -rf {tmp_path}/venv), and run this again" in done.stderr
+    assert "make clean" not in done.stderr  # which also deletes trained runs
+
+
+def test_it_goes_on_where_it_was_stopped_before_pip_was_there(tmp_path):
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    done = install(venv, PIP_NO_INDEX="1")
+    assert (venv / "bin/pip").exists()
+    assert done.returncode == 1 and "install: pip can't install uv 0.13.9; the lines above" in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("uv", path=str(Path(sys.executable).parent)) is None, reason="uv is not installed")
+@pytest.mark.parametrize(
+    ("arguments", "sentences"),
+    [
+        ("", ["no index that pip knows has a CPU build of torch 2.11", "torch was not found"]),
+        ("--index-url http://127.0.0.1:9/simple", ["the indexes can't be asked for torch (TORCH_PIP_ARGS=--index-url"]),
+    ],
+)
+def test_an_index_without_a_build_for_the_cpu_is_not_one_that_does_not_answer(tmp_path, arguments, sentences):
+    venv, index = tmp_path / "venv", tmp_path / "index"
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    (venv / "bin/uv").symlink_to(Path(sys.executable).parent / "uv")
+    site = next(venv.glob("lib/python3*/site-packages"))
+    (site / "installed.pth").write_text(sysconfig.get_path("purelib"))  # where pip finds that uv is installed
+    index.mkdir()
+    done = install(venv, PIP_INDEX_URL=index.as_uri(), TORCH_PIP_ARGS=arguments, UV_HTTP_RETRIES="0")
+    assert done.returncode != 0 and all(one in done.stderr for one in sentences), done.stderr
+    assert ("CUDA build" in done.stderr) == (not arguments)
