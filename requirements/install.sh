@@ -57,20 +57,25 @@ free_gib=$(df --output=avail -k "$venv" | awk 'NR==2 {print int($1 / 1048576)}')
 memory_gib=$(awk '/MemTotal/ {print int($2 / 1048576 + 0.5)}' /proc/meminfo)
 [ "$memory_gib" -ge 12 ] || echo "install: $memory_gib GiB of memory; a training run needs up to 12." >&2
 
-if [ -x "$venv/bin/python" ] && [ "$(minor_version "$venv/bin/python")" != 3.12 ]; then
-  fail "$venv is of another Python than 3.12, from an earlier version of this project; delete it (rm -rf $venv), and run this again."
+if [ -L "$venv/bin/python" ] && [ "$(minor_version "$venv/bin/python")" != 3.12 ]; then
+  fail "$venv has another Python than 3.12 (an earlier version of this project made it), or one that is gone; delete it (rm -rf $venv), and run this again."
 fi
-# pip comes last: where it is missing, an earlier run was stopped here.
-"$venv/bin/python" -m pip --version >/dev/null 2>&1 || { say "making $venv"; "$python" -m venv "$venv"; }
 if "$venv/bin/python" -c "import importlib.metadata as m; m.version('$other_vllm')" 2>/dev/null; then
   fail "$venv has $other_vllm, which is for the other kind of machine; name another folder: make VENV=.venv-$machine ... (or delete $venv)"
 fi
+# pip comes last: where it is missing, an earlier run was stopped here.
+"$venv/bin/python" -m pip --version >/dev/null 2>&1 || { say "making $venv"; "$python" -m venv "$venv"; }
 say "uv"
 # An environment takes no installation for the user, which some have set (PIP_USER).
 PIP_USER=0 "$venv/bin/python" -m pip --disable-pip-version-check --quiet --quiet install uv==0.13.9 ||
   fail "pip can't install uv 0.13.9; the lines above or the network say why, and pip config list says where pip looks."
 # uv, which is many times faster here than pip, reads none of pip's configuration: hand over where pip would look.
-setting() { "$venv/bin/python" -m pip config list | sed -n "s/^[^=]*\.$1='\(.*\)'\$/\1/p" | tail -n 1 | sed 's/\\n/ /g'; }
+# A variable (:env:) comes before files, and is listed first; of files, the last one counts.
+setting() {
+  "$venv/bin/python" -m pip config list | sed -n "s/^\([^=]*\)\.$1='\(.*\)'\$/\1 \2/p" |
+    awk '/^:env: / {print; variable = 1} !variable {file = $0} END {if (!variable && file) print file}' |
+    sed 's/^[^ ]* //; s/\\n/ /g'
+}
 # As an environment variable, for TORCH_PIP_ARGS may name another --index-url, and uv takes one.
 index=$(setting index-url)
 [ -z "$index" ] || export UV_INDEX_URL=$index

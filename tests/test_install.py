@@ -130,11 +130,14 @@ def install(venv: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_an_environment_of_another_python_is_named_and_not_all_outputs(tmp_path):
-    python = tmp_path / "venv/bin/python"
-    python.parent.mkdir(parents=True)
-    python.write_text("#!/bin/sh\necho 3.11\n")
-    python.chmod(0o755)
+@pytest.mark.parametrize("version", ["echo 3.11", None])
+def test_an_environment_of_another_python_is_named_and_not_all_outputs(tmp_path, version):
+    python = tmp_path / "python3.11"
+    if version:
+        python.write_text(f"#!/bin/sh\n{version}\n")
+        python.chmod(0o755)
+    (tmp_path / "venv/bin").mkdir(parents=True)
+    (tmp_path / "venv/bin/python").symlink_to(python)
     done = install(tmp_path / "venv")
     assert done.returncode == 1 and f"delete it (rm -rf {tmp_path}/venv), and run this again" in done.stderr
     assert "make clean" not in done.stderr  # which also deletes trained runs
@@ -163,6 +166,10 @@ def test_an_index_without_a_build_for_the_cpu_is_not_one_that_does_not_answer(tm
     site = next(venv.glob("lib/python3*/site-packages"))
     (site / "installed.pth").write_text(sysconfig.get_path("purelib"))  # where pip finds that uv is installed
     index.mkdir()
-    done = install(venv, PIP_INDEX_URL=index.as_uri(), TORCH_PIP_ARGS=arguments, UV_HTTP_RETRIES="0")
+    settings = tmp_path / "pip.conf"
+    settings.write_text("[global]\nindex-url = http://127.0.0.1:9/simple\n")  # a variable comes before it
+    done = install(
+        venv, PIP_CONFIG_FILE=str(settings), PIP_INDEX_URL=index.as_uri(), TORCH_PIP_ARGS=arguments, UV_HTTP_RETRIES="0"
+    )
     assert done.returncode != 0 and all(one in done.stderr for one in sentences), done.stderr
     assert ("CUDA build" in done.stderr) == (not arguments)
