@@ -24,7 +24,9 @@ case $machine in
 esac
 [ "$(uname -s) $(uname -m)" = "Linux x86_64" ] || fail "this is $(uname -s) $(uname -m); the pinned packages are built for Linux x86_64."
 if [ "$machine" = gpu ] && [ "${DRIVER:-}" != later ]; then
-  driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | head -n 1) || driver=
+  # A line for each GPU. Not through head: it would close the pipe, and nvidia-smi fail on its next line.
+  driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null) || driver=
+  driver=${driver%%$'\n'*}
   [ -n "$driver" ] || fail "nvidia-smi shows no GPU with a driver; install NVIDIA's driver 580 or newer, run this where a GPU is, or say DRIVER=later to build an image."
   [ "${driver%%.*}" -ge 580 ] || fail "NVIDIA's driver is $driver, and torch's CUDA 13 needs 580 or newer; have it updated."
 fi
@@ -46,24 +48,39 @@ if [ "$machine" = gpu ]; then
   "$python" -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null ||
     fail "$python lacks its headers (Python.h), with which a part of Transformer Engine is built; on Debian and Ubuntu: apt-get install python3.12-dev."
 fi
-free_gib=$(df --output=avail -k "$root" | awk 'NR==2 {print int($1 / 1048576)}')
-[ "$free_gib" -ge "$disk_gib" ] || fail "$free_gib GiB of disk are free, $disk_gib are needed."
+mkdir -p "$venv"
+# What an earlier run has installed needs no more room.
+has_gib=$(du -sk "$venv" | awk '{print int($1 / 1048576)}')
+free_gib=$(df --output=avail -k "$venv" | awk 'NR==2 {print int($1 / 1048576)}')
+[ $((free_gib + has_gib)) -ge "$disk_gib" ] ||
+  fail "$free_gib GiB of disk are free where $venv is, $((disk_gib - has_gib)) are needed; make room, or name a folder on another disk: make VENV=/path/to/venv ..."
 memory_gib=$(awk '/MemTotal/ {print int($2 / 1048576 + 0.5)}' /proc/meminfo)
 [ "$memory_gib" -ge 12 ] || echo "install: $memory_gib GiB of memory; a training run needs up to 12." >&2
 
-if [ -x "$venv/bin/python" ] && [ "$(minor_version "$venv/bin/python")" != 3.12 ]; then
-  fail "$venv is of another Python than 3.12, from an earlier version of this project: make clean"
+if [ -L "$venv/bin/python" ] && [ "$(minor_version "$venv/bin/python")" != 3.12 ]; then
+  fail "$venv has another Python than 3.12 (an earlier version of this project made it), or one that is gone; delete it (rm -rf $venv), and run this again."
 fi
-[ -x "$venv/bin/python" ] || { say "making $venv"; "$python" -m venv "$venv"; }
 if "$venv/bin/python" -c "import importlib.metadata as m; m.version('$other_vllm')" 2>/dev/null; then
-  fail "$venv has $other_vllm, which is for the other kind of machine; make clean, or name another folder: make VENV=.venv-$machine ..."
+  fail "$venv has $other_vllm, which is for the other kind of machine; name another folder: make VENV=.venv-$machine ... (or delete $venv)"
 fi
+# pip comes last: where it is missing, an earlier run was stopped here.
+"$venv/bin/python" -m pip --version >/dev/null 2>&1 || { say "making $venv"; "$python" -m venv "$venv"; }
 say "uv"
-"$venv/bin/python" -m pip --disable-pip-version-check --quiet --quiet install uv==0.13.9
+# An environment takes no installation for the user, which some have set (PIP_USER).
+PIP_USER=0 "$venv/bin/python" -m pip --disable-pip-version-check --quiet --quiet install uv==0.13.9 ||
+  fail "pip can't install uv 0.13.9; the lines above or the network say why, and pip config list says where pip looks."
 # uv, which is many times faster here than pip, reads none of pip's configuration: hand over where pip would look.
-setting() { "$venv/bin/python" -m pip config list | sed -n "s/^[^=]*\.$1='\(.*\)'\$/\1/p" | tail -n 1 | sed 's/\\n/ /g'; }
+# A variable (:env:) comes before files, and is listed first; of files, the last one counts.
+setting() {
+  "$venv/bin/python" -m pip config list | sed -n "s/^\([^=]*\)\.$1='\(.*\)'\$/\1 \2/p" |
+    awk '/^:env: / {print; variable = 1} !variable {file = $0} END {if (!variable && file) print file}' |
+    sed 's/^[^ ]* //; s/\\n/ /g'
+}
+# As an environment variable, for TORCH_PIP_ARGS may name another --index-url, and uv takes one.
+index=$(setting index-url)
+[ -z "$index" ] || export UV_INDEX_URL=$index
 indexes=()
-for option in index-url extra-index-url find-links; do
+for option in extra-index-url find-links; do
   for value in $(setting "$option"); do indexes+=("--$option" "$value"); done
 done
 certificates=${SSL_CERT_FILE:-$(setting cert)}
@@ -77,7 +94,9 @@ install_cpu() {
   say "torch"
   torch=2.11.0+cpu
   # shellcheck disable=SC2086  # several arguments
-  install --dry-run "torch==$torch" ${TORCH_PIP_ARGS:-} 2>/dev/null || {
+  looked=$(install --dry-run "torch==$torch" ${TORCH_PIP_ARGS:-} 2>&1) || {
+    # uv ends with 1 where no index has it, and with 2 where it could not ask.
+    [ $? = 1 ] || fail "the indexes can't be asked for torch (TORCH_PIP_ARGS=${TORCH_PIP_ARGS:-}): $looked"
     torch=2.11.0
     echo "install: no index that pip knows has a CPU build of torch 2.11; its CUDA build works too, and takes 2 GB more to download and 4 GB more on disk (README, Try it)." >&2
   }

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -68,13 +69,14 @@ def test_the_parts_of_transformer_engine_have_one_version():
         ("exit 9", ["gpu"], "nvidia-smi shows no GPU with a driver"),
         ("echo 570.86.15; echo 570.86.15", ["gpu"], "NVIDIA's driver is 570.86.15, and torch's CUDA 13 needs 580"),
         ("echo 580.65.06", ["gpu"], "PYTHON=/no/python does not run"),  # the next check
+        ("for gpu in 1 2 3 4 5 6 7 8; do echo 580.65.06; done", ["gpu"], "PYTHON=/no/python does not run"),
         (None, ["tpu"], "the second argument is 'tpu'; it is cpu or gpu."),
     ],
 )
 def test_it_refuses_in_one_sentence_before_it_makes_anything(tmp_path, driver, arguments, sentence):
     commands = tmp_path / "bin"
     commands.mkdir()
-    for name in ("bash", "dirname", "uname", "head", "cat"):
+    for name in ("bash", "dirname", "uname", "cat"):
         (commands / name).symlink_to(str(shutil.which(name)))
     if driver:
         (commands / "nvidia-smi").write_text(f"#!/bin/sh\n{driver}\n")
@@ -124,3 +126,60 @@ def test_the_image_has_the_pins_of_make_install_gpu():
     assert "DRIVER=later" in instructions and "requirements/install.sh /opt/venv gpu" in instructions
     (image,) = re.findall(r"(?m)^FROM (\S+)$", instructions)
     assert re.fullmatch(r"docker\.io/nvidia/cuda:13\.0\.\d+-devel-ubuntu24\.04", image)
+
+
+def install(venv: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The script's run for the CPU where pip has no configuration but the given variables."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))}
+    return subprocess.run(
+        ["bash", ROOT / "requirements/install.sh", venv],
+        env=kept | {"PYTHON": sys.executable, "PIP_CONFIG_FILE": os.devnull} | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("version", ["echo 3.11", None])
+def test_an_environment_of_another_python_is_named_and_not_all_outputs(tmp_path, version):
+    python = tmp_path / "python3.11"
+    if version:
+        python.write_text(f"#!/bin/sh\n{version}\n")
+        python.chmod(0o755)
+    (tmp_path / "venv/bin").mkdir(parents=True)
+    (tmp_path / "venv/bin/python").symlink_to(python)
+    done = install(tmp_path / "venv")
+    assert done.returncode == 1 and f"delete it (rm -rf {tmp_path}/venv), and run this again" in done.stderr
+    assert "make clean" not in done.stderr  # which also deletes trained runs
+
+
+def test_it_goes_on_where_it_was_stopped_before_pip_was_there(tmp_path):
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    done = install(venv, PIP_NO_INDEX="1")
+    assert (venv / "bin/pip").exists()
+    assert done.returncode == 1 and "install: pip can't install uv 0.13.9; the lines above" in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("uv", path=str(Path(sys.executable).parent)) is None, reason="uv is not installed")
+@pytest.mark.parametrize(
+    ("arguments", "sentences"),
+    [
+        ("", ["no index that pip knows has a CPU build of torch 2.11", "torch was not found"]),
+        ("--index-url http://127.0.0.1:9/simple", ["the indexes can't be asked for torch (TORCH_PIP_ARGS=--index-url"]),
+    ],
+)
+def test_an_index_without_a_build_for_the_cpu_is_not_one_that_does_not_answer(tmp_path, arguments, sentences):
+    venv, index = tmp_path / "venv", tmp_path / "index"
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    (venv / "bin/uv").symlink_to(Path(sys.executable).parent / "uv")
+    site = next(venv.glob("lib/python3*/site-packages"))
+    (site / "installed.pth").write_text(sysconfig.get_path("purelib"))  # where pip finds that uv is installed
+    index.mkdir()
+    settings = tmp_path / "pip.conf"
+    settings.write_text("[global]\nindex-url = http://127.0.0.1:9/simple\n")  # a variable comes before it
+    done = install(
+        venv, PIP_CONFIG_FILE=str(settings), PIP_INDEX_URL=index.as_uri(), TORCH_PIP_ARGS=arguments, UV_HTTP_RETRIES="0"
+    )
+    assert done.returncode != 0 and all(one in done.stderr for one in sentences), done.stderr
+    assert ("CUDA build" in done.stderr) == (not arguments)

@@ -23,7 +23,8 @@ done <wheels.sha256
 (cd wheels && sha256sum --check --quiet ../wheels.sha256) || fail "a joined wheel is damaged; make the bundle again."
 # Without bytecode: Python compiles what is imported, a fraction of the whole.
 "$python" -m pip --disable-pip-version-check install --quiet --no-deps --no-index --no-compile --find-links wheels \
-  --upgrade --target "$site" -r requirements.txt
+  --upgrade --target "$site" -r requirements.txt ||
+  fail "pip can't install into $site; the lines above say why. On 'No space left': pip unpacks in ${TMPDIR:-/tmp} first (TMPDIR), then moves to $site."
 echo "installed in $SECONDS s; now: export PYTHONPATH=$site"
 cublas=$site/nvidia/cu13/lib
 # torch takes this one, but Transformer Engine also loads the one in the interpreter's own folder

@@ -182,6 +182,7 @@ def test_a_plan_takes_no_time(arguments, most, tiny):
             ["recipe=quickstart", "model_engine=dp", "--model", "Qwen3-8B"],
             "strategy is 'fsdp2', and Megatron alone is planned; add model_engine=megatron",
         ),
+        (["--model", "Qwen3-8B", "actor_rollout_ref.model.lora.rank=8"], "lora.rank is 8, and LoRA is not planned"),
         (["recipe=smollm2-135m-cpu"], "strategy is 'fsdp2', and Megatron alone is planned"),
         (["recipe=quickstart", "--model", "Qwen3-8B", "--search"], "--search is for GPUs, and trainer.device is 'cpu'"),
         (

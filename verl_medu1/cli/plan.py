@@ -99,13 +99,13 @@ def _inputs(
         from verl_medu1.config.compose import compose_recipe
 
         settings, path = compose_recipe(overrides)
-        _require_megatron(settings)
+        _require_planned_training(settings)
         architecture = find_architecture(model or path)
     elif model is None:
         raise ValueError("nothing to plan: give recipe=NAME, or --model and --gpus.")
     else:
         settings = settings_from_overrides(Settings(gpus_per_node=card.gpus_per_node), overrides)
-        _require_megatron(settings)
+        _require_planned_training(settings)
         architecture = find_architecture(model)
     if gpus is not None:
         settings = replace(settings, **_nodes(gpus, card.gpus_per_node))
@@ -117,11 +117,18 @@ def _inputs(
     return architecture, card, settings
 
 
-def _require_megatron(settings: "Settings") -> None:
+def _require_planned_training(settings: "Settings") -> None:
+    from verl_medu1.plan.settings import KEYS
+
     if settings.strategy != "megatron":
         raise ValueError(
             f"actor_rollout_ref.actor.strategy is {settings.strategy!r}, and Megatron alone is planned; add "
             "model_engine=megatron to see what the same run needs there."
+        )
+    if settings.lora_rank:
+        raise ValueError(
+            f"{KEYS['lora_rank']} is {settings.lora_rank}, and LoRA is not planned; set it to 0 to see what training "
+            "all weights needs."
         )
 
 

@@ -77,6 +77,8 @@ class Settings:
     reference_offload: bool = _at("actor_rollout_ref.ref.megatron.param_offload", True)
     bypass: bool = _at("algorithm.rollout_correction.bypass_mode", False)
 
+    lora_rank: int = _at("actor_rollout_ref.model.lora.rank", 0)
+
     # FP8 and fused kernels.
     fp8: str | None = _at(f"{TRANSFORMER}.fp8", None)
     fp8_recipe: str | None = _at(f"{TRANSFORMER}.fp8_recipe", None)

@@ -39,6 +39,7 @@ CHOICES = {
 KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
     bool: ((int,), "true or false"),
     bool | None: ((int,), "true or false"),
+    int: ((int,), "a whole number"),
     float: ((int, float), "a number"),
     str: ((str,), "a name"),
     str | None: ((str,), "a name"),
