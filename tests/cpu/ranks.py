@@ -24,7 +24,10 @@ def _rank(module: str, arguments: list[str], output: str) -> None:
 
 
 def run_ranks(module: str, world: int, *arguments: object, seconds: float = 200) -> None:
-    """Call `main` of a module with RANK WORLD PORT ARGUMENTS... as its command line, in a process for each rank."""
+    """Call `main` of a module with RANK WORLD PORT ARGUMENTS... as its command line, in a process for each rank.
+
+    A rank has the environment that the first test of the session had, in which the fork server was started.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

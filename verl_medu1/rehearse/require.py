@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from verl_medu1.exit import raise_all
 from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.settings import KEYS, Settings
+from verl_medu1.verl_compat.versions import installed_version
 
 # For which the CPU layer has bridges.
 MODEL_TYPES = ("llama", "qwen2", "qwen3")
@@ -31,6 +32,11 @@ def _reasons(settings: Settings, model: Architecture, rank: int) -> Iterator[str
 
     if has_accelerator():
         yield "this machine has an accelerator, on which the layers that stand in are not used; rehearse on another."
+    if (found := installed_version("transformer-engine")) is not None:
+        yield (
+            f"this environment has Transformer Engine {found}, which needs a GPU and would take the place of the layers "
+            "that stand in; rehearse in an environment of `make install`."
+        )
     if settings.strategy != "megatron":
         yield (
             f"{KEYS['strategy']} is {settings.strategy!r}, and Megatron alone is rehearsed; add model_engine=megatron."

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -61,8 +62,12 @@ def _stand_in() -> dict[str, ModuleType]:
 def _import_without_transformer_engine(_module: ModuleType) -> Iterator[None]:
     """Works around megatron/bridge/peft/lora_layers.py and lora.py, which need Transformer Engine when imported.
 
-    They define classes for adapters on Transformer Engine's layers. The stand-in is there only during the import.
+    They define classes for adapters on Transformer Engine's layers. The stand-in is there only during the import, and
+    only where Transformer Engine is not installed.
     """
+    if find_spec("transformer_engine") is not None:
+        yield
+        return
     for name in _LOOK_FOR_TRANSFORMER_ENGINE:
         import_module(name)
     stand_in = _stand_in()
