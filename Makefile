@@ -10,7 +10,7 @@ export PYTHON TORCH_PIP_ARGS DRIVER MAX_JOBS
 # also where this variable forbids it elsewhere.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help install install-gpu quickstart test test-faults test-slurm test-long test-all test-verl lint clean
+.PHONY: help install install-gpu quickstart test test-faults test-slurm test-long test-all test-verl test-gpu-stack lint clean
 
 help:
 	@echo "make quickstart   train a small model on two CPU cores and write $(OUT)/report.html"
@@ -21,10 +21,11 @@ help:
 	@echo "make test-long    the tests that take minutes: twins, FSDP2, GDPO, colocate_async, export (THIRD=0|1|2 for one third)"
 	@echo "make test-all     make test, test-slurm, test-faults and test-long, one after the other"
 	@echo "make test-verl    what another verl breaks (VERL=its checkout)"
+	@echo "make test-gpu-stack  the tests that need the packages of GPUs, and no GPU; makes .venv-gpu, 11 GB (CONTRIBUTING.md)"
 	@echo "make lint         ruff, mypy and hadolint"
 	@echo "make install      only $(VENV)"
 	@echo "make install-gpu  $(VENV) for NVIDIA's GPUs (docs/recipes.md)"
-	@echo "make clean        remove $(VENV), outputs and build files"
+	@echo "make clean        remove $(VENV), .venv-gpu, outputs and build files"
 
 $(VENV)/.installed: setup.py pyproject.toml requirements/install.sh requirements/stack.txt requirements/cpu.txt requirements/dev.txt
 	requirements/install.sh $(VENV)
@@ -42,7 +43,7 @@ quickstart: install
 	$(VENV)/bin/medu1 quickstart --engine $(ENGINE) --tp $(TP) --pp $(PP) --seed $(SEED) --out $(OUT)
 
 test: install lint
-	$(VENV)/bin/python -m pytest -m "not e2e and not long and not slurm" --ignore tests/cluster \
+	$(VENV)/bin/python -m pytest -m "not e2e and not long and not slurm and not gpu_stack" --ignore tests/cluster \
 		--numprocesses 2 --dist loadfile
 	$(VENV)/bin/python -m pytest -m "e2e and not long and not slurm and not faults"
 
@@ -51,6 +52,10 @@ test-faults: install
 
 test-verl: install
 	$(VENV)/bin/python -m verl_medu1.verl_compat $(VERL)
+
+test-gpu-stack:
+	$(MAKE) install-gpu VENV=.venv-gpu DRIVER=later
+	.venv-gpu/bin/python -m pytest -m gpu_stack tests/gpu_stack
 
 test-slurm: install
 	$(VENV)/bin/python -m pytest tests/cluster --numprocesses 2 --dist loadfile
@@ -72,4 +77,4 @@ lint: install
 	$(VENV)/bin/hadolint Containerfile
 
 clean:
-	rm -rf $(VENV) outputs build *.egg-info
+	rm -rf $(VENV) .venv-gpu outputs build *.egg-info
