@@ -34,7 +34,7 @@ def _reasons(settings: Settings, model: Architecture, rank: int) -> Iterator[str
         yield "this machine has an accelerator, on which the layers that stand in are not used; rehearse on another."
     if (found := installed_version("transformer-engine")) is not None:
         yield (
-            f"this environment has Transformer Engine {found}, which needs a GPU and would take the place of the layers "
+            f"this environment has Transformer Engine {found}, which needs a GPU and would take the place of layers "
             "that stand in; rehearse in an environment of `make install`."
         )
     if settings.strategy != "megatron":
