@@ -112,7 +112,7 @@ def test_each_recipe(recipe, precision, vllm_config_of):
     [
         ("+actor_rollout_ref.rollout.max_num_sequences=8", InstantiationException, "argument 'max_num_sequences'"),
         ("actor_rollout_ref.rollout.quantization=fp4", ValueError, "got: fp4"),
-        ("+actor_rollout_ref.rollout.engine_kwargs.vllm.max_num_sequences=8", SystemExit, "--max_num_sequences"),
+        ("+actor_rollout_ref.rollout.engine_kwargs.vllm.max_num_sequences=8", SystemExit, "--max-num-sequences"),
         ("actor_rollout_ref.rollout.logprobs_mode=processed", SystemExit, "invalid choice: 'processed'"),
         ("+actor_rollout_ref.rollout.engine_kwargs.vllm.compilation_config.cuda_graphs=1", SystemExit, "cuda_graphs"),
     ],
