@@ -30,7 +30,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 MIB = 2**20
 BUILT = "gpu-built.txt"
-SCRIPTS = ("engine.py", "stack.py", "device.py", "model.py", "results.py", "table.py")
+SCRIPTS = ("engine.py", "stack.py", "device.py", "model.py", "results.py", "rows.py", "table.py")
 
 
 class Set(StrEnum):
