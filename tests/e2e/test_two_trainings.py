@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.runs import command, make_inputs, tail
 from tests.e2e.test_training import COMPARED, check_run
 
-NEEDED_GIB = 20
+NEEDED_GIB = 26  # one run takes 11 at its peak (docs/quickstart.md)
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.long,
