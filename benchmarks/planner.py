@@ -14,7 +14,7 @@ import typer
 from rank_memory import RankBytes, of_torch, rank_bytes
 
 from verl_medu1.plan.activations import layer_bytes
-from verl_medu1.plan.architecture import Architecture, find_architecture
+from verl_medu1.plan.architecture import Architecture, find_architecture, hugging_face_config
 from verl_medu1.plan.parameters import rank_parameters, stage_layers
 from verl_medu1.plan.settings import Settings
 
@@ -39,7 +39,6 @@ TOPOLOGIES: list[Topology] = [
 ]
 LAYERS = ("Qwen2.5-7B-Instruct", "Llama-3.1-8B-Instruct", "Qwen3-8B")
 TOKENS = 256
-ARCHITECTURES = {"qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM", "llama": "LlamaForCausalLM"}
 PORTLESS = "fake"  # torch's process group for tests, of any size, in one process
 
 
@@ -50,30 +49,12 @@ def predicted(topology: Topology) -> list[int]:
     return [part.total for part in rank_parameters(model, tp, stage_layers(model.layers, pp, first, last))]
 
 
-def _hf_config(model: Architecture) -> Any:
-    from transformers import AutoConfig
-
-    return AutoConfig.for_model(
-        model.model_type,
-        architectures=[ARCHITECTURES[model.model_type]],
-        hidden_size=model.hidden,
-        num_hidden_layers=model.layers,
-        num_attention_heads=model.heads,
-        num_key_value_heads=model.groups,
-        head_dim=model.head_dim,
-        intermediate_size=model.ffn,
-        vocab_size=model.vocabulary,
-        max_position_embeddings=model.positions,
-        tie_word_embeddings=model.tied,
-        attention_dropout=0.0,
-    )
-
-
 def _provider(model: Architecture, dtype: Any, tp: int = 1, pp: int = 1, **overrides: Any) -> Any:
     """Megatron-Bridge's maker of the model, told what verl tells it."""
     from megatron.bridge import AutoBridge
 
-    provider = AutoBridge.from_hf_config(_hf_config(model)).to_megatron_provider(load_weights=False)
+    config = hugging_face_config(model, attention_dropout=0.0)
+    provider = AutoBridge.from_hf_config(config).to_megatron_provider(load_weights=False)
     layout = {"tensor_model_parallel_size": tp, "pipeline_model_parallel_size": pp, "pipeline_dtype": dtype}
     return provider.apply_overrides_and_finalize(dtype, layout | {"sequence_parallel": tp > 1} | overrides)
 

@@ -9,7 +9,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from verl_medu1.models.tiny import train_tokenizer
-from verl_medu1.plan.architecture import Architecture, find_architecture
+from verl_medu1.plan.architecture import Architecture, find_architecture, hugging_face_config
 
 
 def tokenizer_of(texts: Sequence[str], rows: int) -> Any:
@@ -45,20 +45,11 @@ def write_random_model(model: Architecture, texts: Sequence[str], out: Path, dty
         The number of parameters.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
     tokenizer = tokenizer_of(texts, model.vocabulary)
-    config = AutoConfig.for_model(
-        model.model_type,
-        hidden_size=model.hidden,
-        num_hidden_layers=model.layers,
-        num_attention_heads=model.heads,
-        num_key_value_heads=model.groups,
-        head_dim=model.head_dim,
-        intermediate_size=model.ffn,
-        vocab_size=model.vocabulary,
-        max_position_embeddings=model.positions,
-        tie_word_embeddings=model.tied,
+    config = hugging_face_config(
+        model,
         rope_parameters={"rope_type": "default", "rope_theta": 1e6},
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,

@@ -18,6 +18,7 @@ from verl_medu1.plan.architecture import (
     NotPlanned,
     architecture_of,
     find_architecture,
+    hugging_face_config,
     listed_models,
 )
 from verl_medu1.plan.parameters import total_parameters
@@ -59,22 +60,10 @@ H100 = find_gpu("h100-80")
 def test_transformers_counts_as_many_parameters(name):
     """With two layers, on torch's meta device; tests/plan/test_parameters.py has the whole models' totals."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
     model = replace(find_architecture(name), layers=2)
-    config = AutoConfig.for_model(
-        model.model_type,
-        hidden_size=model.hidden,
-        num_hidden_layers=model.layers,
-        num_attention_heads=model.heads,
-        num_key_value_heads=model.groups,
-        head_dim=model.head_dim,
-        intermediate_size=model.ffn,
-        vocab_size=model.vocabulary,
-        max_position_embeddings=model.positions,
-        tie_word_embeddings=model.tied,
-        pad_token_id=None,
-    )
+    config = hugging_face_config(model, pad_token_id=None)
     with torch.device("meta"):
         made = AutoModelForCausalLM.from_config(config)
     assert sum(parameter.numel() for parameter in made.parameters()) == total_parameters(model)

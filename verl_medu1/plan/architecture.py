@@ -235,3 +235,33 @@ def find_architecture(name: str) -> Architecture:
         f"model {name!r} is not a folder here, and not listed in {LIST}; to have it planned, give a folder with its "
         "config.json."
     )
+
+
+def hugging_face_config(model: Architecture, **more: Any) -> Any:
+    """Return transformers' configuration of a model with these dimensions: the reverse of `architecture_of`.
+
+    Args:
+        model: dimensions.
+        more: further keys, such as rope_parameters; other keys get the model type's defaults, which change no size.
+
+    Example:
+        >>> hugging_face_config(find_architecture("Qwen3-8B")).architectures
+        ['Qwen3ForCausalLM']
+    """
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
+
+    config = AutoConfig.for_model(
+        model.model_type,
+        vocab_size=model.vocabulary,
+        hidden_size=model.hidden,
+        intermediate_size=model.ffn,
+        num_hidden_layers=model.layers,
+        num_attention_heads=model.heads,
+        num_key_value_heads=model.groups,
+        head_dim=model.head_dim,
+        max_position_embeddings=model.positions,
+        tie_word_embeddings=model.tied,
+        **more,
+    )
+    config.architectures = [MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].__name__]
+    return config

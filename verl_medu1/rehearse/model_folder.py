@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from verl_medu1.plan.architecture import Architecture
+from verl_medu1.plan.architecture import Architecture, hugging_face_config
 
 
 def write_model_folder(model: Architecture, folder: Path, **more: Any) -> None:
@@ -12,30 +12,9 @@ def write_model_folder(model: Architecture, folder: Path, **more: Any) -> None:
     Args:
         model: dimensions.
         folder: where to write.
-        more: further keys of the config.json, such as rope_parameters; other keys get the model type's defaults, which
-            change no size.
-
-    Raises:
-        ValueError: Megatron-Bridge runs without a GPU for other model types only.
+        more: further keys of the config.json, such as rope_parameters.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    config = AutoConfig.for_model(
-        model.model_type,
-        vocab_size=model.vocabulary,
-        hidden_size=model.hidden,
-        intermediate_size=model.ffn,
-        num_hidden_layers=model.layers,
-        num_attention_heads=model.heads,
-        num_key_value_heads=model.groups,
-        head_dim=model.head_dim,
-        max_position_embeddings=model.positions,
-        tie_word_embeddings=model.tied,
-        dtype="bfloat16",
-        **more,
-    )
-    config.architectures = [AutoModelForCausalLM._model_mapping[type(config)].__name__]
-    config.save_pretrained(folder)
+    hugging_face_config(model, dtype="bfloat16", **more).save_pretrained(folder)
     _write_tokenizer(folder)
 
 
