@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -49,6 +50,22 @@ def test_a_process_that_is_no_actor_is_missed(tmp_path, title, sentence):
     assert watch.last_look(patience_s=1.0) == sentence
     process.wait()
     assert watch.look() == sentence
+
+
+def test_a_dying_process_keeps_the_name_it_was_first_seen_with():
+    """A process that is being ended has lost its command line, and with it all but 15 characters of its name."""
+    title = "import setproctitle; setproctitle.setproctitle('{}'); print(flush=True); input();"
+    code = title.format("VLLM::EngineCore") + title.format("VLLM::EngineCore"[:15])
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process.stdout.readline()
+    watch = PartWatch(workers_per_node=1)
+    assert watch.look() is None
+    print(file=process.stdin, flush=True)
+    process.stdout.readline()
+    assert watch.look() is None
+    process.kill()
+    assert watch.last_look() == f"vLLM engine, VLLM::EngineCore (process {process.pid}) died"
+    process.communicate()
 
 
 def test_a_process_that_died_before_the_first_look_is_missed(tmp_path):

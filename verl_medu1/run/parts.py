@@ -146,7 +146,8 @@ class PartWatch:
             with suppress(psutil.NoSuchProcess):
                 name = process.name()
                 if (name in _PROCESSES or name.startswith(_ENGINE)) and process.status() != psutil.STATUS_ZOMBIE:
-                    running[process.pid] = name
+                    # A dying process has lost its command line, and the kernel keeps only 15 characters of a name.
+                    running[process.pid] = self._seen.get(process.pid, name)
         gone = [
             (name, f"{_PROCESSES.get(name, f'vLLM engine, {name}')} (process {pid}) died")
             for pid, name in self._seen.items()
