@@ -112,6 +112,32 @@ def test_wandbs_login_is_found_where_wandb_looks(configure, monkeypatch, tmp_pat
     assert bool(list(metrics_here_violations(configure("tracker=wandb")))) != is_known
 
 
+@pytest.mark.parametrize(
+    ("address", "allowed", "is_refused"),
+    [
+        ("file:///runs/mlruns", None, True),
+        ("./mlruns", None, True),
+        ("/runs/mlruns", None, True),
+        ("file:///runs/mlruns", "true", False),
+        ("sqlite:////runs/mlflow.db", None, False),
+        ("http://127.0.0.1:5000", None, False),
+        ("databricks", None, False),
+        (None, None, False),
+    ],
+)
+def test_a_folder_for_mlflow_is_told_before_it_is_refused(
+    configure, monkeypatch, tmp_path, address, allowed, is_refused
+):
+    (tmp_path / "mlflow").mkdir()
+    (tmp_path / "mlflow" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)  # installed, and not asked
+    for name, value in (("MLFLOW_TRACKING_URI", address), ("MLFLOW_ALLOW_FILE_STORE", allowed)):
+        if value:
+            monkeypatch.setenv(name, value)
+    found = list(metrics_here_violations(configure("tracker=mlflow")))
+    assert [told.partition(",")[0] for told in found] == [f"MLFLOW_TRACKING_URI is {address!r}"] * is_refused
+
+
 def test_a_port_that_is_taken_is_told_before_the_start(configure):
     for address in ("127.0.0.1", "0.0.0.0"):
         with socket.socket() as other:

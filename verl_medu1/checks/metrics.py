@@ -54,6 +54,7 @@ def metrics_violations(config: DictConfig) -> Iterator[str]:
 
 def metrics_here_violations(config: DictConfig) -> Iterator[str]:
     """Check on the machine that trains that trackers have their packages and logins, and that the port is free."""
+    environment = os.environ | _environment(config)
     for name in loggers(config):
         package = TRACKERS.get(name)
         if package and find_spec(package) is None:
@@ -61,11 +62,13 @@ def metrics_here_violations(config: DictConfig) -> Iterator[str]:
                 f"trainer.logger has {name}, and the package {package} is missing; `pip install "
                 f"{package.replace('_', '-')}`, or leave {name} out."
             )
-        elif name == "wandb" and not _knows_wandb(os.environ | _environment(config)):
+        elif name == "wandb" and not _knows_wandb(environment):
             yield (
                 "trainer.logger has wandb, and no login is here; run `wandb login`, or set in the environment "
                 "WANDB_API_KEY, or WANDB_MODE=offline to send nothing."
             )
+        elif name == "mlflow" and (sentence := _mlflow_violation(environment)):
+            yield sentence
     port = config.prometheus.port
     if isinstance(port, int) and 0 < port < 2**16 and (why_not := why_no_server(port)):
         yield f"{PORT} is {port}, {why_not}; choose another port, or null to serve nothing."
@@ -113,6 +116,18 @@ def _knows_wandb(environment: Mapping[str, str]) -> bool:
         except (netrc.NetrcParseError, OSError):  # wandb can't read it either
             continue
     return False
+
+
+def _mlflow_violation(environment: Mapping[str, str]) -> str | None:
+    """Return a sentence if MLflow would refuse its address, after which verl trains on and tracks nothing."""
+    address = environment.get("MLFLOW_TRACKING_URI", "")
+    allowed = environment.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("true", "1")
+    if allowed or not address.startswith(("file:", "/", ".")):
+        return None
+    return (
+        f"MLFLOW_TRACKING_URI is {address!r}, a folder, which MLflow no longer writes to; name a database such as "
+        "sqlite:////FOLDER/mlflow.db or a server, or set MLFLOW_ALLOW_FILE_STORE=true."
+    )
 
 
 def why_no_server(port: int) -> str | None:
