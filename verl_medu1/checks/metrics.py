@@ -136,7 +136,6 @@ def why_no_server(port: int) -> str | None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
         try:
             probe.bind(("127.0.0.1", port))
-            probe.listen()
         except OSError as error:
             return (
                 "which is in use" if error.errno == errno.EADDRINUSE else f"where nothing can listen ({error.strerror})"
