@@ -3,14 +3,19 @@
 import json
 import re
 import signal
+import socket
 import subprocess
+import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.e2e.runs import MEDU1, command, make_inputs, processes_of, saved_step, tail, wait_for
 from tests.signals import by_default
+from verl_medu1.checks.metrics import why_no_server
 from verl_medu1.models.folder import dtype_of_weights
 from verl_medu1.run.steps import read_step
 from verl_medu1.run_folder.names import METRICS
@@ -46,6 +51,23 @@ def check_run(run_dir: Path, steps: int, answers: int, largest_difference: float
     rows = [json.loads(line) for line in (run_dir / "rollouts" / "1.jsonl").read_text().splitlines()]
     assert len(rows) == answers and {"data_source", "acc", "format", "pred", "length"} <= set(rows[0])
     assert processes_of(run_dir) == []
+
+
+def check_served(port: int, logged: Callable[[], list[dict[str, float]]]) -> None:
+    """The keeper of a real run serves the numbers of its metrics file, up to some step."""
+    text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10).read().decode()
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    served = {(sample.name, *sorted(sample.labels.values())): sample.value for sample in samples}
+    lines = logged()[: int(served["medu1_step",])]
+    assert len(lines) >= 3
+    assert served["medu1_steps_total",] == len(lines)
+    assert served["medu1_tokens_total",] == sum(line["perf/total_num_tokens"] for line in lines)
+    assert served["medu1_perf_throughput",] == lines[-1]["perf/throughput"]
+    assert served["medu1_training_rollout_mismatch_alarm",] == 0
+    for source in SOURCES:
+        assert served["medu1_reward", "length", "mean", source] == lines[-1][f"reward/{source}/length/mean"]
+    phase = sum(line["timing_s/update_actor"] for line in lines)
+    assert served["medu1_phase_seconds_total", "update_actor"] == pytest.approx(phase)
 
 
 @pytest.fixture(scope="module")
@@ -128,21 +150,29 @@ def test_two_pipeline_stages_interrupted_leave_nothing_behind(inputs, tmp_path):
     megatron = "actor_rollout_ref.actor.megatron"
     layout = [f"{megatron}.tensor_model_parallel_size=1", f"{megatron}.pipeline_model_parallel_size=2"]
     mixture = "data.mixture.by=ability"
-    arguments = command(inputs, run_dir, *layout, mixture, COMPARED, "trainer.total_training_steps=50")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    steps = ["trainer.total_training_steps=50", f"prometheus.port={port}"]
+    arguments = command(inputs, run_dir, *layout, mixture, COMPARED, *steps)
 
-    def compared() -> list[float]:
+    def logged() -> list[dict[str, float]]:
         # An interrupted run's TensorBoard file may lack its last steps.
         metrics = run_dir / METRICS
-        steps = map(read_step, metrics.read_text().splitlines()) if metrics.exists() else ()
-        return [data["training/rollout_probs_diff_mean"] for _, data in steps]
+        return [read_step(line)[1] for line in metrics.read_text().splitlines()] if metrics.exists() else []
+
+    def compared() -> list[float]:
+        return [data["training/rollout_probs_diff_mean"] for data in logged()]
 
     with log.open("w") as file:
         run = subprocess.Popen(arguments, stdout=file, stderr=file, preexec_fn=by_default)
         # A step is saved first and logged then.
         wait_for(lambda: len(compared()) >= 3 or run.poll() is not None, 400)
         assert len(compared()) >= 3 and saved_step(checkpoints) >= 3, tail(log)
+        check_served(port, logged)
         run.send_signal(signal.SIGINT)
         assert run.wait(60) == 130
+    assert why_no_server(port) is None
     assert max(compared()) < MAX_PROBABILITY_DIFFERENCE
     # Every family in every batch.
     for step in (1, 2, 3):

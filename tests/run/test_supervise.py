@@ -29,6 +29,7 @@ PROGRAM = textwrap.dedent(
     config = OmegaConf.create({
         "run_dir": sys.argv[1],
         "watchdog": {"timeout_s": 50.0, "start_timeout_s": float(sys.argv[2])},
+        "prometheus": {"port": None},
         "ray_kwargs": {"ray_init": {"runtime_env": {"env_vars": {}}}},
         "trainer": {"device": "cpu", "n_gpus_per_node": 1, "default_local_dir": sys.argv[1] + "/checkpoints"},
     })

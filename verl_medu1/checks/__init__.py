@@ -8,6 +8,7 @@ machine.py   disk, port and checkpoints of the machine that trains
 settings.py  values that would make a run fail late, and settings without effect
 rewards.py   reward, advantage and length penalty
 mismatch.py  correction for the difference between rollout and trainer, and its alarm
+metrics.py   trackers, and the port for Prometheus
 judge.py     `scoring.judge`, and rows that only a judge can score
 mixture.py   `data.mixture` and the training rows it needs
 batches.py   training rows and batches

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from verl_medu1.checks.batches import batch_violations
 from verl_medu1.checks.files import credentialed_file_violations, data_violations, file_violations, training_rows
 from verl_medu1.checks.machine import checkpoint_violations, machine_violations
+from verl_medu1.checks.metrics import metrics_here_violations, metrics_violations
 from verl_medu1.checks.mismatch import mismatch_violations
 from verl_medu1.checks.model import layout_violations, model_violations
 from verl_medu1.checks.prompts import demonstration_violations, prompt_violations
@@ -36,6 +37,7 @@ WHERE_IT_TRAINS: tuple[Check, ...] = (
     estimator_violations,
     machine_violations,
     checkpoint_violations,
+    metrics_here_violations,
     prompt_violations,
 )
 
@@ -77,6 +79,7 @@ def _parts(machine: Machine) -> tuple[Check, ...]:
         penalty_violations,
         estimator_violations,
         mismatch_violations,
+        metrics_violations,
         scoring_violations,
         model_violations,
         partial(layout_violations, machine=machine),
@@ -84,6 +87,7 @@ def _parts(machine: Machine) -> tuple[Check, ...]:
         seed_violations,
         machine_violations,
         checkpoint_violations,
+        metrics_here_violations,
         prompt_violations,
     )
 

@@ -42,6 +42,7 @@ WITHOUT_A_DEFAULT = (
     "reward.timeout",
     "trainer.ray_wait_register_center_timeout",
     "trainer.remove_previous_ckpt_in_save",
+    "trainer.wandb_proxy",
 )
 # Keys that verl's SFT trainer reads with `get`.
 SFT_WITHOUT_A_DEFAULT = (

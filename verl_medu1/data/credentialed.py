@@ -12,6 +12,10 @@ from reward_score.registry import credentialed_sources, known_sources
 
 # verl's loggers that write only to this machine; the others send generations to a server.
 LOCAL_LOGGERS = ("console", "tensorboard", "file")
+# Those that otherwise send metrics and the configuration, and wandb what is printed, too, unless told not to; at the
+# others we have not looked.
+KNOWN_TRACKERS = ("wandb", "mlflow")
+WANDB_CONSOLE = "ray_kwargs.ray_init.runtime_env.env_vars.WANDB_CONSOLE"
 
 
 def credentialed_violations(config: DictConfig, files: Iterable[str]) -> Iterator[str]:
@@ -34,6 +38,14 @@ def credentialed_violations(config: DictConfig, files: Iterable[str]) -> Iterato
             f"trainer.log_val_generations is {config.trainer.log_val_generations} with trainer.logger "
             f"{', '.join(remote)}, {rows}; set it to 0."
         )
+    if unknown := [name for name in remote if name not in KNOWN_TRACKERS]:
+        yield (
+            f"trainer.logger has {', '.join(unknown)}, {rows}, and what is sent there besides metrics has not been "
+            f"looked at; take {' or '.join(KNOWN_TRACKERS)}, or none."
+        )
+    console = OmegaConf.select(config, WANDB_CONSOLE)
+    if "wandb" in remote and console != "off":
+        yield f"{WANDB_CONSOLE} is {console!r}, {rows}, and the console may show some; set it to 'off'."
     trace = OmegaConf.select(config, "actor_rollout_ref.rollout.trace.backend")
     if trace is not None:
         yield f"actor_rollout_ref.rollout.trace.backend is {trace!r}, {rows}; set it to null."

@@ -7,5 +7,6 @@ channel.py         what the driver tells its keeper
 supervise.py       ends a run that stalls, has lost a part (parts.py) or has filled its disk (full_disk.py)
 tidy.py            cleans up after a run: processes, shared memory, temporary folder
 console.py         what the user sees; steps.py formats one line per step, relevant.py finds the log lines that say why
+prometheus.py      serves the metrics as Prometheus text; tail.py reads what is added to a file
 foreign_output.py  sends what other packages print to a log
 """

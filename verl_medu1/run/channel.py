@@ -31,12 +31,14 @@ class Run:
         checkpoints: the folder of its checkpoints.
         steps: how many steps it takes; None if only the trainer knows.
         has_progress: whether its trainer reports phases to progress.json.
+        prometheus_port: where the keeper serves the metrics; None for not at all.
     """
 
     run_dir: str
     checkpoints: str
     steps: int | None = None
     has_progress: bool = True
+    prometheus_port: int | None = None
 
 
 class Channel:

@@ -14,28 +14,11 @@ from rich.text import Text
 
 from verl_medu1.run.channel import Run
 from verl_medu1.run.steps import minutes, read_step, step_line
+from verl_medu1.run.tail import Tail
 from verl_medu1.run_folder.progress import Progress
 
 # Lines printed in total for a warm-up without a terminal: its steps take a fraction of a second.
 SUPERVISED_LINES = 5
-
-
-class _Tail:
-    """Reads the complete lines that were added to a file since the last call."""
-
-    def __init__(self, path: Path, offset: int = 0) -> None:
-        self._path, self._offset = path, offset
-
-    def lines(self) -> list[str]:
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                new = file.read()
-        except FileNotFoundError:
-            return []
-        whole = new[: new.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        return whole.decode(errors="replace").splitlines()
 
 
 class Console:
@@ -64,8 +47,8 @@ class Console:
 
     def follow(self, log: Path, metrics: Path, run: Run) -> None:
         """Show this run from now on."""
-        self._run, self._metrics, self._last_seen = run, _Tail(metrics), time.monotonic()
-        self._log = _Tail(log, log.stat().st_size)
+        self._run, self._metrics, self._last_seen = run, Tail(metrics), time.monotonic()
+        self._log = Tail(log, log.stat().st_size)
         self._write(f"All output: {log}")
         if self._terminal.is_terminal and not self._verbose:
             self._live = Live(Text("starting"), console=self._terminal, transient=True, refresh_per_second=2)

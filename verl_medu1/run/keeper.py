@@ -19,6 +19,7 @@ from verl_medu1.exit import ExitCode
 from verl_medu1.run.channel import VARIABLE, Run
 from verl_medu1.run.console import Console
 from verl_medu1.run.parts import dead_ray_process
+from verl_medu1.run.prometheus import serve
 from verl_medu1.run.relevant import relevant_lines
 from verl_medu1.run.tidy import adopt_orphans, clear_shared_memory, clear_temporary, end_descendants
 from verl_medu1.run_folder.checkpoints import remove_half_written, way_on
@@ -180,8 +181,21 @@ class _Keeper:
                     folder = Path(self._run.run_dir)
                     self._log = folder / CONSOLE_LOG
                     self._console.follow(self._log, folder / METRICS, self._run)
+                    self._serve_metrics(folder / METRICS, self._run.prometheus_port)
                     if self._stop_asked and self._driver:  # the request came before the driver had a handler
                         self._driver.send_signal(signal.SIGUSR1)
+
+    def _serve_metrics(self, file: Path, port: int | None) -> None:
+        """Serve the metrics if the run has a port for that, which its checks found free; our own end frees it."""
+        if port is None:
+            return
+        try:
+            serve(file, port)
+        except OSError as error:
+            self._console.say(
+                f"medu1: prometheus.port is {port}, and nothing can listen there now ({error.strerror}); the run goes "
+                "on, and its metrics are not served."
+            )
 
     def _end(self, code: int, driver: int) -> int:
         given_up = end_descendants()

@@ -95,7 +95,7 @@ def supervised(config: DictConfig, channel: Channel, interval_s: float = 1.0) ->
     progress.report(0, "start")
 
     run_dir, checkpoints = Path(config.run_dir), Path(config.trainer.default_local_dir)
-    channel.announce(Run(str(run_dir), str(checkpoints.absolute())))
+    channel.announce(Run(str(run_dir), str(checkpoints.absolute()), prometheus_port=config.prometheus.port))
     parts = PartWatch(config.trainer.n_gpus_per_node)
     stalls = StallWatch(progress, config.watchdog.timeout_s, config.watchdog.start_timeout_s)
     ending = threading.Lock()  # held by whichever thread ends the run: the watchdog or this one
