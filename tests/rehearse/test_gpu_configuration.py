@@ -7,6 +7,7 @@ import pytest
 
 from tests.rehearse.models import gpu_recipes, model_of
 from verl_medu1.config.compose import compose_config, settings_in
+from verl_medu1.plan.adapters import layer_adapters
 from verl_medu1.plan.architecture import find_architecture
 from verl_medu1.plan.parameters import rank_parameters, stage_layers
 from verl_medu1.plan.settings import TRANSFORMER
@@ -119,7 +120,10 @@ def test_parameters_of_each_stage(recipe, folders):
     settings = settings_in(config)
     model, folder = model_of(str(config.actor_rollout_ref.model.path), folders)
     planned = rank_parameters(
-        model, settings.tp, stage_layers(model.layers, settings.pp, settings.first_layers, settings.last_layers)
+        model,
+        settings.tp,
+        stage_layers(model.layers, settings.pp, settings.first_layers, settings.last_layers),
+        layer_adapters(model, settings, settings.tp),
     )
     for stage in sorted({0, min(1, settings.pp - 1), settings.pp - 1}):
         for tensor_rank in sorted({0, settings.tp - 1}):
