@@ -116,7 +116,8 @@ def _units(model: Architecture, settings: Settings) -> tuple[float, float, float
     table, adapters = model.vocabulary * model.hidden, share(_adapter_shapes(model, settings), 1)
     layer = layer_linear(model) + layer_small(model) + adapters
     trained = (adapters, 0) if settings.adapter_rank else (layer, table)
-    return layer * width, table * width, *(size * (width + reduced) for size in trained)
+    gradients = [float(size * (width + reduced)) for size in trained]
+    return layer * width, table * width, gradients[0], gradients[1]
 
 
 def training_peaks(model: Architecture, settings: Settings, parts: Parts) -> dict[str, dict[str, float]]:
