@@ -97,9 +97,9 @@ def test_merged_weights_go_to_vllm_or_adapters_besides():
     merged, apart = Settings(**LORA), Settings(lora_rank=16)
     assert rollout_weights(SEVEN, merged) == 2 * total_parameters(SEVEN)
     assert rollout_weights(SEVEN, apart) - rollout_weights(SEVEN, merged) == 2 * 28 * layer_adapters(SEVEN, merged)
-    # A wide matrix three times: as it is, what the adapter adds, and the sum.
+    # Gate and up as they are, and in float32 gate, what the adapter adds to it, and the sum.
     wide = replace(SEVEN, ffn=10 * SEVEN.ffn)
-    assert gather_bytes(wide, merged) - 2**31 == 3 * 2 * 3584 * 20 * SEVEN.ffn
+    assert gather_bytes(wide, merged) - 2**31 == (2 * 2 + 3 * 4) * 3584 * 10 * SEVEN.ffn
     assert gather_bytes(SEVEN, merged) == gather_bytes(SEVEN, Settings())  # the embedding is larger
 
 

@@ -1,6 +1,7 @@
 """Each GPU recipe's configuration to the last place where it can be read without a GPU: verl's dataclasses,
 Megatron-Bridge's provider, megatron-core's optimizer and DDP; and its ranks' parameters through the same bridge."""
 
+import importlib
 import sys
 
 import pytest
@@ -29,6 +30,7 @@ def provider_of(folders, monkeypatch):
     """Takes a composed recipe as far as verl's engine of rank 0 with its provider, as where Transformer Engine is."""
     import verl.workers.engine.megatron.transformer_impl  # noqa: F401  (installs the bridge of the CPU layer)
 
+    importlib.import_module("megatron.bridge")  # before there is a stand-in, as in the other tests
     from verl_medu1.cpu.megatron import bridge
     from verl_medu1.rehearse.engine import engine_of
     from verl_medu1.rehearse.world import rank_of_world

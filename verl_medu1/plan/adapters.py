@@ -6,6 +6,7 @@ Under Megatron the adapters are Megatron-Bridge's (megatron/bridge/peft/lora.py)
 from collections.abc import Sequence
 
 from verl_medu1.plan.architecture import Architecture
+from verl_medu1.plan.parameters import total_parameters
 from verl_medu1.plan.settings import ALL_LINEAR, Settings
 
 # Bridge's names of the matrices whose outputs are split by TP; the inputs of the other two are.
@@ -85,3 +86,14 @@ def layer_adapters(model: Architecture, settings: Settings, tp: int = 1) -> int:
     """
     known = matrices(model, settings)
     return sum(settings.adapter_rank * sum(known[name]) // tp for name in targets(model, settings))
+
+
+def trained_parameters(model: Architecture, settings: Settings) -> int:
+    """Return the number of parameters of the whole model that are trained: all, or with LoRA the adapters'.
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> f"{trained_parameters(find_architecture('Qwen2.5-7B-Instruct'), Settings(lora_rank=16)):,}"
+        '35,553,280'
+    """
+    return model.layers * layer_adapters(model, settings) or total_parameters(model)

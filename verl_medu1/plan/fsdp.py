@@ -8,7 +8,7 @@ is float32 unless set otherwise and is what Adam works on: there is no other cop
 
 from collections.abc import Iterable, Iterator
 
-from verl_medu1.plan.adapters import peft_matrices, targets
+from verl_medu1.plan.adapters import layer_adapters, peft_matrices, targets, trained_parameters
 from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.assumptions import assumptions
 from verl_medu1.plan.communication import Communication, forward_passes, rank_tokens
@@ -91,7 +91,7 @@ def gradient_bytes(model: Architecture, parts: Parts, settings: Settings) -> flo
         400.0
     """
     if settings.no_sync:
-        return float(BYTES[settings.reduce_dtype] * _trained(model, settings))
+        return float(BYTES[settings.reduce_dtype] * trained_parameters(model, settings))
     return float(BYTES[settings.model_dtype] * parts.trained)
 
 
@@ -105,15 +105,10 @@ def optimizer_bytes(parts: Parts, settings: Settings) -> float:
     return float(2 * BYTES[settings.model_dtype] * parts.trained)
 
 
-def _trained(model: Architecture, settings: Settings) -> int:
-    adapters = model.layers * share(_adapter_shapes(model, settings), 1)
-    return adapters or total_parameters(model)
-
-
 def _units(model: Architecture, settings: Settings) -> tuple[float, float, float, float]:
     """Bytes of a gathered layer and table, and of their whole gradients with the copy in which they are reduced."""
     width, reduced = BYTES[settings.gathered_dtype], BYTES[settings.reduce_dtype]
-    table, adapters = model.vocabulary * model.hidden, share(_adapter_shapes(model, settings), 1)
+    table, adapters = model.vocabulary * model.hidden, layer_adapters(model, settings)
     layer = layer_linear(model) + layer_small(model) + adapters
     trained = (adapters, 0) if settings.adapter_rank else (layer, table)
     gradients = [float(size * (width + reduced)) for size in trained]
@@ -220,8 +215,8 @@ def communication_of(model: Architecture, settings: Settings) -> Communication:
     micro_batches = max(1.0, tokens / settings.micro_batch_tokens)
     other = (shards - 1) / shards
     updates = max(1, settings.train_batch // settings.mini_batch)
-    adapters = model.layers * share(_adapter_shapes(model, settings), 1)
-    trained = _trained(model, settings)
+    adapters = model.layers * layer_adapters(model, settings)
+    trained = trained_parameters(model, settings)
     reductions = updates if settings.no_sync else micro_batches
     gathers = micro_batches * (1 + extra + settings.reshard_after_forward)
     replicas = settings.gpus // shards

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from verl_medu1.plan.activations import Peak, layer_bytes, logit_bytes, peaks
-from verl_medu1.plan.adapters import layer_adapters, matrices, targets
+from verl_medu1.plan.adapters import layer_adapters
 from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.assumptions import assumptions
 from verl_medu1.plan.parameters import Parts, largest_tensor, rank_parameters, stage_layers
@@ -101,20 +101,21 @@ def optimizer_bytes(parameters: int, settings: Settings) -> float:
 def gather_bytes(model: Architecture, settings: Settings) -> float:
     """Return the bytes of the weight sync: the bucket, and the largest tensor twice, gathered and converted.
 
-    Where LoRA is merged, the largest matrix with an adapter may be there three times: as it is, what the adapter adds,
-    and their sum. Without merging, the first sync still sends all weights, and later ones the adapters alone. Derived
-    from megatron/bridge/models/conversion/param_mapping.py, megatron/bridge/peft/lora.py (LoRAMerge) and
-    verl/workers/rollout/vllm_rollout/bucketed_weight_transfer.py.
+    Megatron-Bridge merges LoRA in float32, in which gate is there three times: as it is, what the adapter adds, and
+    their sum, beside gate and up as they were gathered. Without merging, the first sync still sends all weights, and
+    later ones the adapters alone. Derived from megatron/bridge/models/conversion/param_mapping.py and peft_bridge.py
+    (_merge_single_adapter_weight), and verl/workers/rollout/vllm_rollout/bucketed_weight_transfer.py.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
         >>> round(gather_bytes(find_architecture("Qwen2.5-7B-Instruct"), Settings()) / 2**30, 2)
         4.03
     """
-    known = matrices(model, settings)
-    merged = max((inputs * outputs for inputs, outputs in map(known.__getitem__, targets(model, settings))), default=0)
-    width = BYTES[settings.dtype if settings.strategy == "megatron" else settings.model_dtype]
-    return settings.bucket_mib * 2**20 + max(2 * largest_tensor(model), 3 * merged) * width
+    is_megatron = settings.strategy == "megatron"
+    width = BYTES[settings.dtype if is_megatron else settings.model_dtype]
+    has_merge = is_megatron and settings.adapter_rank and settings.lora_merge
+    merging = model.hidden * model.ffn * (2 * width + 3 * BYTES["float32"]) if has_merge else 0
+    return settings.bucket_mib * 2**20 + max(2 * largest_tensor(model) * width, merging)
 
 
 def ranks_of(model: Architecture, settings: Settings, rollout: Rollout) -> list[RankMemory]:
