@@ -110,6 +110,7 @@ TAKEN = (
     Entry("verl", "workers/engine/megatron/transformer_impl.py", "MegatronEngineWithLMHead", "cpu/megatron/engine.py", "the engine is registered for CUDA only", _ENGINE, True),
     Entry("verl", "model_merger/megatron_model_merger.py", "MegatronModelMerger", "cpu/engines.py", "seeds Megatron's random states, which are CUDA's", _EXPORT, True),
     Entry("megatron.bridge", "peft/lora_layers.py", "te", "cpu/megatron/bridge.py", "Megatron-Bridge imports Transformer Engine for classes that are not used here", _TWINS, True),
+    Entry("megatron.bridge", "peft/utils.py", "HAVE_TE", "cpu/megatron/bridge.py", "LoRA takes Transformer Engine to be there from megatron-core's classes, some of which are None without it", "tests/cpu/test_lora_memory.py", True),
     Entry("megatron.bridge", "models/conversion/mapping_registry.py", "MegatronMappingRegistry.mappings", "cpu/megatron/bridge.py", "the mappings of Qwen's norms where they are layers of their own are added", _TWINS, True),
     Entry("megatron.training", "models/dist_utils.py", "ddp_stream", "cpu/megatron/cuda.py", "the model is wrapped on a CUDA stream of its own", _ENGINE, True),
     Entry("megatron.core", "models/backends.py", "LocalSpecProvider.core_attention", "cpu/megatron/layers.py", "the local spec has no packed attention", _ENGINE, True),
