@@ -51,6 +51,7 @@ def _commands(
     out: Path, layout: list[str], seed: int, demonstrations: int | None, overrides: list[str]
 ) -> Iterator[tuple[str, list[str]]]:
     """What is done next, and the arguments of the medu1 command that does it."""
+    from verl_medu1.export.checkpoint import find_checkpoint
     from verl_medu1.run_folder.checkpoints import newest_model
 
     data, model = str(out / "data"), str(out / "model")
@@ -71,7 +72,11 @@ def _commands(
     yield "evaluation before", ["eval", "--model", warm, *held_out, "--out", before]
     keys = [f"run_dir={out}", f"actor_rollout_ref.model.path={warm}", f"data.seed={seed + 1}"]
     yield "reinforcement learning", ["train", "recipe=quickstart", *keys, *layout, *overrides]
-    trained = str(newest_model(out))
+    if find_checkpoint(out).lora:
+        trained = str(out / "exported")
+        yield "adapters and model in one", ["export", str(out), "--out", trained]
+    else:
+        trained = str(newest_model(out))
     yield "evaluation after", ["eval", "--model", trained, *held_out, "--out", after]
     yield "before and after", ["compare", before, after]
     yield "report", ["report", str(out)]
