@@ -11,7 +11,8 @@ def cpu_engine(base: Any) -> Any:
     """Return the engine for device "cpu".
 
     Works around verl/workers/engine/fsdp/transformer_impl.py, FSDPEngine._merged_lora_per_tensor_param. It rounds the
-    sum of weights and adapters to bfloat16; vLLM has float32 here, and would differ from the trainer in the third digit.
+    sum of weights and adapters to bfloat16. vLLM has float32 here, and would differ from the trainer in the third
+    digit.
     """
 
     class CPUFSDPEngine(base):
