@@ -1,18 +1,19 @@
-"""Checks FSDP2's groups and number formats; part of `layout.find_violations`."""
+"""Checks FSDP2's groups, offloading and attention; part of `layout.find_violations`."""
 
 from collections.abc import Iterator
 
 from verl_medu1.exit import Problem
+from verl_medu1.machine.machine import Machine
 from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.rules.sizes import divisors, nearest, tensor_sizes
 from verl_medu1.plan.settings import KEYS, Settings
 
 
-def fsdp_violations(settings: Settings, model: Architecture | None) -> Iterator[Problem]:
-    """Yield what is wrong with the sizes of FSDP2's groups, one sentence each.
+def fsdp_violations(settings: Settings, model: Architecture | None, machine: Machine) -> Iterator[Problem]:
+    """Yield what is wrong with FSDP2's groups, offloading and attention, one sentence each.
 
     Example:
-        >>> [found.about for found in fsdp_violations(Settings(strategy="fsdp2", fsdp_size=3), None)]
+        >>> [found.about for found in fsdp_violations(Settings(strategy="fsdp2", fsdp_size=3), None, Machine())]
         ['actor_rollout_ref.actor.fsdp_config.fsdp_size']
     """
     key, size, workers = KEYS["fsdp_size"], settings.fsdp_size, settings.gpus
@@ -37,3 +38,8 @@ def fsdp_violations(settings: Settings, model: Architecture | None) -> Iterator[
         name = "fsdp_param_offload" if settings.fsdp_param_offload else "fsdp_optimizer_offload"
         key, other = KEYS[name], KEYS["offload_policy"]
         yield Problem(key, f"{key} is True, and {other} is True, with which verl ignores it; set one of them to false.")
+    key, attention = KEYS["attn_implementation"], settings.attn_implementation
+    if settings.device != "cpu" and machine.flash_attn is False and attention.startswith("flash_attention"):
+        yield Problem(
+            key, f"{key} is {attention!r}, and flash-attn is not installed; set it to sdpa, or install flash-attn."
+        )

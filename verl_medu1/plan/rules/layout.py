@@ -82,10 +82,8 @@ attention heads; near it are 1, 2, 4.
         found += vllm_size_violations(KEYS["rollout_tp"], settings.rollout_tp, model)
     found += batch_violations(settings, model)
     found += lora_violations(settings, model)
-    if settings.strategy != "megatron":
-        found += fsdp_violations(settings, model)
-    if settings.strategy == "megatron":
-        found += precision_violations(settings, model, machine or Machine())
+    rules = precision_violations if settings.strategy == "megatron" else fsdp_violations
+    found += rules(settings, model, machine or Machine())
     return found
 
 
