@@ -16,6 +16,8 @@ RANKS = (
     ("qwen2.5-32b-4x8h100-tp4-pp2", 16),
     ("llama-3.1-70b-8x8h100-tp8-pp4", 0),
     ("llama-3.1-70b-8x8h100-tp8-pp4", 48),
+    ("qwen2.5-7b-lora-1x1l40s-tp1-pp1", 0),
+    ("llama-3.1-70b-lora-1x8h100-tp8-pp1", 0),
 )
 HEADER = (
     "| recipe | rank | stage | weights, gradients, optimizer | activations | logits | plan of the last two is "

@@ -139,6 +139,15 @@ def test_kernels_that_a_run_uses_must_be_there(settings, sentence):
     assert problem.sentence.startswith("node1: ") and sentence in problem.sentence
 
 
+def test_with_lora_the_optimizer_takes_little_host_memory():
+    """All of a 70B's states take 789 GiB, its adapters' 2.3."""
+    large, one = find_architecture("Llama-3.1-70B-Instruct"), replace(SETTINGS, nodes=1, tp=8)
+    sentences = [problem.sentence for problem in problems_of([replace(GOOD, memory_gib=500.0)], one, large)]
+    assert [sentence for sentence in sentences if "what is offloaded takes 920" in sentence]
+    adapters = replace(one, lora_rank=16)
+    assert problems_of([replace(GOOD, memory_gib=500.0)], adapters, large) == []
+
+
 def test_where_two_nodes_differ_the_head_counts():
     other = replace(GOOD, host="node2", packages=PACKAGES | {"ray": "2.59.0"})
     assert [problem.host for problem in problems_of([GOOD, other], SETTINGS, None)] == ["node2"]

@@ -64,7 +64,7 @@ def test_an_empty_site_is_the_default(tmp_path):
         ("time: 24:00:00", "time is 86400; give D-HH:MM:SS, HH:MM:SS or minutes, in quotes."),
         ("time: a day", "time is 'a day'; give D-HH:MM:SS, HH:MM:SS or minutes, in quotes."),
         ("time: '00:00'", "time is '00:00'; give D-HH:MM:SS, HH:MM:SS or minutes, in quotes."),
-        ("gpu: h100", "gpu is 'h100'; choose one of h100-80, h200-141, a100-80, null."),
+        ("gpu: h100", "gpu is 'h100'; choose one of h100-80, h200-141, a100-80, l40s-48, null."),
         ("container: docker", "container is 'docker'; choose 'none', 'apptainer' or 'pyxis'."),
         ("container: apptainer", "image is null, and container is 'apptainer'; name the image"),
         ("gpu_option: gpus", "gpu_option is 'gpus'; choose 'gres' or 'gpus-per-node'."),

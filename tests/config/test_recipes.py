@@ -32,11 +32,11 @@ from verl_medu1.verl_compat.versions import REQUIRED_VERL
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = sorted({*recipe_names(), *recipe_names(SFT)})
 NAME = re.compile(
-    r"(?P<model>.+?)(?:-(?:release|alphamed))?-(?P<nodes>\d+)x(?P<gpus>\d+)(?P<gpu>h100|h200|a100)"
+    r"(?P<model>.+?)(?:-(?:release|alphamed|lora))?-(?P<nodes>\d+)x(?P<gpus>\d+)(?P<gpu>h100|h200|a100|l40s)"
     r"-tp(?P<tp>\d+)-pp(?P<pp>\d+)(?:-cp(?P<cp>\d+))?"
 )
 GPU_RECIPES = [name for name in recipe_names() if NAME.fullmatch(name)]
-GPUS = {"h100": "h100-80", "a100": "a100-80", "h200": "h200-141"}
+GPUS = {"h100": "h100-80", "a100": "a100-80", "h200": "h200-141", "l40s": "l40s-48"}
 
 
 MODELS = {
@@ -53,8 +53,8 @@ MODELS = {
 
 
 def takes_fp8(name: str) -> bool:
-    """A100 has no FP8, and Qwen2.5-72B's feed-forward layer can't be shared out in blocks of 128."""
-    return "a100" not in name and not name.startswith("qwen2.5-72b")
+    """A100 has no FP8, Qwen2.5-72B's feed-forward layer can't be shared out in blocks of 128, and LoRA is in BF16."""
+    return not any(part in name for part in ("a100", "qwen2.5-72b", "lora"))
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +184,7 @@ def test_fp8_is_refused_where_a_recipe_can_not_take_it(composed, name):
     settings = settings_in(composed(f"recipe={name}", "precision=fp8"))
     model, sizes = parts(name)
     key = "fp8_recipe is 'blockwise'" if sizes["gpu"] == "a100" else "rollout.tensor_model_parallel_size is"
+    key = "fp8 is 'hybrid' with actor_rollout_ref.model.lora.rank=16" if "lora" in name else key
     with pytest.raises(ValueError, match=key):
         plan_of(find_architecture(model), find_gpu(GPUS[sizes["gpu"]]), settings)
 

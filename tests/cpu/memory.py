@@ -11,6 +11,7 @@ import torch
 
 from tests.cpu.small_engine import batch
 from verl_medu1.plan.activations import in_flight, peaks, rank_groups
+from verl_medu1.plan.adapters import layer_adapters
 from verl_medu1.plan.architecture import Architecture, find_architecture
 from verl_medu1.plan.memory import gradient_bytes, optimizer_bytes, weight_bytes
 from verl_medu1.plan.parameters import rank_parameters, stage_layers
@@ -28,7 +29,7 @@ def _storages(tensors: Iterable[torch.Tensor]) -> dict[int, int]:
 def _resident(engine: Any) -> dict[str, dict[int, int]]:
     parameters = [parameter for module in engine.module for parameter in module.parameters()]
     weights = _storages(parameters)
-    gradients = _storages(parameter.main_grad for parameter in parameters)
+    gradients = _storages(parameter.main_grad for parameter in parameters if parameter.requires_grad)
     adams = [part.optimizer for part in getattr(engine.optimizer, "chained_optimizers", [engine.optimizer])]
     of_adam = _storages(
         tensor
@@ -111,15 +112,15 @@ def predicted(model: Architecture, settings: Settings) -> list[dict[str, float]]
     Its attention goes row by row and puts the rows together: what attention gives is there twice.
     """
     stages = stage_layers(model.layers, settings.pp, settings.first_layers, settings.last_layers)
-    parts = rank_parameters(model, settings.tp, stages)
+    parts = rank_parameters(model, settings.tp, stages, layer_adapters(model, settings, settings.tp))
     kept = peaks(model, settings, stages)
     layer = of_torch(model, settings.tp) + 4 * model.heads * model.head_dim / settings.tp
     tokens = settings.micro_batch_tokens
     return [
         {
             "weights": weight_bytes(parts[stage], settings),
-            "gradients": gradient_bytes(parts[stage].total, settings),
-            "optimizer": optimizer_bytes(parts[stage].total, settings),
+            "gradients": gradient_bytes(parts[stage].trained, settings),
+            "optimizer": optimizer_bytes(parts[stage].trained, settings),
             "activations": kept[stage].kept
             + tokens * stages[stage] * layer * in_flight(stage, settings.pp, settings.vpp, settings.mini_batch)
             + (tokens * 4 * (model.hidden + 1) / settings.tp if stage == settings.pp - 1 else 0),

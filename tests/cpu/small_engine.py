@@ -56,9 +56,13 @@ SAVED = ("model", "optimizer", "extra")
 
 
 def build_engine(
-    model: str, engine: dict[str, Any], optimizer: dict[str, Any], load_contents: Sequence[str] = SAVED
+    model: str,
+    engine: dict[str, Any],
+    optimizer: dict[str, Any],
+    load_contents: Sequence[str] = SAVED,
+    lora: dict[str, Any] | None = None,
 ) -> Any:
-    """An initialised engine in float32; `engine` and `optimizer` are keys of verl's configurations."""
+    """An initialised engine in float32; `engine`, `optimizer` and `lora` are keys of verl's configurations."""
     import verl.workers.engine.megatron.transformer_impl  # noqa: F401  (registers the engine)
     from verl.trainer.config import CheckpointConfig
     from verl.workers.config import HFModelConfig, McoreEngineConfig, McoreOptimizerConfig
@@ -67,7 +71,7 @@ def build_engine(
     built = EngineRegistry.new(
         model_type="language_model",
         backend="megatron",
-        model_config=HFModelConfig(path=model),
+        model_config=HFModelConfig(path=model, lora=lora or {}),
         engine_config=McoreEngineConfig(
             use_dynamic_bsz=False,
             micro_batch_size_per_gpu=2,

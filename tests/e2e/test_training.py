@@ -130,6 +130,8 @@ def test_the_commands_of_the_export_page(quickstart, tmp_path):
             MAX_PROBABILITY_DIFFERENCE,
             id="gdpo",
         ),
+        pytest.param(["lora=r16"], MAX_PROBABILITY_DIFFERENCE, id="lora"),
+        pytest.param(["lora=r16", "model_engine=dp"], MAX_PROBABILITY_DIFFERENCE, id="lora-fsdp2"),
         # The answers of a step were begun with the weights of the step before.
         pytest.param(["trainer.v1.trainer_mode=medu1_colocate_async"], 0.1, id="colocate_async"),
     ],

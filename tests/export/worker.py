@@ -7,7 +7,9 @@ OUT/rank<RANK>.pt: the log-probability of every token of the vocabulary after ea
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -20,8 +22,10 @@ from verl_medu1.training.log_prob_record import rows_for_engine, write
 PROMPTS = [row.tolist() for row in token_rows(7)[1:3]]
 
 
-def build_fsdp(model: str) -> Any:
-    """verl's FSDP2 engine in float32."""
+def build_fsdp(
+    model: str, lora: Mapping[str, Any] = MappingProxyType({}), saved: Mapping[str, Any] | None = None
+) -> Any:
+    """verl's FSDP2 engine in float32; `lora` has keys of HFModelConfig, `saved` of CheckpointConfig."""
     import verl.workers.engine.fsdp.transformer_impl  # noqa: F401  (registers the engine)
     from verl.trainer.config import CheckpointConfig
     from verl.workers.config import FSDPEngineConfig, FSDPOptimizerConfig, HFModelConfig
@@ -31,16 +35,25 @@ def build_fsdp(model: str) -> Any:
     engine = EngineRegistry.new(
         model_type="language_model",
         backend="fsdp2",
-        model_config=HFModelConfig(path=model, override_config={"attn_implementation": "sdpa"}),
+        model_config=HFModelConfig(path=model, override_config={"attn_implementation": "sdpa"}, **lora),
         engine_config=FSDPEngineConfig(
             strategy="fsdp2", dtype="float32", mixed_precision=float32, use_torch_compile=False, use_dynamic_bsz=False,
             micro_batch_size_per_gpu=2, infer_micro_batch_size_per_gpu=2,
         ),
         optimizer_config=FSDPOptimizerConfig(lr=1e-3, weight_decay=0.1, total_training_steps=10),
-        checkpoint_config=CheckpointConfig(save_contents=list(SAVED), load_contents=list(SAVED)),
+        checkpoint_config=CheckpointConfig(save_contents=list(SAVED), load_contents=list(SAVED), **(saved or {})),
     )  # fmt: skip
     engine.initialize()
     return engine
+
+
+def of_every_token(engine: Any) -> torch.Tensor | None:
+    """Log-probabilities of the whole vocabulary after each prompt, on the rank that has them."""
+    every = log_probs(engine, [[*prompt, token] for prompt in PROMPTS for token in range(VOCABULARY)])
+    if every is None:
+        return None
+    last = [row[len(PROMPTS[place // VOCABULARY]) - 1] for place, row in enumerate(every)]
+    return torch.stack(last).view(len(PROMPTS), VOCABULARY)
 
 
 def log_probs(engine: Any, rows: list[list[int]]) -> list[torch.Tensor] | None:
@@ -69,10 +82,9 @@ def main() -> None:
     engine.save_checkpoint(str(actor), global_step=1)
 
     found = log_probs(engine, PROMPTS)
-    every = log_probs(engine, [[*prompt, token] for prompt in PROMPTS for token in range(VOCABULARY)])
-    if found is not None and every is not None:
-        last = [row[len(PROMPTS[place // VOCABULARY]) - 1] for place, row in enumerate(every)]
-        torch.save(torch.stack(last).view(len(PROMPTS), VOCABULARY), folder / f"rank{rank}.pt")
+    every = of_every_token(engine)
+    if found is not None:
+        torch.save(every, folder / f"rank{rank}.pt")
         write(actor, PROMPTS[0], found[0].tolist()[: len(PROMPTS[0]) - 1], "float32")
         (folder / "checkpoints" / TRACKER).write_text("1")
     torch.distributed.barrier()

@@ -13,6 +13,7 @@ from verl_medu1.plan.rules.precision import BLOCK_SCALES, RECIPES, _sizes
 from verl_medu1.plan.rules.sizes import divisors, tensor_sizes
 from verl_medu1.plan.settings import KEYS, Settings
 
+SDPA = {"attn_implementation": "sdpa"}
 GOOD_MACHINE = Machine(capability=(9, 0), cuda=(12, 9), transformer_engine=True, apex=True, flash_attn=True)
 MANY = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 FP8 = {
@@ -208,6 +209,12 @@ def test_invalid_settings_are_refused_with_the_right_key(case, kind):
             "attention left; set it to fused, or install flash-attn.",
         ),
         (
+            {"flash_attn": False},
+            {"strategy": "fsdp2"},
+            "attn_implementation is 'flash_attention_2', and flash-attn is not installed; set it to sdpa, or install "
+            "flash-attn.",
+        ),
+        (
             {},
             {"attention": "local"},
             "attention_backend is 'local', with which megatron-core turns all of Transformer Engine's attention off, "
@@ -246,11 +253,11 @@ def test_sentences_of_the_machine(machine, changes, sentence):
         ({"flash_attn": False}, {"attention": "fused"}),
         # Without Transformer Engine the bridge leaves fusion off; and these two are not Megatron on GPUs.
         ({"transformer_engine": False, "apex": False, "flash_attn": False}, {"device": "cpu"}),
-        ({"transformer_engine": False, "apex": False, "flash_attn": False}, {"strategy": "fsdp2"}),
+        ({"transformer_engine": False, "apex": False, "flash_attn": False}, {"strategy": "fsdp2", **SDPA}),
     ],
 )
 def test_kernels_that_are_not_used_may_be_missing(machine, changes):
-    kernels = [KEYS[name] for name in ("strategy", "accumulation_fusion", "attention")]
+    kernels = [KEYS[name] for name in ("strategy", "accumulation_fusion", "attention", "attn_implementation")]
     found = find_violations(Settings(**changes), find_architecture("Qwen3-8B"), replace(GOOD_MACHINE, **machine))
     assert [violation.sentence for violation in found if violation.about in kernels] == []
 
@@ -297,7 +304,7 @@ def test_without_a_model_only_what_needs_none_is_checked():
 
 def test_the_data_parallel_engine_has_its_own_size():
     sizes = Settings(strategy="fsdp2", tp=3, ulysses=3)
-    assert [found.about for found in find_violations(sizes, find_architecture("Qwen3-8B"))] == [KEYS["ulysses"]]
+    assert [found.about for found in find_violations(sizes, find_architecture("Qwen3-8B"))] == 2 * [KEYS["ulysses"]]
     assert find_violations(replace(sizes, ulysses=2), find_architecture("Qwen3-8B")) == []
 
 

@@ -241,5 +241,5 @@ def test_changes_that_are_not_needed_are_taken_back():
 
 def test_figures_of_the_gpus():
     assert find_gpu("h200-141").memory == round(139.7 * GIB)
-    with pytest.raises(ValueError, match="--gpu is 'h100'; choose one of h100-80, h200-141, a100-80"):
+    with pytest.raises(ValueError, match="--gpu is 'h100'; choose one of h100-80, h200-141, a100-80, l40s-48"):
         find_gpu("h100")

@@ -27,6 +27,7 @@ TINY = {
     "max_position_embeddings": 512,
     "tie_word_embeddings": True,
 }
+LORA = "actor_rollout_ref.model.lora"
 SEVEN = ["--model", "Qwen2.5-7B-Instruct", "--gpus", "8"]
 
 
@@ -149,7 +150,7 @@ def test_a_plan_takes_no_time(arguments, most, tiny):
     [
         ([], "nothing to plan: give recipe=NAME, or --model and --gpus."),
         (["--model", "nowhere"], "model 'nowhere' is not a folder with a config.json"),
-        ([*SEVEN, "--gpu", "h100"], "--gpu is 'h100'; choose one of h100-80, h200-141, a100-80."),
+        ([*SEVEN, "--gpu", "h100"], "--gpu is 'h100'; choose one of h100-80, h200-141, a100-80, l40s-48."),
         (
             ["--model", "Qwen3-8B", "--gpus", "12"],
             "--gpus is 12, which is no whole number of nodes of 8; give a number",
@@ -178,12 +179,16 @@ def test_a_plan_takes_no_time(arguments, most, tiny):
         ([*SEVEN, "--plot", "memory.pdf"], "--plot is 'memory.pdf'; end it in .svg or .png."),
         (["recipe=nope"], "recipe is 'nope', which does not exist; near it are"),
         (["recipe=quickstart", "trainer.nope=1"], "trainer.nope is not a key; near it are "),
+        ([*SEVEN, "actor_rollout_ref.actor.strategy=fsdp"], "strategy is 'fsdp'; planned are megatron and fsdp2."),
+        ([*SEVEN, f"{LORA}.rank=8", f"{LORA}.type=dora"], "model.lora.type is 'dora'; planned is lora."),
         (
-            ["recipe=quickstart", "model_engine=dp", "--model", "Qwen3-8B"],
-            "strategy is 'fsdp2', and Megatron alone is planned; add model_engine=megatron",
+            [*SEVEN, f"{LORA}.rank=8", f"{LORA}.target_modules=['*.layers.0.*.linear_qkv']"],
+            "lora.target_modules is ['*.layers.0.*.linear_qkv']; planned are lists of linear_qkv, linear_proj, ",
         ),
-        (["--model", "Qwen3-8B", "actor_rollout_ref.model.lora.rank=8"], "lora.rank is 8, and LoRA is not planned"),
-        (["recipe=smollm2-135m-cpu"], "strategy is 'fsdp2', and Megatron alone is planned"),
+        (
+            [*SEVEN, "actor_rollout_ref.actor.strategy=fsdp2", "--search"],
+            "strategy is 'fsdp2', and layouts are searched for Megatron alone; add model_engine=megatron.",
+        ),
         (["recipe=quickstart", "--model", "Qwen3-8B", "--search"], "--search is for GPUs, and trainer.device is 'cpu'"),
         (
             ["--model", "Qwen2.5-72B-Instruct", "--gpus", "2", "--search"],

@@ -1,12 +1,14 @@
 """Each GPU recipe's configuration to the last place where it can be read without a GPU: verl's dataclasses,
 Megatron-Bridge's provider, megatron-core's optimizer and DDP; and its ranks' parameters through the same bridge."""
 
+import importlib
 import sys
 
 import pytest
 
 from tests.rehearse.models import gpu_recipes, model_of
 from verl_medu1.config.compose import compose_config, settings_in
+from verl_medu1.plan.adapters import layer_adapters
 from verl_medu1.plan.architecture import find_architecture
 from verl_medu1.plan.parameters import rank_parameters, stage_layers
 from verl_medu1.plan.settings import TRANSFORMER
@@ -28,6 +30,7 @@ def provider_of(folders, monkeypatch):
     """Takes a composed recipe as far as verl's engine of rank 0 with its provider, as where Transformer Engine is."""
     import verl.workers.engine.megatron.transformer_impl  # noqa: F401  (installs the bridge of the CPU layer)
 
+    importlib.import_module("megatron.bridge")  # before there is a stand-in, as in the other tests
     from verl_medu1.cpu.megatron import bridge
     from verl_medu1.rehearse.engine import engine_of
     from verl_medu1.rehearse.world import rank_of_world
@@ -119,7 +122,10 @@ def test_parameters_of_each_stage(recipe, folders):
     settings = settings_in(config)
     model, folder = model_of(str(config.actor_rollout_ref.model.path), folders)
     planned = rank_parameters(
-        model, settings.tp, stage_layers(model.layers, settings.pp, settings.first_layers, settings.last_layers)
+        model,
+        settings.tp,
+        stage_layers(model.layers, settings.pp, settings.first_layers, settings.last_layers),
+        layer_adapters(model, settings, settings.tp),
     )
     for stage in sorted({0, min(1, settings.pp - 1), settings.pp - 1}):
         for tensor_rank in sorted({0, settings.tp - 1}):

@@ -88,6 +88,7 @@ def test_the_same_run_goes_on(run):
         (f"{ACTOR}.strategy", "fsdp2", "strategy was megatron"),
         (f"{ACTOR}.megatron.tensor_model_parallel_size", 8, "tensor_model_parallel_size was"),
         ("scoring.scheme", "accuracy", "scheme was gated_binary"),
+        ("actor_rollout_ref.model.lora.rank", 16, r"model\.lora was .*'rank': 0"),
     ],
 )
 def test_a_difference_is_named(configure, key, value, named):

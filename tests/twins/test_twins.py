@@ -17,11 +17,13 @@ from verl_medu1.plan.architecture import find_architecture
 
 TWINS = [
     Twin("qwen2", True, 8, False, tp=1, pp=1),
+    Twin("qwen2", False, 7, False, tp=1, pp=1),
     Twin("qwen2", False, 7, False, tp=2, pp=1),
     Twin("qwen2", False, 5, False, tp=2, pp=1),
     Twin("qwen2", False, 5, False, tp=2, pp=2),
     Twin("qwen2", False, 8, False, tp=2, pp=2),
     Twin("llama", False, 4, True, tp=2, pp=1),
+    Twin("llama", False, 8, True, tp=2, pp=1),
     Twin("llama", False, 8, True, tp=2, pp=2),
     Twin("qwen3", False, 4, False, tp=2, pp=1),
     Twin("qwen3", False, 8, False, tp=2, pp=1),

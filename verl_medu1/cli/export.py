@@ -18,6 +18,10 @@ def export(
         Path | None,
         typer.Option(help="Folder of `medu1 eval` for the model card; by default what the run has of this checkpoint."),
     ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(help="Model that LoRA was trained on; by default that of the run's configuration."),
+    ] = None,
 ) -> None:
     """Export a checkpoint of Megatron or FSDP to Hugging Face's format, compared with what the training computed."""
     import os
@@ -27,7 +31,7 @@ def export(
 
     from verl_medu1.export.export import export as run
 
-    found, comparison = run(checkpoint, out, evaluation)
+    found, comparison = run(checkpoint, out, evaluation, base)
     typer.echo(f"{out}: from {found.folder} ({found.weights})")
     if comparison is None:
         typer.echo("Not compared: the checkpoint has no log-probabilities of the training engine.", err=True)

@@ -21,7 +21,7 @@ def plan(
     model: Annotated[
         str | None, typer.Option(help="Hub name of a listed model, or a folder with a config.json.", show_default=False)
     ] = None,
-    gpu: Annotated[str, typer.Option(help="Kind of GPU: h100-80, h200-141 or a100-80.")] = "h100-80",
+    gpu: Annotated[str, typer.Option(help="Kind of GPU: h100-80, h200-141, a100-80 or l40s-48.")] = "h100-80",
     gpus: Annotated[int | None, typer.Option(help="Number of GPUs, on all nodes together.", show_default=False)] = None,
     tp: Annotated[int | None, typer.Option(help="Tensor-parallel size.", show_default=False)] = None,
     pp: Annotated[int | None, typer.Option(help="Pipeline-parallel size.", show_default=False)] = None,
@@ -99,13 +99,11 @@ def _inputs(
         from verl_medu1.config.compose import compose_recipe
 
         settings, path = compose_recipe(overrides)
-        _require_planned_training(settings)
         architecture = find_architecture(model or path)
     elif model is None:
         raise ValueError("nothing to plan: give recipe=NAME, or --model and --gpus.")
     else:
         settings = settings_from_overrides(Settings(gpus_per_node=card.gpus_per_node), overrides)
-        _require_planned_training(settings)
         architecture = find_architecture(model)
     if gpus is not None:
         settings = replace(settings, **_nodes(gpus, card.gpus_per_node))
@@ -115,21 +113,6 @@ def _inputs(
     if settings.device == "cpu":
         card = processor(settings.gpus_per_node)
     return architecture, card, settings
-
-
-def _require_planned_training(settings: "Settings") -> None:
-    from verl_medu1.plan.settings import KEYS
-
-    if settings.strategy != "megatron":
-        raise ValueError(
-            f"actor_rollout_ref.actor.strategy is {settings.strategy!r}, and Megatron alone is planned; add "
-            "model_engine=megatron to see what the same run needs there."
-        )
-    if settings.lora_rank:
-        raise ValueError(
-            f"{KEYS['lora_rank']} is {settings.lora_rank}, and LoRA is not planned; set it to 0 to see what training "
-            "all weights needs."
-        )
 
 
 def _nodes(gpus: int, node: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import typer
 from verl_medu1.run.relevant import relevant_lines
 from verl_medu1.run.start import VERBOSE
 from verl_medu1.run.steps import minutes
-from verl_medu1.run_folder.names import AFTER, BEFORE, LOGS, REPORT
+from verl_medu1.run_folder.names import AFTER, BEFORE, CHECKPOINTS, LOGS, REPORT
 
 # The commands with their own console (verl_medu1/run).
 TRAINING = ("sft", "train")
@@ -51,7 +51,7 @@ def _commands(
     out: Path, layout: list[str], seed: int, demonstrations: int | None, overrides: list[str]
 ) -> Iterator[tuple[str, list[str]]]:
     """What is done next, and the arguments of the medu1 command that does it."""
-    from verl_medu1.run_folder.checkpoints import newest_model
+    from verl_medu1.run_folder.checkpoints import holds_lora, newest_model
 
     data, model = str(out / "data"), str(out / "model")
     held_out = ["--data", f"{data}/test.parquet", "--samples", "4"]
@@ -71,7 +71,11 @@ def _commands(
     yield "evaluation before", ["eval", "--model", warm, *held_out, "--out", before]
     keys = [f"run_dir={out}", f"actor_rollout_ref.model.path={warm}", f"data.seed={seed + 1}"]
     yield "reinforcement learning", ["train", "recipe=quickstart", *keys, *layout, *overrides]
-    trained = str(newest_model(out))
+    if holds_lora(out / CHECKPOINTS):
+        trained = str(out / "exported")
+        yield "adapters and model in one", ["export", str(out), "--out", trained]
+    else:
+        trained = str(newest_model(out))
     yield "evaluation after", ["eval", "--model", trained, *held_out, "--out", after]
     yield "before and after", ["compare", before, after]
     yield "report", ["report", str(out)]

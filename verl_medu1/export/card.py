@@ -9,12 +9,12 @@ from typing import Any
 
 from verl_medu1.data.folds import official_rows_in
 from verl_medu1.data.storage import MANIFEST
-from verl_medu1.export.checkpoint import Checkpoint
+from verl_medu1.export.checkpoint import Checkpoint, setting
 from verl_medu1.export.compare import Comparison
 from verl_medu1.models.folder import needs_transformers_5
 from verl_medu1.run_folder.checkpoints import LOG_PROBS
 from verl_medu1.run_folder.evaluations import SUMMARY, read_json
-from verl_medu1.run_folder.names import CONFIG, EVALUATIONS
+from verl_medu1.run_folder.names import EVALUATIONS
 from verl_medu1.verl_compat.versions import installed_versions
 
 TEMPLATE = Path(__file__).with_name("card.md.j2")
@@ -63,13 +63,13 @@ def write_card(
     """
     import jinja2
 
-    config = _configuration(checkpoint)
-    base = _setting(config, "actor_rollout_ref.model.path") or _setting(config, "model.path")
+    config = checkpoint.configuration()
+    base = setting(config, "actor_rollout_ref.model.path") or setting(config, "model.path")
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     text = environment.from_string(TEMPLATE.read_text()).render(
-        name=_setting(config, "trainer.experiment_name") or name,
+        name=setting(config, "trainer.experiment_name") or name,
         # Only a name on the hub: a local folder means nothing to other readers.
         hub_base=base if _HUB_NAME.fullmatch(str(base)) and not Path(str(base)).exists() else None,
         method="trained by reinforcement learning with verifiable rewards"
@@ -78,10 +78,9 @@ def write_card(
         if config
         else "trained",
         step=checkpoint.step,
+        lora=checkpoint.lora,
         weights=checkpoint.weights.value,
-        settings={
-            title: value for key, title in SETTINGS.items() if (value := _setting(config, key)) not in (None, {})
-        },
+        settings={title: value for key, title in SETTINGS.items() if (value := setting(config, key)) not in (None, {})},
         data=_data(config),
         comparison=comparison,
         evaluations=evaluations,
@@ -92,26 +91,9 @@ def write_card(
     (folder / "README.md").write_text(text)
 
 
-def _configuration(checkpoint: Checkpoint) -> Mapping[str, Any]:
-    """Return the resolved configuration of the run; empty if there is none."""
-    import yaml
-
-    file = checkpoint.run / CONFIG if checkpoint.run else None
-    return yaml.safe_load(file.read_text()) if file and file.is_file() else {}
-
-
-def _setting(config: Mapping[str, Any], key: str) -> Any:
-    value: Any = config
-    for part in key.split("."):
-        if not isinstance(value, Mapping) or part not in value:
-            return None
-        value = value[part]
-    return value
-
-
 def _data(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the training files, with their sources from the manifest in the same folder."""
-    files = _setting(config, "data.train_files") or []
+    files = setting(config, "data.train_files") or []
     found = []
     for file in [files] if isinstance(files, str) else files:
         path, manifest = Path(file), Path(file).parent / MANIFEST
@@ -120,7 +102,7 @@ def _data(config: Mapping[str, Any]) -> list[dict[str, Any]]:
         found.append(
             {
                 "name": path.name,
-                "sha256": _setting(content.get("files", {}).get(path.name, {}), "sha256"),
+                "sha256": setting(content.get("files", {}).get(path.name, {}), "sha256"),
                 "rows": content.get("rows", {}).get(path.stem, {}),
                 "sources": content.get("sources", one_source),
                 "official": official_rows_in(path),

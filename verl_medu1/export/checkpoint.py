@@ -1,13 +1,23 @@
 """Finds a checkpoint and the format of its weights, and checks that it is complete."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from verl_medu1.export.shards import read_metadata
-from verl_medu1.run_folder.checkpoints import ACTOR, STEP, TRACKER, step_folder
-from verl_medu1.run_folder.names import CHECKPOINTS
+from verl_medu1.run_folder.checkpoints import (
+    ACTOR,
+    ADAPTER,
+    ADAPTER_CONFIG,
+    LORA_META,
+    STEP,
+    TRACKER,
+    step_folder,
+)
+from verl_medu1.run_folder.names import CHECKPOINTS, CONFIG
 
 
 class Weights(StrEnum):
@@ -29,6 +39,7 @@ class Checkpoint:
         hugging_face: the folder of its configuration and tokenizer.
         run: the run folder, if the checkpoint is in one.
         step: the step after which it was saved, if its name says so.
+        lora: whether the weights are LoRA's adapters alone.
     """
 
     folder: Path
@@ -37,6 +48,14 @@ class Checkpoint:
     hugging_face: Path
     run: Path | None
     step: int | None
+    lora: bool = False
+
+    def configuration(self) -> Mapping[str, Any]:
+        """Return the resolved configuration of the run; empty if the checkpoint is in no run's folder."""
+        import yaml
+
+        file = self.run / CONFIG if self.run else None
+        return yaml.safe_load(file.read_text()) if file and file.is_file() else {}
 
 
 def find_checkpoint(given: Path) -> Checkpoint:
@@ -70,6 +89,7 @@ def find_checkpoint(given: Path) -> Checkpoint:
         hugging_face,
         run=step.parent.parent if step is not None and in_run else None,
         step=int(number) if number.isdecimal() else None,
+        lora=_is_lora(folder, weights, hugging_face),
     )
 
 
@@ -105,6 +125,36 @@ def _weights(folder: Path) -> tuple[Path, Weights]:
         f"{folder} holds no weights of a model; give a checkpoint of `medu1 train` or `medu1 sft` "
         "that was saved with model in checkpoint.save_contents."
     )
+
+
+def _is_lora(folder: Path, weights: Weights, hugging_face: Path) -> bool:
+    if weights == Weights.fsdp:
+        return (folder / LORA_META).is_file()
+    if weights == Weights.megatron:
+        contents = folder / "ckpt_contents.json"
+        lora = contents.is_file() and json.loads(contents.read_text())["backend"]["peft"]
+        if lora and not (hugging_face / ADAPTER / ADAPTER_CONFIG).is_file():
+            raise ValueError(
+                f"{folder} holds LoRA's adapters in Megatron's format only; train with hf_model in "
+                "actor_rollout_ref.actor.checkpoint.save_contents, as lora=r16 does."
+            )
+        return bool(lora)
+    return False
+
+
+def setting(config: Mapping[str, Any], key: str) -> Any:
+    """Return the value of a dotted key; None if the configuration lacks it.
+
+    Example:
+        >>> setting({"data": {"seed": 3}}, "data.seed"), setting({}, "data.seed")
+        (3, None)
+    """
+    value: Any = config
+    for part in key.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return None
+        value = value[part]
+    return value
 
 
 def _check_whole(weights: Weights, shards: Path) -> None:

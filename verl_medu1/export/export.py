@@ -7,35 +7,43 @@ from verl_medu1.export.checkpoint import Checkpoint, find_checkpoint
 from verl_medu1.export.compare import Comparison, compare
 
 
-def export(given: Path, out: Path, evaluation: Path | None = None) -> tuple[Checkpoint, Comparison | None]:
+def export(
+    given: Path, out: Path, evaluation: Path | None = None, base: str | None = None
+) -> tuple[Checkpoint, Comparison | None]:
     """Write a checkpoint as a Hugging Face folder with a model card, after checking that it is the trained model.
 
     Args:
         given: a run, or a checkpoint of it; see `verl_medu1.export.checkpoint.find_checkpoint`.
         out: folder to write; it appears only once everything is written and checked.
         evaluation: a folder of `medu1 eval` for the card; by default the run's evaluations of this checkpoint.
+        base: the model that LoRA's adapters were trained on; by default the one of the run's configuration.
 
     Returns:
         The exported checkpoint, and its comparison with the training engine's record (None without a record).
 
     Raises:
-        ValueError: there is no such checkpoint, it is incomplete, `out` exists, `evaluation` has no summary, or the
-            exported model differs from the trained one.
+        ValueError: there is no such checkpoint, it is incomplete, `out` exists, `evaluation` has no summary, LoRA's
+            base model can't be loaded, or the exported model differs from the trained one.
     """
     checkpoint = find_checkpoint(given)
     if out.exists():
         raise ValueError(f"--out {out} exists; give a folder that does not, or remove it.")
 
+    from verl_medu1.export.adapter import merge_adapter, require_base
     from verl_medu1.export.card import find_evaluations, write_card
     from verl_medu1.export.merge import merge
 
     # Report a broken evaluation now, not after merging and comparing.
     evaluations = find_evaluations(checkpoint, evaluation)
+    base = require_base(checkpoint, base)
     partial = out.with_name(f"{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
-        merge(checkpoint, partial)
+        if base is None:
+            merge(checkpoint, partial)
+        else:
+            merge_adapter(checkpoint, base, partial)
         comparison = compare(partial, checkpoint.folder)
         if comparison is not None and not comparison.same:
             raise ValueError(

@@ -39,23 +39,34 @@ def merge(checkpoint: Checkpoint, out: Path) -> None:
         shutil.copytree(checkpoint.hugging_face, out, ignore=shutil.ignore_patterns("*.bin", "*.pt", "*.pth"))
     else:
         out.mkdir(parents=True)
-        hf_config = AutoConfig.from_pretrained(checkpoint.hugging_face)
-        config = ModelMergerConfig(
-            operation="merge",
-            backend=checkpoint.weights.name,
-            target_dir=str(out),
-            tie_word_embedding=bool(getattr(hf_config, "tie_word_embeddings", False)),
-            local_dir=str(checkpoint.folder),
-            hf_model_config_path=str(checkpoint.hugging_face),
-        )
-        # verl prints a line per tensor, and warns of each tensor that belongs to no layer.
-        with _one_process(), redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
-            merger = _fsdp(config) if checkpoint.weights == Weights.fsdp else _megatron(config)
+        config = merger_config(checkpoint, out)
+        with verl_merger():
+            merger = FSDPMerger(config) if checkpoint.weights == Weights.fsdp else _megatron(config)
             merger.merge_and_save()
             merger.cleanup()
     if not (out / "generation_config.json").is_file():
         GenerationConfig.from_model_config(AutoConfig.from_pretrained(out)).save_pretrained(out)
     correct_description(out)
+
+
+def merger_config(checkpoint: Checkpoint, out: Path) -> Any:
+    """Return the settings with which verl's mergers read a checkpoint and write to `out`."""
+    hf_config = AutoConfig.from_pretrained(checkpoint.hugging_face)
+    return ModelMergerConfig(
+        operation="merge",
+        backend=checkpoint.weights.name,
+        target_dir=str(out),
+        tie_word_embedding=bool(getattr(hf_config, "tie_word_embeddings", False)),
+        local_dir=str(checkpoint.folder),
+        hf_model_config_path=str(checkpoint.hugging_face),
+    )
+
+
+@contextmanager
+def verl_merger() -> Iterator[None]:
+    """Run one of verl's mergers: in one process, quietly; it prints a line per tensor."""
+    with _one_process(), redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
+        yield
 
 
 @contextmanager
@@ -74,7 +85,9 @@ def _one_process() -> Iterator[None]:
                 os.environ[name] = value
 
 
-class _FSDPMerger(FSDPModelMerger):
+class FSDPMerger(FSDPModelMerger):
+    """verl's merger of FSDP shards, in the stored precision."""
+
     def _shard(self, world_size: int, rank: int) -> Tensors:
         return load_fsdp_shard(Path(self.config.local_dir) / f"model_world_size_{world_size}_rank_{rank}.pt")
 
@@ -97,10 +110,6 @@ class _FSDPMerger(FSDPModelMerger):
             else:
                 whole[name] = merge_non_dtensor_shards(name, parts)
         return whole
-
-
-def _fsdp(config: ModelMergerConfig) -> Any:
-    return _FSDPMerger(config)
 
 
 def _megatron(config: ModelMergerConfig) -> Any:

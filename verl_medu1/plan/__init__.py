@@ -5,8 +5,10 @@ settings.py       the settings that matter here, as a plain value, from a compos
 assumptions.py    figures that no formula gives, from assumptions.yaml
 rules/            rules for layouts, one sentence per violation
 parameters.py     parameters of each rank, as megatron-core builds them
+adapters.py       parameters of LoRA's adapters
 activations.py    activations that the forward pass keeps for the backward pass
 memory.py         bytes of a rank in each phase of a step
+fsdp.py           memory and communication under FSDP2; fsdp_activations.py what it keeps for the backward pass
 rollout.py        vLLM: weights, KV cache, concurrency
 judge_server.py   the GPUs of a judge on the job's own nodes
 communication.py  bytes that a rank sends in a step

@@ -9,6 +9,7 @@ which keeps one number per token and head (arXiv 2205.14135) instead of the scor
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from verl_medu1.plan.adapters import COLUMN_PARALLEL, targets
 from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.settings import Settings
 
@@ -42,6 +43,10 @@ def layer_bytes(model: Architecture, settings: Settings) -> float:
     | output of fc1, and of SwiGLU, the input of fc2 | 3 f / t |
     | intermediate values of SwiGLU, unless fused | 2 f / t |
 
+    With LoRA a frozen matrix keeps no input (megatron/core/tensor_parallel/layers.py, linear_with_frozen_weight), and
+    an adapter keeps its own: of qkv and fc1 the norm's output of all tokens, h, because it gathers it for itself; of
+    fc2 f / t; and r elements between A and B (megatron/bridge/peft/utils.py, ParallelLinearAdapter).
+
     With FP8 the inputs of the four matrices take one byte. With attention_backend=unfused attention keeps its scores of
     the longest sequence, twice (Transformer Engine 2.15, UnfusedDotProductAttention: as the softmax gives them, and
     masked), instead of their log-sums. Selective recomputation does not keep attention's scores or log-sums
@@ -59,10 +64,16 @@ def layer_bytes(model: Architecture, settings: Settings) -> float:
     queries = model.heads * model.head_dim / tp
     pair = rank_groups(model.groups, tp) * model.head_dim
     between = model.hidden / settings.sequence_split
+    adapted = targets(model, settings)
     kept = 2 * between * width  # inputs of the norms
-    if "layernorm" not in modules:
+    if settings.adapter_rank:
+        again = ("linear_fc1", "linear_fc2") if "mlp" in modules else ()
+        kept += sum(model.hidden * width for name in adapted if name in COLUMN_PARALLEL and name not in again)
+        kept += sum(settings.adapter_rank * width for name in adapted if name not in again)
+        kept += between * width if again else 0
+    elif "layernorm" not in modules:
         kept += between * to_matrix  # output of the norm before attention
-    if "layernorm" not in modules or "mlp" in modules:
+    if not settings.adapter_rank and ("layernorm" not in modules or "mlp" in modules):
         kept += between * (width if "mlp" in modules else to_matrix)  # output of the norm before the MLP
     kept += (2 * queries + 3 * pair) * width
     if not settings.rope_fusion:
@@ -75,7 +86,8 @@ def layer_bytes(model: Architecture, settings: Settings) -> float:
     if "core_attn" not in modules:
         kept += model.heads / tp * (2 * settings.longest * width if settings.attention == "unfused" else LOG_SUM_EXP)
     if "mlp" not in modules:
-        kept += model.ffn / tp * ((2 if settings.activation_fusion else 4) * width + to_matrix)
+        has_input = not settings.adapter_rank or "linear_fc2" in adapted
+        kept += model.ffn / tp * ((2 if settings.activation_fusion else 4) * width + has_input * to_matrix)
     return kept
 
 
@@ -215,7 +227,8 @@ class Peak:
 def peaks(model: Architecture, settings: Settings, stages: Sequence[int]) -> list[Peak]:
     """Return what the ranks of each stage hold in training.
 
-    The input and output of the final norm belong to the last stage: 2 h / s elements.
+    The input and output of the final norm belong to the last stage: 2 h / s elements. With LoRA the output layer is
+    frozen and keeps no input: h / s, and nothing gathered.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -231,12 +244,13 @@ def peaks(model: Architecture, settings: Settings, stages: Sequence[int]) -> lis
         each, once = stage_bytes(model, settings, layers)
         held = in_flight(stage, settings.pp, settings.vpp, samples)
         is_last = stage == len(stages) - 1
-        end = 2 * model.hidden / settings.sequence_split * width if is_last else 0
+        end = (1 if settings.adapter_rank else 2) * model.hidden / settings.sequence_split * width if is_last else 0
+        keeps_input = is_last and not settings.adapter_rank
         found.append(
             Peak(
                 kept=tokens * (held * each + end),
                 layer=tokens * once + passing,
-                gathered=tokens * gathered_elements(model, settings) * width if is_last else 0.0,
+                gathered=tokens * gathered_elements(model, settings) * width if keeps_input else 0.0,
                 logits=tokens * logit_bytes(model, settings, True) if is_last else 0.0,
             )
         )

@@ -6,6 +6,7 @@ Volumes are for the longest batch: every response as long as the limits allow.
 from dataclasses import dataclass
 
 from verl_medu1.plan.activations import rank_groups
+from verl_medu1.plan.adapters import targets
 from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.memory import BYTES, gradient_width
 from verl_medu1.plan.parameters import Parts, total_parameters
@@ -30,7 +31,7 @@ def rank_tokens(settings: Settings) -> float:
         >>> rank_tokens(Settings(train_batch=128, n=8, prompt=1024, response=3072, gpus_per_node=8, tp=4))
         2097152.0
     """
-    return settings.train_batch * settings.n * settings.longest / (settings.dp * settings.cp)
+    return settings.train_batch * settings.n * settings.longest / (settings.dp * settings.sequence_parts)
 
 
 def forward_passes(settings: Settings) -> int:
@@ -40,7 +41,7 @@ def forward_passes(settings: Settings) -> int:
         >>> forward_passes(Settings(bypass=True)), forward_passes(Settings(kl_loss=True))
         (0, 2)
     """
-    return (not settings.bypass) + settings.has_reference
+    return (not settings.bypass) + settings.needs_reference
 
 
 def communication_of(model: Architecture, settings: Settings, parts: Parts, layers: int) -> Communication:
@@ -52,14 +53,16 @@ def communication_of(model: Architecture, settings: Settings, parts: Parts, laye
     | for | bytes | source |
     |---|---|---|
     | tensor | T layers h b (t - 1) / t (4 forward + 6 backward), 4 more to recompute | arXiv 2205.05198, section 4.2 |
+    | tensor, LoRA | the same with 4 + n in each pass, n target modules | counted with `medu1 rehearse` |
     | pipeline | 2 T h b / s forward and backward, per boundary | arXiv 2104.04473, section 3.1 |
     | context | T layers 2 g d b (c - 1), twice that backward | arXiv 2310.01889 |
     | data | u P (a + b) (D - 1) / D, D = c d | arXiv 1910.02054, section 7 |
     | weight sync | b x parameters of the model, to every rank | derived, as in memory.gather_bytes |
 
     The 6 backward are the 4 of the forward pass plus gathering the inputs of qkv and fc1 again, which sequence
-    parallelism alone does. Without the distributed
-    optimizer the gradients are all-reduced: 2 a.
+    parallelism alone does. Frozen matrices need no inputs in the backward pass, and each adapter gathers or scatters h
+    elements of a token once more in each pass. P are the parameters that are trained. Without the distributed optimizer
+    the gradients are all-reduced: 2 a.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -70,7 +73,9 @@ def communication_of(model: Architecture, settings: Settings, parts: Parts, laye
     tokens, width = rank_tokens(settings), BYTES[settings.dtype]
     extra, again = forward_passes(settings), settings.recompute == "full"
     t, c = settings.tp, settings.cp
-    collectives = 4 * (1 + extra) + (6 if settings.sequence_parallel else 4) + 4 * again
+    forward = 4 + len(targets(model, settings))
+    backward = 6 if settings.sequence_parallel and not settings.adapter_rank else forward
+    collectives = forward * (1 + extra + again) + backward
     boundaries = 0 if settings.pp == 1 else 2  # a middle stage receives and sends
     ranks = settings.dp * c
     reduced = gradient_width(settings) * (1 if settings.distributed_optimizer else 2)
@@ -80,6 +85,6 @@ def communication_of(model: Architecture, settings: Settings, parts: Parts, laye
         tensor=tokens * layers * model.hidden * width * (t - 1) / t * collectives,
         pipeline=boundaries * tokens * model.hidden * width / settings.sequence_split * (2 + extra),
         context=tokens * layers * 2 * rank_groups(model.groups, t) * model.head_dim * width * (c - 1) * (3 + extra),
-        data=updates * parts.total * (reduced + gathered) * (ranks - 1) / ranks,
+        data=updates * parts.trained * (reduced + gathered) * (ranks - 1) / ranks,
         weight_sync=float(width * total_parameters(model)),
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from verl_medu1.plan.activations import Peak, layer_bytes, logit_bytes, peaks
+from verl_medu1.plan.adapters import layer_adapters
 from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.assumptions import assumptions
 from verl_medu1.plan.parameters import Parts, largest_tensor, rank_parameters, stage_layers
@@ -36,7 +37,7 @@ class RankMemory:
 
 
 def weight_bytes(parts: Parts, settings: Settings) -> float:
-    """Return the bytes of a rank's weights: 2 per parameter (4 in float32).
+    """Return the bytes of a rank's weights, frozen ones and adapters among them: 2 per parameter (4 in float32).
 
     With FP8, Transformer Engine also keeps quantised copies of the matrices, by row and by column: 2 bytes more per
     weight of theirs (derived from its caching of weights; verl/utils/megatron_utils.py frees them as _fp8_workspaces).
@@ -60,6 +61,10 @@ def gradient_width(settings: Settings) -> int:
 def gradient_bytes(parameters: int, settings: Settings) -> float:
     """Return the bytes of a rank's gradient buffer, which is not sharded.
 
+    Args:
+        parameters: that are trained: megatron-core's buffer has no room for frozen ones (DistributedDataParallel).
+        settings: of the run.
+
     Example:
         >>> gradient_bytes(1000, Settings(precision_aware=True, main_grads_dtype="bf16"))
         2000
@@ -74,6 +79,10 @@ def optimizer_bytes(parameters: int, settings: Settings) -> float:
     precision-aware optimizer keeps the moments in the configured dtypes. Of a bfloat16 weight's float32 copy it keeps
     only the 16 bits that the weight lacks, unless fp8_recipe is set to anything but delayed
     (megatron/core/optimizer/optimizer_config.py, store_param_remainders).
+
+    Args:
+        parameters: that are trained.
+        settings: of the run.
 
     Example:
         >>> optimizer_bytes(1000, Settings(gpus_per_node=4))
@@ -92,15 +101,21 @@ def optimizer_bytes(parameters: int, settings: Settings) -> float:
 def gather_bytes(model: Architecture, settings: Settings) -> float:
     """Return the bytes of the weight sync: the bucket, and the largest tensor twice, gathered and converted.
 
-    Derived from megatron/bridge/models/conversion/param_mapping.py and
-    verl/workers/rollout/vllm_rollout/bucketed_weight_transfer.py.
+    Megatron-Bridge merges LoRA in float32, in which gate is there three times: as it is, what the adapter adds, and
+    their sum, beside gate and up as they were gathered. Without merging, the first sync still sends all weights, and
+    later ones the adapters alone. Derived from megatron/bridge/models/conversion/param_mapping.py and peft_bridge.py
+    (_merge_single_adapter_weight), and verl/workers/rollout/vllm_rollout/bucketed_weight_transfer.py.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
         >>> round(gather_bytes(find_architecture("Qwen2.5-7B-Instruct"), Settings()) / 2**30, 2)
         4.03
     """
-    return settings.bucket_mib * 2**20 + 2 * largest_tensor(model) * BYTES[settings.dtype]
+    is_megatron = settings.strategy == "megatron"
+    width = BYTES[settings.dtype if is_megatron else settings.model_dtype]
+    has_merge = is_megatron and settings.adapter_rank and settings.lora_merge
+    merging = model.hidden * model.ffn * (2 * width + 3 * BYTES["float32"]) if has_merge else 0
+    return settings.bucket_mib * 2**20 + max(2 * largest_tensor(model) * width, merging)
 
 
 def ranks_of(model: Architecture, settings: Settings, rollout: Rollout) -> list[RankMemory]:
@@ -116,7 +131,7 @@ def ranks_of(model: Architecture, settings: Settings, rollout: Rollout) -> list[
         rollout: vLLM's memory on a GPU.
     """
     stages = stage_layers(model.layers, settings.pp, settings.first_layers, settings.last_layers)
-    parts = rank_parameters(model, settings.tp, stages)
+    parts = rank_parameters(model, settings.tp, stages, layer_adapters(model, settings, settings.tp))
     kept = peaks(model, settings, stages)
     return [
         RankMemory(stage, stages[stage], parts[stage], _phases(model, settings, rollout, parts[stage], kept[stage]))
@@ -132,8 +147,8 @@ def _phases(
     peak: Peak,
 ) -> dict[str, dict[str, float]]:
     activations, logits = peak.parts
-    weights, gradients = weight_bytes(parts, settings), gradient_bytes(parts.total, settings)
-    optimizer = optimizer_bytes(parts.total, settings)
+    weights, gradients = weight_bytes(parts, settings), gradient_bytes(parts.trained, settings)
+    optimizer = optimizer_bytes(parts.trained, settings)
     reference = BYTES[settings.dtype] * parts.total if settings.has_reference else 0.0
     always = {"reserve": float(assumptions().reserve)}
     if reference and not settings.reference_offload:

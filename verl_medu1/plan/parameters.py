@@ -19,17 +19,29 @@ class Parts:
         small: norms and biases.
         embedding: the word embedding.
         output: the output layer.
+        adapters: LoRA's; if there are any, all others are frozen.
     """
 
     linear: int
     small: int
     embedding: int
     output: int
+    adapters: int = 0
 
     @property
     def total(self) -> int:
         """The number of all parameters of the rank."""
-        return self.linear + self.small + self.embedding + self.output
+        return self.linear + self.small + self.embedding + self.output + self.adapters
+
+    @property
+    def trained(self) -> int:
+        """The number of parameters that have gradients and optimizer states.
+
+        Example:
+            >>> Parts(1000, 10, 100, 100).trained, Parts(1000, 10, 100, 100, adapters=8).trained
+            (1210, 8)
+        """
+        return self.adapters or self.total
 
 
 def layer_linear(model: Architecture, tp: int = 1) -> int:
@@ -87,11 +99,17 @@ def stage_layers(layers: int, pp: int, first: int | None = None, last: int | Non
     return stages
 
 
-def rank_parameters(model: Architecture, tp: int, stages: Sequence[int]) -> list[Parts]:
+def rank_parameters(model: Architecture, tp: int, stages: Sequence[int], adapters: int = 0) -> list[Parts]:
     """Return the parameters of the ranks of each pipeline stage; all tensor parallel ranks of a stage have as many.
 
     The embedding is on the first stage, the final norm and the output layer on the last. A tied output layer is the
     embedding itself if both are on one stage, otherwise a copy of it (GPTModel, setup_embeddings_and_output_layer).
+
+    Args:
+        model: dimensions.
+        tp: tensor parallel size.
+        stages: layers of each stage.
+        adapters: parameters of LoRA in one layer of a rank (`adapters.layer_adapters`).
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -110,6 +128,7 @@ def rank_parameters(model: Architecture, tp: int, stages: Sequence[int]) -> list
                 small=layers * layer_small(model, tp) + (model.hidden if is_last else 0),
                 embedding=table if is_first else 0,
                 output=table if has_output else 0,
+                adapters=layers * adapters,
             )
         )
     return ranks

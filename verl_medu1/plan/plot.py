@@ -57,8 +57,7 @@ def draw(plan: Plan, used: float | None = None) -> "Figure":
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8, frameon=False)
     settings = plan.settings
     figure.suptitle(
-        f"{plan.model.name}, TP {settings.tp} PP {settings.pp} CP {settings.cp} DP {settings.dp}; the line is a "
-        f"{plan.gpu.name}",
+        f"{plan.model.name}, {settings.layout.replace(' x ', ' ')}; the line is a {plan.gpu.name}",
         fontsize=9,
     )
     return figure

@@ -147,9 +147,9 @@ def print_plan(plan: Plan, verdict: Verdict, console: Console, server: JudgeServ
     """Print the memory of each phase, vLLM's cache, the judge on the job's nodes, communication, and the verdict."""
     settings, rollout = plan.settings, plan.rollout
     console.print(
-        f"{plan.model.name} on {settings.nodes} x {settings.gpus_per_node} {plan.gpu.name}: TP {settings.tp} x PP "
-        f"{settings.pp} x CP {settings.cp} x DP {settings.dp}, micro-batches of {settings.micro_batch_tokens:,} "
-        f"tokens, recompute {settings.recompute or 'none'}."
+        f"{plan.model.name} on {settings.nodes} x {settings.gpus_per_node} {plan.gpu.name}: {settings.layout}"
+        f"{f', LoRA of rank {settings.adapter_rank}' if settings.adapter_rank else ''}, micro-batches of "
+        f"{settings.micro_batch_tokens:,} tokens, recompute {settings.recomputation}."
     )
     for phase in PHASES:
         console.print(_memory_table(plan, phase))

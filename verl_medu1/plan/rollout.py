@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from verl_medu1.machine.gpus import GIB
 from verl_medu1.plan.activations import rank_groups
+from verl_medu1.plan.adapters import layer_adapters
 from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.assumptions import assumptions
 from verl_medu1.plan.parameters import layer_linear, layer_small
@@ -43,7 +44,8 @@ def rollout_weights(model: Architecture, settings: Settings) -> float:
     """Return the bytes of vLLM's weights on one rank.
 
     Matrices are split by TP and take one byte per weight with FP8; key and value heads are replicated if TP exceeds the
-    groups; norms are replicated; the vocabulary is padded to a multiple of 64. Source:
+    groups; norms are replicated; the vocabulary is padded to a multiple of 64. LoRA that is not merged into the weights
+    is there besides. Source:
     vllm/model_executor/layers/linear.py (QKVParallelLinear) and vocab_parallel_embedding.py.
 
     Example:
@@ -57,7 +59,8 @@ def rollout_weights(model: Architecture, settings: Settings) -> float:
     small = model.layers * layer_small(model, tp) + model.hidden
     rows = -(-model.vocabulary // VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE
     tables = (1 if model.tied else 2) * rows * model.hidden / tp
-    return matrices * (1 if settings.rollout_quantization == "fp8" else width) + (small + tables) * width
+    adapters = 0 if settings.lora_merge else model.layers * layer_adapters(model, settings, tp)
+    return matrices * (1 if settings.rollout_quantization == "fp8" else width) + (small + tables + adapters) * width
 
 
 def token_bytes(model: Architecture, settings: Settings) -> float:

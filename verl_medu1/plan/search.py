@@ -13,8 +13,8 @@ from verl_medu1.plan.parameters import stage_layers
 from verl_medu1.plan.rollout import rollout_of
 from verl_medu1.plan.rules.layout import find_violations
 from verl_medu1.plan.rules.sizes import divisors, tensor_sizes
-from verl_medu1.plan.settings import Settings
-from verl_medu1.plan.verdict import Plan, build, peak_share
+from verl_medu1.plan.settings import KEYS, Settings
+from verl_medu1.plan.verdict import Plan, build, peak_share, require_planned_training
 
 RECOMPUTE: tuple[dict[str, object], ...] = (
     {"recompute": None},
@@ -54,7 +54,8 @@ def search(model: Architecture, gpu: GPU, settings: Settings, count: int = 5) ->
         The best first; empty if nothing fits.
 
     Raises:
-        NotPlanned: the model's memory can't be planned.
+        NotPlanned: the memory of the model, or of its training, can't be planned.
+        ValueError: the engine is not Megatron, which alone has layouts to search.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -64,6 +65,12 @@ def search(model: Architecture, gpu: GPU, settings: Settings, count: int = 5) ->
         8
     """
     require_planned(model)
+    if settings.strategy != "megatron":
+        raise ValueError(
+            f"{KEYS['strategy']} is {settings.strategy!r}, and layouts are searched for Megatron alone; add "
+            "model_engine=megatron."
+        )
+    require_planned_training(settings, model)
     machine = Machine(capability=gpu.capability)
     colocated = replace(
         settings,

@@ -10,6 +10,10 @@ import yaml
 ACTOR, ROLLOUT = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
 MEGATRON, TRANSFORMER = f"{ACTOR}.megatron", f"{ACTOR}.megatron.override_transformer_config"
 OPTIMIZER = f"{ACTOR}.optim"
+MODEL, FSDP = "actor_rollout_ref.model", f"{ACTOR}.fsdp_config"
+# Megatron-Bridge's default, and peft's word for all linear layers but the output layer.
+BRIDGE_TARGETS = ("linear_qkv", "linear_proj", "linear_fc1", "linear_fc2")
+ALL_LINEAR = "all-linear"
 
 
 def _at(key: str, default: Any) -> Any:
@@ -41,6 +45,17 @@ class Settings:
 
     # The data-parallel engine (FSDP2).
     ulysses: int = _at(f"{ACTOR}.ulysses_sequence_parallel_size", 1)
+    fsdp_size: int = _at(f"{FSDP}.fsdp_size", -1)
+    model_dtype: str = _at(f"{FSDP}.model_dtype", "fp32")
+    gathered_dtype: str = _at(f"{FSDP}.mixed_precision.param_dtype", "bf16")
+    reduce_dtype: str = _at(f"{FSDP}.mixed_precision.reduce_dtype", "fp32")
+    fsdp_param_offload: bool = _at(f"{FSDP}.param_offload", False)
+    fsdp_optimizer_offload: bool = _at(f"{FSDP}.optimizer_offload", False)
+    offload_policy: bool = _at(f"{FSDP}.offload_policy", False)
+    reshard_after_forward: bool = _at(f"{FSDP}.reshard_after_forward", True)
+    no_sync: bool = _at(f"{FSDP}.use_no_sync_for_gradient_accumulation", False)
+    gradient_checkpointing: bool = _at(f"{MODEL}.enable_gradient_checkpointing", True)
+    attn_implementation: str = _at(f"{MODEL}.override_config.attn_implementation", "flash_attention_2")
 
     # Sizes of a step.
     train_batch: int = _at("data.train_batch_size", 256)
@@ -68,7 +83,7 @@ class Settings:
     # then on the safe side.
     activation_fusion: bool = _at(f"{TRANSFORMER}.bias_activation_fusion", False)
     rope_fusion: bool = _at(f"{TRANSFORMER}.apply_rope_fusion", False)
-    fused_logits: bool = _at("actor_rollout_ref.model.use_fused_kernels", False)
+    fused_logits: bool = _at(f"{MODEL}.use_fused_kernels", False)
     entropy: bool = _at(f"{ACTOR}.calculate_entropy", False)
     entropy_coefficient: float = _at(f"{ACTOR}.entropy_coeff", 0.0)
     kl_loss: bool = _at(f"{ACTOR}.use_kl_loss", False)
@@ -77,7 +92,15 @@ class Settings:
     reference_offload: bool = _at("actor_rollout_ref.ref.megatron.param_offload", True)
     bypass: bool = _at("algorithm.rollout_correction.bypass_mode", False)
 
-    lora_rank: int = _at("actor_rollout_ref.model.lora.rank", 0)
+    # LoRA: Megatron-Bridge's keys, and peft's, which FSDP2 reads.
+    lora_rank: int = _at(f"{MODEL}.lora.rank", 0)
+    lora_alpha: int = _at(f"{MODEL}.lora.alpha", 32)
+    lora_targets: Sequence[str] = _at(f"{MODEL}.lora.target_modules", BRIDGE_TARGETS)
+    lora_type: str = _at(f"{MODEL}.lora.type", "lora")
+    lora_merge: bool = _at(f"{MODEL}.lora.merge", False)
+    peft_rank: int = _at(f"{MODEL}.lora_rank", 0)
+    peft_alpha: int = _at(f"{MODEL}.lora_alpha", 16)
+    peft_targets: str | Sequence[str] = _at(f"{MODEL}.target_modules", ALL_LINEAR)
 
     # FP8 and fused kernels.
     fp8: str | None = _at(f"{TRANSFORMER}.fp8", None)
@@ -149,12 +172,49 @@ class Settings:
         """
         if self.dynamic:
             return self.token_limit
-        return -(-(self.micro_batch or 1) * self.longest // self.cp)
+        return -(-(self.micro_batch or 1) * self.longest // self.sequence_parts)
+
+    @property
+    def adapter_rank(self) -> int:
+        """LoRA's rank, of the key that the engine reads; 0 without LoRA."""
+        return self.lora_rank if self.strategy == "megatron" else self.peft_rank
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether log-probabilities of the reference model are computed."""
+        return self.kl_loss or self.kl_in_reward
 
     @property
     def has_reference(self) -> bool:
-        """Whether a reference model is loaded in addition to the actor."""
-        return self.kl_loss or self.kl_in_reward
+        """Whether a reference model is loaded in addition to the actor.
+
+        With LoRA the actor without its adapters is the reference (verl/trainer/ppo/v1/trainer_base.py, ref_in_actor).
+        """
+        return self.needs_reference and not self.adapter_rank
+
+    @property
+    def layout(self) -> str:
+        """The parallel sizes in words.
+
+        Example:
+            >>> Settings(tp=2).layout, Settings(strategy="fsdp2").layout
+            ('TP 2 x PP 1 x CP 1 x DP 4', 'FSDP2 over 8 x Ulysses 1')
+        """
+        if self.strategy == "megatron":
+            return f"TP {self.tp} x PP {self.pp} x CP {self.cp} x DP {self.dp}"
+        return f"FSDP2 over {self.shards} x Ulysses {self.ulysses}"
+
+    @property
+    def recomputation(self) -> str:
+        """What is recomputed in the backward pass, in a word."""
+        if self.strategy == "megatron":
+            return self.recompute or "none"
+        return "full" if self.gradient_checkpointing else "none"
+
+    @property
+    def shards(self) -> int:
+        """Ranks that share a parameter under FSDP2 (verl/workers/engine/fsdp/utils.py, create_device_mesh)."""
+        return self.fsdp_size if 0 < self.fsdp_size < self.gpus else self.gpus
 
 
 KEYS: dict[str, str] = {found.name: found.metadata["key"] for found in fields(Settings)}

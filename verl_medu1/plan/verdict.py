@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from verl_medu1.exit import raise_all
 from verl_medu1.machine.gpus import GIB, GPU
 from verl_medu1.machine.machine import Machine
-from verl_medu1.plan.architecture import Architecture, require_planned
+from verl_medu1.plan import fsdp
+from verl_medu1.plan.adapters import matrices
+from verl_medu1.plan.architecture import Architecture, NotPlanned, require_planned
 from verl_medu1.plan.communication import Communication, communication_of
 from verl_medu1.plan.memory import PHASES, RankMemory, peak_of, ranks_of
 from verl_medu1.plan.rollout import Rollout, rollout_of
 from verl_medu1.plan.rules.layout import find_violations
-from verl_medu1.plan.settings import KEYS, Settings
+from verl_medu1.plan.settings import ALL_LINEAR, KEYS, Settings
 
 ROUND = 1024  # tokens of a micro-batch are proposed in multiples of this
 
@@ -63,7 +65,7 @@ def plan_of(model: Architecture, gpu: GPU, settings: Settings) -> Plan:
     """Plan the memory, rollout and communication of a run.
 
     Raises:
-        NotPlanned: the model's memory can't be planned.
+        NotPlanned: the memory of the model, or of its training, can't be planned.
         ValueError: the layout is wrong; one sentence for each violation.
 
     Example:
@@ -76,11 +78,42 @@ def plan_of(model: Architecture, gpu: GPU, settings: Settings) -> Plan:
     require_planned(model)
     machine = Machine(capability=gpu.capability)
     raise_all(find_violations(settings, model, machine))
+    require_planned_training(settings, model)
     return build(model, gpu, settings)
+
+
+def require_planned_training(settings: Settings, model: Architecture) -> None:
+    """Raise NotPlanned, with the reason, if the formulas do not describe how the model is trained.
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> require_planned_training(Settings(strategy="fsdp"), find_architecture("Qwen3-8B"))
+        Traceback (most recent call last):
+            ...
+        verl_medu1.plan.architecture.NotPlanned: actor_rollout_ref.actor.strategy is 'fsdp'; planned are megatron and \
+fsdp2.
+    """
+    key = KEYS["strategy"]
+    if settings.strategy not in ("megatron", "fsdp2"):
+        raise NotPlanned(f"{key} is {settings.strategy!r}; planned are megatron and fsdp2.")
+    if not settings.adapter_rank:
+        return
+    is_bridge = settings.strategy == "megatron"
+    if is_bridge and settings.lora_type != "lora":
+        raise NotPlanned(f"{KEYS['lora_type']} is {settings.lora_type!r}; planned is lora.")
+    key, named = KEYS["lora_targets"], settings.lora_targets
+    if not is_bridge:
+        key, named = KEYS["peft_targets"], settings.peft_targets
+    known = matrices(model, settings)
+    if named != ALL_LINEAR and (isinstance(named, str) or not set(named) <= set(known)):
+        raise NotPlanned(f"{key} is {named!r}; planned are lists of {', '.join(known)}.")
 
 
 def build(model: Architecture, gpu: GPU, settings: Settings) -> Plan:
     rollout = rollout_of(model, settings, gpu.memory)
+    if settings.strategy != "megatron":
+        ranks = fsdp.ranks_of(model, settings, rollout)
+        return Plan(model, gpu, settings, ranks, rollout, fsdp.communication_of(model, settings))
     ranks = ranks_of(model, settings, rollout)
     widest = max(ranks, key=lambda rank: rank.parameters.total)
     communication = communication_of(model, settings, widest.parameters, widest.layers)
@@ -118,21 +151,27 @@ def _needed_share(plan: Plan) -> float | None:
 def _steps(plan: Plan) -> Iterator[dict[str, object]]:
     """Yield changes in the order in which they are tried, cheapest first; each is added to those before it."""
     settings = plan.settings
+    is_megatron = settings.strategy == "megatron"
     if not settings.free_cache:
         yield {"free_cache": True}
-    if not settings.param_offload:
-        yield {"param_offload": True}
-    if not settings.optimizer_offload:
-        yield {"optimizer_offload": True}
-    if not settings.activation_fusion and settings.recompute is None and settings.device != "cpu":
-        yield {"activation_fusion": True}
-    if settings.dp * settings.cp > 1 and not settings.distributed_optimizer:
-        yield {"distributed_optimizer": True}
+    prefix = "" if is_megatron else "fsdp_"
+    for name in (f"{prefix}param_offload", f"{prefix}optimizer_offload"):
+        if not getattr(settings, name):
+            yield {name: True}
+    if is_megatron:
+        if not settings.activation_fusion and settings.recompute is None and settings.device != "cpu":
+            yield {"activation_fusion": True}
+        if settings.dp * settings.cp > 1 and not settings.distributed_optimizer:
+            yield {"distributed_optimizer": True}
     if settings.dynamic:
         least = -(-settings.longest // settings.sequence_parts)
         for tokens in (settings.token_limit // 2, -(-least // ROUND) * ROUND):
             if least <= tokens < settings.token_limit:
                 yield {"token_limit": tokens}
+    if not is_megatron:
+        if not settings.gradient_checkpointing:
+            yield {"gradient_checkpointing": True}
+        return
     if settings.recompute != "full":
         yield {"recompute": "full", "recompute_method": "uniform", "recompute_layers": 1}
     if not settings.precision_aware and settings.distributed_optimizer and settings.device != "cpu":

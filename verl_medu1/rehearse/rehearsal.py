@@ -84,7 +84,7 @@ def _update(engine: Any, mode: Rehearsal, batch: Any, actor: Any, rank: int) -> 
     memory, collectives = mode.memory, mode.collectives
     parameters = [parameter for module in engine.module for parameter in module.parameters()]
     memory.assign(WEIGHTS, parameters)
-    memory.assign(GRADIENTS, [parameter.main_grad for parameter in parameters])
+    memory.assign(GRADIENTS, [parameter.main_grad for parameter in parameters if parameter.requires_grad])
     memory.assign(OPTIMIZER, _states(engine.optimizer))
     collectives.calls.clear()
     collectives.bytes.clear()

@@ -41,11 +41,6 @@ def _reasons(settings: Settings, model: Architecture, rank: int) -> Iterator[str
         yield (
             f"{KEYS['strategy']} is {settings.strategy!r}, and Megatron alone is rehearsed; add model_engine=megatron."
         )
-    if settings.lora_rank:
-        yield (
-            f"{KEYS['lora_rank']} is {settings.lora_rank}, and LoRA's layers are Transformer Engine's, which needs a "
-            "GPU; rehearse with 0."
-        )
     if settings.fp8:
         yield (
             f"{KEYS['fp8']} is {settings.fp8!r}, and FP8 is Transformer Engine's, which needs a GPU; rehearse with "

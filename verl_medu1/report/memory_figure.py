@@ -44,9 +44,9 @@ def plan_of_run(run: Run) -> Plan | None:
         return None
     settings = settings_in(run.config)
     card = card_of(settings, str(OmegaConf.select(run.config, "trainer.experiment_name")))
-    if settings.strategy != "megatron" or card is None:
+    if card is None:
         return None
-    # The model may have been moved, or have an architecture that can't be planned.
+    # The model may have been moved, or have an architecture or a training that can't be planned.
     with suppress(ValueError):
         return plan_of(find_architecture(str(run.model["path"])), card, settings)
     return None

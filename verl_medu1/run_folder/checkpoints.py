@@ -12,6 +12,8 @@ STEP = "global_step_"
 ACTOR = "actor"
 # Next to the weights: log-probs under the training engine (training/log_prob_record.py).
 LOG_PROBS = "log_probs.json"
+# What verl writes with LoRA's adapters: from FSDP their rank and scale, from Megatron the adapters in peft's format.
+LORA_META, ADAPTER, ADAPTER_CONFIG = "lora_train_meta.json", "adapter", "adapter_config.json"
 
 
 def step_folder(checkpoints: str | Path, step: int) -> Path:
@@ -102,6 +104,11 @@ def way_on(checkpoints: Path) -> str:
     return f"the same command continues from {step_folder(checkpoints, step)}"
 
 
+def holds_lora(folder: Path) -> bool:
+    """Return whether a checkpoint holds LoRA's adapters in place of whole weights."""
+    return any(list(folder.rglob(name)) for name in (LORA_META, ADAPTER_CONFIG))
+
+
 def newest_model(run_dir: Path) -> Path:
     """Return the Hugging Face folder of a run's newest complete checkpoint.
 
@@ -125,6 +132,8 @@ def newest_model(run_dir: Path) -> Path:
         raise ValueError(f"{checkpoints} holds no whole checkpoint; set trainer.save_freq and train.")
     step = step_folder(checkpoints, newest)
     found = [folder for folder in model_folders(step) if list(folder.glob("*.safetensors"))]
+    if not found and holds_lora(step):
+        raise ValueError(f"{step} holds LoRA's adapters; `medu1 export` makes a whole model of them.")
     if not found:
         raise ValueError(f"{step} holds no Hugging Face model; add hf_model to checkpoint.save_contents.")
     return found[0]

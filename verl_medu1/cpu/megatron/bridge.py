@@ -63,7 +63,8 @@ def _import_without_transformer_engine(_module: ModuleType) -> Iterator[None]:
     """Works around megatron/bridge/peft/lora_layers.py and lora.py, which need Transformer Engine when imported.
 
     They define classes for adapters on Transformer Engine's layers. The stand-in is there only during the import, and
-    only where Transformer Engine is not installed.
+    only where Transformer Engine is not installed. Then peft/utils.py is told so: it concludes that Transformer Engine
+    is there from megatron-core's classes, of which two are None (get_adapter_attributes_from_linear).
     """
     if find_spec("transformer_engine") is not None:
         yield
@@ -77,6 +78,7 @@ def _import_without_transformer_engine(_module: ModuleType) -> Iterator[None]:
     finally:
         for name in stand_in:
             del sys.modules[name]
+    import_module("megatron.bridge.peft.utils").HAVE_TE = False  # type: ignore[attr-defined]
 
 
 def _on_local_spec(base: Any) -> Any:

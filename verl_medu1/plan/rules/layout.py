@@ -13,6 +13,8 @@ from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.parameters import stage_layers
 from verl_medu1.plan.rules.batches import batch_violations
 from verl_medu1.plan.rules.checkpoint import checkpoint_violations
+from verl_medu1.plan.rules.fsdp import fsdp_violations
+from verl_medu1.plan.rules.lora import lora_violations
 from verl_medu1.plan.rules.precision import precision_violations
 from verl_medu1.plan.rules.sizes import divisors, nearest, tensor_sizes
 from verl_medu1.plan.settings import KEYS, Settings
@@ -26,11 +28,17 @@ POSITIVE = (
 # Sources: verl/workers/config/optimizer.py and engine.py (float32 is only for the CPU);
 # megatron/core/transformer/transformer_config.py.
 OPTIMIZER_DTYPES = ("fp32", "bf16", "float32", "bfloat16")
+# verl/utils/torch_dtypes.py.
+FSDP_DTYPES = (*OPTIMIZER_DTYPES, "fp16", "float16")
 CHOICES = {
     "dtype": ("bfloat16", "float16", "float32"),
     "main_grads_dtype": OPTIMIZER_DTYPES,
     "exp_avg_dtype": OPTIMIZER_DTYPES,
     "exp_avg_sq_dtype": OPTIMIZER_DTYPES,
+    "model_dtype": FSDP_DTYPES,
+    "gathered_dtype": FSDP_DTYPES,
+    "reduce_dtype": FSDP_DTYPES,
+    "lora_type": ("lora", "vlm_lora", "canonical_lora", "dora"),
     "recompute": ("full", "selective"),
     "recompute_method": ("uniform", "block"),
     "attention": ("flash", "fused", "unfused", "local", "auto"),
@@ -44,6 +52,7 @@ KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
     str: ((str,), "a name"),
     str | None: ((str,), "a name"),
     Sequence[str]: ((list, tuple), "a list"),
+    str | Sequence[str]: ((str, list, tuple), "all-linear or a list"),
     Mapping[str, str]: ((Mapping,), "names with their values"),
 }
 
@@ -72,8 +81,9 @@ attention heads; near it are 1, 2, 4.
             found += _trainer_violations(settings, model)
         found += vllm_size_violations(KEYS["rollout_tp"], settings.rollout_tp, model)
     found += batch_violations(settings, model)
-    if settings.strategy == "megatron":
-        found += precision_violations(settings, model, machine or Machine())
+    found += lora_violations(settings, model)
+    rules = precision_violations if settings.strategy == "megatron" else fsdp_violations
+    found += rules(settings, model, machine or Machine())
     return found
 
 
