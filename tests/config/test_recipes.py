@@ -286,3 +286,10 @@ def test_the_table_of_the_documentation_is_right(composed, name):
 def test_the_table_has_no_other_recipe():
     listed = re.findall(r"^\| \[([^\]]+)\]", (ROOT / "docs" / "recipes.md").read_text(), re.M)
     assert sorted(listed) == sorted(GPU_RECIPES)
+
+
+@pytest.mark.parametrize("name", [name for name in GPU_RECIPES if "-lora-" in name])
+def test_a_recipe_with_lora_has_what_one_word_sets(composed, name):
+    """Hydra lets no recipe override a group that comes after it, so these recipes name the keys themselves."""
+    recipe, group = composed(f"recipe={name}"), composed(f"recipe={name}", "lora=r16")
+    assert recipe == group and recipe.actor_rollout_ref.model.lora.rank == 16
