@@ -293,3 +293,10 @@ def test_a_recipe_with_lora_has_what_one_word_sets(composed, name):
     """Hydra lets no recipe override a group that comes after it, so these recipes name the keys themselves."""
     recipe, group = composed(f"recipe={name}"), composed(f"recipe={name}", "lora=r16")
     assert recipe == group and recipe.actor_rollout_ref.model.lora.rank == 16
+
+
+def test_each_rank_of_lora_has_its_keys_for_both_engines():
+    """Hydra skips a file of lora_on that is not there, and all weights would be trained."""
+    config = ROOT / "verl_medu1" / "config"
+    wanted = {f"{rank.stem}_{engine}" for rank in (config / "lora").iterdir() for engine in ("dp", "megatron")}
+    assert {file.stem for file in (config / "lora_on").iterdir()} == wanted and wanted
