@@ -95,26 +95,32 @@ def measure(engine: Any) -> dict[str, int]:
     return {**{name: sum(sizes.values()) for name, sizes in resident.items()}, "activations": peak[0]}
 
 
-def of_torch(model: Architecture, tp: int = 1) -> float:
+def of_torch(model: Architecture, tp: int = 1, is_frozen: bool = False) -> float:
     """Bytes that a layer of the CPU path keeps of a token beside what the planner counts, in float32.
 
-    torch's RMSNorm keeps its normalised input and a number for each token (and head); GPUs run a kernel that does not.
+    torch's RMSNorm keeps its normalised input, unless its weight is frozen, and a number for each token (and head);
+    GPUs run a kernel that does not.
     """
-    kept = (2 * model.hidden + 2) / tp
+    kept = 2 * (model.hidden * (not is_frozen) + 1) / tp
     if model.qk_norm:
-        kept += (model.heads / tp + rank_groups(model.groups, tp)) * (model.head_dim + 1)
+        kept += (model.heads / tp + rank_groups(model.groups, tp)) * (model.head_dim * (not is_frozen) + 1)
     return 4 * kept
 
 
 def predicted(model: Architecture, settings: Settings) -> list[dict[str, float]]:
     """The planner's bytes of each stage's ranks, in float32, with what only the CPU path keeps.
 
-    Its attention goes row by row and puts the rows together: what attention gives is there twice.
+    Its attention goes row by row and puts the rows together: what attention gives is there twice, if the projection
+    keeps its input. With LoRA the first layer's input is not kept: the embedding is frozen, so it needs no gradient.
     """
+    is_frozen = settings.adapter_rank > 0
     stages = stage_layers(model.layers, settings.pp, settings.first_layers, settings.last_layers)
     parts = rank_parameters(model, settings.tp, stages, layer_adapters(model, settings, settings.tp))
     kept = peaks(model, settings, stages)
-    layer = of_torch(model, settings.tp) + 4 * model.heads * model.head_dim / settings.tp
+    layer = of_torch(model, settings.tp, is_frozen)
+    if not is_frozen or "linear_proj" in settings.lora_targets:
+        layer += 4 * model.heads * model.head_dim / settings.tp
+    first = 4 * model.hidden / settings.sequence_split if is_frozen else 0
     tokens = settings.micro_batch_tokens
     return [
         {
@@ -122,8 +128,10 @@ def predicted(model: Architecture, settings: Settings) -> list[dict[str, float]]
             "gradients": gradient_bytes(parts[stage].trained, settings),
             "optimizer": optimizer_bytes(parts[stage].trained, settings),
             "activations": kept[stage].kept
-            + tokens * stages[stage] * layer * in_flight(stage, settings.pp, settings.vpp, settings.mini_batch)
-            + (tokens * 4 * (model.hidden + 1) / settings.tp if stage == settings.pp - 1 else 0),
+            + tokens
+            * (stages[stage] * layer - (first if stage == 0 else 0))
+            * in_flight(stage, settings.pp, settings.vpp, settings.mini_batch)
+            + (tokens * 4 * (model.hidden * (not is_frozen) + 1) / settings.tp if stage == settings.pp - 1 else 0),
         }
         for stage in range(settings.pp)
     ]
