@@ -30,6 +30,7 @@ from verl_medu1.run_folder.checkpoints import ACTOR, mend_tracker, model_folders
 from verl_medu1.run_folder.progress import SAVE, STOPPED, Progress
 from verl_medu1.run_folder.stop_request import StopRequest
 from verl_medu1.training.batch_order import Asked
+from verl_medu1.training.dynamic_sampling import ask_in_rounds, cost_metrics, forget_replaced
 from verl_medu1.training.gdpo import delivered
 from verl_medu1.training.left_out import Validation, has_empty_mini_batch, leave_out, rows_left_out
 from verl_medu1.training.log_prob_record import write_record
@@ -77,12 +78,13 @@ class MedU1Trainer(PPOTrainer):
         # verl looks up a mode's settings, and whether it is asynchronous, by its own names.
         with open_dict(config):
             config.trainer.v1.trainer_mode = config.trainer.v1.trainer_mode.removeprefix("medu1_")
+        self._asked = Asked()
+        self._asked_sources: Counter[str] = Counter()
         super().__init__(config)
         self._penalty = config.algorithm.length_penalty
         self._progress = Progress(config.run_dir)
         self._stop_request = StopRequest(config.run_dir)
         self._components: dict[str, Components] = {}
-        self._asked = Asked()
         self._stopped = False
         self._failed_share = FailedShare(config.scoring.judge.max_failed_share)
 
@@ -91,6 +93,9 @@ class MedU1Trainer(PPOTrainer):
         buffer = super()._build_replay_buffer()
         buffer.poll_interval = self.config.trainer.v1.sampler.poll_interval
         end_on_failed_questions(buffer)
+        forget_replaced(buffer, self._asked)
+        if self.trainer_mode == "sync" and buffer.filter_groups_metric is not None:
+            ask_in_rounds(buffer, self._asked)
         return buffer
 
     # ------------------------------------------------------------------ rows of a batch
@@ -185,6 +190,7 @@ class MedU1Trainer(PPOTrainer):
     @override
     def _submit_batch_to_rollout(self, batch: TensorDict) -> int:
         self._asked.add(batch["uid"])
+        self._asked_sources.update(batch["data_source"])
         return super()._submit_batch_to_rollout(batch)
 
     @override
@@ -342,6 +348,10 @@ class MedU1Trainer(PPOTrainer):
         ]
         with simple_timer(ADDED_TIME, timing_raw):
             metrics.update(component_metrics(samples))
+        if self.config.algorithm.filter_groups.enable:
+            trained = {sample["uid"]: sample["data_source"] for sample in samples}
+            metrics.update(cost_metrics(self._asked_sources, Counter(trained.values())))
+            self._asked_sources.clear()
         metrics[f"timing_s/{ADDED_TIME}"] = timing_raw[ADDED_TIME]
 
     @override
