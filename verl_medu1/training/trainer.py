@@ -225,7 +225,7 @@ class MedU1Trainer(PPOTrainer):
             self._leave_out(batch, components, metrics)
             # Padding rows only fill up the batch; they are not responses.
             is_padding = [bool(tag.get("is_padding", False)) for tag in batch.tags]
-            shaping = self._length_shaping(components, is_padding)
+            shaping = self._length_shaping(batch.keys, components, is_padding)
             if shaping is not None:
                 real = [row for row, padding in enumerate(is_padding) if not padding]
                 sources = [components[row]["data_source"] for row in real]
@@ -269,8 +269,16 @@ class MedU1Trainer(PPOTrainer):
                     "one of its mini-batches; see that its server answers, then run the same command again"
                 )
 
-    def _length_shaping(self, components: list[Components], is_padding: list[bool]) -> LengthShaping | None:
+    def _length_shaping(
+        self, keys: list[str], components: list[Components], is_padding: list[bool]
+    ) -> LengthShaping | None:
         """Return what the length term needs; None if the reward is not ours and the length term is off."""
+        # verl names a row {question}_{answer}_{sequence}; each row would count as an answer.
+        if self._penalty.where != "off" and is_on(self._penalty) and any(not key.endswith("_0") for key in keys):
+            raise RuntimeError(
+                f"algorithm.length_penalty.where is {self._penalty.where}, and the agent loop returned several "
+                "sequences for one answer, of which the length term knows only one; set where=off"
+            )
         lacks = lacking(components)
         if not lacks:
             return length_shaping(components, is_padding, self._penalty, self.config.data.max_response_length)
