@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from omegaconf import OmegaConf
 
+from verl_medu1.checks.mismatch import mismatch_violations
 from verl_medu1.checks.prompts import load_tokenizer, too_long
 from verl_medu1.checks.rewards import filter_warning
 from verl_medu1.checks.run import check, check_sft
@@ -60,6 +61,14 @@ ANOTHER_MANAGER = [
         ),
         (["algorithm.gdpo_reward_keys=[acc]"], "gdpo_reward_keys is set, and is for medu1_gdpo"),
         (["data.mixture.by=ability", "data.shuffle=false"], r"shuffle is false, and data\.mixture\.by draws"),
+        (
+            [
+                "data.mixture.by=ability",
+                "data.mixture.stages=[{families: [calculation, multiple_choice, open_ended], share: 1}]",
+                "algorithm.filter_groups.enable=true",
+            ],
+            r"mixture\.stages is set, and algorithm\.filter_groups asks more questions than a step trains on",
+        ),
         (["data.truncation=left"], "truncation is 'left', and no prompt is ever cut"),
         # rewards that are not ours, where something needs ours
         (
@@ -127,6 +136,24 @@ def test_each_has_its_sentence(configure, monkeypatch, overrides, sentence):
 )
 def test_what_is_read_passes(configure, overrides):
     check(configure(*overrides))
+
+
+def test_each_mode_with_older_weights_needs_a_correction(configure):
+    """All of verl's and ours but the synchronous ones, whatever verl adds."""
+    from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
+
+    import verl_medu1.training.trainer  # noqa: F401 - registers ours
+
+    without = [f"{CORRECTION}.bypass_mode=false", f"{CORRECTION}.rollout_is=null"]
+    found = {}
+    for mode in TRAINER_REGISTRY:
+        found[mode] = list(mismatch_violations(configure(f"trainer.v1.trainer_mode={mode}", *without)))
+    assert {mode for mode, told in found.items() if not told} == {"sync", "medu1_sync"}
+    for mode in ("colocate_async", "separate_async", "medu1_colocate_async"):
+        assert found[mode] == [
+            f"trainer.v1.trainer_mode is {mode!r}, whose answers are partly from older weights, and nothing corrects "
+            "for that; set algorithm.rollout_correction.rollout_is=token."
+        ]
 
 
 @pytest.mark.parametrize(

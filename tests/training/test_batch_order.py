@@ -1,9 +1,12 @@
 """A batch stands in the order of its questions, whatever was finished first."""
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from transfer_queue import KVBatchMeta
+from verl.utils.seqlen_balancing import calculate_workload, get_seqlen_balanced_partitions
 
 from verl_medu1.training.batch_order import Asked, by_question
 from verl_medu1.training.trainer import MedU1TrainerSync, PPOTrainer
@@ -57,3 +60,16 @@ def test_the_order_goes_on_after_questions_are_forgotten() -> None:
     asked.add(["early", "z"])
     asked.order(["z_0_0"])
     assert asked.order(["early_0_0", "late_0_0"]) == [1, 0]
+
+
+@pytest.mark.parametrize(("ranks", "some_are_cut"), [(1, False), (2, True), (4, True)])
+def test_mini_batches_hold_whole_groups_with_one_rank_only(ranks: int, some_are_cut: bool) -> None:
+    """What docs/length.md says of verl's balancing, which comes after our order; two mini-batches a step."""
+    questions, answers = 32, 8
+    lengths = np.random.default_rng(0).integers(100, 4000, questions * answers)
+    workload = calculate_workload(torch.from_numpy(lengths))
+    parts = get_seqlen_balanced_partitions(workload, k_partitions=ranks, equal_size=True)
+    # Each rank has its first rows in the first mini-batch, and the rest in the second.
+    first = {row // answers for part in parts for row in part[: len(part) // 2]}
+    second = {row // answers for part in parts for row in part[len(part) // 2 :]}
+    assert bool(first & second) == some_are_cut

@@ -11,7 +11,7 @@ THRESHOLD = "algorithm.rollout_correction.rollout_is_threshold"
 LOG_PROBS = "actor_rollout_ref.rollout.calculate_log_probs"
 LEVELS = ("token", "sequence")
 # Their partial rollouts have tokens from older weights.
-STALE_MODES = ("medu1_colocate_async", "colocate_async")
+STALE_MODES = ("medu1_colocate_async", "colocate_async", "separate_async")
 
 
 def mismatch_violations(config: DictConfig) -> Iterator[str]:

@@ -57,6 +57,11 @@ def mixture_violations(config: DictConfig, train_files: Sequence[str]) -> Iterat
             yield from wrong
             return
         yield from _stage_violations(mixture, families)
+        if config.algorithm.filter_groups.enable:
+            yield (
+                "data.mixture.stages is set, and algorithm.filter_groups asks more questions than a step trains on, so "
+                "that a stage would end too early; set one of the two to null or false."
+            )
         stages = [set(stage.families) for stage in mixture.stages]
     for stage in stages:
         if len(stage) > config.data.train_batch_size:

@@ -25,6 +25,7 @@ ALLOW = "--allow-changed"
 KEYS = (
     "algorithm.adv_estimator",
     "algorithm.filter_groups.enable",
+    "algorithm.filter_groups.max_inflight_gen_batches",
     "algorithm.filter_groups.metric",
     "algorithm.gdpo_reward_keys",
     "algorithm.gdpo_reward_weights",

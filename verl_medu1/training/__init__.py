@@ -6,6 +6,7 @@ left_out.py         responses without a verdict of the judge leave their group
 gdpo.py             advantages with each component normalised separately
 mixture_sampler.py  which rows make up a batch
 batch_order.py      the responses of a batch, sorted by question
+dynamic_sampling.py questions whose answers all earn the same are replaced in rounds; what that costs
 mismatch.py         the alarm when the probabilities of rollout and trainer drift apart
 metrics.py          metrics of components and shaping
 log_prob_record.py  log-probs saved with each checkpoint, to check an export against

@@ -26,11 +26,19 @@ class Asked:
             self._place[question] = self._number
             self._number += 1
 
+    def place(self, question: str) -> int:
+        """Return the position of a question in the order of asking; -1 for one of a run before this one."""
+        return self._place.get(question, -1)
+
+    def forget(self, questions: Iterable[str]) -> None:
+        """Drop questions that wait for no update any more."""
+        for question in questions:
+            self._place.pop(question, None)
+
     def order(self, keys: Sequence[str]) -> list[int]:
         """Return `by_question` for the rows of a batch, and forget its questions: a batch has all answers to each."""
         rows = by_question(keys, self._place)
-        for key in keys:
-            self._place.pop(_parts(key)[0], None)
+        self.forget(_parts(key)[0] for key in keys)
         return rows
 
 

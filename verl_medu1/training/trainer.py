@@ -30,6 +30,7 @@ from verl_medu1.run_folder.checkpoints import ACTOR, mend_tracker, model_folders
 from verl_medu1.run_folder.progress import SAVE, STOPPED, Progress
 from verl_medu1.run_folder.stop_request import StopRequest
 from verl_medu1.training.batch_order import Asked
+from verl_medu1.training.dynamic_sampling import ask_in_rounds, cost_metrics, forget_replaced
 from verl_medu1.training.gdpo import delivered
 from verl_medu1.training.left_out import Validation, has_empty_mini_batch, leave_out, rows_left_out
 from verl_medu1.training.log_prob_record import write_record
@@ -77,12 +78,13 @@ class MedU1Trainer(PPOTrainer):
         # verl looks up a mode's settings, and whether it is asynchronous, by its own names.
         with open_dict(config):
             config.trainer.v1.trainer_mode = config.trainer.v1.trainer_mode.removeprefix("medu1_")
+        self._asked = Asked()
+        self._asked_sources: Counter[str] = Counter()
         super().__init__(config)
         self._penalty = config.algorithm.length_penalty
         self._progress = Progress(config.run_dir)
         self._stop_request = StopRequest(config.run_dir)
         self._components: dict[str, Components] = {}
-        self._asked = Asked()
         self._stopped = False
         self._failed_share = FailedShare(config.scoring.judge.max_failed_share)
 
@@ -91,6 +93,9 @@ class MedU1Trainer(PPOTrainer):
         buffer = super()._build_replay_buffer()
         buffer.poll_interval = self.config.trainer.v1.sampler.poll_interval
         end_on_failed_questions(buffer)
+        forget_replaced(buffer, self._asked)
+        if self.trainer_mode == "sync" and buffer.filter_groups_metric is not None:
+            ask_in_rounds(buffer, self._asked)
         return buffer
 
     # ------------------------------------------------------------------ rows of a batch
@@ -185,6 +190,7 @@ class MedU1Trainer(PPOTrainer):
     @override
     def _submit_batch_to_rollout(self, batch: TensorDict) -> int:
         self._asked.add(batch["uid"])
+        self._asked_sources.update(batch["data_source"])
         return super()._submit_batch_to_rollout(batch)
 
     @override
@@ -219,7 +225,7 @@ class MedU1Trainer(PPOTrainer):
             self._leave_out(batch, components, metrics)
             # Padding rows only fill up the batch; they are not responses.
             is_padding = [bool(tag.get("is_padding", False)) for tag in batch.tags]
-            shaping = self._length_shaping(components, is_padding)
+            shaping = self._length_shaping(batch.keys, components, is_padding)
             if shaping is not None:
                 real = [row for row, padding in enumerate(is_padding) if not padding]
                 sources = [components[row]["data_source"] for row in real]
@@ -263,8 +269,16 @@ class MedU1Trainer(PPOTrainer):
                     "one of its mini-batches; see that its server answers, then run the same command again"
                 )
 
-    def _length_shaping(self, components: list[Components], is_padding: list[bool]) -> LengthShaping | None:
+    def _length_shaping(
+        self, keys: list[str], components: list[Components], is_padding: list[bool]
+    ) -> LengthShaping | None:
         """Return what the length term needs; None if the reward is not ours and the length term is off."""
+        # verl names a row {question}_{answer}_{sequence}; each row would count as an answer.
+        if self._penalty.where != "off" and is_on(self._penalty) and any(not key.endswith("_0") for key in keys):
+            raise RuntimeError(
+                f"algorithm.length_penalty.where is {self._penalty.where}, and the agent loop returned several "
+                "sequences for one answer, of which the length term knows only one; set where=off"
+            )
         lacks = lacking(components)
         if not lacks:
             return length_shaping(components, is_padding, self._penalty, self.config.data.max_response_length)
@@ -342,6 +356,10 @@ class MedU1Trainer(PPOTrainer):
         ]
         with simple_timer(ADDED_TIME, timing_raw):
             metrics.update(component_metrics(samples))
+        if self.config.algorithm.filter_groups.enable:
+            trained = {sample["uid"]: sample["data_source"] for sample in samples}
+            metrics.update(cost_metrics(self._asked_sources, Counter(trained.values())))
+            self._asked_sources.clear()
         metrics[f"timing_s/{ADDED_TIME}"] = timing_raw[ADDED_TIME]
 
     @override

@@ -87,10 +87,17 @@ EXTENDED = (
 )
 
 _REPLAY, _V1 = "trainer/ppo/v1/replay_buffer.py", "training/trainer.py"
+_DYNAMIC, _ROUNDS = "training/dynamic_sampling.py", "tests/training/test_dynamic_sampling.py"
 TAKEN = (
     Entry("verl", _REPLAY, "ReplayBuffer.failure_keys", _V1, "a step with failed questions is not trained on", "tests/training/test_failed_questions.py"),
     Entry("verl", _REPLAY, "ReplayBuffer.poll_interval", _V1, "the trainer looks for finished answers more often", _TRAINING),
     Entry("verl", _REPLAY, "_evict_terminal_groups", _V1, "failed questions end the asynchronous mode, too", "tests/training/test_failed_questions.py"),
+    Entry("verl", _REPLAY, "ReplayBuffer._terminal_eviction_reasons", _DYNAMIC, "dynamic sampling replaces questions when all of a round are answered, not when each is", _ROUNDS),
+    Entry("verl", _REPLAY, "ReplayBuffer._sampleable_terminal_keys", _DYNAMIC, "a step takes questions when a round is over", _ROUNDS),
+    Entry("verl", _REPLAY, "ReplayBuffer._select_prompt_uids", _DYNAMIC, "it takes the first ones that were asked; verl takes any", _ROUNDS),
+    Entry("verl", _REPLAY, "ReplayBuffer._clear_groups", _DYNAMIC, "a question that is thrown away leaves the list of those asked", _ROUNDS),
+    Entry("verl", _REPLAY, "ReplayBuffer.pending_keys", _DYNAMIC, "whether answers are awaited", _ROUNDS),
+    Entry("verl", _REPLAY, "ReplayBuffer.running_keys", _DYNAMIC, "whether answers are awaited", _ROUNDS),
     Entry("verl", "trainer/ppo/v1/__init__.py", "get_trainer_cls", "plugin.py", "registers our trainers when verl's are imported: the task runner, which looks them up by name, is a Ray actor and can't be subclassed", "tests/training/test_registration.py"),
     Entry("verl", "trainer/main_ppo.py", "run_ppo", "run/train.py", "starts Ray and the trainer", _TRAINING),
     Entry("verl", "workers/rollout/vllm_rollout/vllm_rollout.py", "ServerAdapter.zmq_handle", "verl_compat/weight_socket.py", "names the socket for new weights by Ray's job id, which is the same in every run's own cluster, in /tmp: two runs on one machine took one socket", "tests/verl_compat/test_weight_socket.py"),
