@@ -1,8 +1,9 @@
 """Rules for layouts. Each violation is a `Problem` with key, value and the nearest valid values.
 
-layout.py      `find_violations`: checks sizes against model and machine, and applies the three below
+layout.py      `find_violations`: checks sizes against model and machine, and applies the four below
 batches.py     batches, micro-batches and lengths
 checkpoint.py  checkpoints that another layout can read
+experts.py     experts: groups of ranks, router, router replay
 precision.py   FP8, fused kernels and the optimizer's precision
 sizes.py       valid sizes, for the way out in a sentence
 """
