@@ -18,9 +18,9 @@ from verl_medu1.plan.architecture import Architecture, find_architecture, huggin
 from verl_medu1.plan.parameters import rank_parameters, stage_layers
 from verl_medu1.plan.settings import Settings
 
-# Model, TP, PP, VPP, layers of the first and of the last stage.
-Topology = tuple[str, int, int, int | None, int | None, int | None]
-TOPOLOGIES: list[Topology] = [
+# Model, TP, PP, VPP, layers of the first and of the last stage, expert and expert tensor parallel size.
+Topology = tuple[str, int, int, int | None, int | None, int | None, int, int]
+WITHOUT_EXPERTS: list[tuple[str, int, int, int | None, int | None, int | None]] = [
     ("Qwen2.5-3B-Instruct", 1, 1, None, None, None),
     ("Qwen2.5-3B-Instruct", 2, 1, None, None, None),
     ("Qwen2.5-3B-Instruct", 2, 2, None, None, None),
@@ -37,6 +37,11 @@ TOPOLOGIES: list[Topology] = [
     ("Qwen3-8B", 4, 2, None, None, None),
     ("Qwen3-32B", 8, 4, 2, None, None),
 ]
+TOPOLOGIES: list[Topology] = [
+    *((*topology, 1, topology[1]) for topology in WITHOUT_EXPERTS),
+    ("Qwen3-30B-A3B", 4, 2, None, None, None, 8, 2),
+    ("Qwen3-30B-A3B", 1, 4, None, None, None, 16, 1),
+]
 LAYERS = ("Qwen2.5-7B-Instruct", "Llama-3.1-8B-Instruct", "Qwen3-8B")
 TOKENS = 256
 PORTLESS = "fake"  # torch's process group for tests, of any size, in one process
@@ -44,9 +49,9 @@ PORTLESS = "fake"  # torch's process group for tests, of any size, in one proces
 
 def predicted(topology: Topology) -> list[int]:
     """Parameters of a rank of each stage, by the planner."""
-    name, tp, pp, _, first, last = topology
+    name, tp, pp, _, first, last, ep, etp = topology
     model = find_architecture(name)
-    return [part.total for part in rank_parameters(model, tp, stage_layers(model.layers, pp, first, last))]
+    return [part.total for part in rank_parameters(model, tp, stage_layers(model.layers, pp, first, last), ep, etp)]
 
 
 def _provider(model: Architecture, dtype: Any, tp: int = 1, pp: int = 1, **overrides: Any) -> Any:
@@ -66,11 +71,17 @@ def _stage(topology: Topology, stage: int) -> int:
     from megatron.core.process_groups_config import ProcessGroupCollection
     from torch.testing._internal.distributed.fake_pg import FakeStore
 
-    name, tp, pp, vpp, first, last = topology
-    torch.distributed.init_process_group(PORTLESS, store=FakeStore(), rank=stage * tp, world_size=tp * pp)
+    name, tp, pp, vpp, first, last, ep, etp = topology
+    ranks = max(tp, ep * etp)
+    torch.distributed.init_process_group(PORTLESS, store=FakeStore(), rank=stage * ranks, world_size=ranks * pp)
     # Groups on gloo would wait for the other ranks.
     parallel_state.initialize_model_parallel(
-        tp, pp, virtual_pipeline_model_parallel_size=vpp, create_gloo_process_groups=False
+        tp,
+        pp,
+        virtual_pipeline_model_parallel_size=vpp,
+        expert_model_parallel_size=ep,
+        expert_tensor_parallel_size=etp,
+        create_gloo_process_groups=False,
     )
     try:
         provider = _provider(
@@ -81,6 +92,8 @@ def _stage(topology: Topology, stage: int) -> int:
             virtual_pipeline_model_parallel_size=vpp,
             num_layers_in_first_pipeline_stage=first,
             num_layers_in_last_pipeline_stage=last,
+            expert_model_parallel_size=ep,
+            expert_tensor_parallel_size=etp,
         )
         provider._pg_collection = ProcessGroupCollection.use_mpu_process_groups()
         chunks = range(vpp) if vpp else [None]
@@ -156,7 +169,8 @@ def _recipe_topologies() -> Iterator[Topology]:
         settings, path = compose_recipe([f"recipe={name}"])
         if path in listed_models() and settings.strategy == "megatron":
             short = path.rpartition("/")[2]
-            yield short, settings.tp, settings.pp, settings.vpp, settings.first_layers, settings.last_layers
+            layout = (settings.tp, settings.pp, settings.vpp, settings.first_layers, settings.last_layers)
+            yield short, *layout, settings.ep, settings.expert_tp
 
 
 def print_ranks(rows: list[RankBytes]) -> None:
@@ -197,10 +211,11 @@ def main(
     typer.echo(
         "| model | TP | PP | VPP | first, last | stage | predicted | megatron-core |\n|---|---|---|---|---|---|---|---|"
     )
-    for (name, tp, pp, vpp, first, last), ours, theirs in rows:
+    for (name, tp, pp, vpp, first, last, ep, etp), ours, theirs in rows:
+        shown_name = name if find_architecture(name).experts is None else f"{name}, EP {ep}, ETP {etp}"
         for stage in sorted({0, min(1, pp - 1), pp - 1}):
             ends = f"{first or '-'}, {last or '-'}" if first or last else "-"
-            shown = f"| {name} | {tp} | {pp} | {vpp or '-'} | {ends} | {stage} "
+            shown = f"| {shown_name} | {tp} | {pp} | {vpp or '-'} | {ends} | {stage} "
             typer.echo(f"{shown}| {ours[stage]:,} | {theirs[stage]:,} |")
     typer.echo(
         "\n| layer of, narrower | SwiGLU fused | bytes kept of a token, predicted | megatron-core |\n|---|---|---|---|"

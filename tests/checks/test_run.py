@@ -238,6 +238,8 @@ def test_memory_that_can_not_be_planned_is_a_warning(configure):
     gpu = ["trainer.device=cuda", f"{MODEL}=somebody/my-own"]
     assert memory_warning(configure(*gpu)).startswith("memory was not planned: model 'somebody/my-own' is not a folder")
     assert memory_warning(configure("trainer.device=cuda", f"{MODEL}=Qwen/Qwen2.5-7B")) is None
+    experts = configure("trainer.device=cuda", f"{MODEL}=Qwen/Qwen3-30B-A3B", "lora=r16")
+    assert memory_warning(experts).endswith("has experts, and LoRA of experts is not planned.")
 
 
 def test_all_mistakes_are_named_at_once(configure):

@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = sorted({*recipe_names(), *recipe_names(SFT)})
 NAME = re.compile(
     r"(?P<model>.+?)(?:-(?:release|alphamed|lora))?-(?P<nodes>\d+)x(?P<gpus>\d+)(?P<gpu>h100|h200|a100|l40s)"
-    r"-tp(?P<tp>\d+)-pp(?P<pp>\d+)(?:-cp(?P<cp>\d+))?"
+    r"-tp(?P<tp>\d+)-pp(?P<pp>\d+)(?:-cp(?P<cp>\d+))?(?:-ep(?P<ep>\d+))?"
 )
 GPU_RECIPES = [name for name in recipe_names() if NAME.fullmatch(name)]
 GPUS = {"h100": "h100-80", "a100": "a100-80", "h200": "h200-141", "l40s": "l40s-48"}
@@ -49,6 +49,7 @@ MODELS = {
     "llama-3.1-70b": "meta-llama/Llama-3.1-70B-Instruct",
     "qwen3-8b": "Qwen/Qwen3-8B",
     "qwen3-32b": "Qwen/Qwen3-32B",
+    "qwen3-30b-a3b": "Qwen/Qwen3-30B-A3B",
 }
 
 
@@ -135,6 +136,7 @@ def test_the_name_agrees_with_the_configuration(composed, name):
     assert megatron.tensor_model_parallel_size == sizes["tp"]
     assert megatron.pipeline_model_parallel_size == sizes["pp"]
     assert megatron.context_parallel_size == sizes["cp"]
+    assert megatron.expert_model_parallel_size == sizes["ep"]
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp8"])

@@ -3,17 +3,22 @@
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from statistics import mean
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
 from tests.cpu.small_engine import batch
+from verl_medu1.plan import expert_layers
 from verl_medu1.plan.activations import in_flight, peaks, rank_groups
 from verl_medu1.plan.adapters import layer_adapters
 from verl_medu1.plan.architecture import Architecture, find_architecture
-from verl_medu1.plan.memory import gradient_bytes, optimizer_bytes, weight_bytes
+from verl_medu1.plan.assumptions import assumptions
+from verl_medu1.plan.memory import gradient_bytes, rank_optimizer_bytes, weight_bytes
 from verl_medu1.plan.parameters import rank_parameters, stage_layers
 from verl_medu1.plan.settings import Settings
 
@@ -115,8 +120,12 @@ def predicted(model: Architecture, settings: Settings) -> list[dict[str, float]]
     """
     is_frozen = settings.adapter_rank > 0
     stages = stage_layers(model.layers, settings.pp, settings.first_layers, settings.last_layers)
-    parts = rank_parameters(model, settings.tp, stages, layer_adapters(model, settings, settings.tp))
-    kept = peaks(model, settings, stages)
+    parts = rank_parameters(
+        model, settings.tp, stages, settings.ep, settings.expert_tp, layer_adapters(model, settings, settings.tp)
+    )
+    balanced = replace(assumptions(), expert_imbalance=1.0)  # `compared` takes the mean of the ranks
+    with patch.object(expert_layers, "assumptions", lambda: balanced):
+        kept = peaks(model, settings, stages)
     layer = of_torch(model, settings.tp, is_frozen)
     if not is_frozen or "linear_proj" in settings.lora_targets:
         layer += 4 * model.heads * model.head_dim / settings.tp
@@ -126,7 +135,7 @@ def predicted(model: Architecture, settings: Settings) -> list[dict[str, float]]
         {
             "weights": weight_bytes(parts[stage], settings),
             "gradients": gradient_bytes(parts[stage].trained, settings),
-            "optimizer": optimizer_bytes(parts[stage].trained, settings),
+            "optimizer": rank_optimizer_bytes(parts[stage], settings),
             "activations": kept[stage].kept
             + tokens
             * (stages[stage] * layer - (first if stage == 0 else 0))
@@ -144,6 +153,8 @@ def settings_of_engine(engine: dict[str, Any], world: int) -> Settings:
         gpus_per_node=world,
         tp=engine.get("tensor_model_parallel_size", 1),
         pp=engine.get("pipeline_model_parallel_size", 1),
+        ep=engine.get("expert_model_parallel_size", 1),
+        etp=engine.get("expert_tensor_parallel_size"),
         vpp=engine.get("virtual_pipeline_model_parallel_size"),
         first_layers=transformer.get("num_layers_in_first_pipeline_stage"),
         dtype="float32",
@@ -153,12 +164,18 @@ def settings_of_engine(engine: dict[str, Any], world: int) -> Settings:
     )
 
 
-def compared(model: Path, engine: dict[str, Any], ranks: Sequence[dict[str, int]]) -> Iterator[tuple[str, float, int]]:
+def compared(
+    model: Path, engine: dict[str, Any], ranks: Sequence[dict[str, int]]
+) -> Iterator[tuple[str, float, float]]:
     """Part by part and rank by rank, what was predicted and what was measured."""
     settings = settings_of_engine(engine, len(ranks))
     stages = predicted(find_architecture(str(model)), settings)
-    for rank, measured in enumerate(ranks):
-        # Megatron counts pipeline stages outermost.
-        stage = rank * settings.pp // len(ranks)
+    # Megatron counts pipeline stages outermost.
+    stage_of = [rank * settings.pp // len(ranks) for rank in range(len(ranks))]
+    for stage, measured in zip(stage_of, ranks, strict=True):
         for part in PARTS:
-            yield part, stages[stage][part], measured[part]
+            found: float = measured[part]
+            if part == "activations" and settings.ep > 1:
+                # How many tokens come to a rank's experts is the router's choice.
+                found = mean(other[part] for other, same in zip(ranks, stage_of, strict=True) if same == stage)
+            yield part, stages[stage][part], found

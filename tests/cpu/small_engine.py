@@ -17,22 +17,31 @@ def token_rows(seed: int, lengths: Sequence[int] = LENGTHS) -> list[torch.Tensor
     return [torch.randint(FIRST_TOKEN, VOCABULARY, (length,), generator=generator) for length in lengths]
 
 
-def batch(seed: int, lengths: Sequence[int] = LENGTHS) -> Any:
-    """The rows as verl's engines take them; all tokens but the first of each row count in the loss."""
+def share(engine: Any) -> slice:
+    """The rows that an engine's data-parallel rank has of a batch."""
+    return slice(engine.get_data_parallel_rank(), None, engine.get_data_parallel_size())
+
+
+def batch(seed: int, lengths: Sequence[int] = LENGTHS, part: slice = slice(None)) -> Any:
+    """The rows as verl's engines take them; all tokens but the first of each row count in the loss.
+
+    `part` is what a rank has of them.
+    """
     from tensordict import TensorDict
     from verl.utils import tensordict_utils as tu
 
     def nested(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
         return torch.nested.as_nested_tensor(list(tensors), layout=torch.jagged)
 
+    tokens = token_rows(seed, lengths)[part]
     rows = TensorDict(
         {
-            "input_ids": nested(token_rows(seed, lengths)),
-            "position_ids": nested([torch.arange(length) for length in lengths]),
-            "loss_mask": nested([(torch.arange(length) > 0).float() for length in lengths]),
-            "temperature": torch.ones(len(lengths)),
+            "input_ids": nested(tokens),
+            "position_ids": nested([torch.arange(len(row)) for row in tokens]),
+            "loss_mask": nested([(torch.arange(len(row)) > 0).float() for row in tokens]),
+            "temperature": torch.ones(len(tokens)),
         },
-        batch_size=[len(lengths)],
+        batch_size=[len(tokens)],
     )
     tu.assign_non_tensor(
         rows,
@@ -101,14 +110,14 @@ def train_step(engine: Any, seed: int) -> None:
     from verl.workers.utils.losses import sft_loss
 
     with engine.train_mode():
-        engine.train_batch(batch(seed), loss_function=partial(sft_loss, config=None))
+        engine.train_batch(batch(seed, part=share(engine)), loss_function=partial(sft_loss, config=None))
         engine.lr_scheduler_step()
 
 
 def log_probs(engine: Any, seed: int) -> list[torch.Tensor] | None:
     """Log-probabilities of the rows' tokens, on the rank that has them."""
     with engine.eval_mode():
-        output = engine.infer_batch(batch(seed), loss_function=None)
+        output = engine.infer_batch(batch(seed, part=share(engine)), loss_function=None)
     if not engine.is_mp_src_rank_with_outputs():
         return None
     return [row.clone() for row in output["model_output"]["log_probs"].unbind()]

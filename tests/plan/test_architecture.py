@@ -38,7 +38,14 @@ DENSE = {
     "vocab_size": 128,
     "max_position_embeddings": 8192,
 }
-QWEN3_MOE = DENSE | {"model_type": "qwen3_moe", "num_experts": 8, "moe_intermediate_size": 24, "intermediate_size": 97}
+QWEN3_MOE = DENSE | {
+    "model_type": "qwen3_moe",
+    "num_experts": 8,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 24,
+    "norm_topk_prob": True,
+    "intermediate_size": 97,
+}
 # As google/gemma-3-4b-it has it: the rest are defaults of transformers.
 GEMMA3_4B = {
     "model_type": "gemma3",
@@ -46,9 +53,13 @@ GEMMA3_4B = {
     "vision_config": {"hidden_size": 1152, "num_attention_heads": 16},
 }
 UNPLANNED = {
-    "experts of Qwen": (QWEN3_MOE, "with experts, and experts are not planned"),
-    "experts of Mistral": (DENSE | {"model_type": "mixtral", "num_local_experts": 8}, "experts are not planned"),
-    "experts of DeepSeek": (DENSE | {"model_type": "deepseek_v3", "n_routed_experts": 256}, "experts are not planned"),
+    "some layers with experts": (QWEN3_MOE | {"decoder_sparse_step": 2}, "Megatron-Bridge gives every layer experts"),
+    "experts of Mistral": (DENSE | {"model_type": "mixtral", "num_local_experts": 8}, "qwen3_moe alone is planned"),
+    "experts of DeepSeek": (
+        DENSE | {"model_type": "deepseek_v3", "n_routed_experts": 256},
+        "qwen3_moe alone is planned",
+    ),
+    "experts of Llama": (DENSE | {"num_experts": 8}, "qwen3_moe alone is planned"),
     "text part": ({"model_type": "llava", "text_config": DENSE}, "has model_type 'llava'; planned are llama, mistral"),
     "another type": (DENSE | {"model_type": "gemma3_text"}, "has model_type 'gemma3_text'; planned are"),
     "biases": (DENSE | {"attention_bias": True, "mlp_bias": True}, "has attention_bias and mlp_bias in its config"),

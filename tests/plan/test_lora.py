@@ -58,7 +58,7 @@ def test_adapters_of_bridge_by_hand():
 
 def test_frozen_weights_have_neither_gradients_nor_optimizer_states():
     settings = Settings(**LORA, tp=2)
-    [parts] = rank_parameters(SEVEN, 2, [28], layer_adapters(SEVEN, settings, 2))
+    [parts] = rank_parameters(SEVEN, 2, [28], adapters=layer_adapters(SEVEN, settings, 2))
     assert (parts.total, parts.trained) == (3_807_910_400 + 17_776_640, 17_776_640)
     assert weight_bytes(parts, settings) == 2 * parts.total
     assert gradient_bytes(parts.trained, settings) == 4 * 17_776_640
@@ -106,7 +106,7 @@ def test_merged_weights_go_to_vllm_or_adapters_besides():
 def test_communication():
     settings = Settings(tp=2, train_batch=64, mini_batch=32, n=8, prompt=1024, response=1024, bypass=True)
     full, lora = (
-        communication_of(SEVEN, found, Parts(1000, 0, 0, 0, adapters), 28)
+        communication_of(SEVEN, found, Parts(1000, 0, 0, 0, adapters=adapters), 28)
         for found, adapters in ((settings, 0), (replace(settings, **LORA), 100))
     )
     assert lora.tensor / full.tensor == 16 / 10

@@ -12,6 +12,7 @@ import pytest
 
 import verl_medu1.plan
 from verl_medu1.plan.architecture import architecture_of, find_architecture, listed_models
+from verl_medu1.plan.expert_layers import router_weights
 from verl_medu1.plan.parameters import rank_parameters, stage_layers, total_parameters
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +33,10 @@ PUBLISHED = {
     "Qwen/Qwen3-8B": 8_190_735_360,
     "Qwen/Qwen3-14B": 14_768_307_200,
     "Qwen/Qwen3-32B": 32_762_123_264,
+    "Qwen/Qwen3-30B-A3B": 30_532_122_624,
+    "Qwen/Qwen3-30B-A3B-Instruct-2507": 30_532_122_624,
+    "Qwen/Qwen3-30B-A3B-Thinking-2507": 30_532_122_624,
+    "Qwen/Qwen3-235B-A22B": 235_093_634_560,
     "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B": 1_777_088_000,
     "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B": 7_615_616_512,
     "deepseek-ai/DeepSeek-R1-Distill-Llama-8B": 8_030_261_248,
@@ -70,8 +75,9 @@ def test_totals_are_the_published_ones():
 @pytest.mark.parametrize(("tp", "pp"), [(1, 2), (2, 4), (4, 1)])
 def test_the_ranks_together_are_the_model_and_what_is_repeated(name, tp, pp):
     model = find_architecture(name)
-    ranks = rank_parameters(model, tp, stage_layers(model.layers, pp))
+    ranks = rank_parameters(model, tp, stage_layers(model.layers, pp), etp=tp)
     norms = model.layers * (2 * model.hidden + (2 * model.head_dim if model.qk_norm else 0)) + model.hidden
+    norms += router_weights(model, model.layers)
     repeated = (tp - 1) * norms
     if model.tied and pp > 1:
         repeated += model.vocabulary * model.hidden

@@ -22,6 +22,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         },
     },
     "qwen2": {"rms_norm_eps": 1e-6, "rope_theta": 1000000.0},
+    "qwen3_moe": {"rms_norm_eps": 1e-6, "rope_theta": 1000000.0},
     "qwen3": {"rms_norm_eps": 1e-6, "rope_theta": 1000000.0},
 }
 

@@ -93,6 +93,18 @@ def test_each_key_arrives(recipe, precision, provider_of):
         "qk_layernorm": model.qk_norm,
         "rotary_base": 500000 if model.model_type == "llama" else 1000000,
     }
+    if model.experts:
+        sizes |= {
+            "num_moe_experts": model.experts.count,
+            "moe_router_topk": model.experts.active,
+            "moe_ffn_hidden_size": model.experts.ffn,
+            "moe_router_pre_softmax": not model.experts.normalised,
+            "expert_model_parallel_size": settings.ep,
+            "expert_tensor_parallel_size": settings.expert_tp,
+            "moe_token_dispatcher_type": "alltoall",
+            "moe_router_load_balancing_type": "none",
+            "moe_enable_routing_replay": settings.router_replay != "disabled",
+        }
     assert {key: getattr(provider, key) for key in sizes} == sizes
     if model.model_type == "llama":
         assert (provider.rope_scaling, provider.rope_scaling_factor) == (True, 8.0)
@@ -121,12 +133,9 @@ def test_parameters_of_each_stage(recipe, folders):
     config = compose_config([f"recipe={recipe}"])
     settings = settings_in(config)
     model, folder = model_of(str(config.actor_rollout_ref.model.path), folders)
-    planned = rank_parameters(
-        model,
-        settings.tp,
-        stage_layers(model.layers, settings.pp, settings.first_layers, settings.last_layers),
-        layer_adapters(model, settings, settings.tp),
-    )
+    stages = stage_layers(model.layers, settings.pp, settings.first_layers, settings.last_layers)
+    adapters = layer_adapters(model, settings, settings.tp)
+    planned = rank_parameters(model, settings.tp, stages, settings.ep, settings.expert_tp, adapters)
     for stage in sorted({0, min(1, settings.pp - 1), settings.pp - 1}):
         for tensor_rank in sorted({0, settings.tp - 1}):
             rank = stage * settings.gpus // settings.pp + tensor_rank

@@ -127,6 +127,7 @@ def test_rows_that_do_not_fill_the_limit_and_no_sequence_parallelism(small):
         (SEVENTY, 0),
         (SEVENTY, 48),
         ("recipe=qwen2.5-7b-lora-1x1l40s-tp1-pp1", 0),
+        ("recipe=qwen3-30b-a3b-2x8h100-tp2-pp1-ep8", 0),
     ],
 )
 def test_the_plan_is_within_a_tenth_of_true_ranks(recipe, rank):

@@ -7,6 +7,8 @@ The rule by which a recipe becomes its twin:
 - tensor and pipeline parallel sizes above 2 become 2, virtual stages above 2 become 2; sequence parallel and a first or
   last stage of another size stay;
 - context parallel becomes 1: its attention is Transformer Engine's, which needs a GPU;
+- a model with experts has EXPERTS of them, of which a token takes EXPERTS_PER_TOKEN; expert and
+  expert tensor parallel sizes above 2 become 2;
 - a layer for each virtual stage, two where a stage is uneven; widths are small.
 """
 
@@ -22,6 +24,7 @@ from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.settings import Settings
 
 HEAD_DIM, KV_HEADS, MOST_RANKS = 16, 2, 2
+EXPERTS, EXPERTS_PER_TOKEN = 8, 2
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Twin:
         tp, pp: tensor and pipeline parallel sizes, at most 2.
         vpp: virtual stages of a rank, 1 without interleaving.
         uneven: the first pipeline stage has a layer less than the others.
+        experts: experts of a layer, 0 without.
+        ep, etp: expert and expert tensor parallel sizes, at most 2.
     """
 
     family: str
@@ -46,12 +51,15 @@ class Twin:
     pp: int
     vpp: int = 1
     uneven: bool = False
+    experts: int = 0
+    ep: int = 1
+    etp: int = 1
 
     @property
     def name(self) -> str:
         """Says what it is, such as qwen2-tied-8-tp2-pp1."""
         parts = [self.family, "tied" if self.tied else "untied", str(self.heads_per_kv_head)]
-        parts += [f"tp{self.tp}", f"pp{self.pp}"]
+        parts += [f"tp{self.tp}", f"pp{self.pp}", *([f"ep{self.ep}", f"etp{self.etp}"] if self.experts else [])]
         return "-".join([*parts, *(["vpp2"] if self.vpp > 1 else []), *(["uneven"] if self.uneven else [])])
 
     @property
@@ -69,9 +77,18 @@ class Twin:
         }
         if self.vpp > 1:
             keys["virtual_pipeline_model_parallel_size"] = self.vpp
+        if self.experts:
+            keys |= {"expert_model_parallel_size": self.ep, "expert_tensor_parallel_size": self.etp}
         if self.uneven:
             keys["override_transformer_config"] = {"num_layers_in_first_pipeline_stage": 1}
         return keys
+
+
+def ranks_of(engine: dict[str, Any]) -> int:
+    """The fewest ranks that an engine's keys take."""
+    pp = engine.get("pipeline_model_parallel_size", 1)
+    experts = engine.get("expert_model_parallel_size", 1) * engine.get("expert_tensor_parallel_size", 1)
+    return pp * max(engine.get("tensor_model_parallel_size", 1), experts)
 
 
 def twin_of(model: Architecture, settings: Settings) -> Twin:
@@ -86,6 +103,9 @@ def twin_of(model: Architecture, settings: Settings) -> Twin:
         pp=min(settings.pp, MOST_RANKS),
         vpp=min(settings.vpp or 1, 2),
         uneven=settings.first_layers is not None or settings.last_layers is not None,
+        experts=EXPERTS if model.experts else 0,
+        ep=min(settings.ep, MOST_RANKS),
+        etp=min(settings.expert_tp, MOST_RANKS) if model.experts else 1,
     )
 
 
@@ -104,8 +124,17 @@ def write_model(twin: Twin, folder: Path) -> None:
             "high_freq_factor": 4.0,
             "original_max_position_embeddings": 8192,
         }
+    experts: dict[str, Any] = {}
+    if twin.experts:
+        experts = {
+            "num_experts": twin.experts,
+            "num_experts_per_tok": EXPERTS_PER_TOKEN,
+            "moe_intermediate_size": 16 * heads,
+            "norm_topk_prob": True,
+        }
     config = AutoConfig.for_model(
         twin.family,
+        **experts,
         vocab_size=VOCABULARY,
         hidden_size=HEAD_DIM * heads,
         intermediate_size=32 * heads,

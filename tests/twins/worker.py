@@ -15,7 +15,7 @@ import torch
 import torch.distributed
 
 from tests.cpu.memory import measure
-from tests.cpu.small_engine import batch, build_engine, join, log_probs, train_step
+from tests.cpu.small_engine import batch, build_engine, join, log_probs, share, train_step
 
 # Updates by Adam with this epsilon hardly depend on the last digits of a gradient.
 OPTIMIZER = {"lr_decay_style": "constant", "override_optimizer_config": {"adam_eps": 1e-4}}
@@ -34,7 +34,7 @@ def gradients(engine: Any, seed: int) -> dict[str, torch.Tensor]:
 
     with engine.train_mode():
         engine.optimizer_zero_grad()
-        engine.forward_backward_batch(batch(seed), partial(sft_loss, config=None))
+        engine.forward_backward_batch(batch(seed, part=share(engine)), partial(sft_loss, config=None))
         parameters = [parameter for module in engine.module for parameter in module.parameters()]
         kept = [parameter.detach().clone() for parameter in parameters]
         with torch.no_grad():
@@ -63,8 +63,10 @@ def main() -> None:
     if a.load:
         engine.load_checkpoint(a.load)
     else:
+        result["weights_before"] = weights(engine)
         result["log_probs"] = log_probs(engine, 0)
-        result["gradients"] = gradients(engine, 0)
+        # Data-parallel ranks keep sums of parts of the gradients only; the weights after the step tell.
+        result["gradients"] = gradients(engine, 0) if engine.get_data_parallel_size() == 1 else None
         train_step(engine, 0)
     result["weights"] = weights(engine)
     result["log_probs_after"] = log_probs(engine, 1)

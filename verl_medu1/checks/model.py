@@ -15,6 +15,7 @@ from verl_medu1.plan.architecture import (
     require_planned,
 )
 from verl_medu1.plan.rules.layout import find_violations
+from verl_medu1.plan.verdict import require_planned_training
 
 
 def model_violations(config: DictConfig, node: str = "actor_rollout_ref.model") -> Iterator[str]:
@@ -48,16 +49,18 @@ def layout_violations(config: DictConfig, machine: Machine) -> Iterator[str]:
 
 
 def memory_warning(config: DictConfig) -> str | None:
-    """Say why the memory of a run on GPUs can't be planned for this model; return None if it can.
+    """Say why the memory of a run on GPUs can't be planned; return None if it can.
 
     Raises:
         ValueError: the model is missing, or its config.json is broken; `check` reports that first.
     """
     settings = settings_in(config)
-    if settings.device == "cpu" or settings.strategy != "megatron":
+    if settings.device == "cpu":
         return None
     try:
-        require_planned(find_architecture(str(config.actor_rollout_ref.model.path)))
+        model = find_architecture(str(config.actor_rollout_ref.model.path))
+        require_planned(model)
+        require_planned_training(settings, model)
     except NotPlanned as why:
         return f"memory was not planned: {why}"
     return None

@@ -1,6 +1,8 @@
 """Estimates whether a run fits and which layout to use, from a model's dimensions and a cluster, without GPU or torch.
 
 architecture.py   a model's dimensions, from config.json or architectures.yaml
+experts.py        dimensions of layers with experts, from config.json
+expert_layers.py  what layers with experts add: parameters, activations, bytes of the token dispatch
 settings.py       the settings that matter here, as a plain value, from a composed configuration
 assumptions.py    figures that no formula gives, from assumptions.yaml
 rules/            rules for layouts, one sentence per violation

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from verl_medu1.plan.adapters import COLUMN_PARALLEL, targets
 from verl_medu1.plan.architecture import Architecture
+from verl_medu1.plan.expert_layers import expert_bytes, passing_expert_bytes
 from verl_medu1.plan.settings import Settings
 
 LOG_SUM_EXP = 4  # bytes that flash attention keeps per token and head
@@ -50,8 +51,10 @@ def layer_bytes(model: Architecture, settings: Settings) -> float:
     With FP8 the inputs of the four matrices take one byte. With attention_backend=unfused attention keeps its scores of
     the longest sequence, twice (Transformer Engine 2.15, UnfusedDotProductAttention: as the softmax gives them, and
     masked), instead of their log-sums. Selective recomputation does not keep attention's scores or log-sums
-    (core_attn), the outputs of the norms (layernorm), or the outputs of fc1 and SwiGLU (mlp). Derived; on the CPU it
-    equals to the byte what megatron-core's layers keep, except for what torch's RMSNorm adds (benchmarks/planner.py).
+    (core_attn), the outputs of the norms (layernorm), or the outputs of fc1 and SwiGLU (mlp). A layer with experts
+    keeps what `expert_layers.expert_bytes` counts in place of the last two rows, unless it recomputes them (moe).
+    Derived; on the CPU it equals to the byte what megatron-core's layers without experts keep, except for what torch's
+    RMSNorm adds (benchmarks/planner.py).
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -61,6 +64,7 @@ def layer_bytes(model: Architecture, settings: Settings) -> float:
     tp, width = settings.tp, 4 if settings.dtype == "float32" else 2
     to_matrix = 1 if settings.fp8 else width
     modules = settings.recompute_modules if settings.recompute == "selective" else []
+    feed_forward = "moe" if model.experts else "mlp"
     queries = model.heads * model.head_dim / tp
     pair = rank_groups(model.groups, tp) * model.head_dim
     between = model.hidden / settings.sequence_split
@@ -73,8 +77,9 @@ def layer_bytes(model: Architecture, settings: Settings) -> float:
         kept += between * width if again else 0
     elif "layernorm" not in modules:
         kept += between * to_matrix  # output of the norm before attention
-    if not settings.adapter_rank and ("layernorm" not in modules or "mlp" in modules):
-        kept += between * (width if "mlp" in modules else to_matrix)  # output of the norm before the MLP
+    if not settings.adapter_rank and ("layernorm" not in modules or feed_forward in modules):
+        # Output of the norm before the MLP.
+        kept += between * (width if feed_forward in modules else to_matrix)
     kept += (2 * queries + 3 * pair) * width
     if not settings.rope_fusion:
         kept += 4 * model.head_dim * width
@@ -85,6 +90,8 @@ def layer_bytes(model: Architecture, settings: Settings) -> float:
         kept += queries * to_matrix  # attention's output once more, quantised for the projection
     if "core_attn" not in modules:
         kept += model.heads / tp * (2 * settings.longest * width if settings.attention == "unfused" else LOG_SUM_EXP)
+    if model.experts and "moe" not in modules:
+        kept += expert_bytes(model, settings)
     if "mlp" not in modules:
         has_input = not settings.adapter_rank or "linear_fc2" in adapted
         kept += model.ffn / tp * ((2 if settings.activation_fusion else 4) * width + has_input * to_matrix)
@@ -167,8 +174,8 @@ def passing_bytes(model: Architecture, settings: Settings) -> float:
     | the larger of: two gradients in SwiGLU | 2 f / t |
     | and: gradients of fc2's output (gathered), input and weight | h' + f / t + h f / (t T) |
 
-    As megatron-core's own layers take it, found with `medu1 rehearse` (docs/plan.md). Transformer Engine's layers give
-    gathered tensors back at once and need h' less.
+    With experts it is `expert_layers.passing_expert_bytes` instead. As megatron-core's own layers take it, found with
+    `medu1 rehearse` (docs/plan.md). Transformer Engine's layers give gathered tensors back at once and need h' less.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -177,6 +184,8 @@ def passing_bytes(model: Architecture, settings: Settings) -> float:
         24320.0
     """
     tokens, width = settings.micro_batch_tokens, 4 if settings.dtype == "float32" else 2
+    if model.experts:
+        return tokens * passing_expert_bytes(model, settings)
     gathered = gathered_elements(model, settings)
     swiglu = 2 * model.ffn / settings.tp
     second = gathered + model.ffn / settings.tp + model.hidden * model.ffn / settings.tp / tokens

@@ -12,8 +12,11 @@ from typing import Any
 
 import yaml
 
+from verl_medu1.plan.experts import Experts, experts_of
+
 # Model types whose layers parameters.py describes: RMSNorm, rotary embedding, grouped-query attention, SwiGLU.
-MODEL_TYPES = ("llama", "mistral", "phi3", "qwen2", "qwen3")
+MODEL_TYPES = ("llama", "mistral", "phi3", "qwen2", "qwen3", "qwen3_moe")
+WITH_EXPERTS = "qwen3_moe"
 # Keys for the number of experts in a layer, which differ between model types.
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 BIASES = ("attention_bias", "mlp_bias")
@@ -37,13 +40,14 @@ class Architecture:
         heads: query heads.
         groups: key-value heads (query groups).
         head_dim: width of a head; heads * head_dim need not equal hidden.
-        ffn: width of the SwiGLU layer; 0 with experts, whose width no rule checks.
+        ffn: width of the SwiGLU layer; 0 if every layer has experts, or if they are of a type that is not planned.
         vocabulary: rows of the embedding.
         positions: longest sequence.
         tied: whether the output layer shares the embedding's weights.
         qkv_bias: whether query, key and value have a bias.
         qk_norm: whether query and key are normalised per head.
         unplanned: why memory can't be planned, None if it can; the rules for layouts apply in any case.
+        experts: dimensions of the experts, None without, or if their model type is not planned.
     """
 
     name: str
@@ -60,6 +64,7 @@ class Architecture:
     qkv_bias: bool
     qk_norm: bool
     unplanned: str | None = None
+    experts: Experts | None = None
 
 
 def architecture_of(name: str, config: Mapping[str, Any]) -> Architecture:
@@ -91,8 +96,8 @@ def architecture_of(name: str, config: Mapping[str, Any]) -> Architecture:
 
 
 def _why_unplanned(name: str, kind: str, text: Mapping[str, Any], where: str) -> str | None:
-    if any(_is_on(text.get(key)) for key in EXPERTS):
-        return f"model {name!r} has model_type {_short(kind)} with experts, and experts are not planned."
+    if kind != WITH_EXPERTS and any(_is_on(text.get(key)) for key in EXPERTS):
+        return f"model {name!r} has model_type {_short(kind)} with experts, of which {WITH_EXPERTS} alone is planned."
     if kind not in MODEL_TYPES:
         return f"model {name!r} has model_type {_short(kind)}; planned are {', '.join(MODEL_TYPES)}."
     if biases := [key for key in BIASES if _is_on(text.get(key))]:
@@ -134,22 +139,35 @@ def _dimensions(name: str, kind: str, text: Mapping[str, Any], where: str, unpla
     tied = text.get("tie_word_embeddings")
     if tied is not None and not isinstance(tied, bool):
         raise wrong("tie_word_embeddings", "true or false")
+    layers = size("num_hidden_layers")
+    experts = experts_of(text, layers, size, wrong) if kind == WITH_EXPERTS else None
+    if experts:
+        has_ffn = experts.layers < layers
+        # Megatron-Bridge 0.5.1 reads neither key (models/qwen/qwen3_moe_bridge.py).
+        if has_ffn and not unplanned:
+            unplanned = (
+                f"model {name!r} has layers without experts (decoder_sparse_step or mlp_only_layers in {where}), and "
+                "Megatron-Bridge gives every layer experts; train it with FSDP2 (model_engine=dp)."
+            )
+    else:
+        has_ffn = not any(_is_on(text.get(key)) for key in EXPERTS)
     return Architecture(
         name=name,
         model_type=kind,
         hidden=hidden,
-        layers=size("num_hidden_layers"),
+        layers=layers,
         heads=heads,
         groups=groups,
         head_dim=head_dim,
-        ffn=0 if any(_is_on(text.get(key)) for key in EXPERTS) else size("intermediate_size"),
+        ffn=size("intermediate_size") if has_ffn else 0,
         vocabulary=size("vocab_size"),
         positions=size("max_position_embeddings"),
         tied=bool(tied),
         # Qwen2 always has this bias; its config.json does not mention it.
         qkv_bias=kind == "qwen2",
-        qk_norm=kind == "qwen3",
+        qk_norm=kind in ("qwen3", WITH_EXPERTS),
         unplanned=unplanned,
+        experts=experts,
     )
 
 
@@ -226,6 +244,11 @@ def find_architecture(name: str) -> Architecture:
     for listed, config in _listed().items():
         if name in (listed, listed.rpartition("/")[2]):
             return architecture_of(listed, config)
+    if is_path(name) and "/" in name:
+        raise ValueError(
+            f"model {name!r} is not a folder with a config.json; `medu1 model` and `medu1 quickstart` make small "
+            f"models, and {LIST} has the names that need no folder."
+        )
     if is_path(name):
         raise ValueError(
             f"model {name!r} is not a folder with a config.json, and not listed in {LIST}; near it are "
@@ -250,6 +273,14 @@ def hugging_face_config(model: Architecture, **more: Any) -> Any:
     """
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
 
+    if model.experts:
+        more = {
+            "num_experts": model.experts.count,
+            "num_experts_per_tok": model.experts.active,
+            "moe_intermediate_size": model.experts.ffn,
+            "norm_topk_prob": model.experts.normalised,
+            **more,
+        }
     config = AutoConfig.for_model(
         model.model_type,
         vocab_size=model.vocabulary,

@@ -19,6 +19,7 @@ class Assumptions:
     link_efficiency: float
     micro_batch_seconds: float
     context_parallel_tokens: int
+    expert_imbalance: float
 
     @property
     def reserve(self) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from verl_medu1.plan.activations import rank_groups
 from verl_medu1.plan.adapters import targets
 from verl_medu1.plan.architecture import Architecture
+from verl_medu1.plan.expert_layers import dispatch_volume
 from verl_medu1.plan.memory import BYTES, gradient_width
 from verl_medu1.plan.parameters import Parts, total_parameters
 from verl_medu1.plan.settings import Settings
@@ -22,6 +23,7 @@ class Communication:
     context: float
     data: float
     weight_sync: float
+    experts: float = 0.0
 
 
 def rank_tokens(settings: Settings) -> float:
@@ -58,11 +60,13 @@ def communication_of(model: Architecture, settings: Settings, parts: Parts, laye
     | context | T layers 2 g d b (c - 1), twice that backward | arXiv 2310.01889 |
     | data | u P (a + b) (D - 1) / D, D = c d | arXiv 1910.02054, section 7 |
     | weight sync | b x parameters of the model, to every rank | derived, as in memory.gather_bytes |
+    | experts | T layers x expert_layers.dispatch_volume, forward and backward, once more to recompute | derived |
 
     The 6 backward are the 4 of the forward pass plus gathering the inputs of qkv and fc1 again, which sequence
-    parallelism alone does. Frozen matrices need no inputs in the backward pass, and each adapter gathers or scatters h
-    elements of a token once more in each pass. P are the parameters that are trained. Without the distributed optimizer
-    the gradients are all-reduced: 2 a.
+    parallelism alone does. A layer with experts has half of either: tokens don't gather for the experts. Experts are in
+    the data row with ranks of their own (`Settings.expert_dp`). Frozen matrices need no inputs in the backward pass,
+    and each adapter gathers or scatters h elements of a token once more in each pass. P are the parameters that are
+    trained. Without the distributed optimizer the gradients are all-reduced: 2 a.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -77,7 +81,13 @@ def communication_of(model: Architecture, settings: Settings, parts: Parts, laye
     backward = 6 if settings.sequence_parallel and not settings.adapter_rank else forward
     collectives = forward * (1 + extra + again) + backward
     boundaries = 0 if settings.pp == 1 else 2  # a middle stage receives and sends
-    ranks = settings.dp * c
+    if model.experts:
+        collectives //= 2
+    ranks, expert_ranks = settings.dp * c, settings.expert_dp
+    shared = (parts.adapters or parts.shared) * (ranks - 1) / ranks
+    if not parts.adapters:
+        shared += parts.experts * (expert_ranks - 1) / expert_ranks
+    dispatches = 2 + extra + again if model.experts else 0
     reduced = gradient_width(settings) * (1 if settings.distributed_optimizer else 2)
     gathered = width if settings.distributed_optimizer else 0
     updates = max(1, settings.train_batch // settings.mini_batch)
@@ -85,6 +95,7 @@ def communication_of(model: Architecture, settings: Settings, parts: Parts, laye
         tensor=tokens * layers * model.hidden * width * (t - 1) / t * collectives,
         pipeline=boundaries * tokens * model.hidden * width / settings.sequence_split * (2 + extra),
         context=tokens * layers * 2 * rank_groups(model.groups, t) * model.head_dim * width * (c - 1) * (3 + extra),
-        data=updates * parts.trained * (reduced + gathered) * (ranks - 1) / ranks,
+        data=updates * shared * (reduced + gathered),
         weight_sync=float(width * total_parameters(model)),
+        experts=tokens * layers * dispatch_volume(model, settings) * dispatches if dispatches else 0.0,
     )

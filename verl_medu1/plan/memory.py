@@ -46,7 +46,7 @@ def weight_bytes(parts: Parts, settings: Settings) -> float:
         >>> weight_bytes(Parts(1000, 10, 100, 0), Settings(fp8="hybrid"))
         4220
     """
-    return BYTES[settings.dtype] * parts.total + (2 * parts.linear if settings.fp8 else 0)
+    return BYTES[settings.dtype] * parts.total + (2 * (parts.linear + parts.experts) if settings.fp8 else 0)
 
 
 def gradient_width(settings: Settings) -> int:
@@ -72,12 +72,12 @@ def gradient_bytes(parameters: int, settings: Settings) -> float:
     return gradient_width(settings) * parameters
 
 
-def optimizer_bytes(parameters: int, settings: Settings) -> float:
+def optimizer_bytes(parameters: int, settings: Settings, ranks: int | None = None) -> float:
     """Return the bytes of Adam on one rank: a float32 copy of the weights and two moments, 12 per parameter.
 
-    The distributed optimizer shards it over DP x CP (arXiv 1910.02054, stage 1). Float32 weights need no copy: 8. The
-    precision-aware optimizer keeps the moments in the configured dtypes. Of a bfloat16 weight's float32 copy it keeps
-    only the 16 bits that the weight lacks, unless fp8_recipe is set to anything but delayed
+    The distributed optimizer shards it over DP x CP, or over `ranks` (arXiv 1910.02054, stage 1). Float32 weights need
+    no copy: 8. The precision-aware optimizer keeps the moments in the configured dtypes. Of a bfloat16 weight's float32
+    copy it keeps only the 16 bits that the weight lacks, unless fp8_recipe is set to anything but delayed
     (megatron/core/optimizer/optimizer_config.py, store_param_remainders).
 
     Args:
@@ -94,8 +94,26 @@ def optimizer_bytes(parameters: int, settings: Settings) -> float:
         first, second = BYTES[settings.exp_avg_dtype], BYTES[settings.exp_avg_sq_dtype]
         if settings.dtype == "bfloat16" and settings.optimizer_fp8_recipe in (None, "delayed"):
             copy = 2
-    ranks = settings.dp * settings.cp if settings.distributed_optimizer else 1
+    if not settings.distributed_optimizer:
+        ranks = 1
+    elif ranks is None:
+        ranks = settings.dp * settings.cp
     return (copy + first + second) * parameters / ranks
+
+
+def rank_optimizer_bytes(parts: Parts, settings: Settings) -> float:
+    """Return the bytes of Adam on one rank: experts have an optimizer of their own, sharded over their own ranks.
+
+    Source: megatron/core/optimizer/__init__.py, get_megatron_optimizer (filter_fn, expt_dp).
+
+    Example:
+        >>> rank_optimizer_bytes(Parts(800, 0, 0, 0, experts=100), Settings(gpus_per_node=8, ep=4))
+        1800.0
+    """
+    if parts.adapters:
+        return optimizer_bytes(parts.adapters, settings)
+    experts = optimizer_bytes(parts.experts, settings, settings.expert_dp)
+    return optimizer_bytes(parts.shared, settings) + experts
 
 
 def gather_bytes(model: Architecture, settings: Settings) -> float:
@@ -131,7 +149,8 @@ def ranks_of(model: Architecture, settings: Settings, rollout: Rollout) -> list[
         rollout: vLLM's memory on a GPU.
     """
     stages = stage_layers(model.layers, settings.pp, settings.first_layers, settings.last_layers)
-    parts = rank_parameters(model, settings.tp, stages, layer_adapters(model, settings, settings.tp))
+    adapters = layer_adapters(model, settings, settings.tp)
+    parts = rank_parameters(model, settings.tp, stages, settings.ep, settings.expert_tp, adapters)
     kept = peaks(model, settings, stages)
     return [
         RankMemory(stage, stages[stage], parts[stage], _phases(model, settings, rollout, parts[stage], kept[stage]))
@@ -148,7 +167,7 @@ def _phases(
 ) -> dict[str, dict[str, float]]:
     activations, logits = peak.parts
     weights, gradients = weight_bytes(parts, settings), gradient_bytes(parts.trained, settings)
-    optimizer = optimizer_bytes(parts.trained, settings)
+    optimizer = rank_optimizer_bytes(parts, settings)
     reference = BYTES[settings.dtype] * parts.total if settings.has_reference else 0.0
     always = {"reserve": float(assumptions().reserve)}
     if reference and not settings.reference_offload:

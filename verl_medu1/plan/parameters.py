@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from verl_medu1.plan.architecture import Architecture
+from verl_medu1.plan.expert_layers import expert_weights, inactive_weights, router_weights
 
 
 @dataclass(frozen=True)
@@ -15,10 +16,11 @@ class Parts:
     """Parameters of one rank, by kind.
 
     Attributes:
-        linear: weights of the layers' four matrices, to which FP8 applies.
-        small: norms and biases.
+        linear: weights of the layers' four matrices, to which FP8 applies; without the experts'.
+        small: norms, biases and routers.
         embedding: the word embedding.
         output: the output layer.
+        experts: weights of the experts' matrices, which have data parallel groups of their own.
         adapters: LoRA's; if there are any, all others are frozen.
     """
 
@@ -26,12 +28,18 @@ class Parts:
     small: int
     embedding: int
     output: int
+    experts: int = 0
     adapters: int = 0
+
+    @property
+    def shared(self) -> int:
+        """The number of the rank's parameters that all tokens pass through, without adapters."""
+        return self.linear + self.small + self.embedding + self.output
 
     @property
     def total(self) -> int:
         """The number of all parameters of the rank."""
-        return self.linear + self.small + self.embedding + self.output + self.adapters
+        return self.shared + self.experts + self.adapters
 
     @property
     def trained(self) -> int:
@@ -45,9 +53,10 @@ class Parts:
 
 
 def layer_linear(model: Architecture, tp: int = 1) -> int:
-    """Return the number of weights in the matrices of one layer on one rank.
+    """Return the number of weights in the matrices of one layer on one rank, without experts.
 
-    h (q + 2 g) d + q d h + 3 h f, each split by TP; q heads, g groups of width d, f the SwiGLU width.
+    h (q + 2 g) d + q d h + 3 h f, each split by TP; q heads, g groups of width d, f the SwiGLU width, 0 if every layer
+    has experts.
     Source: megatron/core/transformer/attention.py (linear_qkv, linear_proj) and mlp.py (linear_fc1 holds gate and up).
     With fewer groups than TP the matrix is still split, and its outputs are gathered.
 
@@ -99,8 +108,10 @@ def stage_layers(layers: int, pp: int, first: int | None = None, last: int | Non
     return stages
 
 
-def rank_parameters(model: Architecture, tp: int, stages: Sequence[int], adapters: int = 0) -> list[Parts]:
-    """Return the parameters of the ranks of each pipeline stage; all tensor parallel ranks of a stage have as many.
+def rank_parameters(
+    model: Architecture, tp: int, stages: Sequence[int], ep: int = 1, etp: int = 1, adapters: int = 0
+) -> list[Parts]:
+    """Return the parameters of the ranks of each pipeline stage; all ranks of a stage have as many.
 
     The embedding is on the first stage, the final norm and the output layer on the last. A tied output layer is the
     embedding itself if both are on one stage, otherwise a copy of it (GPTModel, setup_embeddings_and_output_layer).
@@ -109,6 +120,8 @@ def rank_parameters(model: Architecture, tp: int, stages: Sequence[int], adapter
         model: dimensions.
         tp: tensor parallel size.
         stages: layers of each stage.
+        ep: expert parallel size.
+        etp: expert tensor parallel size.
         adapters: parameters of LoRA in one layer of a rank (`adapters.layer_adapters`).
 
     Example:
@@ -122,12 +135,17 @@ def rank_parameters(model: Architecture, tp: int, stages: Sequence[int], adapter
     for stage, layers in enumerate(stages):
         is_first, is_last = stage == 0, stage == len(stages) - 1
         has_output = is_last and not (model.tied and is_first)
+        # Only of a whole model are there fewer layers with experts than layers: others can't be planned.
+        sparse = min(layers, model.experts.layers) if model.experts else 0
         ranks.append(
             Parts(
-                linear=layers * layer_linear(model, tp),
-                small=layers * layer_small(model, tp) + (model.hidden if is_last else 0),
+                linear=layers * layer_linear(model, tp) - sparse * 3 * model.hidden * model.ffn // tp,
+                small=layers * layer_small(model, tp)
+                + router_weights(model, sparse)
+                + (model.hidden if is_last else 0),
                 embedding=table if is_first else 0,
                 output=table if has_output else 0,
+                experts=expert_weights(model, sparse, ep, etp),
                 adapters=layers * adapters,
             )
         )
@@ -145,8 +163,21 @@ def total_parameters(model: Architecture) -> int:
     return rank_parameters(model, 1, [model.layers])[0].total
 
 
+def active_parameters(model: Architecture) -> int:
+    """Return the number of parameters that a token passes through, with the embedding: all without experts.
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> f"{active_parameters(find_architecture('Qwen3-30B-A3B')):,}"
+        '3,353,032,704'
+    """
+    return total_parameters(model) - inactive_weights(model)
+
+
 def largest_tensor(model: Architecture) -> int:
     """Return the elements of the largest tensor sent to the rollout: the embedding, or a layer's gate and up together.
+
+    Experts are sent one by one, and a gate and up of one are smaller than the embedding.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture

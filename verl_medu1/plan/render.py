@@ -9,8 +9,10 @@ from rich.table import Table
 
 from verl_medu1.machine.gpus import GIB
 from verl_medu1.plan.architecture import NotPlanned
+from verl_medu1.plan.assumptions import assumptions
 from verl_medu1.plan.judge_server import JudgeServer, server_sentence, server_weights
 from verl_medu1.plan.memory import PHASES, RankMemory, peak_of
+from verl_medu1.plan.parameters import active_parameters, total_parameters
 from verl_medu1.plan.search import Candidate
 from verl_medu1.plan.settings import KEYS, Settings
 from verl_medu1.plan.verdict import Plan, Verdict, peak_share
@@ -92,6 +94,8 @@ def overrides_of(settings: Settings) -> list[str]:
     """
     names = [*LAYOUT, "token_limit", "dynamic", "param_offload", "optimizer_offload", "free_cache", "utilization"]
     names += ["activation_fusion", "recompute"]
+    if settings.ep > 1 or settings.etp is not None:
+        names += ["ep", "etp"]
     if settings.recompute == "full":
         names += ["recompute_method", "recompute_layers"]
     if settings.recompute == "selective":
@@ -151,6 +155,13 @@ def print_plan(plan: Plan, verdict: Verdict, console: Console, server: JudgeServ
         f"{f', LoRA of rank {settings.adapter_rank}' if settings.adapter_rank else ''}, micro-batches of "
         f"{settings.micro_batch_tokens:,} tokens, recompute {settings.recomputation}."
     )
+    if plan.model.experts:
+        console.print(
+            f"Experts: {plan.model.experts.count} in a layer over EP {settings.ep} x ETP {settings.expert_tp}, data "
+            f"parallel {settings.expert_dp}; a token passes through {active_parameters(plan.model):,} of "
+            f"{total_parameters(plan.model):,} parameters. A rank is taken to get up to "
+            f"{assumptions().expert_imbalance:g} times its share of the tokens."
+        )
     for phase in PHASES:
         console.print(_memory_table(plan, phase))
     console.print(
@@ -160,11 +171,13 @@ def print_plan(plan: Plan, verdict: Verdict, console: Console, server: JudgeServ
     )
     if server is not None:
         console.print(server_sentence(server, plan.gpu))
-    figures = asdict(plan.communication).items()
+    figures = asdict(plan.communication)
+    if plan.model.experts is None:
+        del figures["experts"]
     table = Table(title="GB that a rank sends and receives in a step", title_justify="left")
-    for name, _ in figures:
+    for name in figures:
         table.add_column(name.replace("_", " "), justify="right")
-    table.add_row(*(f"{size / 1e9:,.1f}" for _, size in figures))
+    table.add_row(*(f"{size / 1e9:,.1f}" for size in figures.values()))
     console.print(table)
     print_verdict(plan, verdict, console)
 
@@ -188,12 +201,12 @@ def print_verdict(plan: Plan, verdict: Verdict, console: Console) -> None:
 def print_search(candidates: Sequence[Candidate], console: Console) -> None:
     """Print the layouts of a search, and the reasons and overrides of the best one."""
     table = Table(title="Layouts that fit, the fastest first", title_justify="left")
-    columns = ("TP", "PP", "CP", "DP", "micro-batch", "recompute", "vLLM TP", "share", "s a step *", "peak")
+    columns = ("TP", "PP", "CP", "EP", "DP", "micro-batch", "recompute", "vLLM TP", "share", "s a step *", "peak")
     for column in columns:
         table.add_column(column, justify="right")
     for candidate in candidates:
         settings = candidate.plan.settings
-        sizes = (settings.tp, settings.pp, settings.cp, settings.dp, settings.token_limit)
+        sizes = (settings.tp, settings.pp, settings.cp, settings.ep, settings.dp, settings.token_limit)
         table.add_row(
             *map(str, sizes),
             settings.recompute or "none",

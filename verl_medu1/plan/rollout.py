@@ -7,6 +7,7 @@ from verl_medu1.plan.activations import rank_groups
 from verl_medu1.plan.adapters import layer_adapters
 from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.assumptions import assumptions
+from verl_medu1.plan.expert_layers import expert_weights, router_weights
 from verl_medu1.plan.parameters import layer_linear, layer_small
 from verl_medu1.plan.settings import Settings
 
@@ -44,9 +45,10 @@ def rollout_weights(model: Architecture, settings: Settings) -> float:
     """Return the bytes of vLLM's weights on one rank.
 
     Matrices are split by TP and take one byte per weight with FP8; key and value heads are replicated if TP exceeds the
-    groups; norms are replicated; the vocabulary is padded to a multiple of 64. LoRA that is not merged into the weights
-    is there besides. Source:
-    vllm/model_executor/layers/linear.py (QKVParallelLinear) and vocab_parallel_embedding.py.
+    groups; norms and routers are replicated; the vocabulary is padded to a multiple of 64. LoRA that is not merged into
+    the weights is there besides. Experts are split by TP, or with expert parallelism, whose size is TP then, each GPU
+    has as many whole ones: the same bytes. Source: vllm/model_executor/layers/linear.py (QKVParallelLinear),
+    fused_moe/layer.py and vocab_parallel_embedding.py.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -56,7 +58,8 @@ def rollout_weights(model: Architecture, settings: Settings) -> float:
     tp, width = settings.rollout_tp, 4 if settings.rollout_dtype == "float32" else 2
     repeated = (rank_groups(model.groups, tp) - model.groups / tp) * 2 * model.head_dim
     matrices = model.layers * (layer_linear(model, tp) + model.hidden * repeated)
-    small = model.layers * layer_small(model, tp) + model.hidden
+    matrices += expert_weights(model, model.layers, ep=tp)
+    small = model.layers * layer_small(model, tp) + model.hidden + router_weights(model, model.layers)
     rows = -(-model.vocabulary // VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE
     tables = (1 if model.tied else 2) * rows * model.hidden / tp
     adapters = 0 if settings.lora_merge else model.layers * layer_adapters(model, settings, tp)
@@ -80,7 +83,8 @@ def token_bytes(model: Architecture, settings: Settings) -> float:
 def work_bytes(model: Architecture, settings: Settings) -> float:
     """Return the bytes that vLLM uses in addition to weights and KV cache; vLLM itself measures them when it starts.
 
-    Derived: inputs and intermediate values of the widest layer for max_num_batched_tokens, float32 logits and
+    Derived: inputs and intermediate values of the widest layer for max_num_batched_tokens, with experts those of a
+    token's copies (vllm/model_executor/layers/fused_moe/fused_moe.py, intermediate_cache13 and 2); float32 logits and
     probabilities for max_num_seqs, and the overhead of assumptions.yaml.
 
     Example:
@@ -90,6 +94,9 @@ def work_bytes(model: Architecture, settings: Settings) -> float:
     """
     width = 4 if settings.rollout_dtype == "float32" else 2
     layer = (2 * model.hidden + 3 * model.ffn / settings.rollout_tp) * width
+    if model.experts:
+        columns = model.experts.ffn / (settings.rollout_tp if settings.rollout_ep == 1 else 1)
+        layer += model.experts.active * (max(model.hidden, 2 * columns) + columns) * width
     logits = 2 * 4 * model.vocabulary
     overhead = assumptions().vllm_overhead_gib * GIB
     return settings.max_num_batched_tokens * layer + settings.max_num_seqs * logits + overhead

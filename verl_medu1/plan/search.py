@@ -8,6 +8,7 @@ from verl_medu1.machine.machine import Machine
 from verl_medu1.plan.architecture import Architecture, require_planned
 from verl_medu1.plan.assumptions import assumptions
 from verl_medu1.plan.communication import forward_passes, rank_tokens
+from verl_medu1.plan.expert_layers import active_expert_weights
 from verl_medu1.plan.memory import RankMemory
 from verl_medu1.plan.parameters import stage_layers
 from verl_medu1.plan.rollout import rollout_of
@@ -41,7 +42,7 @@ class Candidate:
 
 
 def search(model: Architecture, gpu: GPU, settings: Settings, count: int = 5) -> list[Candidate]:
-    """Find the fastest layouts that fit, one for each TP x PP x CP.
+    """Find the fastest layouts that fit, one for each TP x PP x CP, and with experts EP.
 
     Args:
         model: dimensions.
@@ -103,7 +104,18 @@ def _layouts(model: Architecture, settings: Settings) -> Iterator[Settings]:
             for cp in divisors(gpus // (tp * pp)):
                 if cp == 1 or settings.longest // cp >= assumptions().context_parallel_tokens:
                     layout = replace(settings, tp=tp, pp=pp, cp=cp, first_layers=ends[0], last_layers=ends[1])
-                    yield replace(layout, token_limit=_tokens(layout, 1))
+                    layout = replace(layout, token_limit=_tokens(layout, 1))
+                    yield from _with_experts(model, layout)
+
+
+def _with_experts(model: Architecture, layout: Settings) -> Iterator[Settings]:
+    """Yield a layout with each number of expert parallel ranks, whole experts on each."""
+    if model.experts is None:
+        yield layout
+        return
+    for ep in divisors(model.experts.count):
+        if layout.gpus % (ep * layout.pp) == 0:
+            yield replace(layout, ep=ep, etp=1)
 
 
 def _ends(layers: int, pp: int) -> tuple[int | None, int | None] | None:
@@ -128,6 +140,8 @@ def _tokens(settings: Settings, sequences: int) -> int:
 
 def _variants(model: Architecture, gpu: GPU, layout: Settings) -> Iterator[Plan]:
     for recompute in RECOMPUTE:
+        if model.experts and recompute["recompute"] == "selective":
+            recompute = recompute | {"recompute_modules": ("layernorm", "moe")}
         for sequences in MICRO_BATCHES:
             changed = replace(layout, **recompute, token_limit=_tokens(layout, sequences))  # type: ignore[arg-type]
             for share in SHARES:
@@ -144,7 +158,7 @@ def _with_engines(model: Architecture, gpu: GPU, settings: Settings) -> Settings
     """
     most, chosen = 0, settings
     for size in tensor_sizes(model):
-        if settings.gpus_per_node % size or model.ffn % size:
+        if settings.gpus_per_node % size or model.ffn % size or (model.experts and model.experts.ffn % size):
             continue
         changed = replace(settings, rollout_tp=size)
         rollout = rollout_of(model, changed, gpu.memory)
@@ -157,10 +171,11 @@ def _with_engines(model: Architecture, gpu: GPU, settings: Settings) -> Settings
 def step_seconds(plan: Plan) -> float:
     """Estimate the seconds of a step without generation, to rank layouts, not to predict run times.
 
-    Compute: 2 floating-point operations per token and matrix weight forward, twice that backward (arXiv 2001.08361,
-    section 2.1), for the pipeline stage with the most weights, at a fraction of peak FLOPS (assumptions.yaml), extended
-    by the bubble (p - 1) / m (arXiv 2104.04473, section 2.2). Plus a fixed time for each layer of a micro-batch, and
-    the communication over its link, without overlap. Attention's own operations are left out: every layout has as many.
+    Compute: 2 floating-point operations forward per token and weight of a matrix that it passes through, twice that
+    backward (arXiv 2001.08361, section 2.1), for the pipeline stage with the most such weights, at a fraction of peak
+    FLOPS (assumptions.yaml), extended by the bubble (p - 1) / m (arXiv 2104.04473, section 2.2). Plus a fixed time for
+    each layer of a micro-batch, and the communication over its link, without overlap. Attention's own operations are
+    left out: every layout has as many.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -175,7 +190,12 @@ def step_seconds(plan: Plan) -> float:
     passes = 3 + forward_passes(settings) + again
     tokens = rank_tokens(settings)
     peak = gpu.tflops_fp8 if settings.fp8 and gpu.tflops_fp8 else gpu.tflops_bf16
-    weights = max(rank.parameters.linear + _output_weights(plan, rank) for rank in plan.ranks)
+    weights = max(
+        rank.parameters.linear
+        + _output_weights(plan, rank)
+        + active_expert_weights(plan.model, rank.layers, settings.tp)
+        for rank in plan.ranks
+    )
     work = 2 * weights * tokens * passes / (peak * 1e12 * assumed.model_flops_utilization)
     updates = max(1, settings.train_batch // settings.mini_batch)
     micro_batches = max(1.0, tokens / updates / settings.micro_batch_tokens)
@@ -189,6 +209,7 @@ def step_seconds(plan: Plan) -> float:
     links = (
         traffic.tensor / inside
         + traffic.context / near
+        + traffic.experts / (inside if settings.ep * settings.expert_tp <= settings.gpus_per_node else outside)
         + (traffic.pipeline + traffic.data + traffic.weight_sync) / over_nodes
     )
     launches = assumed.micro_batch_seconds * micro_batches * updates * (plan.model.layers / settings.pp) * passes
@@ -208,7 +229,14 @@ def _reasons(plan: Plan) -> tuple[str, ...]:
         "selective": "norms and the feed-forward layer are recomputed",
         None: "nothing is recomputed",
     }[settings.recompute]
+    experts: tuple[str, ...] = ()
+    if plan.model.experts:
+        experts = (
+            f"EP {settings.ep} leaves a rank {plan.model.experts.count // settings.ep} experts a layer, and sends "
+            f"{traffic.experts / 1e9:,.0f} GB a rank and step to experts and back.",
+        )
     return (
+        *experts,
         f"TP {settings.tp} stays inside a node and moves {traffic.tensor / 1e9:,.0f} GB a rank and step over NVLink.",
         f"PP {settings.pp} x TP {settings.tp} leaves a rank {max(r.parameters.total for r in plan.ranks) / 1e9:.2f} "
         f"billion parameters; DP {settings.dp} splits the optimizer.",

@@ -43,6 +43,14 @@ class Settings:
     first_layers: int | None = _at(f"{TRANSFORMER}.num_layers_in_first_pipeline_stage", None)
     last_layers: int | None = _at(f"{TRANSFORMER}.num_layers_in_last_pipeline_stage", None)
 
+    # Experts: on how many ranks they are, over how many an expert is split (null: TP), and how tokens get to them.
+    ep: int = _at(f"{MEGATRON}.expert_model_parallel_size", 1)
+    etp: int | None = _at(f"{MEGATRON}.expert_tensor_parallel_size", None)
+    dispatcher: str = _at(f"{TRANSFORMER}.moe_token_dispatcher_type", "alltoall")
+    pre_softmax: bool = _at(f"{TRANSFORMER}.moe_router_pre_softmax", False)
+    capacity_factor: float | None = _at(f"{TRANSFORMER}.moe_expert_capacity_factor", None)
+    router_replay: str = _at(f"{MEGATRON}.router_replay.mode", "disabled")
+
     # The data-parallel engine (FSDP2).
     ulysses: int = _at(f"{ACTOR}.ulysses_sequence_parallel_size", 1)
     fsdp_size: int = _at(f"{FSDP}.fsdp_size", -1)
@@ -114,6 +122,8 @@ class Settings:
     # vLLM.
     n: int = _at(f"{ROLLOUT}.n", 8)
     rollout_tp: int = _at(f"{ROLLOUT}.tensor_model_parallel_size", 1)
+    rollout_ep: int = _at(f"{ROLLOUT}.expert_parallel_size", 1)
+    rollout_routes: bool = _at(f"{ROLLOUT}.enable_rollout_routing_replay", False)
     rollout_executor: str | None = _at(f"{ROLLOUT}.engine_kwargs.vllm.distributed_executor_backend", None)
     rollout_dtype: str = _at(f"{ROLLOUT}.dtype", "bfloat16")
     rollout_quantization: str | None = _at(f"{ROLLOUT}.quantization", None)
@@ -153,6 +163,21 @@ class Settings:
     def dp(self) -> int:
         """Data parallel size: the workers divided by TP x PP x CP."""
         return max(1, self.gpus // max(1, self.model_parallel))
+
+    @property
+    def expert_tp(self) -> int:
+        """Ranks over which an expert is split: TP unless the key is set (parallel_state.initialize_model_parallel)."""
+        return self.etp or self.tp
+
+    @property
+    def expert_dp(self) -> int:
+        """Ranks with the same experts: the workers divided by ETP x EP x PP; context parallel ranks are among them.
+
+        Example:
+            >>> Settings(nodes=2, tp=2, ep=8, etp=1).expert_dp
+            2
+        """
+        return max(1, self.gpus // max(1, self.expert_tp * self.ep * self.pp))
 
     @property
     def longest(self) -> int:

@@ -96,6 +96,9 @@ fsdp2.
     key = KEYS["strategy"]
     if settings.strategy not in ("megatron", "fsdp2"):
         raise NotPlanned(f"{key} is {settings.strategy!r}; planned are megatron and fsdp2.")
+    if model.experts and (settings.strategy != "megatron" or settings.adapter_rank):
+        how = "LoRA" if settings.adapter_rank else "FSDP2"
+        raise NotPlanned(f"model {model.name!r} has experts, and {how} of experts is not planned.")
     if not settings.adapter_rank:
         return
     is_bridge = settings.strategy == "megatron"

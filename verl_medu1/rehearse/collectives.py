@@ -20,6 +20,7 @@ _NAMES = {
     "reduce_scatter_": "reduce-scatter",
     "reduce_scatter_tensor_coalesced_": "reduce-scatter",
     "allreduce_coalesced_": "all-reduce",
+    "alltoall_base_": "all-to-all",
     "broadcast_": "broadcast",
     "send": "send",
     "recv_": "receive",

@@ -13,6 +13,8 @@ STAND_INS = {
     "linear layers, embedding": "megatron-core's own, for Transformer Engine's",
     "attention": "keeps query, key, value, output and a float32 a token and head, as flash attention; no workspace",
     "RMSNorm": "keeps its input and a float32 a token, as Transformer Engine's",
+    "choice of experts": "tokens are spread evenly, and this rank receives the plan's imbalance times its share",
+    "permutation of tokens": "keeps the table of rows of Transformer Engine's kernels",
     "Adam": "torch's, for Transformer Engine's fused one; the same states",
 }
 
@@ -79,12 +81,19 @@ def stand_ins() -> Iterator[None]:
     from megatron.core.models.gpt import gpt_layer_specs
     from megatron.core.optimizer import clip_grads
     from megatron.core.transformer import transformer_block
+    from megatron.core.transformer.moe import moe_layer, token_dispatcher
+
+    from verl_medu1.rehearse.experts import StandInDispatcher, permute, sort_chunks, unpermute
 
     replaced: list[tuple[Any, str, Any]] = [
         (backends.LocalSpecProvider, "core_attention", lambda self: StandInAttention),
         (backends.LocalSpecProvider, "layer_norm", lambda self, **_: StandInNorm),
         (gpt_layer_specs, "LNImpl", StandInNorm),
         (transformer_block, "LayerNormImpl", StandInNorm),
+        (moe_layer, "MoEAlltoAllTokenDispatcher", StandInDispatcher),
+        (token_dispatcher, "permute", permute),
+        (token_dispatcher, "unpermute", unpermute),
+        (token_dispatcher, "sort_chunks_by_idxs", sort_chunks),
         # Without Transformer Engine it reads a number from each gradient.
         (clip_grads, "l2_norm_impl", _norm_of_gradients),
     ]

@@ -8,7 +8,7 @@ from verl_medu1.plan.settings import KEYS, Settings
 from verl_medu1.verl_compat.versions import installed_version
 
 # For which the CPU layer has bridges.
-MODEL_TYPES = ("llama", "qwen2", "qwen3")
+MODEL_TYPES = ("llama", "qwen2", "qwen3", "qwen3_moe")
 
 
 def require_rehearsable(settings: Settings, model: Architecture, rank: int) -> None:

@@ -20,6 +20,8 @@ NO_CUDA_KERNELS = {
     "bias_dropout_fusion": False,
     "apply_rope_fusion": False,
     "persist_layer_norm": False,
+    "moe_grouped_gemm": False,
+    "moe_permute_fusion": False,
 }
 
 # Transformer Engine fuses these norms into the linear layer after them; the local spec keeps them separate.
@@ -113,12 +115,14 @@ def _register_local_bridges() -> None:
     from megatron.bridge.models.llama.llama_bridge import LlamaBridge
     from megatron.bridge.models.qwen.qwen2_bridge import Qwen2Bridge
     from megatron.bridge.models.qwen.qwen3_bridge import Qwen3Bridge
+    from megatron.bridge.models.qwen.qwen3_moe_bridge import Qwen3MoEBridge
     from megatron.core.models.gpt.gpt_model import GPTModel
-    from transformers import LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM
+    from transformers import LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, Qwen3MoeForCausalLM
 
     for source, bridge in (
         (Qwen2ForCausalLM, Qwen2Bridge),
         (Qwen3ForCausalLM, Qwen3Bridge),
+        (Qwen3MoeForCausalLM, Qwen3MoEBridge),
         (LlamaForCausalLM, LlamaBridge),
     ):
         MegatronModelBridge.register_bridge(source=source, target=GPTModel, model_type=bridge.MODEL_TYPE)(

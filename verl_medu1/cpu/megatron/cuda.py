@@ -77,6 +77,12 @@ class _Stream(nullcontext[None]):
     def wait_stream(self, stream: Any) -> None:
         return None
 
+    def record_event(self) -> "_Stream":
+        return self
+
+    def synchronize(self) -> None:
+        return None
+
 
 def install() -> None:
     """Patch what is accessed by attribute: the current device, streams and the tracked random states."""

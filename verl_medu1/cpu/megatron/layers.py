@@ -1,4 +1,7 @@
-"""Layers that megatron-core's local spec lacks: attention over packed sequences, RMSNorm with sequence parallelism."""
+"""Layers that megatron-core's local spec lacks: attention over packed sequences, RMSNorm with sequence parallelism.
+
+And the sizes of experts' batches, as torch's all-to-all takes them.
+"""
 
 from itertools import pairwise
 from typing import Any
@@ -62,13 +65,24 @@ class SequenceParallelRMSNorm(torch.nn.RMSNorm):
         self.weight.sequence_parallel = config.sequence_parallel  # type: ignore[attr-defined]
 
 
+def _counts_as_numpy(tensor: Any, as_numpy: bool = False, record_stream: bool = False) -> Any:
+    """Return counts of tokens as an array where one is asked for.
+
+    Works around megatron/core/transformer/moe/moe_utils.py, maybe_move_tensor_to_cpu, which leaves a tensor that is on
+    the CPU already a tensor; torch's all-to-all takes no tensor as sizes.
+    """
+    return tensor.numpy() if as_numpy and torch.is_tensor(tensor) else tensor
+
+
 def install() -> None:
-    """Put both layers into the local spec."""
+    """Put both layers into the local spec, and let tokens travel to experts."""
     from megatron.core.models import backends
     from megatron.core.models.gpt import gpt_layer_specs
     from megatron.core.transformer import transformer_block
+    from megatron.core.transformer.moe import token_dispatcher
 
     backends.LocalSpecProvider.core_attention = lambda self: PackedCausalAttention
     backends.LocalSpecProvider.layer_norm = lambda self, **_: SequenceParallelRMSNorm
     gpt_layer_specs.LNImpl = SequenceParallelRMSNorm
     transformer_block.LayerNormImpl = SequenceParallelRMSNorm  # the final norm of the transformer block
+    token_dispatcher.maybe_move_tensor_to_cpu = _counts_as_numpy

@@ -3,6 +3,7 @@
 layout.py      `find_violations`: checks sizes against model and machine, and applies those below
 batches.py     batches, micro-batches and lengths
 checkpoint.py  checkpoints that another layout can read
+experts.py     experts: groups of ranks, router, router replay
 precision.py   FP8, fused kernels and the optimizer's precision
 lora.py        LoRA's rank, scale and target modules
 fsdp.py        FSDP2's groups

@@ -13,6 +13,7 @@ from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.parameters import stage_layers
 from verl_medu1.plan.rules.batches import batch_violations
 from verl_medu1.plan.rules.checkpoint import checkpoint_violations
+from verl_medu1.plan.rules.experts import expert_violations
 from verl_medu1.plan.rules.fsdp import fsdp_violations
 from verl_medu1.plan.rules.lora import lora_violations
 from verl_medu1.plan.rules.precision import precision_violations
@@ -23,7 +24,7 @@ WORKERS = f"{KEYS['nodes']} x {KEYS['gpus_per_node']}"
 POSITIVE = (
     "nodes", "gpus_per_node", "tp", "pp", "cp", "vpp", "first_layers", "last_layers", "ulysses", "train_batch",
     "mini_batch", "micro_batch", "n", "prompt", "response", "token_limit", "recompute_layers", "rollout_tp",
-    "max_num_seqs", "max_num_batched_tokens", "bucket_mib",
+    "max_num_seqs", "max_num_batched_tokens", "bucket_mib", "ep", "etp", "rollout_ep",
 )  # fmt: skip
 # Sources: verl/workers/config/optimizer.py and engine.py (float32 is only for the CPU);
 # megatron/core/transformer/transformer_config.py.
@@ -41,6 +42,9 @@ CHOICES = {
     "lora_type": ("lora", "vlm_lora", "canonical_lora", "dora"),
     "recompute": ("full", "selective"),
     "recompute_method": ("uniform", "block"),
+    # What plan/expert_layers.py counts; it is verl's own choice, and the only one that its router replay knows.
+    "dispatcher": ("alltoall",),
+    "router_replay": ("disabled", "R2", "R3"),
     "attention": ("flash", "fused", "unfused", "local", "auto"),
 }
 # Type of a field -> the types of its values, and their name in messages.
@@ -49,6 +53,7 @@ KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
     bool | None: ((int,), "true or false"),
     int: ((int,), "a whole number"),
     float: ((int, float), "a number"),
+    float | None: ((int, float), "a number"),
     str: ((str,), "a name"),
     str | None: ((str,), "a name"),
     Sequence[str]: ((list, tuple), "a list"),
@@ -80,6 +85,7 @@ attention heads; near it are 1, 2, 4.
         if settings.strategy == "megatron":
             found += _trainer_violations(settings, model)
         found += vllm_size_violations(KEYS["rollout_tp"], settings.rollout_tp, model)
+        found += expert_violations(settings, model)
     found += batch_violations(settings, model)
     found += lora_violations(settings, model)
     rules = precision_violations if settings.strategy == "megatron" else fsdp_violations

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from verl_medu1.exit import Problem
 from verl_medu1.machine.machine import Machine
 from verl_medu1.plan.architecture import Architecture
-from verl_medu1.plan.rules.sizes import nearest, tensor_sizes
+from verl_medu1.plan.rules.sizes import divisors, nearest, tensor_sizes
 from verl_medu1.plan.settings import KEYS, Settings
 
 FORMATS = ("hybrid", "e4m3")
@@ -98,12 +98,16 @@ def _kernel_violations(settings: Settings, machine: Machine) -> Iterator[Problem
 def _rollout_violations(settings: Settings, model: Architecture) -> Iterator[Problem]:
     """Check that vLLM can split quantised matrices into whole blocks (its validate_fp8_block_shape)."""
     key, size = KEYS["rollout_tp"], settings.rollout_tp
-    if model.ffn % (ROLLOUT_BLOCK * size):
-        valid = [other for other in tensor_sizes(model) if model.ffn % (ROLLOUT_BLOCK * other) == 0]
+    columns = model.ffn
+    if model.experts:
+        columns = model.experts.ffn
+        size = 1 if settings.rollout_ep > 1 else size  # whole experts on each GPU
+    if columns % (ROLLOUT_BLOCK * size):
+        valid = [other for other in tensor_sizes(model) if columns % (ROLLOUT_BLOCK * other) == 0]
         way_out = f"near it are {nearest(valid, size)}" if valid else f"set {KEYS['rollout_quantization']} to null"
         yield Problem(
             key,
-            f"{key} is {size}, which cuts the feed-forward layer's {model.ffn} columns within a block of "
+            f"{key} is {size}, which cuts the feed-forward layer's {columns} columns within a block of "
             f"{ROLLOUT_BLOCK}, and {KEYS['rollout_quantization']} is fp8; {way_out}.",
         )
 
@@ -126,6 +130,7 @@ def _fp8_violations(settings: Settings, model: Architecture | None, machine: Mac
         yield Problem(key, f"{key} is {settings.fp8!r}; choose one of {', '.join(FORMATS)}, or null for none.")
     if model:
         yield from _size_violations(settings, model)
+        yield from _expert_size_violations(settings, model)
     if recipe not in RECIPES:
         yield Problem(
             recipe_key,
@@ -190,6 +195,18 @@ def _sizes(model: Architecture, tp: int) -> list[tuple[float, int, str]]:
         ((queries + pair) / tp, 8, "rows of query, key and value"),
         (2 * model.ffn / tp, 8, "rows of gate and up"),
     ]
+
+
+def _expert_size_violations(settings: Settings, model: Architecture) -> Iterator[Problem]:
+    """Check an expert's shard; megatron-core pads its tokens itself (moe/experts.py, TEGroupedMLP)."""
+    key, etp = KEYS["etp"], settings.expert_tp
+    if model.experts and model.experts.ffn / etp % 16:
+        valid = [size for size in divisors(model.experts.ffn) if model.experts.ffn // size % 16 == 0]
+        yield Problem(
+            key,
+            f"{key} is {etp}, with which a rank has {model.experts.ffn / etp:g} columns of an expert, and FP8 needs "
+            f"multiples of 16; near it are {nearest(valid, etp)}.",
+        )
 
 
 def _size_violations(settings: Settings, model: Architecture) -> Iterator[Problem]:
