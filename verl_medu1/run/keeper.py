@@ -19,7 +19,6 @@ from verl_medu1.exit import ExitCode
 from verl_medu1.run.channel import VARIABLE, Run
 from verl_medu1.run.console import Console
 from verl_medu1.run.parts import dead_ray_process
-from verl_medu1.run.prometheus import serve
 from verl_medu1.run.relevant import relevant_lines
 from verl_medu1.run.tidy import adopt_orphans, clear_shared_memory, clear_temporary, end_descendants
 from verl_medu1.run_folder.checkpoints import remove_half_written, way_on
@@ -189,6 +188,8 @@ class _Keeper:
         """Serve the metrics if the run has a port for that, which its checks found free; our own end frees it."""
         if port is None:
             return
+        from verl_medu1.run.prometheus import serve
+
         try:
             serve(file, port)
         except OSError as error:
