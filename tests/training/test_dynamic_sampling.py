@@ -84,13 +84,23 @@ def made_buffer(queue: Queue, in_rounds: bool) -> ReplayBuffer:
 
 
 def train(differs: list[bool], arrivals: int, in_rounds: bool = True, steps: int = 3) -> list[tuple[list[int], int]]:
-    """Run some steps; return, of each, the numbers of its questions and how many had been asked at its end."""
+    """Run some steps; return, of each, the numbers of its questions and how many had been asked at its end.
+
+    From one look to the next any number of questions is answered.
+    """
     queue = Queue(differs, random.Random(arrivals))
+    number = random.Random(arrivals + 1)
+
+    def answer_some(*_: object) -> float:
+        for _ in range(number.choice([0, 1, 2, 3, 100])):
+            queue.answer_one()
+        return 0.0
+
     buffer = made_buffer(queue, in_rounds)
     found = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(replay_buffer, "tq", queue)
-        patch.setattr(buffer, "_wait_for_next_poll", lambda partition, last: queue.answer_one())
+        patch.setattr(buffer, "_wait_for_next_poll", answer_some)
         for step in range(1, steps + 1):
             queue.ask(SIZE)
             batch, _ = buffer.sample(step, "train", SIZE)

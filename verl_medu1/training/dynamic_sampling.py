@@ -1,6 +1,6 @@
 """Dynamic sampling in rounds: no question is asked or chosen by the time at which another's answers arrive."""
 
-from collections import Counter
+import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -21,29 +21,21 @@ def ask_in_rounds(buffer: Any, asked: Asked) -> None:
         buffer: verl's `ReplayBuffer` with a metric to filter by.
         asked: the questions, in the order in which they were asked.
     """
-    reasons, sampleable, select = (
-        buffer._terminal_eviction_reasons,
-        buffer._sampleable_terminal_keys,
-        buffer._select_prompt_uids,
-    )
+    sync, select = buffer._sync_metadata_from_transfer_queue, buffer._select_prompt_uids
 
-    def is_awaited(partition_id: str) -> bool:
-        return partition_id != "val" and bool(buffer.pending_keys[partition_id] | buffer.running_keys[partition_id])
-
-    def reasons_after_round(global_steps: int, partition_id: str) -> Any:
-        if is_awaited(partition_id):
-            return set(), set(), set(), Counter()
-        return reasons(global_steps, partition_id)
-
-    def sampleable_after_round(partition_id: str, eviction_reasons: Any) -> set[str]:
-        return set() if is_awaited(partition_id) else sampleable(partition_id, eviction_reasons)
+    def sync_when_answered() -> None:
+        """See nothing of a round until all its questions are answered: verl decides after each look."""
+        last_log = time.time()
+        sync()
+        while buffer.pending_keys["train"] or buffer.running_keys["train"]:
+            last_log = buffer._wait_for_next_poll("train", last_log)
+            sync()
 
     def select_in_order(partition_id: str, keys: Collection[str], batch_size: int) -> Any:
         # verl sorts by the step, which is the same for all, and sorting keeps the order of equals.
         return select(partition_id, sorted(keys, key=asked.place), batch_size)
 
-    buffer._terminal_eviction_reasons = reasons_after_round
-    buffer._sampleable_terminal_keys = sampleable_after_round
+    buffer._sync_metadata_from_transfer_queue = sync_when_answered
     buffer._select_prompt_uids = select_in_order
 
 
