@@ -49,6 +49,8 @@ ANOTHER_MANAGER = [
         ([f"{ACTOR}.optim.lr=abc"], r"optim\.lr is 'abc'; it must be a number"),
         ([f"{ACTOR}.optim.lr=-1"], r"optim\.lr is -1; it must be a number of at least 0"),
         ([f"{MODEL}.lora_rank=16"], r"lora_rank is 16, which the Megatron engine does not read; set .*lora\.rank"),
+        ([f"{MODEL}.lora.rank=16", "model_engine=dp"], r"lora\.rank is 16, which FSDP2 does not read; set .*lora_rank"),
+        ([f"{MODEL}.lora.rank=null"], r"lora\.rank is null; give 0 to train all weights"),
         (["trainer.nnodes=2"], "nnodes is 2, and this machine is one; .*medu1 slurm"),
         (["data.max_response_length=4"], "is 4, and the shortest answer of the right form has [0-9]+ tokens"),
         (["data.max_response_length=200"], r"max_model_len is 256, and .* 128 \+ .* 200 is more; raise it to 328"),

@@ -268,3 +268,8 @@ def test_nothing_of_a_strangers_checkpoint_is_executed(run, megatron, tmp_path, 
         with pytest.raises(ValueError, match=r"\.metadata is not an index"):
             read_metadata(index.parent)
     assert not (tmp_path / "harm").exists() and not (tmp_path / "out").exists()
+
+
+def test_a_base_is_of_adapters_only(run, model, tmp_path):
+    with pytest.raises(ValueError, match=r"--base is .* holds a whole model; leave it out"):
+        export(run, tmp_path / "out", base=str(model))

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,21 @@ def test_the_export_computes_what_the_training_engine_computed(trained, tmp_path
     assert "the folder `adapter` has the adapters" in (tmp_path / "out" / "README.md").read_text().replace("\n", " ")
 
 
-def test_a_base_for_a_whole_model_and_one_that_is_not_there_are_refused(trained, tmp_path):
+def test_a_base_that_is_not_there_or_has_other_sizes_is_refused(trained, tmp_path):
     folder, _ = trained
+    write_model(Twin("qwen2", False, 2, False, tp=2, pp=1), tmp_path / "other")
+    other = medu1(folder / "run", "--base", tmp_path / "other", "--out", tmp_path / "out")
+    assert other.returncode == 2 and "has num_hidden_layers 1, and 2 was trained" in other.stderr
     missing = medu1(folder / "run", "--base", tmp_path / "none", "--out", tmp_path / "out")
     assert missing.returncode == 2 and "can't be loaded" in missing.stderr and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("name", "length"), [("adapter_model.safetensors", 5), ("adapter_config.json", 1)])
+def test_adapters_that_are_cut_off_are_refused_by_name(trained, tmp_path, name, length):
+    folder, _ = trained
+    run = shutil.copytree(folder / "run", tmp_path / "run")
+    for file in run.rglob(name):
+        file.write_bytes(file.read_bytes()[:length])
+    done = medu1(run, "--base", folder / "model", "--out", tmp_path / "out")
+    whole = not list((folder / "run").rglob(name))  # FSDP's are in its shards
+    assert (done.returncode == 0) if whole else f"{name} of the adapters can't be read" in done.stderr, done.stderr

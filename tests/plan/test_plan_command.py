@@ -180,7 +180,7 @@ def test_a_plan_takes_no_time(arguments, most, tiny):
         (["recipe=nope"], "recipe is 'nope', which does not exist; near it are"),
         (["recipe=quickstart", "trainer.nope=1"], "trainer.nope is not a key; near it are "),
         ([*SEVEN, "actor_rollout_ref.actor.strategy=fsdp"], "strategy is 'fsdp'; planned are megatron and fsdp2."),
-        (["--model", "Qwen3-30B-A3B", f"{LORA}.rank=8"], "has experts, and LoRA of experts is not planned."),
+        (["--model", "Qwen3-30B-A3B", f"{LORA}.rank=8"], "LoRA of a model with experts was never tried here"),
         (
             ["--model", "Qwen3-30B-A3B", "actor_rollout_ref.actor.strategy=fsdp2"],
             "and FSDP2 of experts is not planned.",
@@ -188,6 +188,10 @@ def test_a_plan_takes_no_time(arguments, most, tiny):
         (
             ["--model", "outputs/nowhere/model"],
             "is not a folder with a config.json; `medu1 model` and `medu1 quickstart`",
+        ),
+        (
+            [*SEVEN, f"{LORA}.rank=8", f"{LORA}.target_modules=[]"],
+            "target_modules is empty, so that nothing is trained",
         ),
         ([*SEVEN, f"{LORA}.rank=8", f"{LORA}.type=dora"], "model.lora.type is 'dora'; planned is lora."),
         (

@@ -4,6 +4,7 @@ import pytest
 
 from verl_medu1.run_folder.checkpoints import (
     TRACKER,
+    holds_lora,
     lost_step,
     mend_tracker,
     newest_model,
@@ -24,6 +25,18 @@ def checkpoints(tmp_path):
 def test_the_newest_is_the_one_that_the_tracker_names(checkpoints):
     assert newest_step(checkpoints) == 2
     assert way_on(checkpoints) == f"the same command continues from {checkpoints}/global_step_2"
+
+
+@pytest.mark.parametrize("adapters", ["lora_train_meta.json", "model/huggingface/adapter/adapter_config.json"])
+def test_a_checkpoint_of_lora_has_no_model_before_it_is_exported(tmp_path, adapters):
+    step = tmp_path / "checkpoints" / "global_step_2"
+    file = step / "actor" / adapters
+    file.parent.mkdir(parents=True)
+    file.write_text("{}")
+    (step.parent / TRACKER).write_text("2")
+    assert holds_lora(step.parent)
+    with pytest.raises(ValueError, match="holds LoRA's adapters; `medu1 export` makes a whole model of them"):
+        newest_model(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "\0"])

@@ -18,6 +18,7 @@ from verl_medu1.machine.gpus import GIB
 from verl_medu1.machine.machine import Machine, version_pair
 from verl_medu1.plan.adapters import trained_parameters
 from verl_medu1.plan.architecture import Architecture
+from verl_medu1.plan.expert_layers import expert_weights
 from verl_medu1.plan.parameters import total_parameters
 from verl_medu1.plan.rules.precision import precision_violations
 from verl_medu1.plan.settings import KEYS, Settings
@@ -89,7 +90,7 @@ def problems_of(
                 _package_problems(node, needed),
                 _precision_problems(node, settings, model),
                 _network_problems(node),
-                _disk_problems(node, model),
+                _disk_problems(node, settings, model),
                 _memory_problems(node, settings, model),
                 _clock_problems(node, started, now),
             )
@@ -199,9 +200,12 @@ def _network_problems(node: Facts) -> Iterator[Problem]:
         )
 
 
-def _checkpoint_gib(model: Architecture | None) -> float:
-    """Return a checkpoint's size: per parameter 2 bytes of weights, 2 in Hugging Face's format, 12 of the optimizer."""
-    return 16 * total_parameters(model) / GIB if _is_counted(model) else 0.0
+def _checkpoint_gib(settings: Settings, model: Architecture | None) -> float:
+    """Return a checkpoint's size: per parameter 2 bytes of weights, 2 in Hugging Face's format, 12 of the optimizer.
+
+    With LoRA it holds the adapters alone.
+    """
+    return 16 * trained_parameters(model, settings) / GIB if _is_counted(model) else 0.0
 
 
 def _is_counted(model: Architecture | None) -> TypeGuard[Architecture]:
@@ -209,9 +213,9 @@ def _is_counted(model: Architecture | None) -> TypeGuard[Architecture]:
     return model is not None and model.unplanned is None
 
 
-def _disk_problems(node: Facts, model: Architecture | None) -> Iterator[Problem]:
+def _disk_problems(node: Facts, settings: Settings, model: Architecture | None) -> Iterator[Problem]:
     least = {
-        "run_dir": limits().run_dir_gib + _checkpoint_gib(model),
+        "run_dir": limits().run_dir_gib + _checkpoint_gib(settings, model),
         "scratch": limits().scratch_gib,
     }
     for name, path, is_writable, free in (
@@ -243,11 +247,13 @@ def _disk_problems(node: Facts, model: Architecture | None) -> Iterator[Problem]
 def _memory_problems(node: Facts, settings: Settings, model: Architecture | None) -> Iterator[Problem]:
     """Check host memory: it holds offloaded weights once per data-parallel replica, optimizer states once in all.
 
-    With LoRA the optimizer has states for the adapters alone.
+    Experts have replicas of their own. With LoRA the optimizer has states for the adapters alone.
     """
     if not _is_counted(model) or settings.device == "cpu" or settings.strategy != "megatron":
         return
-    weights = 2 * settings.dp * total_parameters(model) if settings.param_offload else 0
+    experts = expert_weights(model, model.layers)
+    replicas = settings.dp * (total_parameters(model) - experts) + settings.expert_dp * experts
+    weights = 2 * replicas if settings.param_offload else 0
     states = 12 * trained_parameters(model, settings) if settings.optimizer_offload else 0
     needed = (weights + states) / settings.nodes / GIB
     if node.memory_gib < needed:

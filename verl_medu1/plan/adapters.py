@@ -96,4 +96,6 @@ def trained_parameters(model: Architecture, settings: Settings) -> int:
         >>> f"{trained_parameters(find_architecture('Qwen2.5-7B-Instruct'), Settings(lora_rank=16)):,}"
         '35,553,280'
     """
-    return model.layers * layer_adapters(model, settings) or total_parameters(model)
+    if not settings.adapter_rank:
+        return total_parameters(model)
+    return model.layers * layer_adapters(model, settings)

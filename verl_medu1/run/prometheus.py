@@ -20,6 +20,7 @@ from verl_medu1.run.tail import Tail
 from verl_medu1.training.mismatch import ALARM
 
 ADDRESS = "127.0.0.1"
+IDLE_S = 5.0
 PREFIX = "medu1_"
 # Metrics with parts that become labels -> the Prometheus name. Other names are kept, with _ for characters that
 # Prometheus does not take.
@@ -148,4 +149,6 @@ def serve(file: Path, port: int) -> None:
     """
     registry = CollectorRegistry()
     registry.register(RunMetrics(file))
-    start_http_server(port, ADDRESS, registry)
+    server, _ = start_http_server(port, ADDRESS, registry)
+    # An idle connection holds a thread and a file of this process, which has others to open.
+    server.RequestHandlerClass.timeout = IDLE_S  # type: ignore[attr-defined]

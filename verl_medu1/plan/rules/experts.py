@@ -26,6 +26,12 @@ def expert_violations(settings: Settings, model: Architecture) -> Iterator[Probl
             yield from _violations_without_experts(settings, model)
         return
     if settings.strategy == "megatron":
+        if model.experts.layers < model.layers:
+            yield Problem(
+                "model",
+                f"model {model.name!r} has layers without experts among the others, and Megatron-Bridge 0.5.1 would "
+                "give every layer experts: another model would be trained; choose another one.",
+            )
         yield from _layout_violations(settings, model.experts)
         yield from _router_violations(settings, model.experts)
         yield from _replay_violations(settings)

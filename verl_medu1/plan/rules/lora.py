@@ -38,7 +38,13 @@ def lora_violations(settings: Settings, model: Architecture | None) -> Iterator[
             f"{rank_key} is {rank}, and vLLM takes adapters of a rank up to {MOST_IN_VLLM}; lower it, or set {merge} "
             "to true.",
         )
-    if model and model.ffn:
+    if model and model.experts:
+        yield Problem(
+            rank_key,
+            f"{rank_key} is {rank}, and LoRA of a model with experts was never tried here; set it to 0 to train all "
+            "weights.",
+        )
+    elif model and model.ffn:
         yield from _target_violations(settings, model, rank_key)
     if is_bridge:
         yield from _bridge_violations(settings, rank_key)
@@ -57,6 +63,8 @@ def _named(settings: Settings) -> tuple[str, list[str]]:
 def _target_violations(settings: Settings, model: Architecture, rank_key: str) -> Iterator[Problem]:
     """Check that each target is a matrix of the model: both engines leave out a name that no module has."""
     known, (key, named) = matrices(model, settings), _named(settings)
+    if not (settings.lora_targets if settings.strategy == "megatron" else settings.peft_targets):
+        yield Problem(key, f"{key} is empty, so that nothing is trained; choose from {', '.join(known)}.")
     valid = [*known, *(CANONICAL if settings.lora_type == "canonical_lora" else ())]
     if settings.strategy != "megatron":
         valid += ["embed_tokens", "lm_head"]
