@@ -18,35 +18,7 @@ import torch.distributed
 from torch.distributed.tensor import DTensor
 
 from tests.cpu.memory import ROWS
-from tests.cpu.small_engine import SAVED, batch, join
-
-
-def build_engine(model: str, keys: dict[str, Any]) -> Any:
-    """An initialised FSDP2 engine."""
-    import verl.workers.engine.fsdp.transformer_impl  # noqa: F401  (registers the engine)
-    from verl.trainer.config import CheckpointConfig
-    from verl.workers.config import FSDPEngineConfig, FSDPOptimizerConfig, HFModelConfig
-    from verl.workers.engine import EngineRegistry
-
-    built = EngineRegistry.new(
-        model_type="language_model",
-        backend="fsdp2",
-        model_config=HFModelConfig(
-            path=model, override_config={"attn_implementation": "sdpa"}, **keys.get("model", {})
-        ),
-        engine_config=FSDPEngineConfig(
-            strategy="fsdp2",
-            use_dynamic_bsz=False,
-            micro_batch_size_per_gpu=2,
-            use_torch_compile=False,
-            use_no_sync_for_gradient_accumulation=False,
-            **keys.get("engine", {}),
-        ),
-        optimizer_config=FSDPOptimizerConfig(lr=1e-3, total_training_steps=10, lr_warmup_steps=0),
-        checkpoint_config=CheckpointConfig(save_contents=list(SAVED), load_contents=list(SAVED)),
-    )
-    built.initialize()
-    return built
+from tests.cpu.small_engine import batch, build_fsdp_engine, join
 
 
 def _local(tensor: torch.Tensor) -> torch.Tensor:
@@ -136,7 +108,9 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     a = parser.parse_args()
     join(a.rank, a.world, a.port)
-    engine = build_engine(a.model, a.keys)
+    engine = build_fsdp_engine(
+        a.model, a.keys.get("model", {}), {"use_no_sync_for_gradient_accumulation": False, **a.keys.get("engine", {})}
+    )
     torch.save(measure(engine), a.out / f"rank{a.rank}.pt")
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()

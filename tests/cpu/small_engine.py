@@ -1,6 +1,7 @@
 """verl's Megatron engine on gloo for the tests that start it rank by rank: the engine, and fixed rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -98,6 +99,37 @@ def build_engine(
             **optimizer,
         ),
         checkpoint_config=CheckpointConfig(save_contents=list(SAVED), load_contents=list(load_contents)),
+    )
+    built.initialize()
+    return built
+
+
+def build_fsdp_engine(
+    model: str,
+    model_keys: Mapping[str, Any] = MappingProxyType({}),
+    engine_keys: Mapping[str, Any] = MappingProxyType({}),
+    saved: Mapping[str, Any] = MappingProxyType({}),
+) -> Any:
+    """An initialised FSDP2 engine, with further keys of verl's model, engine and checkpoint configurations."""
+    import verl.workers.engine.fsdp.transformer_impl  # noqa: F401  (registers the engine)
+    from verl.trainer.config import CheckpointConfig
+    from verl.workers.config import FSDPEngineConfig, FSDPOptimizerConfig, HFModelConfig
+    from verl.workers.engine import EngineRegistry
+
+    built = EngineRegistry.new(
+        model_type="language_model",
+        backend="fsdp2",
+        model_config=HFModelConfig(path=model, override_config={"attn_implementation": "sdpa"}, **model_keys),
+        engine_config=FSDPEngineConfig(
+            strategy="fsdp2",
+            use_torch_compile=False,
+            use_dynamic_bsz=False,
+            micro_batch_size_per_gpu=2,
+            infer_micro_batch_size_per_gpu=2,
+            **engine_keys,
+        ),
+        optimizer_config=FSDPOptimizerConfig(lr=1e-3, weight_decay=0.1, total_training_steps=10),
+        checkpoint_config=CheckpointConfig(save_contents=list(SAVED), load_contents=list(SAVED), **saved),
     )
     built.initialize()
     return built

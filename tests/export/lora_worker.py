@@ -2,8 +2,8 @@
 
 usage: lora_worker.py RANK WORLD PORT MODEL ENGINE OUT BEGIN; ENGINE is "fsdp2" or JSON with keys of verl's
 McoreEngineConfig. With BEGIN 0 two steps are trained, with a checkpoint after the first; with 1 the second, from that
-checkpoint. Writes OUT/<BEGIN>-rank<RANK>.pt: what is frozen and what changed, the bytes of the optimizer, and the
-log-probabilities of the vocabulary after each of `PROMPTS` after each step.
+checkpoint. Writes OUT/<BEGIN>-rank<RANK>.pt: which parameters changed, what vLLM would get, and after each step the
+log-probabilities of the vocabulary after each of `PROMPTS`.
 """
 
 import json
@@ -14,8 +14,8 @@ from typing import Any
 import torch
 import torch.distributed
 
-from tests.cpu.small_engine import build_engine, join, train_step
-from tests.export.worker import PROMPTS, build_fsdp, log_probs, of_every_token
+from tests.cpu.small_engine import build_engine, build_fsdp_engine, join, train_step
+from tests.export.worker import FLOAT32, PROMPTS, log_probs, of_every_token
 from verl_medu1.run_folder.checkpoints import TRACKER
 from verl_medu1.training.log_prob_record import write
 
@@ -39,7 +39,7 @@ def main() -> None:
     join(int(rank), int(world), int(port))
     if layout == "fsdp2":
         lora = {"lora_rank": RANK, "lora_alpha": ALPHA, "target_modules": "all-linear", "lora": {"merge": True}}
-        engine = build_fsdp(model, lora, {"save_lora_only": True})
+        engine = build_fsdp_engine(model, lora, FLOAT32, {"save_lora_only": True})
     else:
         lora = {"rank": RANK, "alpha": ALPHA, "target_modules": TARGETS, "merge": True}
         engine = build_engine(model, json.loads(layout), {"lr_decay_style": "constant"}, lora=lora)

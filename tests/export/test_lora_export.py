@@ -96,9 +96,10 @@ def test_a_base_that_is_not_there_or_has_other_sizes_is_refused(trained, tmp_pat
 @pytest.mark.parametrize(("name", "length"), [("adapter_model.safetensors", 5), ("adapter_config.json", 1)])
 def test_adapters_that_are_cut_off_are_refused_by_name(trained, tmp_path, name, length):
     folder, _ = trained
+    if not list((folder / "run").rglob(name)):
+        pytest.skip("FSDP2's adapters are in its shards, whose test is in test_export_checkpoint.py")
     run = shutil.copytree(folder / "run", tmp_path / "run")
     for file in run.rglob(name):
         file.write_bytes(file.read_bytes()[:length])
     done = medu1(run, "--base", folder / "model", "--out", tmp_path / "out")
-    whole = not list((folder / "run").rglob(name))  # FSDP's are in its shards
-    assert (done.returncode == 0) if whole else f"{name} of the adapters can't be read" in done.stderr, done.stderr
+    assert done.returncode == 2 and f"{name} of the adapters can't be read" in done.stderr, done.stderr

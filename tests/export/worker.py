@@ -7,44 +7,19 @@ OUT/rank<RANK>.pt: the log-probability of every token of the vocabulary after ea
 
 import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import torch
 import torch.distributed
 
-from tests.cpu.small_engine import SAVED, VOCABULARY, build_engine, join, token_rows, train_step
+from tests.cpu.small_engine import VOCABULARY, build_engine, build_fsdp_engine, join, token_rows, train_step
 from verl_medu1.run_folder.checkpoints import TRACKER
 from verl_medu1.training.log_prob_record import rows_for_engine, write
 
+# In which the FSDP2 engine computes here; Megatron's is built so.
+FLOAT32 = {"dtype": "float32", "mixed_precision": {"param_dtype": "fp32", "reduce_dtype": "fp32"}}
 PROMPTS = [row.tolist() for row in token_rows(7)[1:3]]
-
-
-def build_fsdp(
-    model: str, lora: Mapping[str, Any] = MappingProxyType({}), saved: Mapping[str, Any] | None = None
-) -> Any:
-    """verl's FSDP2 engine in float32; `lora` has keys of HFModelConfig, `saved` of CheckpointConfig."""
-    import verl.workers.engine.fsdp.transformer_impl  # noqa: F401  (registers the engine)
-    from verl.trainer.config import CheckpointConfig
-    from verl.workers.config import FSDPEngineConfig, FSDPOptimizerConfig, HFModelConfig
-    from verl.workers.engine import EngineRegistry
-
-    float32 = {"param_dtype": "fp32", "reduce_dtype": "fp32"}
-    engine = EngineRegistry.new(
-        model_type="language_model",
-        backend="fsdp2",
-        model_config=HFModelConfig(path=model, override_config={"attn_implementation": "sdpa"}, **lora),
-        engine_config=FSDPEngineConfig(
-            strategy="fsdp2", dtype="float32", mixed_precision=float32, use_torch_compile=False, use_dynamic_bsz=False,
-            micro_batch_size_per_gpu=2, infer_micro_batch_size_per_gpu=2,
-        ),
-        optimizer_config=FSDPOptimizerConfig(lr=1e-3, weight_decay=0.1, total_training_steps=10),
-        checkpoint_config=CheckpointConfig(save_contents=list(SAVED), load_contents=list(SAVED), **(saved or {})),
-    )  # fmt: skip
-    engine.initialize()
-    return engine
 
 
 def of_every_token(engine: Any) -> torch.Tensor | None:
@@ -72,7 +47,7 @@ def main() -> None:
     folder = Path(out)
     join(int(rank), int(world), int(port))
     if layout == "fsdp2":
-        engine = build_fsdp(model)
+        engine = build_fsdp_engine(model, engine_keys=FLOAT32)
     else:
         engine = build_engine(model, json.loads(layout), {"lr_decay_style": "constant"})
         engine.checkpoint_mananager.use_dist_checkpointing = True

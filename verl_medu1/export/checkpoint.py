@@ -132,7 +132,10 @@ def _is_lora(folder: Path, weights: Weights, hugging_face: Path) -> bool:
         return (folder / LORA_META).is_file()
     if weights == Weights.megatron:
         contents = folder / "ckpt_contents.json"
-        lora = contents.is_file() and json.loads(contents.read_text())["backend"]["peft"]
+        try:
+            lora = contents.is_file() and json.loads(contents.read_text())["backend"]["peft"]
+        except (ValueError, KeyError):
+            raise ValueError(f"{contents} is cut off: the checkpoint is not whole; export another one.") from None
         if lora and not (hugging_face / ADAPTER / ADAPTER_CONFIG).is_file():
             raise ValueError(
                 f"{folder} holds LoRA's adapters in Megatron's format only; train with hf_model in "
