@@ -202,6 +202,8 @@ MEGATRON = "actor_rollout_ref.actor.megatron"
             ],
             "scoring.judge.timeout_s is '60s'; give a number of seconds above 0",
         ),
+        (["scoring.min_spread=0"], "scoring.min_spread is 0; it must be a number above 0, or null"),
+        (["scoring.min_spread=none"], "scoring.min_spread is 'none'; it must be a number above 0, or null"),
         (["scoring.scheme=nope"], "scoring.scheme: scheme 'nope' is unknown: use one of gated_binary"),
         (["scoring.judge.base_url=localhost:8000"], "scoring.judge.base_url is 'localhost:8000'; give an address"),
         (["scoring.judge.base_url=http://127.0.0.1:8000/v1"], "scoring.judge.model is ''; give the name of the model"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from verl_medu1.report.curves import MAX_POINTS, binned, curves, smoothed, source_styles
 from verl_medu1.report.excerpts import cut, explain, outcomes, show, spread
-from verl_medu1.report.page import mismatch_sentence, model_sentence, run_names, write_report
+from verl_medu1.report.page import model_sentence, run_names, write_report
 from verl_medu1.run_folder.reader import read_run
 from verl_medu1.training.mismatch import ALARM
 
@@ -61,7 +61,7 @@ def test_a_whole_run_is_shown_with_nothing_missing(make_run: Callable, page: Cal
     assert "Read as “12.5”: right." in found.text
 
 
-def test_steps_in_which_rollout_and_trainer_differed_are_named(make_run: Callable, page: Callable) -> None:
+def test_steps_with_an_alarm_are_named(make_run: Callable, page: Callable) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
     run = make_run(steps=3)
@@ -70,11 +70,6 @@ def test_steps_in_which_rollout_and_trainer_differed_are_named(make_run: Callabl
         for step, value in ((1, 0.0), (2, 1.0), (3, 1.0)):
             writer.add_scalar(ALARM, value, step)
     assert "In 2 of 3 steps, the first of them 2, the probabilities of rollout and trainer" in page(run).text
-
-
-@pytest.mark.parametrize("alarms", [{}, {1: 0.0, 2: 0.0}])
-def test_nothing_is_said_without_an_alarm(alarms: dict[int, float]) -> None:
-    assert mismatch_sentence(alarms) is None
 
 
 def test_each_figure_is_a_png_too(tmp_path: Path, make_run: Callable, page: Callable) -> None:

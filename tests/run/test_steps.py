@@ -4,7 +4,7 @@ import pytest
 
 from verl_medu1.run.relevant import relevant_lines
 from verl_medu1.run.steps import minutes, step_line
-from verl_medu1.training.mismatch import ALARM
+from verl_medu1.training import mismatch, reward_spread
 
 METRICS = {
     "critic/score/mean": 0.4375,
@@ -29,11 +29,12 @@ METRICS = {
         ),
         ({"critic/score/mean": 0.0, "timing_s/step": 10}, None, "step  3/32  reward 0.00  10.0 s"),
         (
-            {"response_length/mean": 8, ALARM: 1.0, "timing_s/step": 2},
+            {"response_length/mean": 8, mismatch.ALARM: 1.0, "timing_s/step": 2},
             None,
             "step  3/32  8 tokens  rollout and trainer differ  2.0 s",
         ),
-        ({"response_length/mean": 8, ALARM: 0.0}, None, "step  3/32  8 tokens"),
+        ({"response_length/mean": 8, reward_spread.ALARM: 1.0}, None, "step  3/32  8 tokens  rewards nearly equal"),
+        ({"response_length/mean": 8, mismatch.ALARM: 0.0}, None, "step  3/32  8 tokens"),
         ({"train/loss": 1.5}, 0, "step  3/32  loss 1.500  0:00 left"),
         ({}, None, "step  3/32"),
     ],

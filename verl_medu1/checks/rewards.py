@@ -202,6 +202,9 @@ def scoring_violations(config: DictConfig) -> Iterator[str]:
         find_scheme(config.scoring.scheme)
     except ValueError as error:
         yield f"scoring.scheme: {error}."
+    spread = config.scoring.min_spread
+    if spread is not None and (isinstance(spread, bool) or not isinstance(spread, int | float) or not spread > 0):
+        yield f"scoring.min_spread is {spread!r}; it must be a number above 0, or null for no alarm."
     penalty = config.algorithm.length_penalty
     if config.scoring.scheme == "release" and penalty.where != "off" and is_on(penalty):
         yield (

@@ -1,6 +1,7 @@
 """The HTML page of one or several runs.
 
 page.py            the page, from templates/
+alarms.py          in which steps an alarm went off
 curves.py          TensorBoard scalars -> figures
 accuracy_plots.py  evaluations -> figures
 memory_figure.py   planned memory and the measured peak

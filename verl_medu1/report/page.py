@@ -14,12 +14,12 @@ from verl_medu1 import __version__
 from verl_medu1.evaluate import tables
 from verl_medu1.evaluate.summary import Figures, accuracy_differences, judged_differently
 from verl_medu1.report.accuracy_plots import accuracy_plot, budget_plots
+from verl_medu1.report.alarms import alarm_sentences
 from verl_medu1.report.curves import curves, run_styles, source_styles
 from verl_medu1.report.excerpts import AcrossSteps, Outcomes, across_steps, outcomes
 from verl_medu1.report.figure import Picture
 from verl_medu1.report.memory_figure import MemoryFigure, memory_figure
-from verl_medu1.run_folder.reader import Run, Series, read_run
-from verl_medu1.training.mismatch import ALARM, MEASURES
+from verl_medu1.run_folder.reader import Run, read_run
 
 SMALL = 1_000_000_000  # parameters; the answers of a smaller model say nothing about medicine
 SETTINGS = {
@@ -70,26 +70,6 @@ nothing about medicine.'
     return sentence
 
 
-def mismatch_sentence(alarms: Series) -> str | None:
-    """Say in which steps rollout and trainer differed too much; None if in none.
-
-    Args:
-        alarms: 1 for a step with an alarm, 0 for one without; empty if nothing was compared.
-
-    Example:
-        >>> mismatch_sentence({1: 0.0, 2: 1.0, 3: 1.0})
-        'In 2 of 3 steps, the first of them 2, the probabilities of rollout and trainer differed by more than \
-rollout_mismatch allows (training/rollout_probs_diff_mean, rollout_corr/k3_kl).'
-    """
-    steps = [step for step, value in alarms.items() if value]
-    if not steps:
-        return None
-    return (
-        f"In {len(steps)} of {len(alarms)} steps, the first of them {min(steps)}, the probabilities of rollout and "
-        f"trainer differed by more than rollout_mismatch allows ({', '.join(MEASURES)})."
-    )
-
-
 def settings(config: DictConfig | None) -> dict[str, str]:
     """Return the settings that the page shows, if the configuration has them."""
     if config is None:
@@ -130,7 +110,7 @@ class RunPart:
     run: Run
     name: str
     model: str
-    mismatch: str | None
+    alarms: list[str]
     settings: dict[str, str]
     comparison: list[dict[str, Any]]
     judged_differently: str | None
@@ -148,7 +128,7 @@ class RunPart:
             run=run,
             name=name,
             model=model_sentence(run.model),
-            mismatch=mismatch_sentence(run.scalars.get(ALARM, {})),
+            alarms=alarm_sentences(run.scalars),
             settings=settings(run.config),
             comparison=_comparison(run),
             judged_differently=_judged_differently(run),

@@ -5,8 +5,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from verl_medu1.training.mismatch import ALARM
+from verl_medu1.training import mismatch, reward_spread
 
+ALARMS = {mismatch.ALARM: "rollout and trainer differ", reward_spread.ALARM: "rewards nearly equal"}
 _COMPONENT = re.compile(r"reward/(?P<source>.+)/(?P<name>acc|budget_distance)/mean")
 
 
@@ -22,7 +23,7 @@ def read_step(line: str) -> tuple[int, dict[str, Any]]:
 
 
 def step_line(step: int, steps: int | None, metrics: Mapping[str, Any], seconds_left: float | None) -> str:
-    """Format one line: step, reward, accuracy per data source, tokens, distance from the budget, alarm, speed and time.
+    """Format one line: step, reward, accuracy per data source, tokens, distance from budget, alarms, speed and time.
 
     Args:
         step: number of the step.
@@ -48,8 +49,9 @@ def step_line(step: int, steps: int | None, metrics: Mapping[str, Any], seconds_
     distances = [value for (_, name), value in components.items() if name == "budget_distance"]
     if distances:
         parts.append(f"{sum(distances) / len(distances):.1f} from budget")
-    if metrics.get(ALARM):
-        parts.append("rollout and trainer differ")
+    for alarm, meaning in ALARMS.items():
+        if metrics.get(alarm):
+            parts.append(meaning)
     if (speed := metrics.get("perf/throughput")) is not None:
         parts.append(f"{speed:,.0f} tokens/s")
     if (seconds := metrics.get("timing_s/step")) is not None:

@@ -8,6 +8,7 @@ mixture_sampler.py  which rows make up a batch
 batch_order.py      the responses of a batch, sorted by question
 dynamic_sampling.py questions whose answers all earn the same are replaced in rounds; what that costs
 mismatch.py         the alarm when the probabilities of rollout and trainer drift apart
+reward_spread.py    the alarm when the rewards of a group lie too close together
 metrics.py          metrics of components and shaping
 log_prob_record.py  log-probs saved with each checkpoint, to check an export against
 sft_trainer.py      verl's SFT trainer with that record

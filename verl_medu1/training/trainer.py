@@ -43,6 +43,7 @@ from verl_medu1.training.metrics import (
 )
 from verl_medu1.training.mismatch import alarm_metrics, mismatch_error, over_bounds
 from verl_medu1.training.mixture_sampler import MixtureSampler, plan_stages
+from verl_medu1.training.reward_spread import collapse_metrics
 
 
 def no_answers(step: int, number: int) -> RuntimeError:
@@ -356,6 +357,7 @@ class MedU1Trainer(PPOTrainer):
         ]
         with simple_timer(ADDED_TIME, timing_raw):
             metrics.update(component_metrics(samples))
+            metrics.update(collapse_metrics(samples, self.config.scoring.min_spread))
         if self.config.algorithm.filter_groups.enable:
             trained = {sample["uid"]: sample["data_source"] for sample in samples}
             metrics.update(cost_metrics(self._asked_sources, Counter(trained.values())))
