@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from reward_score.passage import gold_words, judge_passage, overlap, read_words
+from reward_score.passage import MOST_SIMILAR, gold_words, judge_passage, overlap, read_words
 from reward_score.short_answer import compare_short
 from reward_score.text import unicode_plain
 from reward_score.verdict import Verdict, right, wrong
@@ -24,7 +24,7 @@ def judge_open_ended(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict
     noun that the question asks for: "Which artery ...?"). Word order is ignored unless it carries meaning. Any other
     extra or missing word makes the answer wrong.
     A denial or a hedge (not, avoid, or, possibly), an opposite, or another number, letter or Roman numeral gives
-    similarity 0. The similarity of any other wrong answer is its F1.
+    similarity 0. The similarity of any other wrong answer is its F1, at most `MOST_SIMILAR`.
     References of signs only must match exactly.
 
     Not recognised: synonyms, brand names, paraphrases. They need a judge, or `aliases`.
@@ -71,7 +71,8 @@ def _judge_short(answer: str, gold: str, question: str, aliases: tuple[str, ...]
     if is_equal or is_cause:
         return (right if is_equal else wrong)(words.said, reason)
     precision, recall = overlap(words, gold_words(gold), question)
-    return Verdict(False, 2 * precision * recall / (precision + recall) if recall else 0.0, words.said, reason)
+    f1 = 2 * precision * recall / (precision + recall) if recall else 0.0
+    return Verdict(False, min(MOST_SIMILAR, f1), words.said, reason)
 
 
 def read_aliases(given: Any) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ from reward_score.word_lists import opposite_pairs
 
 # Default for data sources that set none.
 THRESHOLD = 0.5
+# The highest similarity of a wrong answer: by words alone it never comes near a right one.
+MOST_SIMILAR = 0.5
 # An answer that consists almost only of the question's first words, at least this many, is a copy of the question.
 COPIED_WORDS = 8
 # A negation applies to the next content words, at most this many, or up to the end of the clause.
@@ -115,7 +117,8 @@ def judge_passage(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict:
     If the question is known, precision and recall are also computed over the words that the question lacks, and the
     smaller values count, so copying the question scores nothing. Copying only its beginning scores nothing either,
     even if the question contains the answer (as an option).
-    An answer is right if F1 and recall reach `threshold`. A contradiction is wrong and has similarity 0: a shared word
+    An answer is right if F1 and recall reach `threshold`. The similarity is F1, of a wrong answer at most
+    `MOST_SIMILAR`. A contradiction is wrong and has similarity 0: a shared word
     negated in only one of the texts, or a word whose opposite is in the reference (left/right, hypo-/hyper-, ...).
 
     Not recognised: word order, a wrong number, synonyms, a letter instead of an option's text.
@@ -140,7 +143,7 @@ def judge_passage(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict:
     threshold = spec.get("threshold", THRESHOLD)
     reason = f"F1 {f1:.2f}, recall {recall:.2f}, threshold {threshold:.2f}"
     if f1 < threshold or recall < threshold:
-        return Verdict(False, f1, words.said, reason)
+        return Verdict(False, min(MOST_SIMILAR, f1), words.said, reason)
     if question and is_copied_beginning(answer, question, gold):
         return wrong(words.said, "the beginning of the question")
     return Verdict(True, f1, words.said, reason)

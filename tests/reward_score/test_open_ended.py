@@ -165,6 +165,25 @@ def test_table(gold: str, answer: str, correct: bool) -> None:
     assert 0.0 <= verdict.similarity <= 1.0
 
 
+@pytest.mark.parametrize(
+    ("gold", "answer", "similarity"),
+    [
+        ("Left anterior descending artery", "anterior descending", 0.5),  # F1 0.67
+        ("Left anterior descending artery", "coronary artery", 2 / 6),
+        ("Left anterior descending artery", "right anterior descending artery", 0.0),
+        (LONG, LONG.partition(" ")[0], pytest.approx(0.0, abs=0.1)),
+    ],
+)
+def test_a_wrong_answer_is_paid_for_common_words_but_half_at_most(gold: str, answer: str, similarity: float) -> None:
+    verdict = judge_open_ended(answer, gold, {})
+    assert (verdict.correct, verdict.similarity) == (False, similarity)
+
+
+def test_so_is_a_passage_below_its_threshold() -> None:
+    verdict = judge_open_ended(LONG[: len(LONG) * 9 // 10], LONG, {"threshold": 1.0})
+    assert (verdict.correct, verdict.similarity) == (False, 0.5)
+
+
 def test_similarity_orders_answers() -> None:
     words = LONG.split()
     similarities = [
@@ -310,7 +329,7 @@ def test_any_text_is_judged(answer: str, gold: str) -> None:
     except ValueError as error:
         assert "ground_truth is empty" in str(error) or "punctuation alone" in str(error)
     else:
-        assert 0.0 <= verdict.similarity <= 1.0
+        assert 0.0 <= verdict.similarity <= (1.0 if verdict.correct else 0.5)
 
 
 @pytest.mark.parametrize("piece", ["a ", ",", "(a) ", "is ", "AB ", "because ", "x - ", "S. aureus ", "[", "A/", "or "])
