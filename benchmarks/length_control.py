@@ -8,9 +8,6 @@ of what we add to a step of verl's, and draws the curves. A run that is there al
 and not repeated.
 """
 
-import json
-import shutil
-import sys
 from itertools import cycle
 from pathlib import Path
 from typing import Annotated
@@ -18,10 +15,8 @@ from typing import Annotated
 import matplotlib
 import numpy as np
 import typer
-from measure import measure_or_exit
 from step_ratio import step_ratio
-
-from verl_medu1.run_folder.checkpoints import TRACKER, newest_model
+from trainings import answers, train, warm_up
 
 # Where the length term enters, and its weight: in the advantage the recipe's; in the reward, where a right answer is
 # worth 1, what gives both terms the same range, as in Med-U1's release.
@@ -31,18 +26,12 @@ CURVES = ("share right", "tokens of right answers", "right answers over their bu
 ENDS = 5
 
 
-def medu1(log: Path, *arguments: str) -> None:
-    """Run a medu1 command; its output goes to a file."""
-    measure_or_exit([sys.executable, "-m", "verl_medu1.cli.app", *arguments], str(log))
-
-
 def curves(run: Path) -> dict[str, list[float]]:
     """The figures of each step, from the rollouts that the run kept."""
     series: dict[str, list[float]] = {name: [] for name in CURVES}
-    for file in sorted((run / "rollouts").glob("*.jsonl"), key=lambda path: int(path.stem)):
-        answers = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-        right = [answer for answer in answers if answer["acc"] > 0]
-        series["share right"].append(len(right) / len(answers))
+    for sampled in answers(run).values():
+        right = [answer for answer in sampled if answer["acc"] > 0]
+        series["share right"].append(len(right) / len(sampled))
         # A step without a right answer has neither, and is left out of the means.
         for name, key in (("tokens of right answers", "length"), ("right answers over their budget", "over_budget")):
             series[name].append(float(np.mean([answer[key] for answer in right] or [np.nan])))
@@ -78,34 +67,12 @@ def main(
     runs = {}
     for number in seed or [0, 1]:
         folder = out / str(number)
-        data, warmup, log = folder / "data", folder / "warmup", folder / "log.txt"
-        if not (warmup / "checkpoints" / TRACKER).is_file():
-            folder.mkdir(parents=True, exist_ok=True)
-            budget = ["--budget", "max:fixed:12,22,40"]
-            medu1(log, "prepare", "--source", "quickstart", *budget, "--seed", str(number), "--out", str(data))
-            medu1(log, "model", "tiny", "--data", str(data), "--seed", str(number), "--out", str(folder / "model"))
-            keys = {"run_dir": warmup, "model.path": folder / "model", "data.train_files": data / "warmup.parquet"}
-            medu1(log, "sft", "recipe=quickstart", *(f"{key}={value}" for key, value in keys.items()))
+        warm = warm_up(folder, number, "--budget", "max:fixed:12,22,40")
         for place, weight in PLACES.items():
-            run = folder / place
-            keys = {
-                "run_dir": run,
-                "data.train_files": data / "train.parquet",
-                "data.val_files": data / "test.parquet",
-                "actor_rollout_ref.model.path": newest_model(warmup),
-                "algorithm.length_penalty.where": place,
-                "data.seed": number + 1,
-                "trainer.save_freq": -1,
-            }
+            keys = {**warm, "algorithm.length_penalty.where": place, "trainer.save_freq": -1}
             if weight is not None:
                 keys["algorithm.length_penalty.weight"] = weight
-            arguments = [*(f"{key}={value}" for key, value in keys.items()), *(settings or [])]
-            done = run / "done.json"
-            if not done.is_file() or json.loads(done.read_text()) != arguments:
-                typer.echo(f"seed {number}, {place}", err=True)
-                shutil.rmtree(run, ignore_errors=True)
-                medu1(log, "train", "recipe=quickstart", *arguments)
-                done.write_text(json.dumps(arguments))
+            train(run := folder / place, keys, *(settings or []))
             runs[place, number] = curves(run)
 
     heads = " | ".join(f"{name}, first | last" for name in CURVES)

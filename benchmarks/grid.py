@@ -1,0 +1,112 @@
+"""Which part of the method does what: {GRPO, Dr. GRPO} x {without, with the length term} x {binary, similarity reward}.
+
+    python benchmarks/grid.py [--seed 0 --seed 1 --seed 2] [--report outputs/grid/report.html]
+
+Warms a small model up for each seed and trains it once in each of the eight cells, all else alike, on the quickstart's
+questions; then asks held-out questions. Prints one table of the cells and one of the effect of each factor, from pairs
+of runs that differ in this factor alone. A run that is there already, with the same settings, is read and not repeated.
+"""
+
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from trainings import answers, medu1, train, warm_up
+
+from verl_medu1.evaluate.statistics import paired_difference
+from verl_medu1.run_folder.names import VALIDATION
+from verl_medu1.run_folder.reader import read_scalars
+from verl_medu1.training.reward_spread import ALARM
+
+# The factors, each with two levels, and the keys of a level.
+FACTORS: dict[str, dict[str, dict[str, Any]]] = {
+    "estimator": {"grpo": {}, "dr_grpo": {"variant": "dr_grpo"}},
+    "length term": {"off": {"algorithm.length_penalty.where": "off"}, "on": {}},
+    "reward": {"binary": {}, "similarity": {"scoring.scheme": "gated_similarity"}},
+}
+Cell = tuple[str, ...]
+SAMPLES = 4
+MEANS = ("accuracy", "tokens", "from budget")
+
+
+def keys_of(cell: Cell) -> dict[str, Any]:
+    """The keys of `medu1 train` that make a cell; the held-out questions are asked after the last step."""
+    keys: dict[str, Any] = {}
+    for levels, level in zip(FACTORS.values(), cell, strict=True):
+        keys |= levels[level]
+    return keys | {
+        "trainer.test_freq": "${trainer.total_training_steps}",
+        "actor_rollout_ref.rollout.val_kwargs.n": SAMPLES,
+        "actor_rollout_ref.rollout.val_kwargs.do_sample": "true",
+        "actor_rollout_ref.rollout.val_kwargs.temperature": 1.0,
+        "trainer.save_freq": -1,
+    }
+
+
+def figures(run: Path) -> dict[str, float]:
+    """What the held-out questions show, and in how many steps rewards hardly differed."""
+    *_, sampled = answers(run, VALIDATION).values()
+    found = {"accuracy": float(np.mean([answer["acc"] for answer in sampled]))}
+    found["tokens"] = float(np.mean([answer["length"] for answer in sampled]))
+    found["from budget"] = float(np.mean([answer["budget_distance"] for answer in sampled]))
+    found["alarms"] = sum(read_scalars(run / "tensorboard")[ALARM].values())
+    return found
+
+
+def effect(runs: dict[tuple[int, Cell], dict[str, float]], factor: int, figure: str) -> tuple[np.ndarray, np.ndarray]:
+    """A figure of all runs at the first level of a factor, and of their counterparts at the second."""
+    first, second = list(FACTORS.values())[factor]
+    pairs = [
+        (found[figure], runs[seed, (*cell[:factor], second, *cell[factor + 1 :])][figure])
+        for (seed, cell), found in runs.items()
+        if cell[factor] == first
+    ]
+    before, after = zip(*pairs, strict=True)
+    return np.array(before), np.array(after)
+
+
+def main(
+    seed: Annotated[list[int] | None, typer.Option(help="Seed; may be repeated. Default: 0, 1 and 2.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for runs and logs.")] = Path("outputs/grid"),
+    report: Annotated[Path | None, typer.Option(help="HTML file for one report of all runs.")] = None,
+    settings: Annotated[list[str] | None, typer.Argument(help="Further KEY=VALUE settings for `medu1 train`.")] = None,
+) -> None:
+    """Train the cells and compare them."""
+    seeds = seed or [0, 1, 2]
+    cells: list[Cell] = list(product(*FACTORS.values()))
+    runs, folders = {}, []
+    for number in seeds:
+        warm = warm_up(out / str(number), number)
+        for cell in cells:
+            run = out / str(number) / "-".join(cell)
+            train(run, warm | keys_of(cell), *(settings or []))
+            runs[number, cell] = figures(run)
+            folders.append(str(run))
+
+    heads = [*FACTORS, "accuracy by seed", "mean", "tokens", "from budget", "steps with an alarm"]
+    typer.echo(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
+    for cell in cells:
+        of_cell = [runs[number, cell] for number in seeds]
+        by_seed = " ".join(f"{found['accuracy']:.2f}" for found in of_cell)
+        accuracy, tokens, distance = (np.mean([found[name] for found in of_cell]) for name in MEANS)
+        row = [*cell, by_seed, f"{accuracy:.2f}", f"{tokens:.1f}", f"{distance:.1f}"]
+        typer.echo(f"| {' | '.join(row)} | {sum(found['alarms'] for found in of_cell):.0f} |")
+
+    typer.echo("\n| factor | pairs | accuracy, 95 % interval | p | tokens, least to most |\n|---|---|---|---|---|")
+    for place, (name, levels) in enumerate(FACTORS.items()):
+        before, after = effect(runs, place, "accuracy")
+        change = paired_difference(before, after)
+        fewer, more = effect(runs, place, "tokens")
+        tokens = more - fewer
+        row = [f"{name}: {' to '.join(levels)}", str(len(before))]
+        row.append(f"{change.value:+.3f} ({change.low:+.3f} to {change.high:+.3f})")
+        row += [f"{change.p_value:.3f}", f"{tokens.mean():+.1f} ({tokens.min():+.1f} to {tokens.max():+.1f})"]
+        typer.echo(f"| {' | '.join(row)} |")
+    if report is not None:
+        medu1(out / "report.log", "report", *folders, "--out", str(report))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,71 @@
+"""The trainings of a small model that benchmarks compare: one warm-up for each seed, one run for each setting.
+
+A warm-up or run that is there already, with the same settings, is not repeated, so that an interrupted benchmark goes
+on where it was.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+from measure import measure_or_exit
+
+from verl_medu1.run_folder.checkpoints import TRACKER, newest_model
+from verl_medu1.run_folder.names import ROLLOUTS, VALIDATION
+
+DONE = "done.json"
+
+
+def medu1(log: Path, *arguments: str) -> None:
+    """Run a medu1 command; its output goes to a file."""
+    measure_or_exit([sys.executable, "-m", "verl_medu1.cli.app", *arguments], str(log))
+
+
+def warm_up(folder: Path, seed: int, *prepare: str) -> dict[str, Any]:
+    """Prepare the quickstart's questions and warm a new model up on them.
+
+    Args:
+        folder: of this seed; gets `data`, `model`, `warmup` and `log.txt`.
+        seed: of questions and model.
+        prepare: further options of `medu1 prepare`.
+
+    Returns:
+        The keys of `medu1 train` that name the model and its questions, and the order of the rows.
+    """
+    data, warmup, log = folder / "data", folder / "warmup", folder / "log.txt"
+    if not (warmup / "checkpoints" / TRACKER).is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        medu1(log, "prepare", "--source", "quickstart", *prepare, "--seed", str(seed), "--out", str(data))
+        medu1(log, "model", "tiny", "--data", str(data), "--seed", str(seed), "--out", str(folder / "model"))
+        keys = {"run_dir": warmup, "model.path": folder / "model", "data.train_files": data / "warmup.parquet"}
+        medu1(log, "sft", "recipe=quickstart", *(f"{key}={value}" for key, value in keys.items()))
+    return {
+        "data.train_files": data / "train.parquet",
+        "data.val_files": data / "test.parquet",
+        "actor_rollout_ref.model.path": newest_model(warmup),
+        "data.seed": seed + 1,
+    }
+
+
+def train(run: Path, settings: Mapping[str, Any], *overrides: str) -> None:
+    """Train the quickstart's recipe once with these keys; nothing is done if the folder has this run already."""
+    arguments = [f"{key}={value}" for key, value in {"run_dir": run, **settings}.items()] + list(overrides)
+    done = run / DONE
+    if not done.is_file() or json.loads(done.read_text()) != arguments:
+        typer.echo(f"training {run}", err=True)
+        shutil.rmtree(run, ignore_errors=True)
+        medu1(run.with_name(f"{run.name}.log"), "train", "recipe=quickstart", *arguments)
+        done.write_text(json.dumps(arguments))
+
+
+def answers(run: Path, part: str = ROLLOUTS) -> dict[int, list[dict[str, Any]]]:
+    """Read the answers of each step that a run kept: those of the training (`rollouts`) or of its validation."""
+    assert part in (ROLLOUTS, VALIDATION)
+    return {
+        int(file.stem): [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        for file in sorted((run / part).glob("*.jsonl"), key=lambda path: int(path.stem))
+    }
