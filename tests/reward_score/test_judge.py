@@ -112,30 +112,6 @@ def test_nothing_is_sent_where_the_rules_decide(endpoint, source, response, refe
     assert judged == unasked(compute_score(source, response, reference, INFO))
 
 
-@pytest.mark.parametrize(
-    ("answer", "asked"),
-    [
-        (REFERENCE, 1),
-        ("the myocardial infarctions", 1),
-        ("Coronary event", 1),
-        ("Coronary event or angina", 0),
-        (":", 0),
-    ],
-)
-def test_always_asks_about_all_but_what_rules_refuse(endpoint, answer, asked):
-    """Equality decides nothing: the judge's no stands against the reference itself, and its yes against the rules."""
-    for said in (YES, NO):
-        endpoint.reply = lambda case, said=said: said
-        [judged] = scores(endpoint, (SOURCE, wrapped(answer), REFERENCE), when="always")
-        assert judged["acc"] == float(said is YES and bool(asked)) and judged["judge_asked"] == asked
-    assert len(endpoint.cases) == 2 * asked
-
-
-def test_always_asks_about_no_other_type_of_answer(endpoint):
-    [judged] = scores(endpoint, ("MedQA", wrapped("B"), "B"), when="always")
-    assert judged["acc"] == 1.0 and judged["judge_asked"] == 0.0 and endpoint.requests == []
-
-
 def test_an_accepted_answer_that_is_far_too_long_is_refused_by_rule(endpoint):
     answer = f"{REFERENCE} because " + "of the pain that he has had since this morning in his left arm " * 3
     row = (SOURCE, wrapped(answer), REFERENCE)
