@@ -117,7 +117,9 @@ def check_violations(settings: JudgeSettings) -> Iterator[str]:
         )
     if result.asked != fingerprint():
         yield f"required_check.file is {needed.file!r}, made when the judge was asked in other words; {again}"
-    accuracy, accepted = result.together.accuracy, result.together.adversarial_accepted
+    # Together, rules decide equal answers. With "always" the judge does, and what it errs on alone counts.
+    decider = result.judge if settings.when == "always" else result.together
+    accuracy, accepted = decider.accuracy, decider.adversarial_accepted
     if accuracy is None or accuracy.low < needed.min_accuracy:
         found = "has no accuracy" if accuracy is None else f"has an accuracy of at least {accuracy.low:.3f}"
         yield (

@@ -18,25 +18,30 @@ FREE_CHARACTERS = 100
 _WORD = re.compile(r"[^\W_]+")
 
 
-def decided_by_rule(answer: str, gold: str, more_aliases: Iterable[str], is_accepted: bool) -> tuple[bool, str] | None:
+def decided_by_rule(
+    answer: str, gold: str, more_aliases: Iterable[str], is_accepted: bool, when: str = "undecided"
+) -> tuple[bool, str] | None:
     """Return whether an answer is right and why, where rules decide that; None where a judge is to be asked.
 
-    The judge is asked about what the scorer refuses, and about what it accepts for anything but equality.
+    The judge is asked about what the scorer refuses, and about what it accepts for anything but equality; with `when`
+    "always" also about equal answers. What `refused` refuses, and references of signs only, are never shown to it.
 
     Args:
         answer: The answer.
         gold: The reference.
         more_aliases: The row's wordings that count as the reference.
         is_accepted: Whether the scorer of open-ended answers accepts it.
+        when: `JudgeSettings.when`.
 
     Example:
         >>> decided_by_rule("Heart attack", "Myocardial infarction", (), False)
         >>> decided_by_rule("Infarction or angina", "Myocardial infarction", (), False)
         (False, "'or' is a hedge")
+        >>> decided_by_rule("Angina", "Angina", (), True, "always")
     """
     if not gold_words(gold).total:
         return is_accepted, "a reference of signs only"
-    if is_accepted and equals(answer, gold, more_aliases):
+    if when != "always" and is_accepted and equals(answer, gold, more_aliases):
         return True, "equal"
     reason = refused(answer, gold, more_aliases)
     return (False, reason) if reason else None

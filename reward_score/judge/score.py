@@ -38,10 +38,10 @@ async def compute_judged_score(
     """Score as `compute_score` does, with a judge for what rules can't decide about open-ended answers.
 
     The judge sees only answers in well-formed responses of open-ended sources: those that the scorer refuses, and those
-    that it accepts for anything but equality. Rules refuse some answers before that (`reward_score.judge.gate`). If
-    the row has a `checklist` in its `extra_info`, its items decide in place of the reference. Rows of a credentialed
-    source are sent only to a judge on this machine; with any other judge the rules' verdict stands. An `opinion`
-    that is given stands, too. Never raises.
+    that it accepts for anything but equality; with `JudgeSettings.when` "always" also equal ones. Rules refuse some
+    answers before that (`reward_score.judge.gate`). If the row has a `checklist` in its `extra_info`, its items decide
+    in place of the reference. Rows of a credentialed source are sent only to a judge on this machine; with any other
+    judge the rules' verdict stands. An `opinion` that is given stands, too. Never raises.
 
     Args:
         judge: The judge; the other arguments are those of `compute_score`.
@@ -66,7 +66,9 @@ async def compute_judged_score(
             verdict, is_asked = await judge_checklist(judge, question, answer, items, may_ask)
         elif not judge.may_see(data_source):
             return _unasked(by_rules)
-        elif decided := await asyncio.to_thread(decided_by_rule, answer, gold, more_aliases, by_rules["acc"] == 1.0):
+        elif decided := await asyncio.to_thread(
+            decided_by_rule, answer, gold, more_aliases, by_rules["acc"] == 1.0, judge.settings.when
+        ):
             is_right, reason = decided
             if is_right == (by_rules["acc"] == 1.0):
                 return _unasked(by_rules)

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -30,6 +30,8 @@ class JudgeSettings(BaseModel):
     Attributes:
         base_url: Such as `http://127.0.0.1:8000/v1` for `vllm serve`.
         model: Name of the model as served.
+        when: Which answers it is asked about: "undecided", those that rules can't decide; "always", also those that
+            equal the reference.
         api_key_env: Name of the environment variable that holds the key; None for a server that needs no key.
         timeout_s: Seconds for one question, including retries, from when it is sent.
         retries: Number of retries of a failed request.
@@ -51,6 +53,7 @@ class JudgeSettings(BaseModel):
 
     base_url: str = Field(pattern="^https?://", description="an address that starts with http:// or https://")
     model: str = Field(min_length=1, description="the name of the model that the endpoint serves")
+    when: Literal["undecided", "always"] = Field(default="undecided", description="undecided or always")
     api_key_env: str | None = Field(default=None, description="the name of an exported variable with the key, or null")
     timeout_s: float = Field(default=60, gt=0, description="a number of seconds above 0")
     retries: int = Field(default=2, ge=0, description="a whole number of at least 0")

@@ -146,6 +146,8 @@ MEGATRON = "actor_rollout_ref.actor.megatron"
             "trainer_mode is 'nope'; choose medu1_sync or medu1_colocate_async, or sync",
         ),
         (["trainer.v1.trainer_mode=sync"], "trainer_mode is 'sync', verl's own, which leaves algorithm.length_penalty"),
+        (["algorithm.length_penalty.free_share=1"], r"free_share is 1; it must be a number of at least 0 and below 1"),
+        (["algorithm.length_penalty.free_share=half"], r"free_share is 'half'; it must be a number"),
         (["algorithm.length_penalty.weight=nan"], r"length_penalty\.weight is nan; it must be a number"),
         (["algorithm.length_penalty.per_source={MedQA: -1}"], r"per_source\.MedQA is -1; it must be"),
         (

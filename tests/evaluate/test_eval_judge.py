@@ -100,7 +100,7 @@ def test_the_judge_decides_and_what_it_does_not_decide_is_neither_right_nor_wron
     assert "Left out: 1 answers" in " ".join(done.output.split())
     assert len(judge.requests) == 5  # nothing is asked about multiple choice
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert summary["judge"] == {"model": "m", "threshold": 0.5, "log_probs": True}
+    assert summary["judge"] == {"model": "m", "when": "undecided", "threshold": 0.5, "log_probs": True}
     found = {name: (one["questions"], one["left_out"], one["accuracy"]) for name, one in summary["data_source"].items()}
     assert found == {OPEN: (4, 1, 0.75), CHOICE: (2, 0, 1.0)}
     assert (summary["overall"]["questions"], summary["overall"]["left_out"], summary["overall"]["errors"]) == (6, 1, 0)

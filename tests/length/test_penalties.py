@@ -42,6 +42,11 @@ EXACT_1000, MAX_1000 = {"mode": "exact", "budget": 1000}, {"mode": "max", "budge
         ("lcpo_max", [500, 1000], [False, True], MAX_1000, [0, 0.5]),
         ("dapo_overlong", [16384, 18432, 20480, 30000], None, {"longest": 20480}, [0, -0.5, -1, -1]),
         ("dapo_overlong", [700, 800, 850, 1000, 1100], None, MAX_1000, [0, 0, -0.25, -1, -1]),
+        # 8192 tokens are free; half of the way to the limit costs half of the cap.
+        ("soft_overlong_cosine", [0, 8192, 12288, 16384, 30000], None, {"longest": 16384}, [0, 0, -0.25, -0.5, -0.5]),
+        ("soft_overlong_cosine", [400, 600, 1000], None, {"longest": 1000, "free_share": 0.4}, [0, -0.125, -0.5]),
+        ("soft_overlong_cosine", [750, 900, 1100], [True, False, False], MAX_1000, [-0.25, 0, 0]),
+        ("soft_overlong_cosine", [500], None, {"longest": 1000, "free_share": 0}, [-0.25]),
         ("kimi", [100, 200, 300], None, {}, [0.5, 0, -0.5]),
         ("kimi", [100, 200, 300, 100], [True, False, False, False], {}, [0.5, 0, -0.5, 0]),
         ("kimi", [70, 70], None, {}, [0, 0]),

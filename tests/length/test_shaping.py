@@ -23,7 +23,9 @@ def sample(uid, length, acc=1.0, source="MedQA", mode="exact", tokens=100):
 
 
 def penalty(name="relative_distance", weight=1.0, **per_source):
-    return OmegaConf.create({"name": name, "weight": weight, "tolerance": 0.0, "per_source": per_source})
+    return OmegaConf.create(
+        {"name": name, "weight": weight, "tolerance": 0.0, "free_share": 0.5, "per_source": per_source}
+    )
 
 
 def test_each_question_has_its_own_budget_and_its_own_group():

@@ -385,6 +385,7 @@ def test_a_failure_is_repeated_and_not_remembered(endpoint):
         ({"retries": -1}, "retries is -1; give"),
         ({"concurrency": 0}, "concurrency is 0; give"),
         ({"threshold": 1}, "threshold is 1; give a number between 0 and 1"),
+        ({"when": "never"}, "when is 'never'; give undecided or always"),
         ({"required_check": {"min_accuracy": 2}}, "required_check.min_accuracy is 2; give a number from 0 to 1"),
         ({"tiemout_s": 1}, "tiemout_s is not a key; use one of base_url, model"),
         ({"retries": -1, "concurrency": 0}, "retries is -1; .*; concurrency is 0"),

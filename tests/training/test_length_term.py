@@ -30,7 +30,14 @@ ROW = {
 )
 def test_an_answer_of_several_sequences(keys: list[str], where: str, weight: float, ends: bool) -> None:
     trainer = MedU1Trainer.__new__(MedU1Trainer)
-    penalty = {"name": "kimi", "where": where, "weight": weight, "per_source": None, "tolerance": 0.0}
+    penalty = {
+        "name": "kimi",
+        "where": where,
+        "weight": weight,
+        "per_source": None,
+        "tolerance": 0.0,
+        "free_share": 0.5,
+    }
     trainer._penalty = OmegaConf.create(penalty)
     trainer.config = OmegaConf.create({"data": {"max_response_length": 100}})
     rows, is_padding = [dict(ROW) for _ in keys], [False] * len(keys)

@@ -133,6 +133,9 @@ def penalty_violations(config: DictConfig) -> Iterator[str]:
     for key, value in {"weight": penalty.weight, "tolerance": penalty.tolerance, **weights}.items():
         if not isinstance(value, int | float) or not 0 <= value < math.inf:
             yield f"algorithm.length_penalty.{key} is {value!r}; it must be a number of at least 0."
+    if not isinstance(penalty.free_share, int | float) or not 0 <= penalty.free_share < 1:
+        share = penalty.free_share
+        yield f"algorithm.length_penalty.free_share is {share!r}; it must be a number of at least 0 and below 1."
     is_ours = uses_our_scorers(config)
     for source in sorted(set(per_source) - set(known_sources())) if is_ours else ():
         yield (

@@ -84,7 +84,12 @@ def describe(settings: JudgeSettings | None) -> dict[str, Any] | None:
     """Return what the verdicts of a judge depend on, as summary.json has it; None for rules alone."""
     if settings is None:
         return None
-    return {"model": settings.model, "threshold": settings.threshold, "log_probs": settings.log_probs}
+    return {
+        "model": settings.model,
+        "when": settings.when,
+        "threshold": settings.threshold,
+        "log_probs": settings.log_probs,
+    }
 
 
 def require_judge(infos: Iterable[object], what: str) -> None:

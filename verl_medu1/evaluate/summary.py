@@ -179,15 +179,16 @@ def judged_differently(before: Mapping[str, Any], after: Mapping[str, Any]) -> s
         'One was judged by rules alone, and the other by m, threshold 0.5; evaluate both with the same --judge.'
     """
     judges = [summary.get("judge") for summary in (before, after)]
-    if judges[0] == judges[1]:
+    words = [_words(judge) if judge else "rules alone" for judge in judges]
+    if words[0] == words[1]:
         return None
-    words = [
-        f"{judge['model']}, threshold {judge['threshold']:g}{'' if judge['log_probs'] else ', without log-probs'}"
-        if judge
-        else "rules alone"
-        for judge in judges
-    ]
     return f"One was judged by {words[0]}, and the other by {words[1]}; evaluate both with the same --judge."
+
+
+def _words(judge: Mapping[str, Any]) -> str:
+    asked = ", asked always" if judge.get("when") == "always" else ""  # a summary from before `when` lacks it
+    log_probs = "" if judge["log_probs"] else ", without log-probs"
+    return f"{judge['model']}, threshold {judge['threshold']:g}{asked}{log_probs}"
 
 
 def accuracy_differences(

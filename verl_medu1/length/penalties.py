@@ -28,6 +28,7 @@ class Group:
         budget: N, in tokens; ignored if the mode is "none".
         longest: maximum response length in tokens (`data.max_response_length`).
         tolerance: share of the budget that costs nothing; only `relative_distance` uses it.
+        free_share: share of the limit that costs nothing; only `soft_overlong_cosine` uses it.
 
     Raises:
         ValueError: an unknown mode, a budget below one token, or arrays of different lengths.
@@ -39,6 +40,7 @@ class Group:
     budget: float = 0.0
     longest: float = 1.0
     tolerance: float = 0.0
+    free_share: float = 0.5
 
     def __post_init__(self) -> None:
         check_budget(self.mode, self.budget)
@@ -116,6 +118,20 @@ def dapo_overlong(group: Group, buffer_share: float = 0.2) -> Values:
     """
     buffer = buffer_share * group.limit
     return -np.clip((group.lengths - (group.limit - buffer)) / buffer, 0.0, 1.0)
+
+
+def soft_overlong_cosine(group: Group, cap: float = 0.5) -> Values:
+    """0 up to F, then -cap (1 - cos(pi (L - F) / (M - F))) / 2, -cap from M on; 0 for wrong answers.
+
+    M is the budget, or the maximum response length if there is none; F = `free_share` M. A right answer is free up to
+    F, and costs half of the cap at half of the way from F to M. WiNGPT-3.0 (arXiv 2505.17387) describes such a term:
+    none for right answers of up to 8K tokens, then a cosine up to 0.5. That the ramp ends at M is ours.
+
+    Example: M = 1000, F = 500, L = 750: -0.25 for a right answer.
+    """
+    free = group.free_share * group.limit
+    ramp = np.clip((group.lengths - free) / (group.limit - free), 0.0, 1.0)
+    return np.where(group.correct, -cap * (1.0 - np.cos(np.pi * ramp)) / 2.0, 0.0)
 
 
 def kimi(group: Group) -> Values:
@@ -218,6 +234,7 @@ PENALTIES = {
     "lcpo_exact": Penalty(lcpo_exact, frozenset(("exact",))),
     "lcpo_max": Penalty(lcpo_max, frozenset(("max",))),
     "dapo_overlong": Penalty(dapo_overlong, frozenset(("none", "max"))),
+    "soft_overlong_cosine": Penalty(soft_overlong_cosine, frozenset(("none", "max"))),
     "kimi": Penalty(kimi, _ANY),
     "alp": Penalty(alp, _ANY),
     "grpo_lead": Penalty(grpo_lead, _ANY),

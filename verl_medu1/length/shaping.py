@@ -66,7 +66,7 @@ def length_shaping(
         samples: components with `uid`, `data_source`, `score`, `acc`, `counted_tokens`, `budget_mode` and
             `budget_tokens`.
         is_padding: for each sample, whether it only fills up the batch; padding is never right, and groups ignore it.
-        penalty: `algorithm.length_penalty` (name, weight, per_source, tolerance).
+        penalty: `algorithm.length_penalty` (name, weight, per_source, tolerance, free_share).
         longest: `data.max_response_length`.
 
     Example: see tests/length/test_shaping.py.
@@ -84,7 +84,8 @@ def length_shaping(
         if len(rows):
             first = samples[rows[0]]
             budget = (first["budget_mode"], first["budget_tokens"])
-            values[rows] = get_values(Group(lengths[rows], correct[rows], *budget, longest, penalty.tolerance))
+            shares = (penalty.tolerance, penalty.free_share)
+            values[rows] = get_values(Group(lengths[rows], correct[rows], *budget, longest, *shares))
     weights = [(penalty.per_source or {}).get(sample["data_source"], penalty.weight) for sample in samples]
     return LengthShaping(
         torch.from_numpy(label),

@@ -36,6 +36,7 @@ KEYS = (
     "scoring.scheme",
     "scoring.judge.model",
     "scoring.judge.threshold",
+    "scoring.judge.when",
     "reward.custom_reward_function",
     "reward.reward_manager",
     "data.apply_chat_template_kwargs",
