@@ -15,7 +15,7 @@ from verl_medu1.config.recipes import recipe_names
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "reward_score/README.md")),
-    *ROOT.glob("docs/*.md"),
+    *ROOT.glob("docs/**/*.md"),
     *ROOT.glob("recipes/*/README.md"),
 ]
 # Parts of others, and trl_step.py needs TRL.
@@ -74,7 +74,8 @@ def test_links_lead_somewhere():
 
 def test_the_index_names_every_page():
     index = (ROOT / "docs" / "README.md").read_text()
-    assert [page.name for page in ROOT.glob("docs/*.md") if f"]({page.name})" not in index] == ["README.md"]
+    names = [str(page.relative_to(ROOT / "docs")) for page in ROOT.glob("docs/**/*.md")]
+    assert [name for name in names if f"]({name})" not in index] == ["README.md"]
 
 
 def test_the_recipes_of_the_readme_are_recipes():

@@ -34,6 +34,11 @@ METRICS = {
             "step  3/32  8 tokens  rollout and trainer differ  2.0 s",
         ),
         ({"response_length/mean": 8, reward_spread.ALARM: 1.0}, None, "step  3/32  8 tokens  rewards nearly equal"),
+        (
+            {"response_length/mean": 8, "constraint/dose/at_cap": 1.0, "constraint/brief/at_cap": 0.0},
+            None,
+            "step  3/32  8 tokens  multiplier at its cap: dose",
+        ),
         ({"response_length/mean": 8, mismatch.ALARM: 0.0}, None, "step  3/32  8 tokens"),
         ({"train/loss": 1.5}, 0, "step  3/32  loss 1.500  0:00 left"),
         ({}, None, "step  3/32"),

@@ -9,7 +9,7 @@ import pytest
 def buffer():
     from verl.trainer.ppo.v1.replay_buffer import ReplayBufferAsync
 
-    from verl_medu1.training.trainer import end_on_failed_questions
+    from verl_medu1.training.failed_questions import end_on_failed_questions
 
     # No queue is asked: only what is decided for a snapshot of it is looked at.
     made = ReplayBufferAsync.__new__(ReplayBufferAsync)

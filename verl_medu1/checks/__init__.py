@@ -1,16 +1,17 @@
 """Checks before a run starts. Each violation is one sentence, and all of them are raised together.
 
-run.py       the checks of `medu1 train`, `medu1 sft` and a submission, in order
-stack.py     the installed packages
-files.py     data files
-model.py     the model, and the layout for it
-machine.py   disk, port and checkpoints of the machine that trains
-settings.py  values that would make a run fail late, and settings without effect
-rewards.py   reward, advantage and length penalty
-mismatch.py  correction for the difference between rollout and trainer, and its alarm
-metrics.py   trackers, and the port for Prometheus
-judge.py     `scoring.judge`, and rows that only a judge can score
-mixture.py   `data.mixture` and the training rows it needs
-batches.py   training rows and batches
-prompts.py   prompts and demonstrations, rendered with the run's own chat template
+run.py         the checks of `medu1 train`, `medu1 sft` and a submission, in order
+stack.py       the installed packages
+files.py       data files
+model.py       the model, and the layout for it
+machine.py     disk, port and checkpoints of the machine that trains
+settings.py    values that would make a run fail late, and settings without effect
+rewards.py     reward, advantage and length penalty
+constraints.py `algorithm.constraints`
+mismatch.py    correction for the difference between rollout and trainer, and its alarm
+metrics.py     trackers, and the port for Prometheus
+judge.py       `scoring.judge`, and rows that only a judge can score
+mixture.py     `data.mixture` and the training rows it needs
+batches.py     training rows and batches
+prompts.py     prompts and demonstrations, rendered with the run's own chat template
 """

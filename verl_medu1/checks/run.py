@@ -6,6 +6,7 @@ from functools import partial
 from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1.checks.batches import batch_violations
+from verl_medu1.checks.constraints import constraint_violations
 from verl_medu1.checks.files import credentialed_file_violations, data_violations, file_violations, training_rows
 from verl_medu1.checks.machine import checkpoint_violations, machine_violations
 from verl_medu1.checks.metrics import metrics_here_violations, metrics_violations
@@ -78,6 +79,7 @@ def _parts(machine: Machine) -> tuple[Check, ...]:
         reward_source_violations,
         penalty_violations,
         estimator_violations,
+        constraint_violations,
         mismatch_violations,
         metrics_violations,
         scoring_violations,

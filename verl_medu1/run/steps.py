@@ -8,6 +8,7 @@ from typing import Any
 from verl_medu1.training import mismatch, reward_spread
 
 ALARMS = {mismatch.ALARM: "rollout and trainer differ", reward_spread.ALARM: "rewards nearly equal"}
+_AT_CAP = re.compile(r"constraint/(?P<name>[^/]+)/at_cap")
 _COMPONENT = re.compile(r"reward/(?P<source>.+)/(?P<name>acc|budget_distance)/mean")
 
 
@@ -52,6 +53,9 @@ def step_line(step: int, steps: int | None, metrics: Mapping[str, Any], seconds_
     for alarm, meaning in ALARMS.items():
         if metrics.get(alarm):
             parts.append(meaning)
+    at_cap = [found["name"] for key in metrics if (found := _AT_CAP.fullmatch(key)) and metrics[key]]
+    if at_cap:
+        parts.append(f"multiplier at its cap: {' '.join(at_cap)}")
     if (speed := metrics.get("perf/throughput")) is not None:
         parts.append(f"{speed:,.0f} tokens/s")
     if (seconds := metrics.get("timing_s/step")) is not None:

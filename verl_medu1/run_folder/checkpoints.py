@@ -12,6 +12,8 @@ STEP = "global_step_"
 ACTOR = "actor"
 # Next to the weights: log-probs under the training engine (training/log_prob_record.py).
 LOG_PROBS = "log_probs.json"
+# In a step's folder: the multipliers of the constraints (training/constraints.py).
+MULTIPLIERS = "multipliers.json"
 # What verl writes with LoRA's adapters: from FSDP their rank and scale, from Megatron the adapters in peft's format.
 LORA_META, ADAPTER, ADAPTER_CONFIG = "lora_train_meta.json", "adapter", "adapter_config.json"
 

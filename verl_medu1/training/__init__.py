@@ -3,6 +3,9 @@
 trainer.py          verl's V1 trainers with reward components, progress reports and the mixture
 reward_manager.py   a rollout's tokens -> reward and components
 left_out.py         responses without a verdict of the judge leave their group
+failed_questions.py questions without an answer end the run
+advantages.py       rewards and advantages of a batch, changed in verl's queue
+constraints.py      multipliers that keep the mean of a cost at or below its limit
 gdpo.py             advantages with each component normalised separately
 mixture_sampler.py  which rows make up a batch
 batch_order.py      the responses of a batch, sorted by question

@@ -6,6 +6,7 @@ everything else is verl's.
 """
 
 from collections import Counter
+from pathlib import Path
 from typing import Any, override
 
 import torch
@@ -18,7 +19,6 @@ from verl.trainer.ppo.v1.trainer_base import PPOTrainer, register_trainer
 from verl.trainer.ppo.v1.trainer_colocate_async import PPOTrainerColocateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.profiler.performance import simple_timer
-from verl.workers.utils.padding import response_to_nested
 
 from reward_score.judge.failed_share import FailedShare
 from verl_medu1.checks.rewards import is_on
@@ -29,8 +29,11 @@ from verl_medu1.models.folder import correct_description
 from verl_medu1.run_folder.checkpoints import ACTOR, mend_tracker, model_folders, step_folder
 from verl_medu1.run_folder.progress import SAVE, STOPPED, Progress
 from verl_medu1.run_folder.stop_request import StopRequest
+from verl_medu1.training.advantages import add_to_rewards, change_advantages
 from verl_medu1.training.batch_order import Asked
+from verl_medu1.training.constraints import Constraints
 from verl_medu1.training.dynamic_sampling import ask_in_rounds, cost_metrics, forget_replaced
+from verl_medu1.training.failed_questions import end_on_failed_questions, no_answers
 from verl_medu1.training.gdpo import delivered
 from verl_medu1.training.left_out import Validation, has_empty_mini_batch, leave_out, rows_left_out
 from verl_medu1.training.log_prob_record import write_record
@@ -44,30 +47,6 @@ from verl_medu1.training.metrics import (
 from verl_medu1.training.mismatch import alarm_metrics, mismatch_error, over_bounds
 from verl_medu1.training.mixture_sampler import MixtureSampler, plan_stages
 from verl_medu1.training.reward_spread import collapse_metrics
-
-
-def no_answers(step: int, number: int) -> RuntimeError:
-    """Return the error that ends a run when some of its questions could not be answered."""
-    return RuntimeError(
-        f"step {step} is not trained on: {number} of its questions have no answers; "
-        "the log above says why, at 'Error in _run_prompt'"
-    )
-
-
-def end_on_failed_questions(buffer: Any) -> None:
-    """Make a replay buffer end the run rather than replace failed questions, unless replacing is configured.
-
-    verl's asynchronous buffer replaces them before it returns, and loops forever if all questions fail
-    (trainer/ppo/v1/replay_buffer.py, wait_for_sampleable).
-    """
-    evict = buffer._evict_terminal_groups
-
-    def evict_or_end(global_steps: int, partition_id: str, eviction_reasons: tuple[Any, ...]) -> Any:
-        if (failed := eviction_reasons[2]) and not buffer.sync_refill_failed_groups:
-            raise no_answers(global_steps, len(failed))
-        return evict(global_steps, partition_id, eviction_reasons)
-
-    buffer._evict_terminal_groups = evict_or_end
 
 
 class MedU1Trainer(PPOTrainer):
@@ -86,6 +65,7 @@ class MedU1Trainer(PPOTrainer):
         self._progress = Progress(config.run_dir)
         self._stop_request = StopRequest(config.run_dir)
         self._components: dict[str, Components] = {}
+        self._constraints = Constraints(config.algorithm)
         self._stopped = False
         self._failed_share = FailedShare(config.scoring.judge.max_failed_share)
 
@@ -161,6 +141,15 @@ class MedU1Trainer(PPOTrainer):
     def _load_checkpoint(self) -> None:
         mend_tracker(self.config.trainer.default_local_dir)
         super()._load_checkpoint()
+        if self.global_steps:
+            self._constraints.load(self._resumed_folder())
+
+    def _resumed_folder(self) -> Path:
+        """Return the folder of the checkpoint that verl has read."""
+        trainer = self.config.trainer
+        if trainer.resume_mode == "resume_path":
+            return Path(trainer.resume_from_path)
+        return step_folder(trainer.default_local_dir, self.global_steps)
 
     @override
     def _save_checkpoint(self) -> None:
@@ -168,6 +157,7 @@ class MedU1Trainer(PPOTrainer):
         # First: once verl has saved its part, it counts the checkpoint as complete.
         step = step_folder(self.config.trainer.default_local_dir, self.global_steps)
         write_record(self.actor_rollout_wg, self.tokenizer, self.config.actor_rollout_ref.actor, step / ACTOR)
+        self._constraints.save(step)
         super()._save_checkpoint()
         for model in model_folders(step):
             correct_description(model)
@@ -234,10 +224,14 @@ class MedU1Trainer(PPOTrainer):
                 for sample, value in zip(components, shaping.values.tolist(), strict=True):
                     sample["length_score"] = value
                 if self._penalty.where == "reward":
-                    batch = self._shape_rewards(batch, shaping)
+                    batch = add_to_rewards(batch, shaping.weight * shaping.values)
         with delivered(components):
             batch = super()._compute_advantage(batch, metrics)
         self._watch_mismatch(metrics)
+        # Before the length term, which then keeps right answers in the order that the constraints leave.
+        if self._constraints:
+            with simple_timer(ADDED_TIME, self.timing_raw):
+                batch = self._constrain(batch, components, is_padding, metrics)
         # With a weight of 0 no advantage changes, so nothing needs to be fetched.
         if shaping is not None and self._penalty.where == "advantage" and shaping.weight.any():
             with simple_timer(ADDED_TIME, self.timing_raw):
@@ -290,36 +284,32 @@ class MedU1Trainer(PPOTrainer):
             )
         return None
 
-    def _shape_rewards(self, batch: KVBatchMeta, shaping: LengthShaping) -> KVBatchMeta:
-        """Add the weighted values to the rewards, which are on the last token of each response."""
-        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["rm_scores"])
-        terms = (shaping.weight * shaping.values).unbind()
-        shaped = [row.clone() for row in data["rm_scores"].unbind()]
-        for row, term in zip(shaped, terms, strict=True):
-            row[-1] += term
-        rewards = torch.nested.as_nested_tensor(shaped, layout=torch.jagged)
-        fields = TensorDict({"rm_scores": rewards}, batch_size=len(batch))
-        return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
+    def _constrain(
+        self, batch: KVBatchMeta, components: list[Components], is_padding: list[bool], metrics: dict[str, Any]
+    ) -> KVBatchMeta:
+        def change(base: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            constrained, figures = self._constraints.constrain(base, mask, batch.keys, components, is_padding)
+            metrics.update(figures)
+            return constrained
+
+        return change_advantages(batch, change)
 
     def _shape_advantages(self, batch: KVBatchMeta, shaping: LengthShaping, metrics: dict[str, Any]) -> KVBatchMeta:
-        data = tq.kv_batch_get(
-            keys=batch.keys, partition_id=batch.partition_id, select_fields=["response_mask", "advantages"]
-        )
-        nested_mask = data["response_mask"]
-        padded = data.to_padded_tensor()
-        base = padded["advantages"]
-        shaped = shape_advantages(
-            advantages=base,
-            response_mask=padded["response_mask"],
-            group=shaping.group,
-            correct=shaping.correct,
-            length_score=shaping.values.clamp(-1.0, 1.0),
-            weight=shaping.weight,
-        )
         sources = [self._components[key]["data_source"] for key in batch.keys]
-        metrics.update(shaping_metrics(base, shaped, shaping.correct, shaping.group, sources))
-        fields = TensorDict({"advantages": response_to_nested(shaped.advantages, nested_mask)}, batch_size=len(batch))
-        return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
+
+        def change(base: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            shaped = shape_advantages(
+                advantages=base,
+                response_mask=mask,
+                group=shaping.group,
+                correct=shaping.correct,
+                length_score=shaping.values.clamp(-1.0, 1.0),
+                weight=shaping.weight,
+            )
+            metrics.update(shaping_metrics(base, shaped, shaping.correct, shaping.group, sources))
+            return shaped.advantages
+
+        return change_advantages(batch, change)
 
     # ------------------------------------------------------------------ validation
 

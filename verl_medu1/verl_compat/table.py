@@ -91,7 +91,7 @@ _DYNAMIC, _ROUNDS = "training/dynamic_sampling.py", "tests/training/test_dynamic
 TAKEN = (
     Entry("verl", _REPLAY, "ReplayBuffer.failure_keys", _V1, "a step with failed questions is not trained on", "tests/training/test_failed_questions.py"),
     Entry("verl", _REPLAY, "ReplayBuffer.poll_interval", _V1, "the trainer looks for finished answers more often", _TRAINING),
-    Entry("verl", _REPLAY, "_evict_terminal_groups", _V1, "failed questions end the asynchronous mode, too", "tests/training/test_failed_questions.py"),
+    Entry("verl", _REPLAY, "_evict_terminal_groups", "training/failed_questions.py", "failed questions end the asynchronous mode, too", "tests/training/test_failed_questions.py"),
     Entry("verl", _REPLAY, "ReplayBuffer._sync_metadata_from_transfer_queue", _DYNAMIC, "dynamic sampling sees a round when all its questions are answered, not when each is", _ROUNDS),
     Entry("verl", _REPLAY, "ReplayBuffer._wait_for_next_poll", _DYNAMIC, "the wait for a round, with verl's log of what is awaited", _ROUNDS),
     Entry("verl", _REPLAY, "ReplayBuffer._select_prompt_uids", _DYNAMIC, "it takes the first ones that were asked; verl takes any", _ROUNDS),

@@ -1,0 +1,41 @@
+"""Rewards and advantages of a batch, read from verl's queue, changed, and put back."""
+
+from collections.abc import Callable
+
+import torch
+import transfer_queue as tq
+from tensordict import TensorDict
+from transfer_queue import KVBatchMeta
+from verl.workers.utils.padding import response_to_nested
+
+
+def change_advantages(batch: KVBatchMeta, change: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> KVBatchMeta:
+    """Replace the advantages of a batch.
+
+    Args:
+        batch: After verl has computed its advantages.
+        change: Takes (B, T) advantages and (B, T) response mask, padded, and returns (B, T) advantages.
+    """
+    fields = ["response_mask", "advantages"]
+    data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
+    nested_mask = data["response_mask"]
+    padded = data.to_padded_tensor()
+    changed = change(padded["advantages"], padded["response_mask"])
+    content = TensorDict({"advantages": response_to_nested(changed, nested_mask)}, batch_size=len(batch))
+    return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=content)
+
+
+def add_to_rewards(batch: KVBatchMeta, terms: torch.Tensor) -> KVBatchMeta:
+    """Add a term to the reward of each response of a batch, which is on its last token.
+
+    Args:
+        batch: Scored, before its advantages are computed.
+        terms: (B,).
+    """
+    data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["rm_scores"])
+    shaped = [row.clone() for row in data["rm_scores"].unbind()]
+    for row, term in zip(shaped, terms.unbind(), strict=True):
+        row[-1] += term
+    rewards = torch.nested.as_nested_tensor(shaped, layout=torch.jagged)
+    fields = TensorDict({"rm_scores": rewards}, batch_size=len(batch))
+    return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
