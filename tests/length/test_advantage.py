@@ -36,6 +36,17 @@ def shape(**inputs) -> torch.Tensor:
 weights = st.floats(0, 4, width=32)
 
 
+@given(batches(), weights)
+def test_in_place_gives_the_same_and_says_what_it_added(batch, weight):
+    kept = batch["advantages"].clone()
+    copied = shape_advantages(**batch, weight=weight)
+    assert torch.equal(batch["advantages"], kept)
+    changed = shape_advantages(**batch, weight=weight, in_place=True)
+    assert changed.advantages is batch["advantages"]
+    assert torch.equal(changed.advantages, copied.advantages)
+    assert torch.equal(kept + copied.change.unsqueeze(1) * batch["response_mask"], copied.advantages)
+
+
 def members(batch: dict[str, torch.Tensor]) -> torch.Tensor:
     return batch["correct"] & (batch["response_mask"].sum(1) > 0)
 

@@ -35,9 +35,8 @@ def test_rows_without_a_budget_are_in_no_mean_of_budgets():
 
 
 def test_groups_and_moves_are_counted_per_source():
-    base = torch.tensor([[1.0], [1.0], [-1.0], [-1.0], [0.0], [0.0]])
-    after = torch.tensor([[1.5], [0.5], [-1.0], [-1.0], [0.0], [0.0]])
-    shaped = Shaped(after, torch.tensor([0.25, 0.25, math.nan, math.nan, math.nan, math.nan]))
+    change = torch.tensor([0.5, -0.5, 0.0, 0.0, 0.0, 0.0])
+    shaped = Shaped(torch.zeros(6, 1), change, torch.tensor([0.25, 0.25, math.nan, math.nan, math.nan, math.nan]))
     group = torch.tensor([0, 0, 1, 1, 2, 2])
     correct = torch.tensor([True, True, False, False, True, False])
     sources = ["MedQA"] * 4 + ["MedIQ"] * 2
@@ -47,7 +46,7 @@ def test_groups_and_moves_are_counted_per_source():
         "advantage/MedIQ/all_wrong_groups": 0.0,
         "advantage/MedIQ/all_right_groups": 0.0,
     }
-    assert shaping_metrics(base, shaped, correct, group, sources) == {
+    assert shaping_metrics(shaped, correct, group, sources) == {
         "advantage/MedQA/moved_share_of_right": 1.0,
         "advantage/MedQA/moved_mean_abs": 0.5,
         "advantage/MedQA/floor_factor": 0.25,

@@ -12,12 +12,14 @@ class Shaped(NamedTuple):
     """Advantages with the length term.
 
     Attributes:
-        advantages: (B, T), a new tensor on the same device.
+        advantages: (B, T), on the same device.
+        change: (B,) what was added to the advantage of each token of the response.
         factor: (B,) c_g of the response's group; NaN if the term asks for nothing there, which has no two right
             answers with different length scores.
     """
 
     advantages: torch.Tensor
+    change: torch.Tensor
     factor: torch.Tensor
 
 
@@ -28,6 +30,7 @@ def shape_advantages(
     correct: torch.Tensor,
     length_score: torch.Tensor,
     weight: float | torch.Tensor,
+    in_place: bool = False,
 ) -> Shaped:
     """Add a length term to the advantages of right answers, on top of any base estimator.
 
@@ -48,6 +51,7 @@ def shape_advantages(
         length_score: (B,) in [-1, 1], higher is better.
         weight: strength >= 0, in units of the base advantage; 0 returns the base advantages. A number, or (B,) with
             the same value for all rows of a group.
+        in_place: change `advantages` itself, which saves a copy.
 
     Raises:
         ValueError: a negative weight.
@@ -84,11 +88,11 @@ def shape_advantages(
     delta = delta * factor
     asks = over_group(falls.to(factor.dtype), falls, "amax", 0.0) > 0
 
-    shaped = advantages.clone()
+    shaped = advantages if in_place else advantages.clone()
     # Skip unchanged rows: adding zero would turn -0.0 into 0.0.
     for rows in delta.nonzero().flatten().split(_rows_of_a_block(advantages)):
         shaped[rows] = torch.addcmul(shaped[rows], response_mask[rows].to(shaped.dtype), delta[rows].unsqueeze(1))
-    return Shaped(shaped, factor.masked_fill(~asks, torch.nan))
+    return Shaped(shaped, delta, factor.masked_fill(~asks, torch.nan))
 
 
 def _rows_of_a_block(advantages: torch.Tensor) -> int:

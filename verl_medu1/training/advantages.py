@@ -14,7 +14,8 @@ def change_advantages(batch: KVBatchMeta, change: Callable[[torch.Tensor, torch.
 
     Args:
         batch: After verl has computed its advantages.
-        change: Takes (B, T) advantages and (B, T) response mask, padded, and returns (B, T) advantages.
+        change: Takes (B, T) advantages, which it may change, and (B, T) response mask, padded, and returns (B, T)
+            advantages.
     """
     fields = ["response_mask", "advantages"]
     data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)

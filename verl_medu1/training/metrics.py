@@ -87,19 +87,19 @@ def group_metrics(group: torch.Tensor, correct: torch.Tensor, sources: Sequence[
     """
     metrics = {}
     for source, rows in _rows_of(sources).items():
-        shares = torch.stack([correct[rows][group[rows] == label].float().mean() for label in group[rows].unique()])
+        labels = group[rows].unique(return_inverse=True)[1]
+        shares = torch.bincount(labels, correct[rows].float()) / torch.bincount(labels)
         metrics[f"advantage/{source}/all_wrong_groups"] = float((shares == 0).float().mean())
         metrics[f"advantage/{source}/all_right_groups"] = float((shares == 1).float().mean())
     return metrics
 
 
 def shaping_metrics(
-    base: torch.Tensor, shaped: Shaped, correct: torch.Tensor, group: torch.Tensor, sources: Sequence[str]
+    shaped: Shaped, correct: torch.Tensor, group: torch.Tensor, sources: Sequence[str]
 ) -> dict[str, float]:
     """Measure how much the shaping changed the advantages.
 
     Args:
-        base: (B, T) advantages before the hook.
         shaped: what the hook returned.
         correct: (B,) bool.
         group: (B,) integer label of the question.
@@ -110,7 +110,7 @@ def shaping_metrics(
         `/moved_mean_abs`, the mean size of those changes; `/floor_factor`, the mean over groups of the share of the
         length term that the floor leaves (missing if no group asks for anything).
     """
-    move = (shaped.advantages - base).abs().amax(dim=1)
+    move = shaped.change.abs()
     metrics = {}
     for source, rows in _rows_of(sources).items():
         moved, right = move[rows][move[rows] > 0], correct[rows]

@@ -305,8 +305,9 @@ class MedU1Trainer(PPOTrainer):
                 correct=shaping.correct,
                 length_score=shaping.values.clamp(-1.0, 1.0),
                 weight=shaping.weight,
+                in_place=True,
             )
-            metrics.update(shaping_metrics(base, shaped, shaping.correct, shaping.group, sources))
+            metrics.update(shaping_metrics(shaped, shaping.correct, shaping.group, sources))
             return shaped.advantages
 
         return change_advantages(batch, change)
