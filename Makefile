@@ -10,7 +10,7 @@ export PYTHON TORCH_PIP_ARGS DRIVER MAX_JOBS
 # also where this variable forbids it elsewhere.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help install install-gpu quickstart test test-faults test-slurm test-long test-all test-verl test-gpu-stack lint clean
+.PHONY: help install install-gpu quickstart test test-faults test-slurm test-long test-all test-verl test-gpu-stack lint check clean
 
 help:
 	@echo "make quickstart   train a small model on two CPU cores and write $(OUT)/report.html"
@@ -22,6 +22,7 @@ help:
 	@echo "make test-all     make test, test-slurm, test-faults and test-long, one after the other"
 	@echo "make test-verl    what another verl breaks (VERL=its checkout)"
 	@echo "make test-gpu-stack  the tests that need the packages of GPUs, and no GPU; makes .venv-gpu, 11 GB (CONTRIBUTING.md)"
+	@echo "make check        lint, and the tests of the files that differ from the last commit"
 	@echo "make lint         ruff, mypy and hadolint"
 	@echo "make install      only $(VENV)"
 	@echo "make install-gpu  $(VENV) for NVIDIA's GPUs (docs/recipes.md)"
@@ -76,6 +77,10 @@ lint: install
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/hadolint Containerfile
+
+check: lint
+	tests=$$($(VENV)/bin/python -m tests.of_changes) && if [ -n "$$tests" ]; then \
+		$(VENV)/bin/python -m pytest -m "not e2e and not long and not slurm and not gpu_stack" --exitfirst $$tests; fi
 
 clean:
 	rm -rf $(VENV) .venv-gpu outputs build *.egg-info
