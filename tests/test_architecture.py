@@ -24,12 +24,12 @@ ROOMS = (
     "rehearse",
     "training",
     "rollout",
+    "cpu",
     "run",
     "cluster",
     "export",
     "evaluate",
     "report",
-    "cpu",
     "plugin",
     "vllm_plugins",
     "cli",
@@ -84,9 +84,13 @@ def test_no_module_imports_itself_by_way_of_others():
     assert sorted(graph) == []
 
 
-def test_cpu_support_is_imported_by_the_plugins_alone():
+def test_cpu_support_is_imported_by_the_plugins_and_where_a_training_starts():
     users = {module for module, file in NAMES.items() if any(room(name) == "cpu" for name in imports(file))}
-    assert {user for user in users if room(user) != "cpu"} == {"verl_medu1.plugin", "verl_medu1.vllm_plugins"}
+    assert {user for user in users if room(user) != "cpu"} == {
+        "verl_medu1.plugin",
+        "verl_medu1.vllm_plugins",
+        "verl_medu1.run.train",
+    }
 
 
 def test_few_modules_stand_outside_of_a_room():

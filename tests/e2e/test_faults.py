@@ -97,11 +97,11 @@ class Run:
         return [*processes_of(self.run_dir), *map(str, self.temporary.glob("medu1-*"))]
 
 
-def part(driver: psutil.Popen, title: str, rank: int | None = None) -> psutil.Process:
-    """The process of a run that has this title, and this rank among the workers."""
+def part(driver: psutil.Popen, title: str) -> psutil.Process:
+    """A process of a run that has this title."""
     for process in driver.children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            if process.name().startswith(title) and (rank is None or process.environ().get("RANK") == str(rank)):
+            if process.name().startswith(title):
                 return process
     raise AssertionError(f"no {title} among {[process.name() for process in driver.children(recursive=True)]}")
 
@@ -121,17 +121,18 @@ def run(tmp_path_factory) -> Iterator[Run]:
 
 
 @pytest.mark.parametrize(
-    ("title", "rank", "phase", "name"),
+    ("title", "phase", "name"),
     [
-        pytest.param("ray::RewardLoopWorker", None, "rollout", "reward worker 0", id="reward worker"),
-        pytest.param("ray::vLLMHttpServer", None, "rollout", "vLLM server [01]", id="vLLM server"),
-        pytest.param("VLLM::EngineCore", None, "rollout", "vLLM engine, VLLM::EngineCore", id="vLLM engine"),
-        pytest.param("ray::WorkerDict", 1, "update", "actor worker rank 1", id="actor worker"),
+        pytest.param("ray::RewardLoopWorker", "rollout", "reward worker 0", id="reward worker"),
+        pytest.param("ray::vLLMHttpServer", "rollout", "vLLM server [01]", id="vLLM server"),
+        pytest.param("VLLM::EngineCore", "rollout", "vLLM engine, VLLM::EngineCore", id="vLLM engine"),
+        pytest.param("ray::WorkerDict", "update", "actor worker rank [01]", id="actor worker"),
+        pytest.param("medu1-forks", "update", "the process from which workers are forked", id="fork server"),
     ],
 )
-def test_a_part_that_is_killed_ends_the_run_with_its_name(run, title, rank, phase, name):
+def test_a_part_that_is_killed_ends_the_run_with_its_name(run, title, phase, name):
     driver = run.start()
-    victim = part(driver, title, rank)
+    victim = part(driver, title)
     step = run.wait_for_phase(phase)
     victim.kill()
     run.check_end(driver, time.monotonic(), step, 4, rf"{name} \(process {victim.pid}\b.*\) died,.*")

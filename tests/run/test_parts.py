@@ -1,6 +1,8 @@
 """Names of a run's parts, and what the watch says of processes that are no actors, shown with real processes."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -73,4 +75,21 @@ def test_a_process_that_died_before_the_first_look_is_missed(tmp_path):
     process = subprocess.Popen([shutil.copy(shutil.which("sleep"), tmp_path / "raylet"), "100"])
     process.kill()
     assert watch.last_look(patience_s=1.0) == f"Ray's raylet (process {process.pid}) died"
+    process.wait()
+
+
+def test_what_an_engine_starts_has_its_name_for_a_moment_and_is_not_missed():
+    code = (
+        "import os, setproctitle, sys, time; setproctitle.setproctitle('VLLM::EngineCore'); child = os.fork()\n"
+        "if child: print(child, flush=True)\n"
+        "time.sleep(100)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    child = int(process.stdout.readline())
+    watch = PartWatch(workers_per_node=1)
+    assert watch.look() is None
+    os.kill(child, signal.SIGKILL)
+    assert watch.last_look(patience_s=0.5) is None
+    process.kill()
+    assert watch.last_look(patience_s=1.0) == f"vLLM engine, VLLM::EngineCore (process {process.pid}) died"
     process.wait()

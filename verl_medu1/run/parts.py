@@ -29,6 +29,8 @@ _TRAINING_WORKER = re.compile(r".*WorkerDict_(\d+):(\d+)")  # placement group (n
 # Processes that are not actors: Ray's own, and those in which vLLM's engine runs, separate from its server.
 _PROCESSES = {"raylet": "Ray's raylet", "gcs_server": "Ray's GCS server"}
 _ENGINE = "VLLM::"
+# Children of the driver.
+_CHILDREN = _PROCESSES | {"medu1-forks": "the process from which workers are forked"}
 
 
 def part_name(class_name: str, name: str, workers_per_node: int) -> str:
@@ -87,10 +89,11 @@ def dead_actor(workers_per_node: int) -> str | None:
     return None
 
 
-def dead_ray_process(driver: int) -> str | None:
-    """Describe a process of Ray's that has died without its parent, the driver, having noticed; None if there is none.
+def dead_child(driver: int) -> str | None:
+    """Describe a child of the driver that has died without the driver having noticed; None if there is none.
 
-    While ray.init waits for such a process, it waits on if the process dies, up to 30 seconds for the GCS server.
+    The children are Ray's first processes and, on the CPU, the one from which Ray's workers are forked. While ray.init
+    waits for such a process, it waits on if the process dies, up to 30 seconds for the GCS server.
 
     Args:
         driver: process ID.
@@ -99,8 +102,8 @@ def dead_ray_process(driver: int) -> str | None:
         for process in psutil.Process(driver).children():
             with suppress(psutil.NoSuchProcess):
                 name = process.name()
-                if name in _PROCESSES and process.status() == psutil.STATUS_ZOMBIE:
-                    return f"{_PROCESSES[name]} (process {process.pid}) died"
+                if name in _CHILDREN and process.status() == psutil.STATUS_ZOMBIE:
+                    return f"{_CHILDREN[name]} (process {process.pid}) died"
     return None
 
 
@@ -122,7 +125,7 @@ class PartWatch:
         return self._dead
 
     def _find(self) -> str | None:
-        if dead := dead_ray_process(os.getpid()):
+        if dead := dead_child(os.getpid()):
             return dead
         gone = self._gone_processes()
         of_ray = [part for name, part in gone if name in _PROCESSES]
@@ -145,7 +148,10 @@ class PartWatch:
         for process in psutil.Process(os.getpid()).children(recursive=True):
             with suppress(psutil.NoSuchProcess):
                 name = process.name()
-                if (name in _PROCESSES or name.startswith(_ENGINE)) and process.status() != psutil.STATUS_ZOMBIE:
+                if not (name in _PROCESSES or name.startswith(_ENGINE)) or process.status() == psutil.STATUS_ZOMBIE:
+                    continue
+                # What a process starts has its name for a moment, between fork and exec.
+                if not (parent := process.parent()) or parent.name() != name:
                     # A dying process has lost its command line, and the kernel keeps only 15 characters of a name.
                     running[process.pid] = self._seen.get(process.pid, name)
         gone = [

@@ -27,7 +27,15 @@ from verl_medu1.run_folder.claim import begin_or_resume, claim
 
 @hydra.main(config_path="pkg://verl_medu1.config", config_name="medu1", version_base="1.3")
 def _main(config: DictConfig) -> None:
+    channel = connect()
+    assert channel, "training has a keeper (verl_medu1/run/start.py)"
     with in_one_sentence():
+        if config.trainer.device == "cpu":
+            from verl_medu1.cpu.collection import collect_seldom
+            from verl_medu1.cpu.faster.forking import fork_workers
+
+            fork_workers(config, channel.temporary)  # first: it takes as long as all that comes before the workers
+            collect_seldom()
         check(config)
         require_plugin()
         if warning := memory_warning(config):
@@ -38,8 +46,6 @@ def _main(config: DictConfig) -> None:
         if notice:
             say(f"medu1: {notice}")
 
-    channel = connect()
-    assert channel, "training has a keeper (verl_medu1/run/start.py)"
     from verl_medu1.run.supervise import supervised
     from verl_medu1.run_folder.progress import STOPPED, Progress
     from verl_medu1.run_folder.stop_request import StopRequest

@@ -51,6 +51,7 @@ class Extended:
 
 _TRAINING, _FAULTS = "tests/e2e/test_training.py", "tests/e2e/test_faults.py"
 _EXPORT, _TWINS = "tests/export/test_export_checkpoint.py", "tests/twins/test_twins.py"
+_FORKS = "tests/cpu/test_forks.py"
 _ENGINE, _REHEARSAL = "tests/cpu/test_megatron_engine.py", "tests/rehearse/test_rehearsal.py"
 
 EXTENDED = (
@@ -131,6 +132,11 @@ TAKEN = (
     Entry("megatron.core", "tensor_parallel/random.py", "CudaRNGStatesTracker.add", "cpu/megatron/cuda.py", "tracked random states are CUDA's", "tests/cpu/test_cuda_mode.py", True),
     Entry("megatron.core", "optimizer/distrib_optimizer.py", "DistributedOptimizer._set_main_param_and_optimizer_states", "cpu/megatron/optimizer.py", "looks for a step that torch's Adam does not save", _ENGINE, True),
     Entry("vllm", "_custom_ops.py", "_supports_onednn", "cpu/vllm_plugin.py", "oneDNN deletes the weights that the next sync writes to", _TRAINING, True),
+    Entry("ray", "_private/ray_constants.py", "SETUP_WORKER_FILENAME", "cpu/faster/forking.py", "the script that starts each Python worker; ours asks the fork server for it", _FORKS, True),
+    Entry("ray", "_private/runtime_env/context.py", "RuntimeEnvContext", "cpu/faster/forked.py", "what that script reads: the variables, and the Python, of a worker", _FORKS, True),
+    Entry("ray", "_private/utils.py", "update_envs", "cpu/faster/forked.py", "sets these variables", _FORKS, True),
+    Entry("ray", "_private/authentication_test_utils.py", "reset_auth_token_state", "cpu/faster/forked.py", "a forked worker reads Ray's settings from its own environment, not from the server's", _TRAINING, True),
+    Entry("multiprocessing", "spawn.py", "get_command_line", "cpu/faster/forked.py", "what starts a child; ours asks the fork server for it", _FORKS, True),
     Entry("vllm", "v1/executor/multiproc_executor.py", "MultiprocExecutor", "cpu/vllm_port.py", "a free port is chosen seconds before it is used", "tests/cpu/test_vllm_port.py", True),
     Entry("verl", "workers/engine_workers.py", "ActorRolloutRefWorker.init_model", "rehearse/engine.py", "configures an engine in the middle of a Ray worker; the same assignments again", _REHEARSAL, True),
     Entry("verl", "workers/engine/megatron/transformer_impl.py", "MegatronEngine.initialize", "rehearse/rehearsal.py", "a rank is built by it on tensors without memory", _REHEARSAL, True),

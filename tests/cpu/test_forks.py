@@ -1,0 +1,328 @@
+"""Processes from the fork server are what a Python started for them would be, and end with what they belong to."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.runs import wait_for
+from verl_medu1.cpu.faster import fork_client
+from verl_medu1.cpu.faster.fork_client import VARIABLE
+from verl_medu1.run.parts import dead_child
+
+JOB = "01000000"
+MODULES = ("verl_medu1.cpu.faster.forked", "imported_once")
+
+
+class Forks:
+    """A fork server, and what asks it for processes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "imported_once.py").write_text("import os\nopen(os.environ['IMPORTS'], 'a').write('x')\n")
+        self.imports = folder / "imports"
+        self.environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join([str(folder), *sys.path]),
+            "IMPORTS": str(self.imports),
+            "RAY_JOB_ID": JOB,
+            VARIABLE: str(folder / "socket"),
+        }
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(self.environment[VARIABLE])
+            listener.listen(128)
+            number = listener.fileno()
+            self.server = psutil.Popen(
+                [sys.executable, "-m", "verl_medu1.cpu.faster.fork_server", str(number), *MODULES],
+                env=self.environment,
+                pass_fds=[number],
+            )
+
+    def ask(self, code: str, *arguments: str, environment: dict[str, str] | None = None, **settings) -> psutil.Popen:
+        """A client that asks for a process which runs this code."""
+        script = self.folder / f"script{len(list(self.folder.glob('script*')))}.py"
+        script.write_text(textwrap.dedent(code))
+        return psutil.Popen(
+            [sys.executable, fork_client.__file__, str(script), *arguments, "--language=PYTHON"],
+            env=self.environment | (environment or {}),
+            text=True,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **settings},
+        )
+
+    def result(self, code: str, *arguments: str, **settings) -> str:
+        """What a process prints which must end well."""
+        client = self.ask(code, *arguments, **settings)
+        printed, _ = client.communicate(timeout=60)
+        assert client.returncode == 0, printed
+        return printed
+
+    def stop(self) -> None:
+        if self.server.is_running():
+            self.server.kill()
+        self.server.wait()
+
+
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    started = Forks(tmp_path_factory.mktemp("forks"))
+    yield started
+    assert started.server.is_running()
+    assert started.imports.read_text() == "x"
+    started.stop()
+
+
+@pytest.fixture
+def mortal(tmp_path: Path) -> Iterator[Forks]:
+    """A server of one test, which may kill it."""
+    started = Forks(tmp_path)
+    yield started
+    started.stop()
+
+
+def started(client: psutil.Popen) -> psutil.Process:
+    """The process of a client, which prints its ID first."""
+    return psutil.Process(int(client.stdout.readline()))
+
+
+def gone(*processes: psutil.Process) -> Callable[[], bool]:
+    return lambda: not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in processes)
+
+
+def test_a_process_has_the_surroundings_of_its_client(forks, tmp_path):
+    code = """
+        import json, os, sys
+        print(json.dumps([
+            sys.argv, os.getcwd(), os.environ["SAID"], "VERL_PLATFORM_" in os.environ, __name__, os.getppid(),
+            "imported_once" in sys.modules, os.environ.get("UNSAID"), sys.stdin.read(),
+        ]))
+    """
+    script, said = forks.folder / "input", {"SAID": "ä\udcff"}
+    script.write_text("in")
+    with script.open() as stdin:
+        printed = forks.result(code, "--a=b c", environment=said, cwd=tmp_path, stdin=stdin)
+    argv, *rest = json.loads(printed)
+    assert argv[1:] == ["--a=b c"]
+    assert rest == [str(tmp_path), "ä\udcff", False, "__main__", forks.server.pid, True, None, "in"]
+
+
+def test_a_process_has_the_open_files_of_its_client_under_their_numbers(forks):
+    reading, writing = os.pipe()
+    client = forks.ask(f"import os; os.write({writing}, b'through'); os.close({writing})", pass_fds=[writing])
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        assert pipe.read() == b"through"  # ends when nobody has the other end any more
+    assert client.wait(30) == 0
+    code = """
+        import os
+        from contextlib import suppress
+        for number in range(1000):
+            with suppress(OSError):
+                print(os.readlink(f"/proc/self/fd/{number}"))
+    """
+    assert "socket:" not in forks.result(code)  # the server's own
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code"),
+    [
+        ("", 0),
+        ("import sys; sys.exit(7)", 7),
+        ("import os; os._exit(255)", 255),
+        ("raise RuntimeError('told')", 1),
+        ("import os; os.kill(os.getpid(), 9)", -signal.SIGKILL),
+        ("import os; os.kill(os.getpid(), 15)", -signal.SIGTERM),
+    ],
+)
+def test_a_client_ends_as_its_process_ends(forks, code, exit_code):
+    client = forks.ask(code)
+    printed, _ = client.communicate(timeout=30)
+    assert client.returncode == exit_code, printed
+    assert ("RuntimeError: told" in printed) == (exit_code == 1)
+
+
+def test_a_process_gets_the_signals_of_its_client(forks):
+    code = """
+        import os, signal, sys, time
+        signal.signal(signal.SIGUSR1, lambda *_: print("heard", flush=True))
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
+        print(os.getpid(), flush=True)
+        time.sleep(100)
+    """
+    client = forks.ask(code)
+    started(client)
+    client.send_signal(signal.SIGUSR1)
+    assert client.stdout.readline() == "heard\n"
+    client.terminate()
+    assert client.wait(30) == 3
+
+
+def test_a_process_dies_with_its_client(forks):
+    client = forks.ask("import os, time; print(os.getpid(), flush=True); time.sleep(100)")
+    process = started(client)
+    client.kill()
+    assert wait_for(gone(process), 10)
+
+
+def test_clients_that_leave_before_they_have_asked_do_no_harm(forks):
+    for said in (b"", b"\0", b"\0\0\0\7", b"\0\0\0\7{}"):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(forks.environment[VARIABLE])
+            connection.sendall(said)
+    assert forks.result("print('served')") == "served\n"
+
+
+def test_many_at_once(forks):
+    clients = [forks.ask(f"import sys; sys.exit({number})") for number in range(20)]
+    assert [client.wait(60) for client in clients] == list(range(20))
+
+
+def test_two_processes_draw_different_numbers(forks):
+    code = "import numpy, random, tempfile; print(numpy.random.rand(), random.random(), tempfile.mktemp())"
+    first, second = forks.result(code).split(), forks.result(code).split()
+    assert not set(first) & set(second)
+
+
+def test_a_child_of_multiprocessing_is_forked_too(forks):
+    """vLLM starts its engine like this, and the watch over a run knows the engine by its title."""
+    code = """
+        import multiprocessing, os, sys
+
+        def child(connection):
+            import setproctitle
+            setproctitle.setproctitle("VLLM::EngineCore")
+            connection.send((os.getppid(), "imported_once" in sys.modules))
+            connection.recv()
+            sys.exit(5)
+
+        if __name__ == "__main__":
+            context = multiprocessing.get_context("spawn")
+            ours, theirs = context.Pipe()
+            process = context.Process(target=child, args=(theirs,))
+            process.start()
+            theirs.close()
+            print(*ours.recv(), flush=True)
+            sys.stdin.readline()
+            ours.send(None)
+            process.join(30)
+            print(process.exitcode)
+            ours, theirs = context.Pipe()
+            process = context.Process(target=child, args=(theirs,))
+            process.start()
+            ours.recv()
+            process.terminate()
+            process.join(30)
+            print(process.exitcode)
+    """
+    client = forks.ask(code, stdin=subprocess.PIPE)
+    assert client.stdout.readline() == f"{forks.server.pid} True\n"
+    assert "VLLM::EngineCore" in [each.name() for each in forks.server.children()]
+    client.stdin.write("\n")
+    client.stdin.flush()
+    assert client.stdout.read().split() == ["5", "-15"]
+    assert client.wait(30) == 0
+
+
+@pytest.mark.parametrize(
+    ("job", "context"),
+    [("02000000", {}), (JOB, {"command_prefix": ["true &&"]}), (JOB, {"py_executable": f"env {sys.executable}"})],
+)
+def test_what_the_server_can_not_fork_is_started_by_ray_itself(forks, job, context):
+    code = "import os, sys; print('imported_once' in sys.modules, os.environ['RAY_JOB_ID'])"
+    serialized = f"--serialized-runtime-env-context={json.dumps(context)}"
+    assert forks.result(code, serialized, environment={"RAY_JOB_ID": job}).split() == ["False", job]
+
+
+def test_the_variables_of_rays_runtime_environment_are_set(forks):
+    serialized = f"--serialized-runtime-env-context={json.dumps({'env_vars': {'SAID': '1'}})}"
+    assert forks.result("import os; print(os.environ['SAID'])", serialized) == "1\n"
+
+
+def test_processes_die_with_the_server_and_the_watch_says_so(mortal):
+    client = mortal.ask("import os, time; print(os.getpid(), flush=True); time.sleep(100)")
+    process = started(client)
+    assert dead_child(os.getpid()) is None
+    mortal.server.kill()
+    assert wait_for(gone(process), 10)
+    assert client.wait(10) != 0
+    assert wait_for(lambda: dead_child(os.getpid()), 5)
+    assert dead_child(os.getpid()) == f"the process from which workers are forked (process {mortal.server.pid}) died"
+
+
+def test_a_server_that_can_not_import_refuses_its_clients(tmp_path):
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    broken = Forks(folder)
+    (folder / "imported_once.py").write_text("raise ImportError('told')")
+    assert broken.server.wait(30) == 1
+    assert broken.ask("").wait(30) == 1
+
+
+DRIVER = """
+    import os, sys, time
+    from pathlib import Path
+    from omegaconf import OmegaConf
+    from ray._private import ray_constants
+    from verl_medu1.cpu.faster import forking
+    config = {"fork_workers": True, "ray_kwargs": {"ray_init": {"runtime_env": {"env_vars": {"A": "1"}}}}}
+    forking.fork_workers(OmegaConf.create(config), Path(sys.argv[1]), modules=sys.argv[2:])
+    os.dup2(os.open("log", os.O_WRONLY | os.O_CREAT), 2)
+    print(forking._server.pid, ray_constants.SETUP_WORKER_FILENAME, flush=True)
+    time.sleep(100)
+"""
+
+
+def start_driver(folder: Path, *modules: str) -> subprocess.Popen[str]:
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(DRIVER), str(folder), *modules],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        cwd=folder,
+    )
+
+
+def test_the_server_ends_with_the_driver(tmp_path):
+    driver = start_driver(tmp_path)
+    pid, script = driver.stdout.readline().split()
+    assert script == fork_client.__file__
+    server = psutil.Process(int(pid))
+    assert wait_for(lambda: server.name() == "medu1-forks", 10)
+    time.sleep(0.2)  # the next line of the server asks for the signal
+    driver.kill()
+    assert wait_for(gone(server), 10)
+    driver.wait()
+
+
+def test_the_log_of_the_driver_says_why_the_server_has_died(tmp_path):
+    driver = start_driver(tmp_path, "no_such_module")
+    pid = driver.stdout.readline().split()[0]
+    assert wait_for(lambda: "No module named 'no_such_module'" in (tmp_path / "log").read_text(), 20)
+    sentence = f"the process from which workers are forked (process {pid}) died"
+    assert wait_for(lambda: dead_child(driver.pid) == sentence, 10)
+    driver.kill()
+    driver.wait()
+
+
+@pytest.mark.parametrize(("key", "address"), [(False, None), (True, "10.0.0.1:6379")])
+def test_nothing_is_forked_where_that_is_off_or_ray_is_there(tmp_path, monkeypatch, key, address):
+    from omegaconf import OmegaConf
+
+    from verl_medu1.cpu.faster.forking import fork_workers
+
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("started a server"))
+    if address:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+    fork_workers(OmegaConf.create({"fork_workers": key}), tmp_path)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ValueError, match=r"fork_workers is 'no, thanks'; it must be true or false\."):
+        fork_workers(OmegaConf.create({"fork_workers": "no, thanks"}), tmp_path)

@@ -1,0 +1,7 @@
+"""Forks the processes of a run from one that has imported what they need, instead of starting a Python for each.
+
+forking.py      in the driver: starts the fork server, and lets Ray start its workers through it
+fork_server.py  the process that forks; imports.py is what it imports
+fork_client.py  what Ray and multiprocessing start instead of Python, a script
+forked.py       what a forked process does first
+"""

@@ -1,0 +1,71 @@
+"""Starts the fork server of a run, and lets Ray start its workers through it."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from omegaconf import DictConfig
+
+from verl_medu1.cpu.faster.fork_client import VARIABLE
+
+CLIENT = Path(__file__).with_name("fork_client.py")
+IMPORTS = ("verl_medu1.cpu.faster.imports",)
+# The id of the first job of a cluster.
+_JOB = "01000000"
+_server: subprocess.Popen[bytes] | None = None  # never waited for, so that it stays visible when it is dead
+
+
+def fork_workers(config: DictConfig, folder: Path, modules: Sequence[str] = IMPORTS) -> None:
+    """Start a fork server, and let the Ray that this process starts later fork its workers from it.
+
+    Does nothing if `fork_workers` is false or the run joins a Ray that is there (RAY_ADDRESS).
+
+    Works around ray/_private/ray_constants.py, SETUP_WORKER_FILENAME: the script with which Ray's raylet starts each of
+    its Python processes.
+
+    Args:
+        config: composed configuration of a run.
+        folder: a private folder, for the server's socket and all temporary files of workers.
+        modules: what the server imports.
+
+    Raises:
+        ValueError: `fork_workers` is neither true nor false.
+    """
+    global _server
+    wanted = config.get("fork_workers", False)
+    if not isinstance(wanted, bool):
+        raise ValueError(f"fork_workers is {wanted!r}; it must be true or false.")
+    if not wanted or os.environ.get("RAY_ADDRESS"):
+        return
+    variables = {name: str(value) for name, value in config.ray_kwargs.ray_init.runtime_env.env_vars.items()}
+    # Ray reads these two when the server imports it, and never again. With the second one, a worker looks whether it
+    # still has a raylet; that is not there yet, and it ends with this process.
+    of_ray = {"RAY_JOB_ID": _JOB, "RAY_RAYLET_PID": str(os.getpid())}
+    path = folder / "forks"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(128)
+        _server = subprocess.Popen(
+            [sys.executable, "-m", "verl_medu1.cpu.faster.fork_server", str(listener.fileno()), *modules],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=os.environ | variables | {"TMPDIR": str(folder)} | of_ray,
+            pass_fds=[listener.fileno()],
+        )
+    threading.Thread(target=_copy, args=(_server.stdout,), daemon=True).start()
+    os.environ[VARIABLE] = str(path)
+    from ray._private import ray_constants
+
+    ray_constants.SETUP_WORKER_FILENAME = str(CLIENT)
+
+
+def _copy(output: IO[bytes]) -> None:
+    """Write what the server prints to where this process prints, which moves to the run's log once that is open."""
+    for line in output:
+        os.write(2, line)
