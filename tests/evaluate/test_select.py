@@ -244,6 +244,14 @@ def test_a_run_without_rollouts_is_refused(data: Path, tmp_path: Path) -> None:
         from_rollouts(write_rollouts(tmp_path / "run", {}), rows_of(data))
 
 
+def test_rollouts_of_dynamic_sampling_are_refused(data: Path, tmp_path: Path) -> None:
+    rows = rows_of(data)
+    run = write_rollouts(tmp_path / "run", {1: [(rows[0], True)]})
+    OmegaConf.save({"algorithm": {"filter_groups": {"enable": True}}}, run / "config.yaml")
+    with pytest.raises(ValueError, match=r"\(algorithm\.filter_groups\), .* no fair sample; take an --evaluation"):
+        from_rollouts(run, rows)
+
+
 # ------------------------------------------------------------------ the command
 
 

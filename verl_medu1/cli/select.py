@@ -140,7 +140,7 @@ def _notes(report: dict[str, Any], out: Path) -> list[str]:
         notes.append(f"{report['unknown_questions']} questions that were answered are not in --data.")
     if report["label_candidates"]:
         notes.append(
-            f"{report['label_candidates']} questions are always wrong, and mostly with the same answer: look at them in "
+            f"{report['label_candidates']} questions are always wrong, and mostly with the same answer: look at "
             f"{out}/label_candidates.csv."
         )
     return notes

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from reward_score.multiple_choice import read_options
 from verl_medu1.data.selected_rows import Key, Row, key_of
 from verl_medu1.data.selection import PassRate
@@ -113,13 +115,19 @@ def from_rollouts(run_dir: Path, rows: Sequence[Row], last_steps: int | None = N
         last_steps: number of steps, from the last one back; None for all.
 
     Raises:
-        ValueError: there are no rollouts, they lack the rows' ids, or they are of other questions.
+        ValueError: there are no rollouts, they lack the rows' ids, they are of other questions, or dynamic sampling
+            left out the questions whose answers are all right or all wrong.
     """
     run = read_run(run_dir)
     dumps = dict(list(run.rollouts.items())[-last_steps if last_steps else None :])
     if not dumps:
         raise ValueError(
             f"--rollouts {run_dir} has no rollouts/STEP.jsonl; set trainer.rollout_data_dir in the training."
+        )
+    if run.config is not None and OmegaConf.select(run.config, "algorithm.filter_groups.enable"):
+        raise ValueError(
+            f"--rollouts {run_dir} is of a training that replaced questions whose answers all earn the same "
+            "(algorithm.filter_groups), so that those it kept are no fair sample; take an --evaluation."
         )
     origin = {
         "rollouts": str(run_dir),
