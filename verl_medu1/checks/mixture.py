@@ -9,6 +9,8 @@ from omegaconf import DictConfig, ListConfig
 from verl_medu1.checks.rewards import OUR_TRAINER_MODES
 from verl_medu1.data.families import FAMILIES, LEVEL, read_families
 
+NAMES = f"{', '.join(FAMILIES[:-1])} or {FAMILIES[-1]}"
+
 
 def mixture_violations(config: DictConfig, train_files: Sequence[str]) -> Iterator[str]:
     """Yield one sentence for each thing that is wrong with `data.mixture`.
@@ -21,10 +23,10 @@ def mixture_violations(config: DictConfig, train_files: Sequence[str]) -> Iterat
     if mixture.by is None:
         for key in ("weights", "stages"):
             if mixture[key]:
-                yield f"data.mixture.{key} is set and data.mixture.by is null; set it to {' or '.join(FAMILIES)}."
+                yield f"data.mixture.{key} is set and data.mixture.by is null; set it to {NAMES}."
         return
     if mixture.by not in FAMILIES:
-        yield f"data.mixture.by is {mixture.by!r}; choose {' or '.join(FAMILIES)}, or null for none."
+        yield f"data.mixture.by is {mixture.by!r}; choose {NAMES}, or null for none."
         return
     mode = config.trainer.v1.trainer_mode
     if mode not in OUR_TRAINER_MODES:
