@@ -3,12 +3,17 @@
 import doctest
 from collections import Counter
 from itertools import islice
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 from torchdata.stateful_dataloader import StatefulDataLoader
 
+from verl_medu1.data.families import families_of, read_families
 from verl_medu1.training import mixture_sampler
 from verl_medu1.training.mixture_sampler import MixtureSampler, Stage, batch_families, plan_stages
 
@@ -66,6 +71,22 @@ def test_closed_questions_come_before_open_ones() -> None:
     stages = plan_stages(Counter(families), None, [{"families": [name], "share": 1} for name in ("closed", "open")], 4)
     order = list(islice(iter(MixtureSampler(families, stages, batch_size=3, seed=1)), 15))
     assert [families[row] for row in order] == ["closed"] * 6 + ["open"] * 9
+
+
+def test_levels_of_a_selection_are_families(tmp_path: Path) -> None:
+    rows = [{"ability": "calculation", "extra_info": {"level": f"L{1 + row % 2}"}} for row in range(6)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train.parquet")
+    families = read_families(tmp_path / "train.parquet", "level")
+    assert families == families_of(Dataset.from_list(rows), "level") == ["L1", "L2"] * 3
+    stages = plan_stages(Counter(families), None, [{"families": [name], "share": 1} for name in ("L1", "L2")], 2)
+    order = list(islice(iter(MixtureSampler(families, stages, batch_size=3, seed=1)), 6))
+    assert [families[row] for row in order] == ["L1"] * 3 + ["L2"] * 3
+
+
+def test_a_file_without_levels_has_no_family(tmp_path: Path) -> None:
+    pq.write_table(pa.Table.from_pylist([{"extra_info": {"row_id": "1"}}]), tmp_path / "train.parquet")
+    assert read_families(tmp_path / "train.parquet", "level") == [None]
+    assert read_families(tmp_path / "train.parquet", "ability") == [None]
 
 
 def test_another_seed_is_another_order() -> None:

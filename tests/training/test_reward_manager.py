@@ -56,6 +56,11 @@ def test_components_of_a_right_answer():
     assert components["length"] == len(RIGHT) and components["budget_distance"] == len(RIGHT) - 30
 
 
+def test_a_rollout_says_which_question_it_answers():
+    assert score(row_id="medqa/7")["reward_extra_info"]["row_id"] == "medqa/7"
+    assert score()["reward_extra_info"]["row_id"] == ""
+
+
 def test_a_budget_of_the_reasoning_counts_up_to_its_closing_tag():
     components = score(budget_mode="max", budget_tokens=10, budget_counts="reasoning")["reward_extra_info"]
     reasoning = RIGHT.index("</think>") + len("</think>")

@@ -4,13 +4,12 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pyarrow.parquet as pq
 from omegaconf import DictConfig, ListConfig
 
 from verl_medu1.checks.rewards import OUR_TRAINER_MODES
+from verl_medu1.data.families import FAMILIES, LEVEL, read_families
 
-# Columns that may name a row's family.
-FAMILY_COLUMNS = ("data_source", "ability")
+NAMES = f"{', '.join(FAMILIES[:-1])} or {FAMILIES[-1]}"
 
 
 def mixture_violations(config: DictConfig, train_files: Sequence[str]) -> Iterator[str]:
@@ -24,10 +23,10 @@ def mixture_violations(config: DictConfig, train_files: Sequence[str]) -> Iterat
     if mixture.by is None:
         for key in ("weights", "stages"):
             if mixture[key]:
-                yield f"data.mixture.{key} is set and data.mixture.by is null; set it to {' or '.join(FAMILY_COLUMNS)}."
+                yield f"data.mixture.{key} is set and data.mixture.by is null; set it to {NAMES}."
         return
-    if mixture.by not in FAMILY_COLUMNS:
-        yield f"data.mixture.by is {mixture.by!r}; choose {' or '.join(FAMILY_COLUMNS)}, or null for none."
+    if mixture.by not in FAMILIES:
+        yield f"data.mixture.by is {mixture.by!r}; choose {NAMES}, or null for none."
         return
     mode = config.trainer.v1.trainer_mode
     if mode not in OUR_TRAINER_MODES:
@@ -35,10 +34,12 @@ def mixture_violations(config: DictConfig, train_files: Sequence[str]) -> Iterat
         yield f"trainer.v1.trainer_mode is {mode!r}, which leaves data.mixture out; use {ours}."
     families: set[str] = set()
     for name in train_files:
-        if mixture.by not in pq.read_schema(Path(name).expanduser()).names:
-            yield f"data.mixture.by is {mixture.by!r}, and {name!r} has no such column; `medu1 prepare` writes it."
+        found = read_families(Path(name).expanduser(), mixture.by)
+        if None in found:
+            writer = "`medu1 select --levels N` writes them" if mixture.by == LEVEL else "`medu1 prepare` writes it"
+            yield f"data.mixture.by is {mixture.by!r}, and {name!r} has {found.count(None)} rows without one; {writer}."
             return
-        families |= set(pq.read_table(Path(name).expanduser(), columns=[mixture.by])[mixture.by].to_pylist())
+        families |= set(found)
     known = ", ".join(sorted(families))
     example = min(families, default="NAME")
     if mixture.weights and not isinstance(mixture.weights, DictConfig):

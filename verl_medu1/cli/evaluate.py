@@ -35,8 +35,17 @@ def evaluate(
         bool,
         typer.Option("--formats", help="Also ask multiple-choice questions for a short answer and for a ranked list."),
     ] = False,
+    orders: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            show_default=False,
+            help="Also ask multiple-choice questions with their options in other orders, N orders in all.",
+        ),
+    ] = None,
     prompts: Annotated[
-        Path | None, typer.Option(help="For --formats: the prompt file that was given to `medu1 prepare --prompts`.")
+        Path | None,
+        typer.Option(help="For --formats and --orders: the prompt file that was given to `medu1 prepare --prompts`."),
     ] = None,
     template_argument: Annotated[
         list[str] | None,
@@ -73,8 +82,8 @@ def evaluate(
     if model is None or data is None or out is None:
         missing = [f"--{name}" for name, value in options.items() if value is None]
         raise ValueError(f"{', '.join(missing)} is missing; give --model, --data and --out.")
-    if prompts is not None and not formats:
-        raise ValueError(f"--prompts {prompts} is for --formats; add that, or leave it out.")
+    if prompts is not None and not formats and orders is None:
+        raise ValueError(f"--prompts {prompts} is for --formats and --orders; add one, or leave it out.")
     if api_key_env is not None and endpoint is None:
         raise ValueError(f"--api-key-env {api_key_env} is for --endpoint; add that, or leave it out.")
 
@@ -92,11 +101,15 @@ def evaluate(
 
     sampling = Sampling(samples, temperature, max_tokens, seed, batch, dtype, tensor_parallel_size)
     questions = read_questions(data)
-    if formats:
+    if formats or orders is not None:
         from verl_medu1.data.prompts import DEFAULT_FILE, load_prompts
         from verl_medu1.evaluate.formats import in_other_formats
+        from verl_medu1.evaluate.orders import in_other_orders
 
-        questions = [*questions, *in_other_formats(questions, load_prompts(prompts or DEFAULT_FILE))]
+        texts = load_prompts(prompts or DEFAULT_FILE)
+        others = in_other_formats(questions, texts) if formats else []
+        others += in_other_orders(questions, texts, orders, seed) if orders is not None else []
+        questions = [*questions, *others]
     # Report a broken one now, not after the evaluation.
     earlier = None if against is None else read_evaluation(against)[0]
     arguments = None if template_argument is None else parse_arguments(template_argument)

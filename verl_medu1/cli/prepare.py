@@ -19,7 +19,8 @@ def _pairs(option: str, values: list[str]) -> list[tuple[str, str]]:
     return pairs
 
 
-def _caps(values: list[str]) -> dict[str, int]:
+def caps_of(values: list[str]) -> dict[str, int]:
+    """Read `--cap NAME=N`."""
     try:
         numbers = [(name, int(number)) for name, number in _pairs("--cap", values)]
     except ValueError:
@@ -152,7 +153,7 @@ def prepare(
         files=_pairs("--source", source),
         prompts=load_prompts(prompts or DEFAULT_FILE),
         rules=rules,
-        caps=_caps(cap or []),
+        caps=caps_of(cap or []),
         test_share=TEST_SHARE if test_share is None else test_share,
         seed=seed,
         tokenizer=_load_tokenizer(tokenizer, arguments, bool(warmup)),

@@ -39,7 +39,7 @@ def recipe_names(file: str = TRAIN) -> list[str]:
 def register_recipes(file: str = TRAIN, only: Collection[str] | None = None) -> None:
     """Register recipes with Hydra, all or the named ones, and verl's configuration, on which they are based.
 
-    Hydra lists the registered ones when a name is wrong.
+    Those that a named one builds on are registered, too. Hydra lists the registered ones when a name is wrong.
 
     Raises:
         ValueError: another package's recipes can't be loaded, or have a name that is taken.
@@ -47,15 +47,21 @@ def register_recipes(file: str = TRAIN, only: Collection[str] | None = None) -> 
     config_folder.register()
     package = str(resources.files("verl_medu1"))
     OmegaConf.register_new_resolver("medu1_package", lambda: package, replace=True)
-    names = set()
+    folders: dict[str, Traversable] = {}
     for folder in _folders(file):
-        if folder.name in names:
+        if folder.name in folders:
             raise ValueError(f"two recipes are called {folder.name!r}; uninstall the package of one, or rename it.")
-        names.add(folder.name)
-        if only is not None and folder.name not in only:
+        folders[folder.name] = folder
+    waiting = list(folders if only is None else folders.keys() & set(only))
+    registered: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in registered:
             continue
-        text = folder.joinpath(file).read_text()
+        registered.add(name)
+        node = OmegaConf.create(folders[name].joinpath(file).read_text())
         ConfigStore.instance().store(
-            group="recipe", name=folder.name, node=OmegaConf.create(text), package="_global_",
-            provider="verl-medu1 recipes",
-        )  # fmt: skip
+            group="recipe", name=name, node=node, package="_global_", provider="verl-medu1 recipes"
+        )
+        # A recipe may build on another: it names it in its defaults list.
+        waiting += [entry for entry in OmegaConf.select(node, "defaults") or () if str(entry) in folders]

@@ -7,6 +7,8 @@ schema.py           the columns of a row
 prompts.py          question, options, instruction and budget -> chat messages
 budget.py           draws the length budget of a row
 mixture.py          several sources -> one training and one test file
+selection.py        which questions to train on, by pass rate; selected_rows.py reads and writes them
+families.py         what a mixture can be divided by: answer type, source or level
 folds.py            which rows are a benchmark's test set
 screening.py        drops duplicates and contaminated rows; duplicates.py finds them, benchmark.py reads benchmarks
 corrections.py      corrects gold answers that are wrong

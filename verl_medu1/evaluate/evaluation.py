@@ -135,7 +135,8 @@ def run_evaluation(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"--out {out} can't be made ({error.strerror}); choose another folder.") from None
-    cache = ResponseCache(out, answerer.identity, sampling, answerer.template_arguments)
+    identity = answerer.identity
+    cache = ResponseCache(out, identity, sampling, answerer.template_arguments)
     have = [len(cache.responses(question, sampling.samples)) for question in questions]
     requests = missing_requests(questions, have, sampling.samples)
     with foreign_output_to(out / evaluations.ENGINE_LOG) as own, _progress(own) as progress:
@@ -151,7 +152,7 @@ def run_evaluation(
     scores = score_all([call_of(question, response) for question, response, _ in answers], judge)
     samples = [sample_of(*answer, score) for answer, score in zip(answers, scores, strict=True)]
     summary = {
-        "model": answerer.describe(),
+        "model": {**answerer.describe(), "fingerprint": identity},
         "data": data,
         "sampling": asdict(sampling),
         "template_arguments": dict(answerer.template_arguments),

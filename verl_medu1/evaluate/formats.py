@@ -21,7 +21,7 @@ FORMATS = ("short_answer", "ranked_list")
 TEXTS = Path(__file__).with_name("formats.yaml")
 MAX_CHARACTERS = 2000  # a longer answer is not a list
 # An option that refers to other options makes no sense without them.
-_ABOUT_OPTIONS = re.compile(
+ABOUT_OPTIONS = re.compile(
     r"\b(?:all|none|both|neither|either) of (?:the|these|them)\b|\bboth [A-E]\b|\b[A-E] and [A-E]\b", re.I
 )
 _WORD = re.compile(r"[^\W_]")
@@ -50,7 +50,7 @@ def in_other_formats(questions: Sequence[Question], prompts: Prompts) -> list[Qu
         options = read_options(question.extra_info.get("options"))
         if not options or question.ground_truth not in options:
             continue
-        stem, block, budget = _parts(question, options, prompts)
+        stem, block, budget = prompt_parts(question, options, prompts)
         for name in FORMATS:
             if name == "short_answer" and not _can_be_said(options[question.ground_truth]):
                 continue
@@ -60,8 +60,12 @@ def in_other_formats(questions: Sequence[Question], prompts: Prompts) -> list[Qu
     return asked
 
 
-def _parts(question: Question, options: dict[str, str], prompts: Prompts) -> tuple[str, str, str]:
-    """Split a prepared message into question, options and budget sentence."""
+def prompt_parts(question: Question, options: dict[str, str], prompts: Prompts) -> tuple[str, str, str]:
+    """Split a prepared message into question, options and budget sentence.
+
+    Raises:
+        ValueError: the message was not made of these texts.
+    """
     block = "\n".join(prompts.option.format(letter=letter, text=text) for letter, text in options.items())
     stem, found, closing = question.prompt[-1]["content"].partition(f"\n{block}\n")
     instruction = prompts.instructions["multiple_choice"]
@@ -74,7 +78,7 @@ def _parts(question: Question, options: dict[str, str], prompts: Prompts) -> tup
 
 
 def _can_be_said(text: str) -> bool:
-    if _ABOUT_OPTIONS.search(text) or not _WORD.search(text):
+    if ABOUT_OPTIONS.search(text) or not _WORD.search(text):
         return False
     try:
         return judge_open_ended(text, text, {}).correct

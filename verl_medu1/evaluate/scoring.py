@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 from reward_score import parse_response
 from reward_score.verdict import Score, Verdict
-from verl_medu1.evaluate.formats import judge_in_format
-from verl_medu1.evaluate.questions import AS_PREPARED, Question
+from verl_medu1.evaluate.formats import FORMATS, judge_in_format
+from verl_medu1.evaluate.questions import Question
 from verl_medu1.length.budget import budget_distance
 from verl_medu1.run_folder.evaluations import Sample
 
@@ -21,7 +21,7 @@ class Response(NamedTuple):
 
 def opinion_on(question: Question, text: str) -> Verdict | None:
     """Judge a response to a question in another format; return None if the data source's scorer applies."""
-    if question.asked_as == AS_PREPARED:
+    if question.asked_as not in FORMATS:
         return None
     return judge_in_format(question, parse_response(text).answer or "")
 

@@ -19,8 +19,9 @@ COUNTED_TOKENS = "counted_tokens"
 class MedU1RewardManager(NaiveRewardManager):
     """verl's naive reward manager, with the response's length and budget added to the components of each sample.
 
-    Keys added: `length` (response tokens, with what a tool wrote among them: verl does not tell a reward manager which
-    tokens are the model's), `counted_tokens` (those that the budget counts), `budget_mode` ("none", "exact" or "max"),
+    Keys added: `row_id` (of the question within its data source, "" without one; `medu1 select --rollouts` needs it),
+    `length` (response tokens, with what a tool wrote among them: verl does not tell a reward manager which tokens are
+    the model's), `counted_tokens` (those that the budget counts), `budget_mode` ("none", "exact" or "max"),
     `budget_counts`, `budget_tokens` (0 without a budget), `over_budget` (0 or 1) and `budget_distance` (tokens). The
     scorer's reward is not changed: the trainer adds the length term, because it knows the group. So the reward that
     validation reports never includes that term.
@@ -46,6 +47,7 @@ class MedU1RewardManager(NaiveRewardManager):
         mode = extra_info.get("budget_mode") or "none"
         budget = float(extra_info.get("budget_tokens") or 0)
         result["reward_extra_info"].update(
+            row_id=extra_info.get("row_id") or "",
             length=float(length),
             counted_tokens=float(counted),
             budget_mode=mode,

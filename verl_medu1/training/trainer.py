@@ -23,6 +23,7 @@ from verl.utils.profiler.performance import simple_timer
 from reward_score.judge.failed_share import FailedShare
 from verl_medu1.checks.rewards import is_on
 from verl_medu1.config.compose import settings_in
+from verl_medu1.data.families import families_of
 from verl_medu1.length.advantage import shape_advantages
 from verl_medu1.length.shaping import Components, LengthShaping, lacking, length_shaping
 from verl_medu1.models.folder import correct_description
@@ -88,7 +89,7 @@ class MedU1Trainer(PPOTrainer):
         data, built = self.config.data, self.train_dataloader
         if data.mixture.by is None:
             return
-        families = list(self.train_dataset.dataframe[data.mixture.by])
+        families = families_of(self.train_dataset.dataframe, data.mixture.by)
         stages = plan_stages(Counter(families), data.mixture.weights, data.mixture.stages, self.total_training_steps)
         self.train_dataloader = StatefulDataLoader(
             dataset=built.dataset,
