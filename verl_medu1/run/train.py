@@ -11,13 +11,14 @@ import hydra
 from omegaconf import DictConfig
 
 from verl_medu1.checks.batches import left_out
-from verl_medu1.checks.files import training_rows
 from verl_medu1.checks.model import memory_warning
 from verl_medu1.checks.rewards import filter_warning
 from verl_medu1.checks.run import check
 from verl_medu1.checks.stack import check_overrides, require_plugin, require_verl
 from verl_medu1.config.arguments import require_arguments
+from verl_medu1.config.model_path import take_newest_model
 from verl_medu1.config.recipes import TRAIN, register_recipes
+from verl_medu1.data.storage import training_rows
 from verl_medu1.exit import ExitCode, in_one_sentence, say
 from verl_medu1.run.channel import connect
 from verl_medu1.run.start import start
@@ -28,6 +29,7 @@ from verl_medu1.run_folder.claim import begin_or_resume, claim
 @hydra.main(config_path="pkg://verl_medu1.config", config_name="medu1", version_base="1.3")
 def _main(config: DictConfig) -> None:
     with in_one_sentence():
+        take_newest_model(config, TRAIN)
         check(config)
         require_plugin()
         if warning := memory_warning(config):
