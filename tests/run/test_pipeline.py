@@ -48,15 +48,15 @@ stages:
     return read_stages(text, "it", run_dir)
 
 
-def status(run_dir: Path, monkeypatch, capsys) -> str:
+def status(run_dir: Path, monkeypatch, capfd) -> str:
     monkeypatch.setattr(sys, "argv", ["medu1", "status", str(run_dir)])
     with pytest.raises(SystemExit) as ended:
         main()
     assert not ended.value.code
-    return str(capsys.readouterr().out)
+    return str(capfd.readouterr().out)
 
 
-def test_stages_build_on_each_other_and_are_run_once(models, tmp_path, monkeypatch, capsys):
+def test_stages_build_on_each_other_and_are_run_once(models, tmp_path, monkeypatch, capfd):
     run_dir = tmp_path / "run"
     stages = merges(models, run_dir)
     assert run_pipeline(run_dir, stages) == 0
@@ -67,11 +67,11 @@ def test_stages_build_on_each_other_and_are_run_once(models, tmp_path, monkeypat
         assert torch.allclose(half[name], 0.5 * tensor + 0.5 * other[name], atol=1e-6)
         assert torch.allclose(quarter[name], 0.25 * half[name] + 0.75 * tensor, atol=1e-6)
     written = [stage.folder.stat().st_mtime_ns for stage in stages]
-    capsys.readouterr()
+    capfd.readouterr()
     assert run_pipeline(run_dir, stages) == 0
     assert [stage.folder.stat().st_mtime_ns for stage in stages] == written
-    assert "stage 2 of 2, quarter: done" in capsys.readouterr().err
-    shown = status(run_dir, monkeypatch, capsys)
+    assert "stage 2 of 2, quarter: done" in capfd.readouterr().err
+    shown = status(run_dir, monkeypatch, capfd)
     assert [line.split("│")[3].strip() for line in shown.splitlines() if "merge" in line] == [DONE, DONE]
 
 
@@ -107,13 +107,13 @@ def test_a_model_that_was_made_again_does_not_fit_the_stage_after_it(models, tmp
     assert run_pipeline(run_dir, stages) == 0
 
 
-def test_a_stage_that_fails_ends_the_pipeline_and_is_begun_again(models, tmp_path, capfd, monkeypatch, capsys):
+def test_a_stage_that_fails_ends_the_pipeline_and_is_begun_again(models, tmp_path, monkeypatch, capfd):
     run_dir = tmp_path / "run"
     stages = merges(models, run_dir)
     (models / "B").rename(models / "hidden")
     assert run_pipeline(run_dir, stages) == 2
     assert "has no config.json" in (said := capfd.readouterr().err) and "stage half ended with exit code 2" in said
-    shown = status(run_dir, monkeypatch, capsys)
+    shown = status(run_dir, monkeypatch, capfd)
     assert [line.split("│")[3].strip() for line in shown.splitlines() if "merge" in line] == [WAITS, WAITS]
     (models / "hidden").rename(models / "B")
     assert run_pipeline(run_dir, stages) == 0
