@@ -19,6 +19,7 @@ What the environment may set:
   MEDU1_MODULES          environment modules to load, separated by spaces
   MEDU1_INTERFACE        network interface between the nodes              (that of the host name's address)
   MEDU1_SCRATCH          short folder on each node's own disk             (/tmp)
+  MEDU1_COMMAND          command that the only node runs in place of `medu1 train`, without Ray: sft, export or merge
   MEDU1_DRIVER           Python file that is run in place of `medu1 train`, with its arguments and RAY_ADDRESS
   MEDU1_JUDGE_MODEL      model that judges open-ended answers, served by vLLM on each node (docs/judge.md)
   MEDU1_JUDGE_GPUS       GPUs of each node for the judge, which the training then does not have     (1)

@@ -20,6 +20,17 @@ source "$MEDU1_SLURM_DIR/lib/ray.sh"
 # shellcheck source=slurm/lib/judge.sh
 source "$MEDU1_SLURM_DIR/lib/judge.sh"
 
+# A stage of a pipeline other than `medu1 train`: a command on the job's only node, without Ray.
+run_command() {
+    say "command: $MEDU1_COMMAND $*"
+    "$MEDU1_PYTHON" -m verl_medu1.run.pipeline "$MEDU1_COMMAND" "$@" >"$MEDU1_ATTEMPT_DIR/driver.log" 2>&1 &
+    driver_pid=$!
+    wait "$driver_pid" && code=0 || code=$?
+    driver_pid=""
+    echo "$code" >"$MEDU1_ATTEMPT_DIR/exit_code" || true
+    exit "$code"
+}
+
 # One function, because bash reads a script while running it, and this one may run for days.
 main() {
     host=${SLURMD_NODENAME:-$(hostname -s)}
@@ -41,6 +52,10 @@ main() {
     [[ -z ${CUDA_VISIBLE_DEVICES:-} ]] || unset ROCR_VISIBLE_DEVICES HIP_VISIBLE_DEVICES GPU_DEVICE_ORDINAL
     hard=$(ulimit -Hn)
     ulimit -Sn "$([[ $hard == unlimited || $hard -gt 65535 ]] && echo 65535 || echo "$hard")"
+
+    if [[ -n ${MEDU1_COMMAND:-} ]]; then
+        run_command "$@"
+    fi
 
     start_judge
     set -- "$@" ${judge_overrides[@]+"${judge_overrides[@]}"}

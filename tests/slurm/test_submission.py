@@ -163,3 +163,33 @@ def test_the_preflight_of_a_job_names_the_bad_node(slurm_conf, folder, wait_for)
             lambda number=number: "not in the queue" in medu1(folder, "status", number, SLURM_CONF=slurm_conf).stdout,
             600,
         )
+
+
+def test_the_stages_of_a_pipeline_wait_for_each_other(slurm_conf, folder):
+    """Four jobs, shown; no second time while one of them waits; without their first they are cancelled."""
+    environment = os.environ | {"SLURM_CONF": slurm_conf}
+    command = [
+        *("pipeline", "recipe=wingpt-cpu", "run_dir=outputs/stages", "--slurm", "--site", "later.yaml"),
+        *("verifier:scoring.judge.base_url=http://127.0.0.1:8000/v1", "verifier:scoring.judge.model=judge"),
+    ]
+    (folder / "outputs" / "stages").mkdir()
+    for name in ("data", "model"):
+        (folder / "outputs" / "stages" / name).symlink_to(folder / "outputs" / "quickstart" / name)
+    # The questions of this folder have exact budgets, for which the recipe's penalty is not.
+    command += ["rules:algorithm.length_penalty.name=relative_distance"]
+    done = medu1(folder, *command, SLURM_CONF=slurm_conf)
+    assert done.returncode == 0, done.stderr
+    jobs = dict(line.split(": job ") for line in done.stdout.splitlines() if ": job " in line)
+    assert list(jobs) == ["cold-start", "rules", "verifier", "merged"]
+    numbers = list(jobs.values())
+    for number, before in zip(numbers, [None, *numbers], strict=False):
+        shown = subprocess.run(["scontrol", "show", "job", number], env=environment, capture_output=True, text=True)
+        assert ("Dependency=(null)" if before is None else f"Dependency=afterok:{before}") in shown.stdout, shown.stdout
+    shown = medu1(folder, "status", "outputs/stages", SLURM_CONF=slurm_conf).stdout
+    assert all(f"{number}, PENDING" in shown for number in numbers), shown
+    assert shown.count("waits") == 4 and shown.count("(Dependency)") == 3
+    done = medu1(folder, *command, SLURM_CONF=slurm_conf)
+    assert done.returncode == 2 and f"job {numbers[0]} works there already" in done.stderr
+    subprocess.run(["scancel", *numbers], env=environment, check=True)
+    shown = medu1(folder, "status", "outputs/stages", SLURM_CONF=slurm_conf).stdout
+    assert shown.count("not in the queue") == 4

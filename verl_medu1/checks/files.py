@@ -15,20 +15,9 @@ from verl_medu1.config.scorers import uses_our_scorers
 from verl_medu1.data.credentialed import credentialed_violations
 from verl_medu1.data.folds import official_violations
 from verl_medu1.data.schema import QUESTION_COLUMNS
+from verl_medu1.data.storage import as_list
 from verl_medu1.length.budget import COUNTED, what_is_counted
 from verl_medu1.length.penalties import PENALTIES
-
-
-def as_list(value: Any) -> list[str]:
-    """Return the files that a key of verl's configuration names: one, several or none."""
-    if value is None:
-        return []
-    return [value] if isinstance(value, str) else list(value)
-
-
-def training_rows(config: DictConfig) -> int:
-    """Return the number of rows in all training files, which must exist."""
-    return sum(pq.read_metadata(Path(name).expanduser()).num_rows for name in as_list(config.data.train_files))
 
 
 def file_violations(key: str, value: Any, columns: Sequence[str]) -> Iterator[str]:

@@ -22,6 +22,11 @@ def judge_violations(config: DictConfig) -> Iterator[str]:
         for name in [value] if isinstance(value, str) else value or ():
             yield from _checklist_violations(key, str(name), is_on)
     yield from _pool_violations(config)
+    if values is None and config.scoring.judge.when == "always":
+        yield (
+            "scoring.judge.when is 'always', and scoring.judge.base_url is null, so that nobody is asked; name the "
+            "judge's address, or leave scoring.judge.when out."
+        )
     if values is not None:
         yield from settings_violations(values)
 

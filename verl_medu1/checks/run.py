@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1.checks.batches import batch_violations
 from verl_medu1.checks.constraints import constraint_violations
-from verl_medu1.checks.files import credentialed_file_violations, data_violations, file_violations, training_rows
+from verl_medu1.checks.files import credentialed_file_violations, data_violations, file_violations
 from verl_medu1.checks.machine import checkpoint_violations, machine_violations
 from verl_medu1.checks.metrics import metrics_here_violations, metrics_violations
 from verl_medu1.checks.mismatch import mismatch_violations
@@ -28,6 +28,7 @@ from verl_medu1.checks.settings import (
 )
 from verl_medu1.config.keys import legacy_violations, unknown_key_violations
 from verl_medu1.config.recipes import SFT
+from verl_medu1.data.storage import training_rows
 from verl_medu1.exit import raise_all
 from verl_medu1.machine.machine import Machine, this_machine
 

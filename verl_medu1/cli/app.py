@@ -12,6 +12,7 @@ from verl_medu1.cli import (
     judge,
     merge,
     model,
+    pipeline,
     plan,
     prepare,
     quickstart,
@@ -46,6 +47,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "plan": plan.plan,
     "rehearse": rehearse.rehearse,
     "slurm": slurm.slurm,
+    "pipeline": pipeline.pipeline,
     "status": status.status,
     "doctor": doctor.doctor,
 }

@@ -25,5 +25,5 @@ def merge(
     from verl_medu1.run_folder.names import CHECKPOINTS
 
     models = [newest_model(folder) if (folder / CHECKPOINTS).is_dir() else folder for folder in (first, second)]
-    number = run(*models, out, weight)
+    number = run(models[0], models[1], out, weight)
     typer.echo(f"{out}: {number} tensors, {weight:g} x {models[0]} + {1 - weight:g} x {models[1]}")

@@ -1,24 +1,32 @@
 """`medu1 status`: how a run on Slurm stands."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 
 def status(
-    job: Annotated[str, typer.Argument(metavar="JOB|RUN_DIR", help="Job number or run folder.")],
+    job: Annotated[str, typer.Argument(metavar="JOB|RUN_DIR", help="Job number, or folder of a run or of a pipeline.")],
     runs: Annotated[
         Path, typer.Option(help="Folder to search for the job's run once Slurm has forgotten the job.")
     ] = Path("outputs"),
 ) -> None:
-    """Show a run's attempts, steps, last reward and logs; Slurm is asked where there is one."""
+    """Show a run's attempts, steps, last reward and logs, or a pipeline's stages; Slurm is asked where there is one."""
     from rich.console import Console
 
     from verl_medu1.cluster.submission import state_of
     from verl_medu1.run_folder.attempts import ATTEMPTS, SUBMITTED, attempts_table, jobs_of, read_attempts, submitted
+    from verl_medu1.run_folder.pipeline import PIPELINE
 
     run_dir = _run_dir(job, runs)
+    if (run_dir / PIPELINE).is_file():
+        Console(highlight=False, soft_wrap=True, width=140).print(_stages(run_dir))
+        return
     attempts = read_attempts(run_dir)
     numbers = jobs_of(run_dir)
     if unreadable := submitted(run_dir)[1]:
@@ -43,6 +51,30 @@ def status(
         console.print(line)
     if attempts:
         console.print(f"Logs: {attempts[-1].folder}")
+
+
+def _stages(run_dir: Path) -> "Table":
+    """Make a table with a row for each stage of a pipeline: how it stands, and its last job."""
+    from rich.table import Table
+
+    from verl_medu1.cluster.submission import state_of as state_of_job
+    from verl_medu1.run_folder.attempts import jobs_of
+    from verl_medu1.run_folder.pipeline import job_folder, read_stages, state_of
+
+    table = Table("stage", "command", "how it stands", "job", "folder")
+    for stage in read_stages(run_dir)[0]:
+        numbers = jobs_of(job_folder(run_dir, stage))
+        job = f"{numbers[-1]}, {_or_unknown(state_of_job, numbers[-1]) or 'not in the queue'}" if numbers else "-"
+        table.add_row(stage.name, stage.command, _or_unknown(state_of, stage), job, str(stage.folder))
+    return table
+
+
+def _or_unknown[T](ask: Callable[[T], str | None], about: T) -> str | None:
+    """Return what a question is answered with; why it can't be, for everything else is to be shown anyway."""
+    try:
+        return ask(about)
+    except ValueError as error:
+        return f"unknown: {error}"
 
 
 def _run_dir(job: str, runs: Path) -> Path:

@@ -3,6 +3,7 @@
 site.py         a site file: account, nodes, container, network, and a sentence for each mistake
 job.py          what a recipe needs from a site, and the job file
 submission.py   sbatch, squeue and scontrol
+pipeline.py     a job for each stage of a pipeline
 node_checks.py  checks that all nodes have what a run needs, and names the bad one
 preflight.py    the command that collects facts on each node and checks them on the first node
 ray_start.py    the options of `ray start` for a configuration

@@ -39,6 +39,7 @@ class Job:
         python: the interpreter, in the container if there is one.
         site: the cluster.
         judge: the judge on the job's own nodes, which has some of the GPUs; None for none.
+        command: the command of medu1 that the node runs in place of `medu1 train`; None for a training.
     """
 
     recipe: str
@@ -54,6 +55,7 @@ class Job:
     python: str
     site: Site
     judge: JudgeServer | None = None
+    command: str | None = None
 
     @property
     def options(self) -> list[str]:
@@ -105,6 +107,8 @@ class Job:
             variables["MEDU1_OFFLINE"] = "1"
         if self.judge is not None:
             variables |= self.judge.variables
+        if self.command is not None:
+            variables["MEDU1_COMMAND"] = self.command
         return variables | site.environment
 
 

@@ -106,8 +106,12 @@ def test_only(job: Job) -> str:
     return _slurm(["sbatch", "--test-only"], render(job)).strip()
 
 
-def submit(job: Job) -> str:
+def submit(job: Job, after: str | None = None) -> str:
     """Write the job file into the run's folder and submit it.
+
+    Args:
+        job: the job.
+        after: number of a job that must end well before this one starts; if it fails, Slurm cancels this one.
 
     Returns:
         The number of the job.
@@ -115,17 +119,23 @@ def submit(job: Job) -> str:
     Raises:
         ValueError: a job of this run is already pending or running, or sbatch fails or prints no number.
     """
-    if active := [number for number in jobs_of(job.run_dir) if state_of(number) is not None]:
-        raise ValueError(
-            f"run_dir is {str(job.run_dir)!r}, and job {active[0]} works there already; `scancel {active[0]}`, or "
-            "choose another run_dir."
-        )
+    require_no_job(job.run_dir)
     job.run_dir.mkdir(parents=True, exist_ok=True)
     file = job.run_dir / JOB_FILE
     file.write_text(render(job))
-    number = job_number(_slurm(["sbatch", "--parsable", str(file)]))
+    waits = [f"--dependency=afterok:{after}", "--kill-on-invalid-dep=yes"] if after else []
+    number = job_number(_slurm(["sbatch", "--parsable", *waits, str(file)]))
     note(job.run_dir, number, job.recipe)
     return number
+
+
+def require_no_job(run_dir: Path) -> None:
+    """Raise a ValueError if a job of this run is pending or running."""
+    if active := [number for number in jobs_of(run_dir) if state_of(number) is not None]:
+        raise ValueError(
+            f"run_dir is {str(run_dir)!r}, and job {active[0]} works there already; `scancel {active[0]}`, or "
+            "choose another run_dir."
+        )
 
 
 def note(run_dir: Path, number: str, recipe: str) -> None:

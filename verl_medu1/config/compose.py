@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from verl_medu1.config.keys import nearest, unknown_key_sentence, unknown_key_violations
+from verl_medu1.config.model_path import take_newest_model
 from verl_medu1.config.recipes import PRIMARY, TRAIN, recipe_names, register_recipes
 from verl_medu1.exit import raise_all
 from verl_medu1.plan.settings import Settings, settings_of
@@ -55,7 +56,9 @@ def compose_config(overrides: Sequence[str], stage: str = TRAIN) -> "DictConfig"
     register_recipes(stage, only=named or None)
     GlobalHydra.instance().clear()
     with composition_in_a_sentence(stage), initialize_config_module("verl_medu1.config", version_base="1.3"):
-        return compose(PRIMARY[stage], overrides=list(overrides))
+        config = compose(PRIMARY[stage], overrides=list(overrides))
+        take_newest_model(config, stage)
+        return config
 
 
 @contextmanager

@@ -10,9 +10,9 @@ from omegaconf import OmegaConf
 from verl_medu1.extensions import RECIPES, added, load
 from verl_medu1.verl_compat import config_folder
 
-# Files in a recipe's folder: settings of `medu1 train`, and of the warm-up before it.
-TRAIN, SFT = "recipe.yaml", "sft.yaml"
-# The primary configuration of each in verl_medu1/config.
+# Files in a recipe's folder: settings of `medu1 train`, of the warm-up before it, and the stages of `medu1 pipeline`.
+TRAIN, SFT, PIPELINE = "recipe.yaml", "sft.yaml", "pipeline.yaml"
+# The primary configuration in verl_medu1/config of those that Hydra composes.
 PRIMARY = {TRAIN: "medu1", SFT: "sft"}
 
 
@@ -34,6 +34,16 @@ def recipe_names(file: str = TRAIN) -> list[str]:
         True
     """
     return sorted(folder.name for folder in _folders(file))
+
+
+def recipe_text(name: str, file: str) -> str:
+    """Return the text of a file in a recipe's folder.
+
+    Example:
+        >>> recipe_text("quickstart", TRAIN).splitlines()[1]
+        'defaults:'
+    """
+    return next(folder.joinpath(file).read_text() for folder in _folders(file) if folder.name == name)
 
 
 def register_recipes(file: str = TRAIN, only: Collection[str] | None = None) -> None:

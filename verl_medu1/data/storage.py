@@ -32,6 +32,18 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def as_list(value: Any) -> list[str]:
+    """Return the files that a key of verl's configuration names: one, several or none."""
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else list(value)
+
+
+def training_rows(config: Any) -> int:
+    """Return the number of rows in all training files, which must exist."""
+    return sum(pq.read_metadata(Path(name).expanduser()).num_rows for name in as_list(config.data.train_files))
+
+
 def earlier_files(out: Path) -> list[str]:
     """Return the files that an earlier `medu1 prepare` wrote into a folder; [] if it is new or empty.
 

@@ -2,6 +2,7 @@
 
 start.py           how a training command starts: under a keeper, or directly if it only prints its configuration
 train.py, sft.py   the driver: checks, then verl's trainer
+pipeline.py        the stages of a pipeline, each as a command of its own
 keeper.py          the process that starts the driver, shows progress, and outlives it
 channel.py         what the driver tells its keeper
 supervise.py       ends a run that stalls, has lost a part (parts.py) or has filled its disk (full_disk.py)

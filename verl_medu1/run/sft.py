@@ -9,16 +9,18 @@ import hydra
 from omegaconf import DictConfig, open_dict
 
 from verl_medu1.checks.batches import left_out
-from verl_medu1.checks.files import training_rows
 from verl_medu1.checks.run import check_sft
 from verl_medu1.checks.stack import require_plugin, require_verl
 from verl_medu1.config.arguments import require_arguments
+from verl_medu1.config.model_path import take_newest_model
 from verl_medu1.config.recipes import SFT, register_recipes
+from verl_medu1.data.storage import training_rows
 from verl_medu1.exit import in_one_sentence, say
 from verl_medu1.run.channel import Run, connect
 from verl_medu1.run.start import start
 from verl_medu1.run_folder.claim import RunClaim, claim, keep_and_write
 from verl_medu1.run_folder.names import METRICS, TENSORBOARD
+from verl_medu1.run_folder.pipeline import total_steps
 
 
 def _be_the_only_process() -> None:
@@ -34,6 +36,7 @@ def _be_the_only_process() -> None:
 @hydra.main(config_path="pkg://verl_medu1.config", config_name="sft", version_base="1.3")
 def _main(config: DictConfig) -> None:
     with in_one_sentence():
+        take_newest_model(config, SFT)
         check_sft(config)
         require_plugin()
     with open_dict(config):
@@ -45,7 +48,7 @@ def _main(config: DictConfig) -> None:
     if is_first() and (rest := left_out(config, training_rows(config))):
         say(f"medu1: {rest}")
     if channel := connect():
-        channel.announce(Run(config.run_dir, config.trainer.default_local_dir, _steps(config), has_progress=False))
+        channel.announce(Run(config.run_dir, config.trainer.default_local_dir, total_steps(config), has_progress=False))
     _be_the_only_process()
     from verl_medu1.training.sft_trainer import run_sft
 
@@ -76,13 +79,6 @@ def begin(config: DictConfig) -> RunClaim | None:
     except OSError as error:
         raise ValueError(f"run_dir={config.run_dir} can't be written to: {error.strerror}.") from error
     return claimed
-
-
-def _steps(config: DictConfig) -> int:
-    """Return how many steps verl's trainer takes; an epoch drops the last, incomplete batch."""
-    if config.trainer.total_training_steps is not None:
-        return int(config.trainer.total_training_steps)
-    return training_rows(config) // int(config.data.train_batch_size) * int(config.trainer.total_epochs)
 
 
 def drive() -> None:

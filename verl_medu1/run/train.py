@@ -11,13 +11,14 @@ import hydra
 from omegaconf import DictConfig
 
 from verl_medu1.checks.batches import left_out
-from verl_medu1.checks.files import training_rows
 from verl_medu1.checks.model import memory_warning
 from verl_medu1.checks.rewards import filter_warning
 from verl_medu1.checks.run import check
 from verl_medu1.checks.stack import check_overrides, require_plugin, require_verl
 from verl_medu1.config.arguments import require_arguments
+from verl_medu1.config.model_path import take_newest_model
 from verl_medu1.config.recipes import TRAIN, register_recipes
+from verl_medu1.data.storage import training_rows
 from verl_medu1.exit import ExitCode, in_one_sentence, say
 from verl_medu1.run.channel import connect
 from verl_medu1.run.start import start
@@ -36,6 +37,7 @@ def _main(config: DictConfig) -> None:
 
             fork_workers(config, channel.temporary)  # first: it takes as long as all that comes before the workers
             collect_seldom()
+        take_newest_model(config, TRAIN)
         check(config)
         require_plugin()
         if warning := memory_warning(config):

@@ -4,6 +4,7 @@ claim.py         run.lock and fingerprint.json: one folder, one run
 progress.py      progress.json: the current step and phase
 stop_request.py  stop_requested: end after this step
 checkpoints.py   checkpoints/global_step_N, what is in one, and which of them are complete
+pipeline.py      pipeline.json: the stages of a pipeline, and how each stands
 attempts.py      attempts/N and jobs.jsonl of a job
 evaluations.py   responses.jsonl, samples.jsonl, summary.json and engine.log of an evaluation
 names.py         names of the other files and folders

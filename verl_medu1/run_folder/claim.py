@@ -175,7 +175,7 @@ def fingerprint(config: DictConfig) -> dict[str, Any]:
     keys = [*KEYS, *(LENGTH if config.data.mixture.stages or schedule != "constant" else ())]
     values = {key: _plain(OmegaConf.select(config, key)) for key in keys}
     model = str(config.actor_rollout_ref.model.path)
-    values[MODEL] = {"is": model, "content": _weights(Path(model).expanduser())}
+    values[MODEL] = {"is": model, "content": weights_of(Path(model).expanduser())}
     for key in FILES:
         names = OmegaConf.select(config, key) or []
         names = [names] if isinstance(names, str) else list(names)
@@ -218,8 +218,13 @@ def _plain(value: Any) -> Any:
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
-def _weights(folder: Path) -> dict[str, str]:
-    """Map the name of each weight file to its size and the digest of its ends; empty for a model name on the Hub."""
+def weights_of(folder: Path) -> dict[str, str]:
+    """Map the name of each weight file to its size and the digest of its ends; empty for a model name on the Hub.
+
+    Example:
+        >>> weights_of(Path("Qwen/Qwen2.5-7B-Instruct"))
+        {}
+    """
     import hashlib
 
     found = {}
