@@ -1,4 +1,7 @@
-"""Recipes as Hydra's config group `recipe`: `recipe=<folder name>`."""
+"""Recipes as Hydra's config group `recipe`: `recipe=<folder name>`.
+
+A recipe can be based on another, whose name is then the first of its `defaults`.
+"""
 
 from collections.abc import Collection, Iterator
 from importlib import resources
@@ -47,15 +50,15 @@ def register_recipes(file: str = TRAIN, only: Collection[str] | None = None) -> 
     config_folder.register()
     package = str(resources.files("verl_medu1"))
     OmegaConf.register_new_resolver("medu1_package", lambda: package, replace=True)
-    names = set()
+    folders: dict[str, Traversable] = {}
     for folder in _folders(file):
-        if folder.name in names:
+        if folder.name in folders:
             raise ValueError(f"two recipes are called {folder.name!r}; uninstall the package of one, or rename it.")
-        names.add(folder.name)
-        if only is not None and folder.name not in only:
-            continue
-        text = folder.joinpath(file).read_text()
+        folders[folder.name] = folder
+    names = list(folders if only is None else folders.keys() & set(only))
+    for name in names:  # grows: a recipe may be based on another
+        node = OmegaConf.create(folders[name].joinpath(file).read_text())
         ConfigStore.instance().store(
-            group="recipe", name=folder.name, node=OmegaConf.create(text), package="_global_",
-            provider="verl-medu1 recipes",
-        )  # fmt: skip
+            group="recipe", name=name, node=node, package="_global_", provider="verl-medu1 recipes"
+        )
+        names.extend(base for base in node.get("defaults", ()) if base in folders and base not in names)

@@ -32,6 +32,8 @@ class Example:
             file); `PASSAGE` if nothing can be, so that the row serves supervised training alone. "" for other rows.
         reasoning: published reasoning that comes to `gold`; "" if there is none.
         published: the row as published, where something else of it is graded; None for other rows.
+        safe_lower: smallest safe value of a calculation; None: no limit.
+        safe_upper: largest safe value.
     """
 
     data_source: str
@@ -50,3 +52,5 @@ class Example:
     graded: str = ""
     reasoning: str = ""
     published: "Example | None" = None
+    safe_lower: float | None = None
+    safe_upper: float | None = None

@@ -52,6 +52,9 @@ QUESTIONS = pa.schema(
                     # Inclusive limits of a right calculation; null if the gold answer is not a number.
                     ("lower_limit", pa.float64()),
                     ("upper_limit", pa.float64()),
+                    # Outside of these a calculated result is unsafe, such as a dose above its maximum; null: no limit.
+                    ("safe_lower", pa.float64()),
+                    ("safe_upper", pa.float64()),
                     ("unit", pa.string()),
                     # How and why the gold answer differs from the published one; null if it does not.
                     ("override", pa.string()),
@@ -108,6 +111,8 @@ def question_row(
             "options": [{"letter": letter, "text": text} for letter, text in example.options],
             "lower_limit": example.lower_limit,
             "upper_limit": example.upper_limit,
+            "safe_lower": example.safe_lower,
+            "safe_upper": example.safe_upper,
             "unit": example.unit,
             "override": example.override or None,
             "budget_mode": budget.mode,
