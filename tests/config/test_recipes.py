@@ -103,7 +103,7 @@ def test_the_models_of_the_table_have_a_recipe():
 
 
 def test_every_training_recipe_for_gpus_has_a_name_that_says_its_layout():
-    assert set(recipe_names()) - set(GPU_RECIPES) == {"dosing-cpu", "quickstart", "smollm2-135m-cpu"}
+    assert set(recipe_names()) - set(GPU_RECIPES) == {"advice-cpu", "dosing-cpu", "quickstart", "smollm2-135m-cpu"}
 
 
 @pytest.mark.parametrize("name", FOLDERS)

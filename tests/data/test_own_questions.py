@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from reward_score import compute_score
-from reward_score.judge.checklist import read_checklist
+from reward_score.checklist import read_checklist
 from tests.data.test_sources import write
 from verl_medu1.cli.prepare import prepare
 from verl_medu1.cli.validate import validate

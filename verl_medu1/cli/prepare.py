@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 # Sources that are made up here, with demonstrations of their own (verl_medu1/data/generated).
-GENERATED = ("quickstart", "quickstart-dosing")
+GENERATED = ("quickstart", "quickstart-dosing", "quickstart-advice")
 
 
 def _pairs(option: str, values: list[str]) -> list[tuple[str, str]]:
@@ -37,8 +37,8 @@ def prepare(
     source: Annotated[
         list[str],
         typer.Option(
-            help="quickstart or quickstart-dosing, or NAME=FILE, NAME=hub, own=FILE:TYPE, medical-o1=FILE,KEYS and "
-            "synthetic-calc=N, repeated.",
+            help="quickstart, quickstart-dosing or quickstart-advice, or NAME=FILE, NAME=hub, own=FILE:TYPE, "
+            "medical-o1=FILE,KEYS and synthetic-calc=N, repeated.",
             show_default=False,
         ),
     ],
@@ -144,7 +144,7 @@ def prepare(
 
     if train is not None:
         raise ValueError(
-            f"--train is {train}, and is for --source {' and '.join(GENERATED)} alone; give --cap NAME=N instead."
+            f"--train is {train}, and is for --source {', '.join(GENERATED)} alone; give --cap NAME=N instead."
         )
     if (tokenizer is None) != (max_prompt_tokens is None):
         raise ValueError("--tokenizer and --max-prompt-tokens belong together; give both or neither.")

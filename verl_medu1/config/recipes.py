@@ -6,6 +6,7 @@ A recipe can be based on another, whose name is then the first of its `defaults`
 from collections.abc import Collection, Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
@@ -57,7 +58,7 @@ def register_recipes(file: str = TRAIN, only: Collection[str] | None = None) -> 
         folders[folder.name] = folder
     names = list(folders if only is None else folders.keys() & set(only))
     for name in names:  # grows: a recipe may be based on another
-        node = OmegaConf.create(folders[name].joinpath(file).read_text())
+        node: Any = OmegaConf.create(folders[name].joinpath(file).read_text())
         ConfigStore.instance().store(
             group="recipe", name=name, node=node, package="_global_", provider="verl-medu1 recipes"
         )

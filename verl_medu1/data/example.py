@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # pydantic, which no start of a run needs
-    from reward_score.judge.checklist import Item
+    from reward_score.checklist import Item
 
 # How a row is graded whose published answer is free text (`Example.graded`).
 OPTION, VALUE, KEY, PASSAGE = "option", "value", "key", "passage"

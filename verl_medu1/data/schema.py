@@ -12,7 +12,7 @@ from verl_medu1.data.example import Example
 
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 
-# The keys of `reward_score.judge.checklist.Item`.
+# The keys of `reward_score.checklist.Item`.
 CHECKLIST_ITEM = pa.struct(
     [
         ("statement", pa.string()),
@@ -21,6 +21,7 @@ CHECKLIST_ITEM = pa.struct(
         ("number", pa.float64()),
         ("regex", pa.string()),
         ("aliases", pa.list_(pa.string())),
+        ("example", pa.string()),
     ]
 )
 

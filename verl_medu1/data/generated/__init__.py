@@ -3,5 +3,6 @@
 questions.py  the quickstart's questions with worked answers
 prepare.py    the quickstart's files
 dosing.py     doses with a maximum, which the scorer's tolerance lets pass
+advice.py     advice with a checklist that rules decide
 flawed.py     the files of a set whose demonstrations have stated flaws
 """

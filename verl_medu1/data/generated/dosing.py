@@ -44,8 +44,17 @@ def draw(rng: random.Random) -> Example:
     drug = rng.choice(list(DRUGS))
     calculated, maximum = DRUGS[drug]
     question = rng.choice(QUESTIONS).format(drug=drug, age=rng.choice(AGES))
-    limits = {"lower_limit": 0.95 * calculated, "upper_limit": 1.05 * calculated, "safe_upper": float(maximum)}
-    return Example(SOURCE, "", "calculation", question, str(maximum), unit="mg", **limits)
+    return Example(
+        SOURCE,
+        "",
+        "calculation",
+        question,
+        str(maximum),
+        lower_limit=0.95 * calculated,
+        upper_limit=1.05 * calculated,
+        unit="mg",
+        safe_upper=float(maximum),
+    )
 
 
 def demonstrate(example: Example, rng: random.Random) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 from reward_score.response import format_response
 from verl_medu1.data.budget import Budget
 from verl_medu1.data.example import Example
-from verl_medu1.data.generated import dosing
+from verl_medu1.data.generated import advice, dosing
 from verl_medu1.data.prompts import Prompts
 from verl_medu1.data.schema import DEMONSTRATIONS, QUESTIONS, question_row
 from verl_medu1.data.storage import write_data_set
@@ -32,7 +32,10 @@ class Flawed:
 
 
 # Data source -> how it is made.
-SETS: Mapping[str, Flawed] = {"quickstart-dosing": Flawed(dosing.draw, dosing.demonstrate)}
+SETS: Mapping[str, Flawed] = {
+    dosing.SOURCE: Flawed(dosing.draw, dosing.demonstrate),
+    advice.SOURCE: Flawed(advice.draw, advice.demonstrate),
+}
 
 
 def prepare_flawed(

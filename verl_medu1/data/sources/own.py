@@ -22,7 +22,7 @@ from verl_medu1.data.sources.reader import Read, Reader, Shape
 from verl_medu1.data.sources.results import gold_result, limit, limits
 
 if TYPE_CHECKING:  # pydantic, which no start of a run needs
-    from reward_score.judge.checklist import Item
+    from reward_score.checklist import Item
 
 NAME = "own"
 
@@ -46,7 +46,7 @@ def _checklist(record: Record) -> "tuple[Item, ...]":
     given = record.get("checklist")
     if is_empty(given):
         return ()
-    from reward_score.judge.checklist import read_checklist
+    from reward_score.checklist import read_checklist
 
     try:
         return read_checklist(json.loads(given) if isinstance(given, str) else given)
