@@ -6,7 +6,7 @@ The rules are those of the official evaluator of MedCalc-Bench (arXiv 2406.12036
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -57,14 +57,17 @@ def judge_calculation(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdic
     that there is no unit (`unit` is None), a concentration is wrong. For a score, "3/5" is 3. mmol counts as mEq if
     `question` asks for an ion of charge one. More than one number, date or duration is wrong.
 
+    A number outside [safe_lower, safe_upper], such as a dose above its maximum, is marked as unsafe, whether the
+    tolerance makes it right or not.
+
     Args:
         answer: The extracted answer.
         gold: The right result, as text.
-        spec: All optional: `lower_limit`, `upper_limit` (numbers or text), `unit`, `question`, `answer_type` (one of
-            `KINDS`; for any other value the kind is inferred from the gold answer).
+        spec: All optional: `lower_limit`, `upper_limit`, `safe_lower`, `safe_upper` (numbers or text), `unit`,
+            `question`, `answer_type` (one of `KINDS`; for any other value the kind is inferred from the gold answer).
 
     Raises:
-        ValueError: The gold answer can't be read, or lies outside its limits.
+        ValueError: The gold answer can't be read, or lies outside its limits or its safe range.
 
     Example:
         >>> judge_calculation("1,200 mg", "1.2", {"unit": "g"}).correct
@@ -77,6 +80,9 @@ def judge_calculation(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdic
     lower, upper = _limits(spec, expected)
     if not lower <= expected.value <= upper:
         raise ValueError(f"ground_truth {gold[:40]!r} lies outside its limits [{lower:g}, {upper:g}]")
+    safe_lower, safe_upper = _safe_range(spec)
+    if not safe_lower <= expected.value <= safe_upper:
+        raise ValueError(f"ground_truth {gold[:40]!r} lies outside its safe range [{safe_lower:g}, {safe_upper:g}]")
 
     is_integer = expected.kind == "integer" or (
         expected.kind != "decimal" and lower == upper and expected.value.is_integer()
@@ -95,10 +101,11 @@ def judge_calculation(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdic
     if expected.says_percent and _is_fraction(quantity) and lower <= in_percent <= upper:
         value = in_percent
     if is_integer:
-        is_right = abs(value - expected.value) < 0.5
-        return (right if is_right else wrong)(f"{value:.12g}", f"rounds to {expected.value:g}: {is_right}")
-    is_right = lower <= value <= upper
-    return (right if is_right else wrong)(f"{value:.12g}", f"within [{lower:.12g}, {upper:.12g}]: {is_right}")
+        is_right, reason = abs(value - expected.value) < 0.5, f"rounds to {expected.value:g}"
+    else:
+        is_right, reason = lower <= value <= upper, f"within [{lower:.12g}, {upper:.12g}]"
+    verdict = (right if is_right else wrong)(f"{value:.12g}", f"{reason}: {is_right}")
+    return replace(verdict, unsafe=not safe_lower <= value <= safe_upper)
 
 
 @lru_cache(maxsize=1024)
@@ -202,6 +209,24 @@ def _limits(spec: Mapping[str, Any], gold: Gold) -> tuple[float, float]:
         tolerance = abs(gold.value) * RELATIVE_TOLERANCE
         return lower - tolerance, upper + tolerance
     return lower, upper
+
+
+def _safe_range(spec: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the safe range of a row, which is open where a limit is missing.
+
+    Raises:
+        ValueError: A limit is something else than a number.
+    """
+    found = []
+    for name, default in (("safe_lower", -math.inf), ("safe_upper", math.inf)):
+        given = spec.get(name)
+        if given is None or given == "":
+            found.append(default)
+        elif (limit := _finite(given)) is not None:
+            found.append(limit)
+        else:
+            raise ValueError(f"{name} {str(given)[:40]!r} is not a number")
+    return found[0], found[1]
 
 
 def has_no_tolerance(gold: str, spec: Mapping[str, Any]) -> bool:

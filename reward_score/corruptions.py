@@ -29,8 +29,9 @@ def corruptions(data_source: str, gold: str, spec: Mapping[str, Any]) -> list[tu
         spec: The row's extra_info.
 
     Returns:
-        (kind, answer) pairs. Empty for passages, which are scored by word overlap, and for the answer types of other
-        packages.
+        (kind, answer) pairs. For a checklist that rules decide: must-nots by their examples, and the list itself; none
+        for one that needs a judge. Empty for passages, which are scored by word overlap, and for the answer types of
+        other packages.
 
     Raises:
         ValueError: The data source is unknown, or the gold answer can't be read.
@@ -41,6 +42,8 @@ def corruptions(data_source: str, gold: str, spec: Mapping[str, Any]) -> list[tu
     """
     source, answer_type = find_source(data_source)
     spec = {**source.spec, **{key: value for key, value in spec.items() if value is not None}}
+    if spec.get("checklist"):
+        return list(_of_checklist(gold, spec))
     if answer_type.name == "multiple_choice":
         others, instead = list(_of_choice(gold, spec)), "another option"
     elif answer_type.name == "calculation":
@@ -54,6 +57,20 @@ def corruptions(data_source: str, gold: str, spec: Mapping[str, Any]) -> list[tu
     # Where a right answer asks, a question mark is not a corruption.
     asks = any(map(is_question, [gold, *read_options(spec.get("options")).values()]))
     return [(kind, answer) for kind, answer in others if not (asks and kind == "a question")]
+
+
+def _of_checklist(gold: str, spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    from reward_score.checklist import read_checklist  # needs pydantic
+
+    items = read_checklist(spec["checklist"])
+    if not all(item.has_rule for item in items):
+        return
+    for item in items:
+        if item.example is not None:
+            yield "a must-not", f"{gold} {item.example}"
+    if any(item.must_not for item in items):
+        yield "the checklist itself", " ".join(f"{item.statement}." for item in items)
+    yield "a denial", f"Not: {gold.replace('.', ', not')}"
 
 
 def _of_choice(gold: str, spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -26,18 +26,20 @@ def judge_open_ended(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict
     A denial or a hedge (not, avoid, or, possibly), an opposite, or another number, letter or Roman numeral gives
     similarity 0. The similarity of any other wrong answer is its F1, at most `MOST_SIMILAR`.
     References of signs only must match exactly.
+    If the row has a `checklist` whose items all have a rule, they decide in place of the reference
+    (`reward_score.checklist`).
 
     Not recognised: synonyms, brand names, paraphrases. They need a judge, or `aliases`.
 
     Args:
         answer: The extracted answer.
         gold: The reference.
-        spec: All optional: `question` (text), `aliases` (texts that count as the reference), `threshold` in (0, 1]
-            for passages.
+        spec: All optional: `checklist`, `question` (text), `aliases` (texts that count as the reference), `threshold`
+            in (0, 1] for passages.
 
     Raises:
-        ValueError: The reference is empty or only punctuation, such as a dash in place of an answer; or `aliases` is
-            not a list of texts.
+        ValueError: The reference is empty or only punctuation, such as a dash in place of an answer; `aliases` is
+            not a list of texts, or `checklist` is invalid.
 
     Example:
         >>> judge_open_ended("Guillain-Barré", "Guillain Barre syndrome", {}).correct
@@ -45,6 +47,12 @@ def judge_open_ended(answer: str, gold: str, spec: Mapping[str, Any]) -> Verdict
         >>> judge_open_ended("GBS or botulism", "Guillain Barre syndrome", {}).reason
         "'or' is a hedge"
     """
+    if items := spec.get("checklist"):
+        from reward_score.checklist import judge_by_rules, read_checklist  # needs pydantic
+
+        checklist = read_checklist(items)
+        if all(item.has_rule for item in checklist):
+            return judge_by_rules(answer, gold, checklist)
     reference = gold_words(gold)
     aliases = read_aliases(spec.get("aliases"))
     if not reference.total:

@@ -78,6 +78,8 @@ SOURCES = {
         Source("quickstart-mcq", "multiple_choice"),
         Source("quickstart-calc", "calculation"),
         Source("quickstart-open", "open_ended", _FREE_TEXT),
+        Source("quickstart-dosing", "calculation"),
+        Source("quickstart-advice", "open_ended"),
         Source("synthetic-calc", "calculation"),
         Source("own-multiple_choice", "multiple_choice"),
         Source("own-calculation", "calculation"),

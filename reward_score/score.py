@@ -41,8 +41,8 @@ def compute_score(
         data_source: A registered name.
         solution_str: The response, without the prompt.
         ground_truth: The gold answer.
-        extra_info: Optional: `options`, `lower_limit`, `upper_limit`, `unit`, `answer_type`, `question`,
-            `budget_mode`, `budget_tokens`. All keys are optional; others are ignored.
+        extra_info: Optional: `options`, `lower_limit`, `upper_limit`, `safe_lower`, `safe_upper`, `unit`,
+            `answer_type`, `question`, `budget_mode`, `budget_tokens`. All keys are optional; others are ignored.
         scheme: How the verdict becomes `score`; see `reward_score.schemes`.
         num_tokens: Response length in tokens, for schemes with a length term.
         opinion: A verdict that replaces the scorer's (`reward_score.judge`).
@@ -135,6 +135,7 @@ def _score(response: Response, verdict: Verdict, name: str, reward: float, error
         "format": float(response.well_formed),
         "similarity": float(verdict.similarity),
         "error": error,
+        "unsafe": float(verdict.unsafe),
         "pred": verdict.pred,
         "answer_type": name,
         "reason": verdict.reason,

@@ -13,12 +13,14 @@ class Verdict:
         similarity: How close it is, in [0, 1]; 1.0 or 0.0 for answers that are either right or wrong.
         pred: The answer as it was read, in canonical form, so that equal answers give equal strings.
         reason: The reason for the verdict, in a few words.
+        unsafe: Whether the answer lies outside the row's safe range, right or wrong.
     """
 
     correct: bool
     similarity: float
     pred: str
     reason: str
+    unsafe: bool = False
 
 
 def right(pred: str, reason: str) -> Verdict:
@@ -37,7 +39,8 @@ class Score(TypedDict):
     score: the reward that the scheme computes from the verdict. acc: 1.0 if the answer is right in any format.
     format: 1.0 if the response is well-formed. similarity: see `Verdict`. error: 1.0 if the row could not be scored
     for a reason other than the response (unknown source, unreadable gold answer, failing scorer).
-    pred, reason: see `Verdict`. answer_type: of the data source, "" if that is unknown.
+    unsafe: 1.0 if the answer lies outside the row's safe range. pred, reason: see `Verdict`. answer_type: of the data
+    source, "" if that is unknown.
     """
 
     score: float
@@ -45,6 +48,7 @@ class Score(TypedDict):
     format: float
     similarity: float
     error: float
+    unsafe: float
     pred: str
     answer_type: str
     reason: str

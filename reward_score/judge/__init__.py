@@ -4,7 +4,7 @@ settings.py      the endpoint and how it is asked
 gate.py          what rules decide before a judge is asked
 reply.py         what it is asked, and how its reply is read
 client.py        sends questions: bounded, paced, cached
-checklist.py     a row's checklist: statements about the answer, decided by rule where possible
+checklist.py     asks about the items of a row's checklist that rules don't decide
 score.py         scores a response
 failed_share.py  too many questions without a verdict
 check_result.py  the result file of `medu1 judge check`

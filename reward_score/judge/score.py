@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from reward_score.judge.checklist import judge_checklist, read_checklist
+from reward_score.checklist import read_checklist
+from reward_score.judge.checklist import judge_checklist
 from reward_score.judge.client import Judge
 from reward_score.judge.gate import decided_by_rule
 from reward_score.judge.reply import JudgeError

@@ -81,7 +81,7 @@ def test_checklists_need_a_judge_and_must_be_readable(tmp_path):
     path = rows_with(tmp_path, [{"statement": "Names the dose", "weight": 2.0}])
     assert list(judge_violations(config(ON, path))) == []
     [sentence] = judge_violations(config({}, path))
-    assert "1 rows have extra_info.checklist, which is scored with a judge only" in sentence
+    assert "1 rows have extra_info.checklist with items without a rule" in sentence
     path = rows_with(tmp_path, [{"statement": "Names the dose", "weight": -2.0}])
     [sentence] = judge_violations(config(ON, path))
     assert "checklist, item 0: weight is -2.0" in sentence

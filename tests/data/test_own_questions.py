@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from reward_score import compute_score
-from reward_score.judge.checklist import read_checklist
+from reward_score.checklist import read_checklist
 from tests.data.test_sources import write
 from verl_medu1.cli.prepare import prepare
 from verl_medu1.cli.validate import validate
@@ -179,3 +179,15 @@ def test_validate_checks_the_checklists_of_any_file(tmp_path, capsys):
         validate(str(path))
     out = capsys.readouterr().out
     assert "1 of 2 gold answers are not right" in out and "checklist, item 0" in " ".join(out.split())
+
+
+def test_a_safe_range_reaches_the_scorer(tmp_path):
+    table = "question,answer,lower_limit,upper_limit,safe_upper\nHow many mg?,39,38,42,39\nHow many mL?,5,,,\n"
+    (tmp_path / "doses.csv").write_text(table)
+    prepare([f"own={tmp_path / 'doses.csv'}:calculation"], tmp_path / "out", test_share=0.0)
+    rows = {row["extra_info"]["row_id"]: row for row in rows_of(tmp_path / "out" / "train.parquet")}
+    info = rows["own-calculation/0"]["extra_info"]
+    assert (info["safe_lower"], info["safe_upper"]) == (None, 39.0)
+    assert rows["own-calculation/1"]["extra_info"]["safe_upper"] is None
+    found = compute_score("own-calculation", "<think>a</think><answer>41</answer>", "39", info)
+    assert (found["acc"], found["unsafe"]) == (1.0, 1.0)

@@ -270,7 +270,11 @@ def test_a_file_is_no_folder_to_write(tmp_path, source):
         (["mediq=x.json"], {"cap": ["mediq=0"]}, "at least 1"),
         (["mediq=x.json"], {"cap": ["mediq=few"]}, "whole number"),
         (["mediq=x.json"], {"cap": ["mediq=3", "mediq=4"]}, "give each source one cap"),
-        (["mediq=x.json"], {"train": 3}, "--train is 3, and is for --source quickstart alone"),
+        (
+            ["mediq=x.json"],
+            {"train": 3},
+            "--train is 3, and is for --source quickstart, quickstart-",
+        ),
         (["mediq=x.json"], {"test_share": 1.0}, "--test-share is 1"),
         (["quickstart"], {"test_share": 0.1}, "--test-share can't be set for --source quickstart"),
         (["mediq=x.json"], {"budget": ["exact:uniform:9:3"]}, "smallest and the largest"),

@@ -218,7 +218,8 @@ def test_a_checklist_needs_a_judge(tmp_path):
     table[0]["extra_info"]["checklist"] = [{"statement": "Says how much"}]
     pq.write_table(pa.Table.from_pylist(table), data)
     sentence = sentence_of(evaluate("http://127.0.0.1:9/v1", data, tmp_path / "out"))
-    assert sentence == f"--data {data} has extra_info.checklist, which is scored with a judge only; give --judge FILE."
+    what = "extra_info.checklist with items without a rule, which a judge decides"
+    assert sentence == f"--data {data} has {what}; give --judge FILE."
 
 
 # ---------------------------------------------------------------- compare

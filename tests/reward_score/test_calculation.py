@@ -299,3 +299,35 @@ def test_limits_without_width_around_a_decimal_are_widened() -> None:
 def test_a_mole_is_an_equivalent_where_the_ion_has_one_charge(question: str, correct: bool) -> None:
     spec = {"unit": "mEq/L", "question": question}
     assert judge_calculation("140.5 mmol/L", "140.5", spec).correct is correct
+
+
+@pytest.mark.parametrize(
+    ("answer", "limits", "correct", "unsafe"),
+    [
+        ("39 mg", {"safe_upper": 39}, True, False),
+        ("40 mg", {"safe_upper": 39}, True, True),
+        ("0.04 g", {"safe_upper": 39}, True, True),
+        ("80 mg", {"safe_upper": "39"}, False, True),
+        ("20 mg", {"safe_upper": 39.0, "safe_lower": None}, False, False),
+        ("20 mg", {"safe_lower": 30, "safe_upper": 39}, False, True),
+        ("40 mg", {}, True, False),
+        ("40 mg", {"safe_lower": None, "safe_upper": ""}, True, False),
+        # Nothing that can be compared with the range.
+        ("40 mL", {"safe_upper": 39}, False, False),
+        ("rest", {"safe_upper": 39}, False, False),
+    ],
+)
+def test_a_value_outside_the_safe_range_is_unsafe_right_or_wrong(answer, limits, correct, unsafe):
+    spec = {"lower_limit": 38, "upper_limit": 42, "unit": "mg", **limits}
+    verdict = judge_calculation(answer, "39", spec)
+    assert (verdict.correct, verdict.unsafe) == (correct, unsafe)
+
+
+@pytest.mark.parametrize(
+    ("limits", "sentence"),
+    [({"safe_upper": 30}, "outside its safe range"), ({"safe_upper": "x"}, "safe_upper 'x' is not a number"),
+     ({"safe_lower": 50, "safe_upper": 20}, "outside its safe range")],
+)  # fmt: skip
+def test_a_gold_answer_must_be_safe_itself(limits, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        judge_calculation("39", "39", {"lower_limit": 38, "upper_limit": 42, **limits})

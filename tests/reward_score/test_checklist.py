@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("openai", reason="the package openai is not installed (pip install verl-medu1[judge])")
 
+from reward_score.checklist import Item, decided_by_rule, read_checklist
 from reward_score.judge import Judge, JudgeSettings, compute_judged_score
-from reward_score.judge.checklist import Item, decided_by_rule, read_checklist
 from tests.reward_score.judge_server import NO, YES, Endpoint, Reply, serving
 
 SOURCE = "medical-o1-verifiable-problem"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reward_score.judge.checklist import Item, decided_by_rule
+from reward_score.checklist import Item, decided_by_rule
 from reward_score.judge.gate import decided_by_rule as gate
 from reward_score.judge.gate import equals, lacks_content, refused
 from reward_score.judge.reply import HOLDS, SAME, JudgeError, messages, read_completion, read_reply

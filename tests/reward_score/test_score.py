@@ -48,7 +48,8 @@ INFO = st.one_of(
     ANYTHING,
     st.dictionaries(
         st.sampled_from(
-            "options lower_limit upper_limit unit answer_type question threshold budget_mode budget_tokens".split()
+            "options lower_limit upper_limit safe_lower safe_upper unit answer_type question threshold budget_mode "
+            "budget_tokens".split()
         ),
         st.one_of(ANYTHING, st.dictionaries(st.sampled_from("ABc1"), TEXT, max_size=3)),
         max_size=4,

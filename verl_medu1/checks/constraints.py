@@ -15,6 +15,7 @@ from verl_medu1.config.scorers import uses_our_scorers
 KEY, DEFAULTS = "algorithm.constraints", "algorithm.constraint_defaults"
 # Components of our scorers and our reward manager that a higher value of is worse -> the highest value that there is.
 COSTS = {
+    "unsafe": 1.0,
     "over_budget": 1.0,
     "budget_distance": math.inf,
     "length": math.inf,

@@ -81,7 +81,7 @@ def _pool_size_violations(pool: DictConfig) -> Iterator[str]:
 
 def _checklist_violations(key: str, name: str, has_judge: bool) -> Iterator[str]:
     """Check the column `extra_info.checklist` of a file; another check reports a missing or broken file."""
-    from reward_score.judge.checklist import read_checklist
+    from reward_score.checklist import read_checklist
 
     path = Path(name).expanduser()
     try:
@@ -91,15 +91,15 @@ def _checklist_violations(key: str, name: str, has_judge: bool) -> Iterator[str]
     except (OSError, pa.ArrowInvalid, KeyError, AttributeError):
         return
     infos = pq.read_table(path, columns=["extra_info"])["extra_info"].to_pylist()
-    checklists = [info["checklist"] for info in infos if info and info["checklist"]]
-    if checklists and not has_judge:
-        yield (
-            f"{key} is {name!r}, where {len(checklists)} rows have extra_info.checklist, which is scored with a judge "
-            "only; set scoring.judge.base_url, or leave the column out."
-        )
-    for checklist in checklists:
+    for_judge = 0
+    for info in infos:
         try:
-            read_checklist(checklist)
+            for_judge += not all(item.has_rule for item in read_checklist((info or {}).get("checklist")))
         except ValueError as error:
             yield f"{key} is {name!r}: {error}; correct extra_info.checklist."
             return
+    if for_judge and not has_judge:
+        yield (
+            f"{key} is {name!r}, where {for_judge} rows have extra_info.checklist with items without a rule, which a "
+            "judge decides; set scoring.judge.base_url, or give each item number, regex or aliases."
+        )

@@ -19,7 +19,7 @@ VERL_TRAINER_MODES = ("sync", "colocate_async", "separate_async")
 OUR_MANAGER = "pkg://verl_medu1.training.reward_manager"
 # Components that GDPO can use: the scorer's, the reward manager's and the length penalty.
 NUMERIC_COMPONENTS = (
-    "score", "acc", "format", "similarity", "length", "counted_tokens", "over_budget", "budget_distance",
+    "score", "acc", "format", "similarity", "length", "counted_tokens", "unsafe", "over_budget", "budget_distance",
     "length_score",
 )  # fmt: skip
 

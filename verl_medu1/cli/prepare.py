@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from verl_medu1.data.counts import Counts
 
 
+# Sources that are made up here, with demonstrations of their own (verl_medu1/data/generated).
+GENERATED = ("quickstart", "quickstart-dosing", "quickstart-advice")
+
+
 def _pairs(option: str, values: list[str]) -> list[tuple[str, str]]:
     pairs = []
     for value in values:
@@ -34,8 +38,8 @@ def prepare(
     source: Annotated[
         list[str],
         typer.Option(
-            help="quickstart, or NAME=FILE, NAME=hub, own=FILE:TYPE, medical-o1=FILE,KEYS and synthetic-calc=N, "
-            "repeated.",
+            help="quickstart, quickstart-dosing or quickstart-advice, or NAME=FILE, NAME=hub, own=FILE:TYPE, "
+            "medical-o1=FILE,KEYS and synthetic-calc=N, repeated.",
             show_default=False,
         ),
     ],
@@ -112,7 +116,7 @@ def prepare(
     from verl_medu1.data.storage import earlier_files
     from verl_medu1.models.chat_template import parse_arguments
 
-    if source == ["quickstart"]:
+    if len(source) == 1 and source[0] in GENERATED:
         fixed = {
             "--cap": cap,
             "--test-share": test_share is not None,
@@ -128,17 +132,21 @@ def prepare(
             "--max-unusable": max_unusable is not None,
         }
         if given := [name for name, value in fixed.items() if value]:
-            raise ValueError(f"{', '.join(given)} can't be set for --source quickstart; leave it out.")
-        _prepare_quickstart(out, prompts, train, warmup, seed, budget)
+            raise ValueError(f"{', '.join(given)} can't be set for --source {source[0]}; leave it out.")
+        _prepare_generated(source[0], out, prompts, train, warmup, seed, budget)
         return
-    if "quickstart" in source:
-        raise ValueError("--source quickstart stands alone; its files have a tokenizer and a warm-up of their own.")
+    if generated := [name for name in GENERATED if name in source]:
+        raise ValueError(
+            f"--source {generated[0]} stands alone; its files have a tokenizer and a warm-up of their own."
+        )
     from verl_medu1.data.duplicates import THRESHOLD
     from verl_medu1.data.mixture import TEST_SHARE, Mixture, prepare_mixture
     from verl_medu1.data.sources.usable import MAX_UNUSABLE
 
     if train is not None:
-        raise ValueError(f"--train is {train}, and is for --source quickstart alone; give --cap NAME=N instead.")
+        raise ValueError(
+            f"--train is {train}, and is for --source {', '.join(GENERATED)} alone; give --cap NAME=N instead."
+        )
     if (tokenizer is None) != (max_prompt_tokens is None):
         raise ValueError("--tokenizer and --max-prompt-tokens belong together; give both or neither.")
     if max_prompt_tokens is not None and max_prompt_tokens < 1:
@@ -176,9 +184,16 @@ def prepare(
     _tell_what_was_replaced(out, earlier)
 
 
-def _prepare_quickstart(
-    out: Path, prompts: Path | None, train: int | None, warmup: int | None, seed: int, budget: list[str] | None
+def _prepare_generated(
+    source: str,
+    out: Path,
+    prompts: Path | None,
+    train: int | None,
+    warmup: int | None,
+    seed: int,
+    budget: list[str] | None,
 ) -> None:
+    from verl_medu1.data.generated.flawed import prepare_flawed
     from verl_medu1.data.generated.prepare import (
         PROMPTS_FILE,
         QUICKSTART_DEMONSTRATIONS,
@@ -190,9 +205,13 @@ def _prepare_quickstart(
 
     number = QUICKSTART_DEMONSTRATIONS if warmup is None else warmup
     rows = QUICKSTART_TRAIN if train is None else train
-    mode = _quickstart_mode(budget)
-    earlier = earlier_files(out)
-    manifest = prepare_quickstart(out, load_prompts(prompts or PROMPTS_FILE), rows, number, seed, mode)
+    texts, earlier = load_prompts(prompts or PROMPTS_FILE), earlier_files(out)
+    if source == "quickstart":
+        manifest = prepare_quickstart(out, texts, rows, number, seed, _quickstart_mode(budget))
+    elif budget:
+        raise ValueError(f"--budget is {' '.join(budget)}, and --source {source} has none; leave it out.")
+    else:
+        manifest = prepare_flawed(out, source, texts, rows, number, seed)
     typer.echo(f"{out}: {manifest['rows']}, {number} demonstrations")
     _tell_what_was_replaced(out, earlier)
 

@@ -27,8 +27,8 @@ def validate(
 
     from reward_score import compute_score
     from reward_score.calculation import has_no_tolerance
+    from reward_score.checklist import read_checklist
     from reward_score.corruptions import corruptions
-    from reward_score.judge.checklist import read_checklist
     from reward_score.open_ended import is_passage
     from reward_score.response import format_response
     from verl_medu1.cli.score import read_rows, row_column, row_gold, row_id

@@ -1,8 +1,12 @@
-"""Recipes as Hydra's config group `recipe`: `recipe=<folder name>`."""
+"""Recipes as Hydra's config group `recipe`: `recipe=<folder name>`.
+
+A recipe can be based on another, whose name is then the first of its `defaults`.
+"""
 
 from collections.abc import Collection, Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
@@ -62,16 +66,10 @@ def register_recipes(file: str = TRAIN, only: Collection[str] | None = None) -> 
         if folder.name in folders:
             raise ValueError(f"two recipes are called {folder.name!r}; uninstall the package of one, or rename it.")
         folders[folder.name] = folder
-    waiting = list(folders if only is None else folders.keys() & set(only))
-    registered: set[str] = set()
-    while waiting:
-        name = waiting.pop()
-        if name in registered:
-            continue
-        registered.add(name)
-        node = OmegaConf.create(folders[name].joinpath(file).read_text())
+    names = list(folders if only is None else folders.keys() & set(only))
+    for name in names:  # grows: a recipe may be based on another
+        node: Any = OmegaConf.create(folders[name].joinpath(file).read_text())
         ConfigStore.instance().store(
             group="recipe", name=name, node=node, package="_global_", provider="verl-medu1 recipes"
         )
-        # A recipe may build on another: it names it in its defaults list.
-        waiting += [entry for entry in OmegaConf.select(node, "defaults") or () if str(entry) in folders]
+        names.extend(base for base in map(str, node.get("defaults", ())) if base in folders and base not in names)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # pydantic, which no start of a run needs
-    from reward_score.judge.checklist import Item
+    from reward_score.checklist import Item
 
 # How a row is graded whose published answer is free text (`Example.graded`).
 OPTION, VALUE, KEY, PASSAGE = "option", "value", "key", "passage"
@@ -32,6 +32,8 @@ class Example:
             file); `PASSAGE` if nothing can be, so that the row serves supervised training alone. "" for other rows.
         reasoning: published reasoning that comes to `gold`; "" if there is none.
         published: the row as published, where something else of it is graded; None for other rows.
+        safe_lower: smallest safe value of a calculation; None: no limit.
+        safe_upper: largest safe value.
     """
 
     data_source: str
@@ -50,3 +52,5 @@ class Example:
     graded: str = ""
     reasoning: str = ""
     published: "Example | None" = None
+    safe_lower: float | None = None
+    safe_upper: float | None = None

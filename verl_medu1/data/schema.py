@@ -12,7 +12,7 @@ from verl_medu1.data.example import Example
 
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 
-# The keys of `reward_score.judge.checklist.Item`.
+# The keys of `reward_score.checklist.Item`.
 CHECKLIST_ITEM = pa.struct(
     [
         ("statement", pa.string()),
@@ -21,6 +21,7 @@ CHECKLIST_ITEM = pa.struct(
         ("number", pa.float64()),
         ("regex", pa.string()),
         ("aliases", pa.list_(pa.string())),
+        ("example", pa.string()),
     ]
 )
 
@@ -52,6 +53,9 @@ QUESTIONS = pa.schema(
                     # Inclusive limits of a right calculation; null if the gold answer is not a number.
                     ("lower_limit", pa.float64()),
                     ("upper_limit", pa.float64()),
+                    # Outside of these a calculated result is unsafe, such as a dose above its maximum; null: no limit.
+                    ("safe_lower", pa.float64()),
+                    ("safe_upper", pa.float64()),
                     ("unit", pa.string()),
                     # How and why the gold answer differs from the published one; null if it does not.
                     ("override", pa.string()),
@@ -108,6 +112,8 @@ def question_row(
             "options": [{"letter": letter, "text": text} for letter, text in example.options],
             "lower_limit": example.lower_limit,
             "upper_limit": example.upper_limit,
+            "safe_lower": example.safe_lower,
+            "safe_upper": example.safe_upper,
             "unit": example.unit,
             "override": example.override or None,
             "budget_mode": budget.mode,

@@ -98,8 +98,13 @@ def require_judge(infos: Iterable[object], what: str) -> None:
     Raises:
         ValueError: a row's `extra_info` has a checklist.
     """
-    if any(isinstance(info, Mapping) and info.get("checklist") for info in infos):
-        raise ValueError(f"{what} has extra_info.checklist, which is scored with a judge only; give --judge FILE.")
+    from reward_score.checklist import read_checklist
+
+    checklists = (read_checklist(info.get("checklist")) for info in infos if isinstance(info, Mapping))
+    if not all(item.has_rule for checklist in checklists for item in checklist):
+        raise ValueError(
+            f"{what} has extra_info.checklist with items without a rule, which a judge decides; give --judge FILE."
+        )
 
 
 def score_all(calls: Sequence[Mapping[str, Any]], settings: JudgeSettings | None) -> Sequence[Score]:

@@ -1,1 +1,8 @@
-"""Generated questions: the quickstart's three answer types."""
+"""Generated questions: the quickstart's three answer types, and sets that show one method each.
+
+questions.py  the quickstart's questions with worked answers
+prepare.py    the quickstart's files
+dosing.py     doses with a maximum, which the scorer's tolerance lets pass
+advice.py     advice with a checklist that rules decide
+flawed.py     the files of a set whose demonstrations have stated flaws
+"""

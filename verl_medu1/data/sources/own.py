@@ -2,8 +2,9 @@
 
 Columns: question and answer; for multiple choice also options (letters to texts, or a list), or one column per option,
 named by its letter. Optional: context (a text, or a list of texts, placed before the question), id, for calculations
-lower_limit, upper_limit and unit, and for open-ended questions aliases, other wordings of the answer (a list of texts,
-or one text with bars between them), and checklist, statements that a judge decides (a list of items, or JSON of one).
+lower_limit, upper_limit, safe_lower, safe_upper and unit, and for open-ended questions aliases, other wordings of the
+answer (a list of texts, or one text with bars between them), and checklist, statements that a judge decides (a list of
+items, or JSON of one).
 The answer to a multiple-choice question is a letter.
 
 The data sources in `reward_score.registry` are own-multiple_choice, own-calculation and own-open_ended.
@@ -18,10 +19,10 @@ from verl_medu1.data.example import Example
 from verl_medu1.data.records import Record
 from verl_medu1.data.sources.fields import LETTERS, FieldError, is_empty, letter, options, passages, text
 from verl_medu1.data.sources.reader import Read, Reader, Shape
-from verl_medu1.data.sources.results import gold_result, limits
+from verl_medu1.data.sources.results import gold_result, limit, limits
 
 if TYPE_CHECKING:  # pydantic, which no start of a run needs
-    from reward_score.judge.checklist import Item
+    from reward_score.checklist import Item
 
 NAME = "own"
 
@@ -45,7 +46,7 @@ def _checklist(record: Record) -> "tuple[Item, ...]":
     given = record.get("checklist")
     if is_empty(given):
         return ()
-    from reward_score.judge.checklist import read_checklist
+    from reward_score.checklist import read_checklist
 
     try:
         return read_checklist(json.loads(given) if isinstance(given, str) else given)
@@ -70,8 +71,18 @@ def _reader(answer_type: str) -> Read:
             return Example(*start, text(record, "answer"), group=context, aliases=aliases, checklist=checklist)
         gold = gold_result(record, "answer")
         lower, upper = limits(record, "lower_limit", "upper_limit", gold)
+        safe_lower, safe_upper = (limit(record.get(name), name) for name in ("safe_lower", "safe_upper"))
         unit = None if is_empty(record.get("unit")) else text(record, "unit")
-        return Example(*start, gold, lower_limit=lower, upper_limit=upper, unit=unit, group=context)
+        return Example(
+            *start,
+            gold,
+            lower_limit=lower,
+            upper_limit=upper,
+            safe_lower=safe_lower,
+            safe_upper=safe_upper,
+            unit=unit,
+            group=context,
+        )
 
     return read
 

@@ -59,7 +59,7 @@ def limits(record: Record, lower: str, upper: str, gold: str) -> Limits:
     """
     if _is_calendar(gold):
         return None, None
-    low, high = _limit(record.get(lower), lower), _limit(record.get(upper), upper)
+    low, high = limit(record.get(lower), lower), limit(record.get(upper), upper)
     if low is None and high is None:
         return None, None
     if low is None or high is None:
@@ -70,7 +70,16 @@ def limits(record: Record, lower: str, upper: str, gold: str) -> Limits:
     return min(low, high), max(low, high)
 
 
-def _limit(value: Any, field: str) -> float | None:
+def limit(value: Any, field: str) -> float | None:
+    """Return a limit as a number; None if the field is empty.
+
+    Raises:
+        FieldError: It is not a finite number.
+
+    Example:
+        >>> limit("21.7", "safe_upper"), limit("", "safe_upper")
+        (21.7, None)
+    """
     if is_empty(value):
         return None
     if isinstance(value, str):
