@@ -1,8 +1,9 @@
 """Recipes as Hydra's config group `recipe`: `recipe=<folder name>`."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
@@ -14,6 +15,8 @@ from verl_medu1.verl_compat import config_folder
 TRAIN, SFT = "recipe.yaml", "sft.yaml"
 # The primary configuration of each in verl_medu1/config.
 PRIMARY = {TRAIN: "medu1", SFT: "sft"}
+# model_engine -> the node below actor and ref that this engine alone reads.
+ENGINE_NODES = {"megatron": "megatron", "dp": "fsdp_config"}
 
 
 def _folders(file: str) -> Iterator[Traversable]:
@@ -47,15 +50,54 @@ def register_recipes(file: str = TRAIN, only: Collection[str] | None = None) -> 
     config_folder.register()
     package = str(resources.files("verl_medu1"))
     OmegaConf.register_new_resolver("medu1_package", lambda: package, replace=True)
-    names = set()
+    folders: dict[str, Traversable] = {}
     for folder in _folders(file):
-        if folder.name in names:
+        if folder.name in folders:
             raise ValueError(f"two recipes are called {folder.name!r}; uninstall the package of one, or rename it.")
-        names.add(folder.name)
-        if only is not None and folder.name not in only:
-            continue
-        text = folder.joinpath(file).read_text()
-        ConfigStore.instance().store(
-            group="recipe", name=folder.name, node=OmegaConf.create(text), package="_global_",
-            provider="verl-medu1 recipes",
-        )  # fmt: skip
+        folders[folder.name] = folder
+    names = list(folders if only is None else only)
+    for name in names:
+        # OmegaConf's YAML, in which 1e-6 is a number.
+        recipe: Any = OmegaConf.to_container(OmegaConf.create(folders[name].joinpath(file).read_text()))
+        names += [parent for parent in _parents(recipe) if parent in folders and parent not in names]
+        for engine, settings in _split_by_engine(recipe).items():
+            _store("recipe_on", f"{name}_{engine}", settings)
+        _store("recipe", name, recipe)
+
+
+def _parents(recipe: Mapping[str, Any]) -> list[str]:
+    """Return the recipes on which this one builds.
+
+    Example:
+        >>> _parents({"defaults": ["quickstart", "_self_", {"override /base": "medical_rl"}]})
+        ['quickstart']
+    """
+    named = [entry.rpartition("/")[2] for entry in recipe.get("defaults", []) if isinstance(entry, str)]
+    return [name for name in named if name != "_self_"]
+
+
+def _split_by_engine(recipe: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Take what only one engine reads out of a recipe, and return it by engine; the other engine would refuse it.
+
+    It builds on the same part of the recipes on which this one builds.
+
+    Example:
+        >>> mine = {"defaults": ["quickstart"], "actor_rollout_ref": {"actor": {"megatron": {"dtype": "float32"}}}}
+        >>> _split_by_engine(mine)["megatron"]["actor_rollout_ref"]
+        {'actor': {'megatron': {'dtype': 'float32'}}}
+        >>> mine["actor_rollout_ref"], _split_by_engine(mine)["dp"]["defaults"]
+        ({'actor': {}}, ['quickstart_dp', '_self_'])
+    """
+    roles = recipe.get("actor_rollout_ref", {})
+    found = {}
+    for engine, node in ENGINE_NODES.items():
+        own = {role: {node: roles[role].pop(node)} for role in ("actor", "ref") if node in roles.get(role, {})}
+        defaults = [*(f"{parent}_{engine}" for parent in _parents(recipe)), "_self_"]
+        found[engine] = {"defaults": defaults, "actor_rollout_ref": own}
+    return found
+
+
+def _store(group: str, name: str, settings: dict[str, Any]) -> None:
+    ConfigStore.instance().store(
+        group=group, name=name, node=OmegaConf.create(settings), package="_global_", provider="verl-medu1 recipes"
+    )
