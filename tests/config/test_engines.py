@@ -69,6 +69,9 @@ def test_a_recipe_that_builds_on_another_has_the_engine_s_keys_of_both(mine):
         (["model_engine=dp", f"{KEYS['tp']}=2"], f"{KEYS['tp']} is a key of another engine; leave it out, or choose"),
         (["model_engine=dp", f"{KEYS['vpp']}=2"], f"{KEYS['vpp']} is a key of another engine; leave it out"),
         ([f"{KEYS['fsdp_size']}=4"], f"{KEYS['fsdp_size']} is a key of another engine"),
+        # of config/machine/cpu.yaml
+        ([f"{KEYS['attn_implementation']}=sdpa"], f"write \\+{KEYS['attn_implementation']}=VALUE"),
+        ([f"{KEYS['rollout_executor']}=mp"], f"write \\+{KEYS['rollout_executor']}=VALUE"),
         (["lora=null"], "^lora is null, and null is no choice; leave it out, or name one"),
         (["lora="], "^lora is '', which does not exist; near it are r16; all: r16"),
     ],

@@ -110,10 +110,11 @@ def unknown_key_sentence(path: str, stage: str = TRAIN) -> str:
         if not isinstance(known, Mapping) or name not in known:
             break
         known, at = known[name], f"{at}.{name}" if at else name
-    if at == path:
+    is_open = any(name in OPEN or name.startswith(OPEN_PREFIX) for name in path.split("."))
+    if at == path and not is_open:
         group = "engine" if stage == SFT else "model_engine"
         return f"{path} is a key of another engine; leave it out, or choose that engine with {group}=NAME."
-    if (isinstance(known, Mapping) and not known) or known is None:
+    if (isinstance(known, Mapping) and not known) or known is None or at == path:
         return f"{path} is not a key of the defaults; if what reads {at} knows it, write +{path}=VALUE."
     if not isinstance(known, Mapping):
         return f"{path} is not a key, for {at} is a value."

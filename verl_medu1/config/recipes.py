@@ -1,5 +1,6 @@
 """Recipes as Hydra's config group `recipe`: `recipe=<folder name>`."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -9,6 +10,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from verl_medu1.extensions import RECIPES, added, load
+from verl_medu1.machine.gpus import known_gpus
 from verl_medu1.verl_compat import config_folder
 
 # Files in a recipe's folder: settings of `medu1 train`, and of the warm-up before it.
@@ -37,6 +39,18 @@ def recipe_names(file: str = TRAIN) -> list[str]:
         True
     """
     return sorted(folder.name for folder in _folders(file))
+
+
+def gpu_in_name(recipe: str) -> str | None:
+    """Return the kind of GPU that a recipe's name states, as `medu1 plan --gpu` takes it; None if it states none.
+
+    Example:
+        >>> gpu_in_name("qwen2.5-7b-lora-1x1l40s-tp1-pp1"), gpu_in_name("quickstart")
+        ('l40s-48', None)
+    """
+    kinds = {gpu.partition("-")[0]: gpu for gpu in known_gpus()}
+    found = re.search(rf"-\d+x\d+({'|'.join(kinds)})(-|$)", recipe)
+    return kinds[found[1]] if found else None
 
 
 def register_recipes(file: str = TRAIN, only: Collection[str] | None = None) -> None:

@@ -5,6 +5,7 @@ progress.py      progress.json: the current step and phase
 stop_request.py  stop_requested: end after this step
 checkpoints.py   checkpoints/global_step_N, what is in one, and which of them are complete
 attempts.py      attempts/N and jobs.jsonl of a job
+configuration.py config.yaml, read
 evaluations.py   responses.jsonl, samples.jsonl, summary.json and engine.log of an evaluation
 names.py         names of the other files and folders
 whole_file.py    replaces a text file atomically
