@@ -216,7 +216,7 @@ MEGATRON = "actor_rollout_ref.actor.megatron"
         ),
         (
             ["model_engine=dp", f"+{MEGATRON}.tensor_model_parallel_size=2"],
-            r"actor\.megatron is not a key of .*FSDPActor",
+            r"actor\.megatron is set, and only model_engine=megatron reads it",
         ),
         (["run_dir=/dev/null/run"], "is not a folder that can be written to"),
     ],

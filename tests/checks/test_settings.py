@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from verl_medu1.checks.mismatch import mismatch_violations
 from verl_medu1.checks.prompts import load_tokenizer, too_long
-from verl_medu1.checks.rewards import filter_warning
+from verl_medu1.checks.rewards import filter_violations, filter_warning
 from verl_medu1.checks.run import check, check_sft
 from verl_medu1.config.keys import LEGACY_GROUPS, MOVED, legacy_violations, unknown_key_violations
 from verl_medu1.models.tiny import CHAT_TEMPLATE
@@ -48,7 +48,7 @@ ANOTHER_MANAGER = [
         (["trainer.total_training_steps=-4"], "total_training_steps is -4; give at least 1, or null"),
         ([f"{ACTOR}.optim.lr=abc"], r"optim\.lr is 'abc'; it must be a number"),
         ([f"{ACTOR}.optim.lr=-1"], r"optim\.lr is -1; it must be a number of at least 0"),
-        ([f"{MODEL}.lora_rank=16"], r"lora_rank is 16, which the Megatron engine does not read; set .*lora\.rank"),
+        ([f"{MODEL}.lora_rank=16"], r"lora_rank is 16, which Megatron does not read; set .*lora\.rank"),
         ([f"{MODEL}.lora.rank=16", "model_engine=dp"], r"lora\.rank is 16, which FSDP2 does not read; set .*lora_rank"),
         ([f"{MODEL}.lora.rank=null"], r"lora\.rank is null; give 0 to train all weights"),
         (["trainer.nnodes=2"], "nnodes is 2, and this machine is one; .*medu1 slurm"),
@@ -156,6 +156,34 @@ def test_each_mode_with_older_weights_needs_a_correction(configure):
             f"trainer.v1.trainer_mode is {mode!r}, whose answers are partly from older weights, and nothing corrects "
             "for that; set algorithm.rollout_correction.rollout_is=token."
         ]
+
+
+FILTER = "algorithm.filter_groups"
+INFLIGHT = f"{FILTER}.max_inflight_gen_batches"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (
+            [f"{FILTER}.metric=accuracy"],
+            f"{FILTER}.metric is 'accuracy', which no answer has; choose from reward, score",
+        ),
+        ([f"{FILTER}.metric=null"], f"{FILTER}.metric is None, which no answer has"),
+        # The trainer adds it after the questions are chosen.
+        ([f"{FILTER}.metric=length_score"], f"{FILTER}.metric is 'length_score', which no answer has"),
+        ([f"{INFLIGHT}=0"], f"{INFLIGHT} is 0; it must be a whole number of at least 1"),
+        ([f"{INFLIGHT}=1.5"], f"{INFLIGHT} is 1.5; it must be a whole number"),
+        ([f"{INFLIGHT}=true"], f"{INFLIGHT} is True; it must be a whole number"),
+        (["reward.reward_model.enable=true"], "a reward model without a resource pool gives its rewards after"),
+        ([f"{FILTER}.metric=acc", f"{INFLIGHT}=3"], None),
+        ([f"{FILTER}.metric=mine", f"{CUSTOM}.path=mine.py"], None),
+    ],
+)
+def test_dynamic_sampling_is_checked_if_it_is_on(configure, overrides, sentence):
+    found = list(filter_violations(configure(f"{FILTER}.enable=true", *overrides)))
+    assert len(found) == (sentence is not None) and (sentence is None or sentence in found[0])
+    assert list(filter_violations(configure(*overrides))) == []
 
 
 @pytest.mark.parametrize(

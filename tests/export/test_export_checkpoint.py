@@ -189,6 +189,15 @@ def test_a_wrong_evaluation_is_refused_before_anything_is_merged(run, tmp_path, 
     assert not list(tmp_path.glob("out*"))
 
 
+@pytest.mark.parametrize("content", [b"{", b"\x80\x81\x00", b"- a list"])
+def test_a_broken_configuration_is_refused_before_anything_is_merged(run, tmp_path, monkeypatch, content):
+    monkeypatch.setattr("verl_medu1.export.merge.merge", lambda *_: pytest.fail("merged"))
+    (run / "config.yaml").write_bytes(content)
+    with pytest.raises(ValueError, match=r"config\.yaml (can't be read|is not the configuration of a run).*; copy it"):
+        export(run, tmp_path / "out")
+    assert not list(tmp_path.glob("out*"))
+
+
 def test_a_folder_in_an_export_can_be_entered(model, tmp_path):
     actor = tmp_path / "global_step_1" / "actor"
     shutil.copytree(model, actor / "huggingface")

@@ -211,8 +211,8 @@ def test_invalid_settings_are_refused_with_the_right_key(case, kind):
         (
             {"flash_attn": False},
             {"strategy": "fsdp2"},
-            "attn_implementation is 'flash_attention_2', and flash-attn is not installed; set it to sdpa, or install "
-            "flash-attn.",
+            "attn_implementation is 'flash_attention_2', and flash-attn is not installed; add ++"
+            "actor_rollout_ref.model.override_config.attn_implementation=sdpa, or install flash-attn.",
         ),
         (
             {},

@@ -152,7 +152,23 @@ def test_the_actor_without_adapters_is_the_reference():
         ({**FSDP2, "peft_targets": "all-lineer"}, []),  # a pattern of peft's, for all we know
         ({**FSDP2, "peft_rank": 512}, ["model.lora_rank is 512, and a target module has only 512 inputs or outputs"]),
         ({**FSDP2, "peft_alpha": -1}, ["model.lora_alpha is -1, with which an adapter adds nothing"]),
-        ({"peft_rank": -1}, []),  # Megatron does not read it; checks/settings.py says so
+        (
+            {"peft_rank": 8},
+            ["model.lora_rank is 8, which Megatron does not read; set actor_rollout_ref.model.lora.rank"],
+        ),
+        (
+            {**FSDP2, "lora_rank": 8},
+            ["model.lora.rank is 8, which FSDP2 does not read; set actor_rollout_ref.model.lora_"],
+        ),
+        (
+            {**FSDP2, "tp": 2},
+            ["tensor_model_parallel_size is 2, which FSDP2 does not read; leave it out, or set model_"],
+        ),
+        (
+            {"fsdp_size": 4},
+            ["fsdp_config.fsdp_size is 4, which Megatron does not read; leave it out, or set model_engine"],
+        ),
+        ({**FSDP2, "lora_merge": True}, []),  # both read it
     ],
 )
 def test_each_violation_has_its_sentence(settings, sentences):

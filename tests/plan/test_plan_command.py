@@ -77,6 +77,18 @@ def test_json(run):
     assert rank["totals"]["training"] == pytest.approx(sum(rank["phases"]["training"].values()))
 
 
+def test_a_recipe_is_planned_on_the_gpu_that_its_name_states(run):
+    lora = "recipe=qwen2.5-7b-lora-1x1l40s-tp1-pp1"
+    assert "on 1 x 1 l40s-48:" in run(lora).stdout
+    assert "on 1 x 1 h200-141:" in run(lora, "--gpu", "h200-141").stdout
+    assert "on 1 x 8 h100-80:" in run(*SEVEN).stdout
+
+
+def test_what_does_not_fit_with_fsdp2_is_not_sent_to_the_search(run):
+    out = run("--model", "Qwen2.5-72B-Instruct", "--gpus", "1", "model_engine=dp").stdout
+    assert "does not fit" in out and "try more GPUs, or model_engine=megatron." in out and "--search" not in out
+
+
 def test_a_search(run):
     out = run("--model", "Qwen2.5-32B-Instruct", "--gpus", "64", "--gpu", "h200-141", "--search").stdout
     assert "Layouts that fit" in out and "trainer.nnodes=8" in out
@@ -153,7 +165,7 @@ def test_a_plan_takes_no_time(arguments, most, tiny):
         ([*SEVEN, "--gpu", "h100"], "--gpu is 'h100'; choose one of h100-80, h200-141, a100-80, l40s-48."),
         (
             ["--model", "Qwen3-8B", "--gpus", "12"],
-            "--gpus is 12, which is no whole number of nodes of 8; give a number",
+            "--gpus is 12, which is no whole number of nodes of 8; give 8 or 16.",
         ),
         (
             [*SEVEN, "--tp", "8"],
@@ -200,8 +212,33 @@ def test_a_plan_takes_no_time(arguments, most, tiny):
         ),
         (
             [*SEVEN, "actor_rollout_ref.actor.strategy=fsdp2", "--search"],
-            "strategy is 'fsdp2', and layouts are searched for Megatron alone; add model_engine=megatron.",
+            "strategy is 'fsdp2', and layouts are searched for Megatron alone; leave --search out, or set",
         ),
+        (
+            [*SEVEN, "model_engine=dp", "--tp", "2"],
+            "tensor_model_parallel_size is 2, which FSDP2 does not read; leave it",
+        ),
+        (
+            [*SEVEN, "model_engine=dp", "--cp", "2"],
+            "context_parallel_size is 2, which FSDP2 does not read; set actor_rollout_ref.actor.ulysses_sequence_",
+        ),
+        ([*SEVEN, "model_engine=nope"], "model_engine is 'nope'; planned are megatron and dp."),
+        ([*SEVEN, "--search", "--tp", "2"], "--tp is given, and --search tries all layouts; leave one of them out."),
+        (
+            [*SEVEN, "--search", "actor_rollout_ref.actor.megatron.pipeline_model_parallel_size=2"],
+            "pipeline_model_parallel_size is given, and --search tries all layouts",
+        ),
+        (
+            [*SEVEN, f"{LORA}_rank=16"],
+            f"lora_rank is 16, which Megatron does not read; set {LORA}.rank, or model_engine=dp.",
+        ),
+        ([*SEVEN, f"{LORA}_rank=16", "--search"], "lora_rank is 16, which Megatron does not read"),
+        (
+            [*SEVEN, "model_engine=dp", f"{LORA}.rank=16"],
+            f"lora.rank is 16, which FSDP2 does not read; set {LORA}_rank, or model_engine=megatron.",
+        ),
+        ([*SEVEN[:2], "--gpus", "0"], "--gpus is 0; give a whole number of at least 1."),
+        ([*SEVEN[:2], "--gpus", "-3"], "--gpus is -3; give a whole number of at least 1."),
         (["recipe=quickstart", "--model", "Qwen3-8B", "--search"], "--search is for GPUs, and trainer.device is 'cpu'"),
         (
             ["--model", "Qwen2.5-72B-Instruct", "--gpus", "2", "--search"],

@@ -75,6 +75,10 @@ def test_an_evaluation_of_its_checkpoints_asks_with_its_template_arguments(confi
     model.mkdir(parents=True)
     (model / "config.json").write_text(json.dumps({}))
     assert arguments_of_the_run(str(model)) == {"enable_thinking": False}
+    for content in (b"{", b"\x80\x81\x00"):
+        Path(config.run_dir, "config.yaml").write_bytes(content)
+        with pytest.raises(ValueError, match=r"config\.yaml can't be read .*; copy it from the run again"):
+            arguments_of_the_run(str(model))
 
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(config: DictConfig, tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
 
-from verl_medu1.length.advantage import Shaped
+from verl_medu1.length.advantage import Shaped, shape_advantages
 from verl_medu1.training.metrics import component_metrics, group_metrics, shaping_metrics
 
 
@@ -53,6 +54,26 @@ def test_groups_and_moves_are_counted_per_source():
         "advantage/MedIQ/moved_share_of_right": 0.0,
         "advantage/MedIQ/moved_mean_abs": 0.0,
     }
+
+
+# By how many of 16 answers are right: what is left of a length term of weight 0.5, if one right answer is too long and
+# the others are not. That one must stay above the floor at 0, where the group's mean is; without wrong answers there is
+# no floor.
+@pytest.mark.parametrize("by_deviation", [True, False])
+@pytest.mark.parametrize("right", [2, 4, 8, 12, 14, 15, 16])
+def test_the_share_of_the_length_term_that_the_floor_leaves_is_logged(right, by_deviation):
+    correct = torch.arange(16) < right
+    mask, reward = torch.ones(16, 1), correct.float().unsqueeze(1)
+    index = np.zeros(16, dtype=int)
+    base, _ = compute_grpo_outcome_advantage(reward, mask, index, norm_adv_by_std_in_grpo=by_deviation)
+    score = torch.where(torch.arange(16) == 0, -1.0, 0.0)
+    group = torch.zeros(16, dtype=torch.long)
+    shaped = shape_advantages(base, mask, group, correct, score, 0.5)
+    metrics = shaping_metrics(base, shaped, correct, group, ["MedQA"] * 16)
+    share = right / 16
+    above_zero = (1 - share) / (math.sqrt(share * (1 - share) * 16 / 15) if by_deviation and right < 16 else 1)
+    expected = 1.0 if right == 16 else min(1.0, above_zero / (0.5 * (1 - 1 / right)))
+    assert metrics["advantage/MedQA/floor_factor"] == pytest.approx(expected, abs=1e-4)
 
 
 def test_what_is_no_number_is_counted_and_nothing_needs_our_components():

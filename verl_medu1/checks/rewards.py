@@ -23,6 +23,9 @@ NUMERIC_COMPONENTS = (
     "length_score",
 )  # fmt: skip
 
+# The value of `algorithm.filter_groups.metric` for the reward itself, and what no answer has yet when verl filters.
+REWARD, ADDED_BY_THE_TRAINER = "reward", ("length_score",)
+
 
 def is_on(penalty: DictConfig) -> bool:
     """Return whether a length penalty has a weight above zero; `penalty_violations` reports what is not a weight."""
@@ -141,6 +144,26 @@ def penalty_violations(config: DictConfig) -> Iterator[str]:
         yield (
             f"algorithm.length_penalty.per_source names {source!r}, which is not a data source; known are "
             f"{', '.join(known_sources())}."
+        )
+
+
+def filter_violations(config: DictConfig) -> Iterator[str]:
+    """Check dynamic sampling: verl finds a wrong metric only when a step has its first answers."""
+    groups = config.algorithm.filter_groups
+    if not groups.enable:
+        return
+    known = (REWARD, *(name for name in NUMERIC_COMPONENTS if name not in ADDED_BY_THE_TRAINER))
+    if groups.metric not in known and uses_our_scorers(config):
+        names = ", ".join(known)
+        yield f"algorithm.filter_groups.metric is {groups.metric!r}, which no answer has; choose from {names}."
+    batches, key = groups.max_inflight_gen_batches, "algorithm.filter_groups.max_inflight_gen_batches"
+    if not isinstance(batches, int) or isinstance(batches, bool) or batches < 1:
+        yield f"{key} is {batches!r}; it must be a whole number of at least 1."
+    model = config.reward.reward_model
+    if model.enable and not model.enable_resource_pool:
+        yield (
+            "algorithm.filter_groups.enable is true, and a reward model without a resource pool gives its rewards "
+            "after questions are chosen; set reward.reward_model.enable_resource_pool=true."
         )
 
 

@@ -15,6 +15,7 @@ from verl_medu1.checks.model import layout_violations, model_violations
 from verl_medu1.checks.prompts import demonstration_violations, prompt_violations
 from verl_medu1.checks.rewards import (
     estimator_violations,
+    filter_violations,
     penalty_violations,
     reward_source_violations,
     scoring_violations,
@@ -79,6 +80,7 @@ def _parts(machine: Machine) -> tuple[Check, ...]:
         trainer_violations,
         reward_source_violations,
         penalty_violations,
+        filter_violations,
         estimator_violations,
         constraint_violations,
         mismatch_violations,

@@ -86,20 +86,9 @@ def _without_effect(config: DictConfig) -> Iterator[str]:
         )
     if data.truncation != "error":
         yield f"data.truncation is {data.truncation!r}, and no prompt is ever cut; leave it at error."
-    if config.actor_rollout_ref.actor.strategy == "megatron" and model.lora_rank:
-        yield (
-            f"actor_rollout_ref.model.lora_rank is {model.lora_rank}, which the Megatron engine does not read; set "
-            "actor_rollout_ref.model.lora.rank, or model_engine=dp."
-        )
     for key, rank in (("lora.rank", model.lora.get("rank", 0)), ("lora_rank", model.lora_rank)):
         if rank is None:
             yield f"actor_rollout_ref.model.{key} is null; give 0 to train all weights."
-    # verl's trainer and vLLM would take it for LoRA, and FSDP2 would train all weights.
-    if config.actor_rollout_ref.actor.strategy != "megatron" and model.lora.get("rank"):
-        yield (
-            f"actor_rollout_ref.model.lora.rank is {model.lora.rank}, which FSDP2 does not read; set "
-            "actor_rollout_ref.model.lora_rank, or model_engine=megatron."
-        )
 
 
 def started_here_violations(config: DictConfig) -> Iterator[str]:

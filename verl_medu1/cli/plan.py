@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from verl_medu1.plan.architecture import Architecture
     from verl_medu1.plan.settings import Settings
 
+USUAL_GPU = "h100-80"
 WIDTH = 140  # characters of the widest table
 
 
@@ -21,7 +22,13 @@ def plan(
     model: Annotated[
         str | None, typer.Option(help="Hub name of a listed model, or a folder with a config.json.", show_default=False)
     ] = None,
-    gpu: Annotated[str, typer.Option(help="Kind of GPU: h100-80, h200-141, a100-80 or l40s-48.")] = "h100-80",
+    gpu: Annotated[
+        str | None,
+        typer.Option(
+            help="Kind of GPU: h100-80, h200-141, a100-80 or l40s-48; by default that in a recipe's name, or h100-80.",
+            show_default=False,
+        ),
+    ] = None,
     gpus: Annotated[int | None, typer.Option(help="Number of GPUs, on all nodes together.", show_default=False)] = None,
     tp: Annotated[int | None, typer.Option(help="Tensor-parallel size.", show_default=False)] = None,
     pp: Annotated[int | None, typer.Option(help="Pipeline-parallel size.", show_default=False)] = None,
@@ -48,6 +55,8 @@ def plan(
     from verl_medu1.plan.verdict import plan_of, verdict_of
 
     sizes = {"tp": tp, "pp": pp, "cp": cp, "rollout_tp": rollout_tp}
+    if search:
+        _require_no_layout(sizes, overrides or [])
     architecture, card, settings = _inputs(overrides or [], model, gpu, gpus, sizes)
     server = judge_server()
     raise_all(server_violations(server, settings, card.gpus_per_node, f"a node of {card.name}"))
@@ -83,19 +92,21 @@ def plan(
 
 
 def _inputs(
-    overrides: list[str], model: str | None, gpu: str, gpus: int | None, sizes: dict[str, int | None]
+    overrides: list[str], model: str | None, gpu: str | None, gpus: int | None, sizes: dict[str, int | None]
 ) -> tuple["Architecture", "GPU", "Settings"]:
     """Model, kind of GPU and settings, of a recipe or of the options, each setting a value that its key takes."""
     from dataclasses import replace
 
+    from verl_medu1.config.recipes import gpu_in_name
     from verl_medu1.exit import raise_all
     from verl_medu1.machine.gpus import find_gpu, processor
     from verl_medu1.plan.architecture import find_architecture
     from verl_medu1.plan.rules.layout import value_violations
     from verl_medu1.plan.settings import Settings, settings_from_overrides
 
-    card = find_gpu(gpu)
-    if any(override.startswith("recipe=") for override in overrides):
+    recipe = next((override.removeprefix("recipe=") for override in overrides if override.startswith("recipe=")), None)
+    card = find_gpu(gpu or gpu_in_name(recipe or "") or USUAL_GPU)
+    if recipe is not None:
         from verl_medu1.config.compose import compose_recipe
 
         settings, path = compose_recipe(overrides)
@@ -115,8 +126,21 @@ def _inputs(
     return architecture, card, settings
 
 
+def _require_no_layout(sizes: dict[str, int | None], overrides: list[str]) -> None:
+    """Raise a ValueError if a size is given that --search chooses."""
+    from verl_medu1.plan.settings import KEYS
+
+    given = [f"--{name.replace('_', '-')}" for name, size in sizes.items() if size is not None]
+    keys = {override.partition("=")[0].lstrip("+") for override in overrides}
+    given += [KEYS[name] for name in sizes if KEYS[name] in keys]
+    if given:
+        raise ValueError(f"{given[0]} is given, and --search tries all layouts; leave one of them out.")
+
+
 def _nodes(gpus: int, node: int) -> dict[str, Any]:
-    if gpus < 1 or (gpus > node and gpus % node):
-        valid = f"a number up to {node}, or {max(1, gpus // node) * node} or {(max(0, gpus) // node + 1) * node}"
+    if gpus < 1:
+        raise ValueError(f"--gpus is {gpus}; give a whole number of at least 1.")
+    if gpus > node and gpus % node:
+        valid = f"{gpus // node * node} or {(gpus // node + 1) * node}"
         raise ValueError(f"--gpus is {gpus}, which is no whole number of nodes of {node}; give {valid}.")
     return {"nodes": max(1, gpus // node), "gpus_per_node": min(gpus, node)}

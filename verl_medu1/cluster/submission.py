@@ -18,7 +18,7 @@ from verl_medu1.machine.machine import Machine
 from verl_medu1.plan.architecture import find_architecture
 from verl_medu1.plan.render import override_of
 from verl_medu1.plan.settings import Settings
-from verl_medu1.plan.verdict import Plan, plan_of, verdict_of
+from verl_medu1.plan.verdict import Plan, larger, plan_of, verdict_of
 from verl_medu1.run_folder.attempts import SUBMITTED, jobs_of
 from verl_medu1.run_folder.names import JOB_FILE
 
@@ -78,7 +78,7 @@ def plan_job(job: Job, config: "DictConfig", settings: Settings) -> Plan | None:
     verdict = verdict_of(plan)
     if verdict.word != "fits":
         changes = " ".join(override_of(key, value) for key, value in verdict.changes.items())
-        way_out = f"Add {changes}" if changes else "See `medu1 plan --search`, or take more GPUs"
+        way_out = f"Add {changes}" if changes else f"No change helps: {larger(settings)}"
         raise ValueError(f"the run does not fit on {gpu.name}: {' '.join(verdict.problems)} {way_out}.")
     return plan
 

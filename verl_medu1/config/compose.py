@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from verl_medu1.config.keys import nearest, unknown_key_sentence, unknown_key_violations
@@ -55,10 +56,27 @@ def compose_config(overrides: Sequence[str], stage: str = TRAIN) -> "DictConfig"
     named = {override.removeprefix("recipe=") for override in overrides} & set(recipe_names(stage))
     register_recipes(stage, only=named or None)
     GlobalHydra.instance().clear()
+    _require_choices(overrides)
     with composition_in_a_sentence(stage), initialize_config_module("verl_medu1.config", version_base="1.3"):
         config = compose(PRIMARY[stage], overrides=list(overrides))
         take_newest_model(config, stage)
         return config
+
+
+def _require_choices(overrides: Sequence[str]) -> None:
+    """Raise a ValueError if a group is set to null: Hydra refuses that with a sentence that does not name the group.
+
+    Example:
+        >>> _require_choices(["run_dir=null", "lora=null"])
+        Traceback (most recent call last):
+            ...
+        ValueError: lora is null, and null is no choice; leave it out, or name one.
+    """
+    groups = {"recipe", *(entry.name for entry in resources.files("verl_medu1.config").iterdir() if entry.is_dir())}
+    for override in overrides:
+        group, _, value = override.partition("=")
+        if value == "null" and group in groups:
+            raise ValueError(f"{group} is null, and null is no choice; leave it out, or name one.")
 
 
 @contextmanager
@@ -77,7 +95,7 @@ def _sentence(said: str, stage: str) -> str:
     """Rephrase Hydra's message about a wrong name; keep any other message."""
     if match := re.match(r"Could not override '([^']+)'", said):
         return unknown_key_sentence(match[1], stage)
-    if match := re.search(r"Could not find '([^']+)/([^'/]+)'\s+Available options in '[^']*':\n((?:\t.*\n?)+)", said):
+    if match := re.search(r"Could not find '([^']+)/([^'/]*)'\s+Available options in '[^']*':\n((?:\t.*\n?)+)", said):
         group, name, options = match[1], match[2], match[3].split()
         near, every = nearest(name, options), ", ".join(options)
         return f"{group} is {name!r}, which does not exist; near it are {near}; all: {every}."

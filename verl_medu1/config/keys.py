@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from verl_medu1.config.recipes import SFT, TRAIN
+from verl_medu1.config.recipes import ENGINE_NODES, SFT, TRAIN
 from verl_medu1.verl_compat import config_folder
 from verl_medu1.verl_compat.fields import fields_of
 
@@ -110,7 +110,11 @@ def unknown_key_sentence(path: str, stage: str = TRAIN) -> str:
         if not isinstance(known, Mapping) or name not in known:
             break
         known, at = known[name], f"{at}.{name}" if at else name
-    if (isinstance(known, Mapping) and not known) or known is None:
+    is_open = any(name in OPEN or name.startswith(OPEN_PREFIX) for name in path.split("."))
+    if at == path and not is_open:
+        group = "engine" if stage == SFT else "model_engine"
+        return f"{path} is a key of another engine; leave it out, or choose that engine with {group}=NAME."
+    if (isinstance(known, Mapping) and not known) or known is None or at == path:
         return f"{path} is not a key of the defaults; if what reads {at} knows it, write +{path}=VALUE."
     if not isinstance(known, Mapping):
         return f"{path} is not a key, for {at} is a value."
@@ -154,6 +158,12 @@ def _refused_by_a_dataclass(node: Any, path: str) -> Iterator[str]:
     target = str(node.get("_target_") or "")
     if fields := fields_of(target):
         for key in sorted(map(str, node.keys() - {"_target_", *fields})):
+            if key == ENGINE_NODES["megatron"]:
+                yield (
+                    f"{path}.{key} is set, and only model_engine=megatron reads it; choose that, or leave out what "
+                    "sets it, such as precision=fp8."
+                )
+                continue
             owner = target.rpartition(".")[2]
             yield f"{path}.{key} is not a key of verl's {owner}; near it are {nearest(key, fields)}."
     for name in node:

@@ -47,7 +47,7 @@ def kernels_of(config: DictConfig) -> Needs:
         return Needs()
     if settings.strategy != "megatron":
         kind = OmegaConf.select(config, IMPLEMENTATION) or "flash_attention_2"
-        return Needs(without_flash_attention=f"{IMPLEMENTATION}=sdpa" if kind.startswith("flash_attention") else "")
+        return Needs(without_flash_attention=f"++{IMPLEMENTATION}=sdpa" if kind.startswith("flash_attention") else "")
     return Needs(
         transformer_engine=True,
         # Unless told otherwise, Megatron-Bridge turns the fusion on.

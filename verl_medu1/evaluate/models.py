@@ -6,9 +6,10 @@ import math
 from pathlib import Path
 from typing import Any
 
-import yaml
+from omegaconf import OmegaConf
 
 from verl_medu1.run_folder.checkpoints import STEP, model_folders, newest_model
+from verl_medu1.run_folder.configuration import read_configuration
 from verl_medu1.run_folder.names import CHECKPOINTS, CONFIG
 
 HOW_TO_GIVE = "give a folder in Hugging Face's format, the run_dir of a training, or the name of a model on the hub"
@@ -98,10 +99,14 @@ def arguments_of_the_run(model: str) -> dict[str, Any]:
 
     Returns:
         `data.apply_chat_template_kwargs`; empty for a model outside of a run.
+
+    Raises:
+        ValueError: the config.yaml can't be read.
     """
     file = config_of_the_run(model)
-    config = (yaml.safe_load(file.read_text(encoding="utf-8")) if file else None) or {}
-    return dict((config.get("data") or {}).get("apply_chat_template_kwargs") or {})
+    found = OmegaConf.select(read_configuration(file), "data.apply_chat_template_kwargs") if file else None
+    arguments: Any = OmegaConf.to_container(found) if OmegaConf.is_dict(found) else {}
+    return dict(arguments)
 
 
 def config_of_the_run(model: str) -> Path | None:

@@ -51,11 +51,18 @@ class Checkpoint:
     lora: bool = False
 
     def configuration(self) -> Mapping[str, Any]:
-        """Return the resolved configuration of the run; empty if the checkpoint is in no run's folder."""
-        import yaml
+        """Return the resolved configuration of the run; empty if the checkpoint is in no run's folder.
+
+        Raises:
+            ValueError: it can't be read.
+        """
+        from omegaconf import OmegaConf
+
+        from verl_medu1.run_folder.configuration import read_configuration
 
         file = self.run / CONFIG if self.run else None
-        return yaml.safe_load(file.read_text()) if file and file.is_file() else {}
+        found: Any = OmegaConf.to_container(read_configuration(file)) if file and file.is_file() else {}
+        return dict(found)
 
 
 def find_checkpoint(given: Path) -> Checkpoint:

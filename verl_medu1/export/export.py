@@ -22,8 +22,9 @@ def export(
         The exported checkpoint, and its comparison with the training engine's record (None without a record).
 
     Raises:
-        ValueError: there is no such checkpoint, it is incomplete, `out` exists, `evaluation` has no summary, LoRA's
-            base model can't be loaded, or the exported model differs from the trained one.
+        ValueError: there is no such checkpoint, it is incomplete, `out` exists, the run's config.yaml can't be read,
+            `evaluation` has no summary, LoRA's base model can't be loaded, or the exported model differs from the
+            trained one.
     """
     checkpoint = find_checkpoint(given)
     if out.exists():
@@ -33,7 +34,8 @@ def export(
     from verl_medu1.export.card import find_evaluations, write_card
     from verl_medu1.export.merge import merge
 
-    # Report a broken evaluation now, not after merging and comparing.
+    # Report a broken configuration or evaluation now, not after merging and comparing.
+    checkpoint.configuration()
     evaluations = find_evaluations(checkpoint, evaluation)
     base = require_base(checkpoint, base)
     partial = out.with_name(f"{out.name}.partial")

@@ -15,7 +15,7 @@ from verl_medu1.plan.memory import PHASES, RankMemory, peak_of
 from verl_medu1.plan.parameters import active_parameters, total_parameters
 from verl_medu1.plan.search import Candidate
 from verl_medu1.plan.settings import KEYS, Settings
-from verl_medu1.plan.verdict import Plan, Verdict, peak_share
+from verl_medu1.plan.verdict import Plan, Verdict, larger, peak_share
 
 # Keys that verl's configuration does not list; on a command line Hydra accepts them only with ++.
 NOT_IN_VERL = ("first_layers", "last_layers", "activation_fusion")
@@ -191,7 +191,7 @@ def print_verdict(plan: Plan, verdict: Verdict, console: Console) -> None:
     if not verdict.changes:
         console.print(f"Verdict: {verdict.word}; {peak}.")
         if verdict.problems:
-            console.print("No change of offload, micro-batch or recomputation helps: try --search, or more GPUs.")
+            console.print(f"No change of offload, micro-batch or recomputation helps: {larger(plan.settings)}.")
         return
     console.print(f"Verdict: {verdict.word}; then {peak}:")
     for key, value in verdict.changes.items():

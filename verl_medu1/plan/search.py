@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from verl_medu1.exit import raise_all
 from verl_medu1.machine.gpus import GPU
 from verl_medu1.machine.machine import Machine
 from verl_medu1.plan.architecture import Architecture, require_planned
@@ -12,6 +13,7 @@ from verl_medu1.plan.expert_layers import active_expert_weights
 from verl_medu1.plan.memory import RankMemory
 from verl_medu1.plan.parameters import stage_layers
 from verl_medu1.plan.rollout import rollout_of
+from verl_medu1.plan.rules.engine import engine_violations
 from verl_medu1.plan.rules.layout import find_violations
 from verl_medu1.plan.rules.sizes import divisors, tensor_sizes
 from verl_medu1.plan.settings import KEYS, Settings
@@ -56,7 +58,7 @@ def search(model: Architecture, gpu: GPU, settings: Settings, count: int = 5) ->
 
     Raises:
         NotPlanned: the memory of the model, or of its training, can't be planned.
-        ValueError: the engine is not Megatron, which alone has layouts to search.
+        ValueError: the engine is not Megatron, which alone has layouts to search; or settings of FSDP2 are set.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -68,9 +70,10 @@ def search(model: Architecture, gpu: GPU, settings: Settings, count: int = 5) ->
     require_planned(model)
     if settings.strategy != "megatron":
         raise ValueError(
-            f"{KEYS['strategy']} is {settings.strategy!r}, and layouts are searched for Megatron alone; add "
-            "model_engine=megatron."
+            f"{KEYS['strategy']} is {settings.strategy!r}, and layouts are searched for Megatron alone; leave "
+            "--search out, or set model_engine=megatron."
         )
+    raise_all(engine_violations(settings))
     require_planned_training(settings, model)
     machine = Machine(capability=gpu.capability)
     colocated = replace(

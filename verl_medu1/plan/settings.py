@@ -11,6 +11,8 @@ ACTOR, ROLLOUT = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
 MEGATRON, TRANSFORMER = f"{ACTOR}.megatron", f"{ACTOR}.megatron.override_transformer_config"
 OPTIMIZER = f"{ACTOR}.optim"
 MODEL, FSDP = "actor_rollout_ref.model", f"{ACTOR}.fsdp_config"
+# model_engine -> `strategy`.
+ENGINES = {"megatron": "megatron", "dp": "fsdp2"}
 # Megatron-Bridge's default, and peft's word for all linear layers but the output layer.
 BRIDGE_TARGETS = ("linear_qkv", "linear_proj", "linear_fc1", "linear_fc2")
 ALL_LINEAR = "all-linear"
@@ -260,7 +262,7 @@ def settings_of(value_of: Callable[[str], Any]) -> Settings:
 
 
 def settings_from_overrides(settings: Settings, overrides: Sequence[str]) -> Settings:
-    """Apply key=value overrides to settings, for plans without a recipe.
+    """Apply key=value overrides to settings, for plans without a recipe; model_engine is Hydra's choice of the engine.
 
     Raises:
         ValueError: an override is not key=value, a plan does not use its key, or its value is not valid YAML.
@@ -268,6 +270,8 @@ def settings_from_overrides(settings: Settings, overrides: Sequence[str]) -> Set
     Example:
         >>> settings_from_overrides(Settings(), ["data.max_response_length=8192"]).response
         8192
+        >>> settings_from_overrides(Settings(), ["model_engine=dp"]).strategy
+        'fsdp2'
     """
     names = {key: name for name, key in KEYS.items()}
     changes: dict[str, Any] = {}
@@ -275,6 +279,11 @@ def settings_from_overrides(settings: Settings, overrides: Sequence[str]) -> Set
         key, equals, value = override.partition("=")
         if not equals:
             raise ValueError(f"{override!r} is not of the form key=value.")
+        if key == "model_engine":
+            if value not in ENGINES:
+                raise ValueError(f"model_engine is {value!r}; planned are {' and '.join(ENGINES)}.")
+            changes["strategy"] = ENGINES[value]
+            continue
         if key not in names:
             near = difflib.get_close_matches(key, names, n=3, cutoff=0.0)
             raise ValueError(f"{key} is not a key that a plan looks at; near it are {', '.join(near)}.")

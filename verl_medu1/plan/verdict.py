@@ -217,6 +217,20 @@ def verdict_of(plan: Plan) -> Verdict:
     return Verdict("fits with these changes", changes, found, plan.problems)
 
 
+def larger(settings: Settings) -> str:
+    """Say what may help a run that does not fit, whatever is changed; the end of a sentence.
+
+    Example:
+        >>> larger(Settings()), larger(Settings(strategy="fsdp2"))
+        ('try `medu1 plan --search`, or more GPUs', 'try more GPUs, or model_engine=megatron')
+    """
+    if settings.device == "cpu":
+        return "try a smaller model, or shorter answers"
+    if settings.strategy != "megatron":
+        return "try more GPUs, or model_engine=megatron"
+    return "try `medu1 plan --search`, or more GPUs"
+
+
 def _with_share(plan: Plan, fields: dict[str, object]) -> Plan | None:
     """Return the plan with changed settings, with vLLM's share of memory adjusted if needed; None if it can't fit."""
     changed = build(plan.model, plan.gpu, replace(plan.settings, **fields))  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1.run_folder import evaluations
+from verl_medu1.run_folder.configuration import read_configuration
 from verl_medu1.run_folder.evaluations import Sample
 from verl_medu1.run_folder.names import AFTER, BEFORE, CONFIG, EVALUATIONS, ROLLOUTS, TENSORBOARD, VALIDATION
 from verl_medu1.run_folder.progress import FILE_NAME as PROGRESS_FILE
@@ -110,8 +111,7 @@ def read_run(path: Path) -> Run:
     run.before = _read_evaluation(path / BEFORE)
     run.after = _read_evaluation(path / AFTER)
     if (path / CONFIG).is_file():
-        config = OmegaConf.load(path / CONFIG)
-        run.config = config if isinstance(config, DictConfig) else None
+        run.config = read_configuration(path / CONFIG)
     parts = {
         f"{TENSORBOARD}/ has no scalars: there are no curves.": run.scalars,
         f"{ROLLOUTS}/ has no step: there are no training samples.": run.rollouts,

@@ -41,5 +41,5 @@ def fsdp_violations(settings: Settings, model: Architecture | None, machine: Mac
     key, attention = KEYS["attn_implementation"], settings.attn_implementation
     if settings.device != "cpu" and machine.flash_attn is False and attention.startswith("flash_attention"):
         yield Problem(
-            key, f"{key} is {attention!r}, and flash-attn is not installed; set it to sdpa, or install flash-attn."
+            key, f"{key} is {attention!r}, and flash-attn is not installed; add ++{key}=sdpa, or install flash-attn."
         )

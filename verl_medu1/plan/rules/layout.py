@@ -13,6 +13,7 @@ from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.parameters import stage_layers
 from verl_medu1.plan.rules.batches import batch_violations
 from verl_medu1.plan.rules.checkpoint import checkpoint_violations
+from verl_medu1.plan.rules.engine import engine_violations
 from verl_medu1.plan.rules.experts import expert_violations
 from verl_medu1.plan.rules.fsdp import fsdp_violations
 from verl_medu1.plan.rules.lora import lora_violations
@@ -80,6 +81,7 @@ attention heads; near it are 1, 2, 4.
     # All other rules compute with these values.
     if found := list(value_violations(settings)):
         return found
+    found += engine_violations(settings)
     found += _worker_violations(settings)
     if model:
         if settings.strategy == "megatron":
