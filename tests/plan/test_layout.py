@@ -303,7 +303,7 @@ def test_without_a_model_only_what_needs_none_is_checked():
 
 
 def test_the_data_parallel_engine_has_its_own_size():
-    sizes = Settings(strategy="fsdp2", tp=3, ulysses=3)
+    sizes = Settings(strategy="fsdp2", ulysses=3)
     assert [found.about for found in find_violations(sizes, find_architecture("Qwen3-8B"))] == 2 * [KEYS["ulysses"]]
     assert find_violations(replace(sizes, ulysses=2), find_architecture("Qwen3-8B")) == []
 

@@ -278,14 +278,6 @@ def test_a_folder_of_no_run_is_refused(tmp_path: Path, name: str) -> None:
         write_report([tmp_path / name], tmp_path / "report.html")
 
 
-@pytest.mark.parametrize("content", [b"{", b"\x80\x81\x00", b"- a list"])
-def test_a_broken_configuration_is_one_sentence(make_run: Callable, tmp_path: Path, content: bytes) -> None:
-    run = make_run()
-    (run / "config.yaml").write_bytes(content)
-    with pytest.raises(ValueError, match=r"config\.yaml (can't be read|is not the configuration of a run).*; copy it"):
-        write_report([run], tmp_path / "report.html")
-
-
 def test_a_page_that_cannot_be_written_is_one_sentence(make_run: Callable, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=r"--out .* can't be written"):

@@ -69,7 +69,7 @@ def test_the_share_of_the_length_term_that_the_floor_leaves_is_logged(right, by_
     score = torch.where(torch.arange(16) == 0, -1.0, 0.0)
     group = torch.zeros(16, dtype=torch.long)
     shaped = shape_advantages(base, mask, group, correct, score, 0.5)
-    metrics = shaping_metrics(base, shaped, correct, group, ["MedQA"] * 16)
+    metrics = shaping_metrics(shaped, correct, group, ["MedQA"] * 16)
     share = right / 16
     above_zero = (1 - share) / (math.sqrt(share * (1 - share) * 16 / 15) if by_deviation and right < 16 else 1)
     expected = 1.0 if right == 16 else min(1.0, above_zero / (0.5 * (1 - 1 / right)))
