@@ -21,7 +21,7 @@ QUICKSTART = "recipe=quickstart"
 @pytest.mark.parametrize(
     ("stage", "arguments", "sentence"),
     [
-        (TRAIN, [], r"no recipe is given; add recipe=NAME, such as quickstart, smollm2-135m-cpu, .*docs/recipes\.md"),
+        (TRAIN, [], r"no recipe is given; add recipe=NAME, such as quickstart, .*-cpu, .*docs/recipes\.md"),
         (TRAIN, ["trainer.nnodes=1"], "no recipe is given"),
         (TRAIN, ["data.train_files=a.parquet"], r"\), or data.train_files and actor_rollout_ref.model.path\."),
         (SFT, [], r"no recipe is given; add recipe=NAME, such as .*\), or data.train_files and model.path\."),

@@ -15,7 +15,7 @@ from verl_medu1.plan.rules.layout import find_violations
 from verl_medu1.plan.settings import KEYS
 
 SEVEN = "qwen2.5-7b-1x8h100-tp2-pp1"
-ON_GPUS = [name for name in recipe_names() if name not in ("quickstart", "smollm2-135m-cpu")]
+ON_GPUS = [name for name in recipe_names() if gpu_in_name(name)]
 # What a recipe's Megatron layout leaves for the user to say.
 LONG = "ppo_max_token_len_per_gpu is 12288, less than data.max_prompt_length + data.max_response_length (34816)"
 REFUSED = {"qwen3-8b-2x8h100-tp2-pp1-cp4": LONG}

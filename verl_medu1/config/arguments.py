@@ -50,10 +50,9 @@ def require_arguments(arguments: Sequence[str], stage: str) -> None:
 
 
 def _examples(stage: str) -> str:
-    """Name a few recipes, small ones first."""
-    names = recipe_names(stage)
-    small = [name for name in names if name == "quickstart" or "cpu" in name]
-    return ", ".join([*small, *(name for name in names if name not in small)][:4])
+    """Name a few recipes, the quickstart and other small ones first."""
+    names = sorted(recipe_names(stage), key=lambda name: (name != "quickstart", "cpu" not in name))
+    return ", ".join(names[:4])
 
 
 def _is_sure(override: str, stage: str) -> bool:
