@@ -114,7 +114,7 @@ def watch(command: list[str], run_dir: Path, log: Path, interval_s: float = 0.1)
             phase = int(last["step"]), str(last["phase"])
             if last["time"] >= begun and (not start.phases or start.phases[-1][1:] != phase):
                 start.phases.append((float(last["time"]) - begun, *phase))
-                if phase == (1, "step done"):
+                if phase == (2, "rollout"):
                     for pid, each in start.processes.items():
                         with suppress(psutil.Error):
                             each.memory = _memory(pid)
