@@ -16,5 +16,5 @@ def test_a_broken_configuration_is_one_sentence(tmp_path: Path, content: bytes) 
 
 def test_an_empty_configuration_sets_nothing(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("")
-    with pytest.raises(ValueError, match="RUN_DIR .* has no tensorboard"):
+    with pytest.raises(ValueError, match=r"RUN_DIR .* has no tensorboard"):
         read_run(tmp_path)
