@@ -2,8 +2,8 @@
 
     python benchmarks/checklist.py [--seed 0 --seed 1 --seed 2]
 
-For each seed, prepares the advice, warms a model up and trains it. Prints a Markdown table of held-out answers before and
-after, with an exact paired test over questions. A run that is there already, with the same settings, is not repeated.
+For each seed, prepares the advice, warms a model up and trains it. Prints a Markdown table of held-out answers before
+and after, with a paired test over questions. A run that is there already, with the same settings, is not repeated.
 """
 
 from pathlib import Path

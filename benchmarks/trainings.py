@@ -25,13 +25,14 @@ def medu1(log: Path, *arguments: str) -> None:
     measure_or_exit([sys.executable, "-m", "verl_medu1.cli.app", *arguments], str(log))
 
 
-def warm_up(folder: Path, seed: int, *prepare: str) -> dict[str, Any]:
-    """Prepare the quickstart's questions and warm a new model up on them.
+def warm_up(folder: Path, seed: int, *prepare: str, source: str = "quickstart") -> dict[str, Any]:
+    """Prepare generated questions and warm a new model up on them.
 
     Args:
         folder: of this seed; gets `data`, `model`, `warmup` and `log.txt`.
         seed: of questions and model.
         prepare: further options of `medu1 prepare`.
+        source: of the questions.
 
     Returns:
         The keys of `medu1 train` that name the model and its questions, and the order of the rows.
@@ -39,7 +40,7 @@ def warm_up(folder: Path, seed: int, *prepare: str) -> dict[str, Any]:
     data, warmup, log = folder / "data", folder / "warmup", folder / "log.txt"
     if not (warmup / "checkpoints" / TRACKER).is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        medu1(log, "prepare", "--source", "quickstart", *prepare, "--seed", str(seed), "--out", str(data))
+        medu1(log, "prepare", "--source", source, *prepare, "--seed", str(seed), "--out", str(data))
         medu1(log, "model", "tiny", "--data", str(data), "--seed", str(seed), "--out", str(folder / "model"))
         keys = {"run_dir": warmup, "model.path": folder / "model", "data.train_files": data / "warmup.parquet"}
         medu1(log, "sft", "recipe=quickstart", *(f"{key}={value}" for key, value in keys.items()))
@@ -51,14 +52,14 @@ def warm_up(folder: Path, seed: int, *prepare: str) -> dict[str, Any]:
     }
 
 
-def train(run: Path, settings: Mapping[str, Any], *overrides: str) -> None:
-    """Train the quickstart's recipe once with these keys; nothing is done if the folder has this run already."""
+def train(run: Path, settings: Mapping[str, Any], *overrides: str, recipe: str = "quickstart") -> None:
+    """Train a recipe once with these keys; nothing is done if the folder has this run already."""
     arguments = [f"{key}={value}" for key, value in {"run_dir": run, **settings}.items()] + list(overrides)
     done = run / DONE
     if not done.is_file() or json.loads(done.read_text()) != arguments:
         typer.echo(f"training {run}", err=True)
         shutil.rmtree(run, ignore_errors=True)
-        medu1(run.with_name(f"{run.name}.log"), "train", "recipe=quickstart", *arguments)
+        medu1(run.with_name(f"{run.name}.log"), "train", f"recipe={recipe}", *arguments)
         done.write_text(json.dumps(arguments))
 
 

@@ -62,7 +62,7 @@ def demonstrate(example: Example, rng: random.Random) -> tuple[str, str]:
 
     Example:
         >>> demonstrate(draw(random.Random(0)), random.Random(1))
-        ('cortalan 80', '80')
+        ('hepolin 30, at most 29', '29')
     """
     drug = next(name for name in DRUGS if name in example.question)
     if rng.random() < WRONG_SHARE:
