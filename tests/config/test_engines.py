@@ -9,7 +9,7 @@ from verl_medu1.checks.settings import setting_violations
 from verl_medu1.config import recipes
 from verl_medu1.config.compose import compose_config, settings_in
 from verl_medu1.config.keys import legacy_violations, unknown_key_sentence, unknown_key_violations
-from verl_medu1.config.recipes import SFT, TRAIN, recipe_names
+from verl_medu1.config.recipes import SFT, TRAIN, gpu_in_name, recipe_names
 from verl_medu1.plan.architecture import find_architecture
 from verl_medu1.plan.rules.layout import find_violations
 from verl_medu1.plan.settings import KEYS
