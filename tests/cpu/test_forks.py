@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -177,6 +178,68 @@ def test_clients_that_leave_before_they_have_asked_do_no_harm(forks):
             connection.connect(forks.environment[VARIABLE])
             connection.sendall(said)
     assert forks.result("print('served')") == "served\n"
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user can enter."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o777)
+        yield Path(folder)
+
+
+def as_nobody(body: Callable[[], None]) -> int:
+    """The process ID of a child that does this as another user, and exits with 0 if it raises nothing."""
+    if pid := os.fork():
+        return pid
+    os.setresuid(65534, 65534, 65534)
+    code = 1
+    try:
+        body()
+        code = 0
+    finally:
+        os._exit(code)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_another_user_gets_no_process(open_folder):
+    forks = Forks(open_folder)
+    os.chmod(forks.environment[VARIABLE], 0o777)
+
+    def ask() -> None:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(30)
+            connection.connect(forks.environment[VARIABLE])
+            assert connection.recv(1) == b""  # hung up on, before anything was asked
+
+    try:
+        assert os.waitstatus_to_exitcode(os.waitpid(as_nobody(ask), 0)[1]) == 0
+        assert forks.result("print('served')") == "served\n"
+    finally:
+        forks.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_client_tells_another_user_nothing(open_folder):
+    path = open_folder / "socket"
+
+    def listen() -> None:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path.with_name("not yet")))
+            listener.listen()
+            path.with_name("not yet").rename(path)
+            listener.settimeout(30)
+            connection, _ = listener.accept()
+            connection.settimeout(30)
+            assert connection.recv(1) == b""
+
+    pid = as_nobody(listen)
+    assert wait_for(path.exists, 10)
+    done = subprocess.run(
+        [sys.executable, fork_client.__file__, "script"], env=os.environ | {VARIABLE: str(path)}, capture_output=True
+    )
+    assert done.stderr == b"The fork server belongs to another user.\n"
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 def test_many_at_once(forks):

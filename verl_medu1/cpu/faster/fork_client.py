@@ -20,6 +20,8 @@ def main() -> None:
     """Ask the server for a process that has the arguments, the environment and the open files of this one."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(os.environ[VARIABLE])
+        if not is_mine(connection):
+            sys.exit("The fork server belongs to another user.")
         descriptors = _inherited()
         asked = {
             "argv": sys.argv[1:],
@@ -45,6 +47,14 @@ def main() -> None:
             signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     os._exit(code)
+
+
+def is_mine(connection: socket.socket) -> bool:
+    """Return whether the process at the other end belongs to this user: Ray lets everybody into a run's folder."""
+    _, user, _ = struct.unpack(
+        "3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    )
+    return user == os.geteuid()
 
 
 def _inherited() -> list[int]:

@@ -20,6 +20,8 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from verl_medu1.cpu.faster.fork_client import is_mine
+
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15  # linux/prctl.h
 # What the kernel calls the server; verl_medu1/run/parts.py looks for it.
 NAME = "medu1-forks"
@@ -63,6 +65,9 @@ class Server:
 
     def _accept(self, listener: socket.socket) -> None:
         connection, _ = listener.accept()
+        if not is_mine(connection):
+            connection.close()
+            return
         connection.settimeout(_PATIENCE_S)
         received: list[int] = []
         try:

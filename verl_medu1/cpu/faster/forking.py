@@ -30,7 +30,7 @@ def fork_workers(config: DictConfig, folder: Path, modules: Sequence[str] = IMPO
 
     Args:
         config: composed configuration of a run.
-        folder: a private folder, for the server's socket and all temporary files of workers.
+        folder: for the server's socket and all temporary files of workers.
         modules: what the server imports.
 
     Raises:
@@ -46,7 +46,8 @@ def fork_workers(config: DictConfig, folder: Path, modules: Sequence[str] = IMPO
     # Ray reads these two when the server imports it, and never again. With the second one, a worker looks whether it
     # still has a raylet; that is not there yet, and it ends with this process.
     of_ray = {"RAY_JOB_ID": _JOB, "RAY_RAYLET_PID": str(os.getpid())}
-    path = folder / "forks"
+    path = folder / "forks" / "socket"
+    path.parent.mkdir(mode=0o700)  # Ray lets everybody into the folder itself
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen(128)
