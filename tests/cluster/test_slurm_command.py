@@ -121,17 +121,19 @@ def test_a_kind_of_gpu_that_has_no_fp8_is_refused(run, mixture, tmp_path):
 
 
 MODEL = "actor_rollout_ref.model.path"
+# A model with experts of a kind that is not planned.
 EXPERTS = {
-    "model_type": "qwen3_moe",
+    "model_type": "mixtral",
     "hidden_size": 2048,
     "num_hidden_layers": 48,
     "num_attention_heads": 32,
     "num_key_value_heads": 4,
     "head_dim": 128,
-    "num_experts": 128,
+    "num_local_experts": 8,
     "vocab_size": 151936,
     "max_position_embeddings": 40960,
 }
+LLAMA = {name: value for name, value in EXPERTS.items() if name != "num_local_experts"} | {"model_type": "llama"}
 
 
 @pytest.mark.parametrize("name", ["google/medgemma-27b-text-it", "somebody/my-own", "experts"])
@@ -158,8 +160,11 @@ def test_models_that_people_train_are_planned_by_name(run, mixture, name):
     ("content", "sentence"),
     [
         ("{", "has a config.json that is not valid JSON"),
-        (json.dumps(EXPERTS | {"model_type": "llama", "num_experts": 0}), "lacks 'intermediate_size'"),
-        (json.dumps(EXPERTS | {"num_attention_heads": 5, "num_key_value_heads": 5}), "the model's 5 attention heads"),
+        (json.dumps(LLAMA), "lacks 'intermediate_size'"),
+        (
+            json.dumps(LLAMA | {"intermediate_size": 8192, "num_attention_heads": 5, "num_key_value_heads": 5}),
+            "the model's 5 attention heads",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_model_is_refused(run, mixture, tmp_path, content, sentence):
