@@ -103,7 +103,11 @@ TRANSFORMER = "actor_rollout_ref.actor.megatron.override_transformer_config"
             f"{TRANSFORMER}.gradient_accumulation_fusion=fa",
         ),
         ([f"~{TRANSFORMER}.gradient_accumulation_fusion"], "Apex", f"{TRANSFORMER}.gradient_accumulation_fusion=false"),
-        (["model_engine=dp"], "flash-attn", "actor_rollout_ref.model.override_config.attn_implementation=sdpa, or pip"),
+        (
+            ["model_engine=dp"],
+            "flash-attn",
+            "++actor_rollout_ref.model.override_config.attn_implementation=sdpa, or pip",
+        ),
     ],
 )
 def test_a_recipe_is_asked_for_the_kernels_that_it_uses(overrides, name, mend):

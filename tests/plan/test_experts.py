@@ -219,7 +219,6 @@ def test_a_rule_says_what_is_wrong_and_the_way_out(model, changes, name, sentenc
         {"router_replay": "R2"},
         {"router_replay": "R3", "rollout_routes": True},
         {"rollout_tp": 8, "rollout_ep": 8, "rollout_quantization": "fp8"},
-        {"strategy": "fsdp2", "ep": 3},
     ],
 )
 def test_what_is_possible_is_not_refused(changes):

@@ -1,11 +1,10 @@
 """How far apart the rewards of a group are, and the alarm when they lie so close that GRPO would train on noise."""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
-
-import numpy as np
 
 # Our metric: 1 for a step with an alarm, 0 for one without.
 ALARM = "training/reward_collapse_alarm"
@@ -37,8 +36,14 @@ def spread_metrics(questions: Sequence[str], sources: Sequence[str], rewards: Se
     spreads: dict[str, list[float]] = defaultdict(list)
     for (source, _), values in groups.items():
         if any(one != other for one, other in pairwise(values)):
-            spreads[source].append(float(np.std(values, ddof=1)))
+            spreads[source].append(_deviation(values))
     return {f"reward/{source}/score/spread": sum(found) / len(found) for source, found in sorted(spreads.items())}
+
+
+def _deviation(values: Sequence[float]) -> float:
+    # statistics.stdev fails on NaN, and the command that shows the console has no numpy.
+    mean = math.fsum(values) / len(values)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
 def collapse_metrics(samples: Sequence[Mapping[str, Any]], min_spread: float | None) -> dict[str, float]:
