@@ -15,6 +15,7 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 
+from tests.signals import by_default
 from verl_medu1.cli.app import main
 from verl_medu1.config.pipeline import read_stages
 from verl_medu1.models.tiny import write_tiny_model
@@ -124,7 +125,8 @@ def test_a_pipeline_that_is_told_to_end_leaves_no_command_behind(models, tmp_pat
     text = "from pathlib import Path; from tests.run.test_pipeline import merges, run_pipeline; import sys\n"
     text += f"sys.exit(run_pipeline(Path('run'), merges(Path({str(models)!r}), Path('run'))))"
     root = str(Path(__file__).resolve().parents[2])
-    pipeline = psutil.Popen([sys.executable, "-c", f"import sys; sys.path.insert(0, {root!r})\n{text}"], cwd=tmp_path)
+    program = f"import sys; sys.path.insert(0, {root!r})\n{text}"
+    pipeline = psutil.Popen([sys.executable, "-c", program], cwd=tmp_path, preexec_fn=by_default)
     deadline = time.monotonic() + 100
     while not (children := pipeline.children()) and time.monotonic() < deadline:
         time.sleep(0.05)
