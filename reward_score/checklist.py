@@ -57,8 +57,14 @@ class Item(BaseModel):
                 re.compile(regex)
             except re.error as error:
                 raise ValueError(f"no regular expression: {error}") from None
-            if _may_backtrack(regex_parser.parse(regex)):
+            parsed = regex_parser.parse(regex)
+            if _may_backtrack(parsed):
                 raise ValueError("a repeated part repeats or has alternatives, which can take for ever; write it flat")
+            if _long_repeats(parsed) > 1:
+                raise ValueError(
+                    f"several parts repeat more than {MOST_REPEATS} times, which takes minutes on a long answer; keep "
+                    "one, such as avoid.*aspirin, or write several items"
+                )
         return regex
 
     @model_validator(mode="after")
@@ -120,6 +126,14 @@ def _may_backtrack(parsed: Any, in_repeat: bool = False) -> bool:
         if any(_may_backtrack(part, inside) for part in _parts(value)):
             return True
     return False
+
+
+def _long_repeats(parsed: Any) -> int:
+    """Return how many parts may repeat more than `MOST_REPEATS` times."""
+    repeats = (regex_parser.MAX_REPEAT, regex_parser.MIN_REPEAT)
+    return sum(
+        (name in repeats and value[1] > MOST_REPEATS) + sum(map(_long_repeats, _parts(value))) for name, value in parsed
+    )
 
 
 def _parts(value: Any) -> Iterable[Any]:

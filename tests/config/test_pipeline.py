@@ -120,3 +120,16 @@ def test_a_wrong_setting_of_a_later_stage_is_told_at_once(argument, sentence):
     stages = stages_of(["recipe=wingpt-cpu", *JUDGE, argument])[1]
     with pytest.raises(ValueError, match=sentence):
         raise ValueError("\n".join(violation for stage in stages for violation in stage_violations(stage)))
+
+
+def test_what_hydra_fills_in_is_left_to_it() -> None:
+    [stage] = read_stages(
+        "{stages: {a: [train, recipe=x]}}", "it", Path("out"), ["a:trainer.rollout_data_dir=${run_dir}/r"]
+    )
+    assert "trainer.rollout_data_dir=${run_dir}/r" in stage.arguments
+
+
+@pytest.mark.parametrize("argument", ["a:run_dir=elsewhere", "a:--out=elsewhere"])
+def test_a_stage_has_no_other_folder(argument: str) -> None:
+    with pytest.raises(ValueError, match=r"names another folder, and a stage's is out/a; leave it out"):
+        read_stages("{stages: {a: [train, recipe=x]}}", "it", Path("out"), [argument])

@@ -78,6 +78,8 @@ def select(
     if out.resolve() == data.resolve().parent:
         raise ValueError(f"--out {out} is the folder of --data, whose files would be replaced; give another folder.")
     earlier = earlier_files(out)
+    if others := sorted(set(earlier) - {"train.parquet"}):
+        raise ValueError(f"--out {out} holds a data set with {others[0]}, which would be removed; give another folder.")
     report = run_selection(data, out, rules, evaluation, rollouts, last_steps)
     if json:
         typer.echo(json_format.dumps(report, ensure_ascii=False, indent=2))

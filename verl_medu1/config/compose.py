@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +59,8 @@ def compose_config(overrides: Sequence[str], stage: str = TRAIN) -> "DictConfig"
     _require_choices(overrides)
     with composition_in_a_sentence(stage), initialize_config_module("verl_medu1.config", version_base="1.3"):
         config = compose(PRIMARY[stage], overrides=list(overrides))
-        take_newest_model(config, stage)
+        with suppress(ValueError):  # a run that has no model yet; the training says so when it starts
+            take_newest_model(config, stage)
         return config
 
 

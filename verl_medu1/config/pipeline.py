@@ -14,7 +14,8 @@ from verl_medu1.run_folder.pipeline import TRAINING, Stage
 # The commands that a stage can be.
 COMMANDS = (*TRAINING, "export", "merge")
 NAME = re.compile(r"[a-z][a-z0-9-]*")
-_PLACE = re.compile(r"\{([\w-]+)\}")
+# Not in ${...}, which is Hydra's.
+_PLACE = re.compile(r"(?<!\$)\{([\w-]+)\}")
 # Without quotes in Hydra, in bash and in Slurm.
 _PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
 
@@ -72,6 +73,8 @@ def read_stages(text: str, what: str, run_dir: Path, further: Sequence[str] = ()
             raise ValueError(
                 f"{argument!r} is for stage {name!r}, which {what} lacks; near it are {nearest(name, list(lists))}."
             )
+        if rest == "--out" or rest.startswith(("run_dir=", "--out=")):
+            raise ValueError(f"{argument!r} names another folder, and a stage's is {run_dir}/{name}; leave it out.")
         added[name].append(rest)
     folders: dict[str, Path] = {}
     stages = []

@@ -146,6 +146,8 @@ def _count(samples: Iterable[Mapping[str, Any]], rows: Sequence[Row], where: str
     for sample in tracked(samples, "reading answers"):
         if not sample.get("row_id"):
             raise ValueError(f"{where} has answers without a row_id, by which questions are told apart; sample again.")
+        if lacking := [name for name in ("data_source", "acc") if name not in sample]:
+            raise ValueError(f"{where} has answers without {' and '.join(lacking)}; take a run with our scorers.")
         key = sample["data_source"], sample["row_id"]
         row = of_key.get(key)
         if row is None:

@@ -18,7 +18,10 @@ RECORD = "merge.json"
 # So much is in memory at a time, and in a file.
 SHARD_BYTES = 4 * 2**30
 # Of the first model's folder, what is not copied: weights, and the card of another model.
-_NOT_COPIED = ("*.safetensors*", "*.bin", "*.pt", "*.pth", "*.gguf", "README.md", RECORD)
+_NOT_COPIED = (
+    *("*.safetensors*", "*.bin", "*.bin.index.json", "*.pt", "*.pth", "*.gguf", "*.h5", "*.msgpack", "*.onnx"),
+    *("README.md", RECORD),
+)
 
 
 def merge(first: Path, second: Path, out: Path, weight: float = 0.5, shard_bytes: int = SHARD_BYTES) -> int:

@@ -9,11 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from verl_medu1.data.storage import sha256, training_rows
-from verl_medu1.run_folder.checkpoints import newest_model, newest_step
+from verl_medu1.run_folder.checkpoints import newest_model, newest_step, step_folder
 from verl_medu1.run_folder.claim import weights_of
+from verl_medu1.run_folder.configuration import read_configuration
 from verl_medu1.run_folder.names import CHECKPOINTS, CONFIG
 from verl_medu1.run_folder.whole_file import replace_file
 
@@ -67,7 +66,7 @@ def state_of(stage: Stage) -> str:
         return DONE if stage.folder.is_dir() else WAITS
     if not (stage.folder / CONFIG).is_file():
         return WAITS
-    steps, saved = total_steps(OmegaConf.load(stage.folder / CONFIG)), newest_step(stage.folder / CHECKPOINTS) or 0
+    steps, saved = total_steps(read_configuration(stage.folder / CONFIG)), newest_step(stage.folder / CHECKPOINTS) or 0
     return DONE if saved >= steps else f"saved step {saved} of {steps}"
 
 
@@ -107,9 +106,18 @@ def inputs_of(stage: Stage) -> dict[str, Any]:
         if path.is_file():
             found[argument] = sha256(path)
         elif path.is_dir():
-            model = newest_model(path) if (path / CHECKPOINTS).is_dir() else path
-            found[argument] = weights_of(model)
+            is_run = (path / CHECKPOINTS).is_dir()
+            found[argument] = _weights_of_run(path, stage.command) if is_run else weights_of(path)
     return found
+
+
+def _weights_of_run(run: Path, command: str) -> dict[str, Any]:
+    if command != "export":
+        return weights_of(newest_model(run))
+    # An export makes the model of a run that has none yet: the checkpoint, by its step and the sizes of its files.
+    step = newest_step(run / CHECKPOINTS)
+    files = sorted(step_folder(run / CHECKPOINTS, step).rglob("*")) if step else []
+    return {str(file.relative_to(run)): str(file.stat().st_size) for file in files if file.is_file()}
 
 
 def write_stages(run_dir: Path, stages: Sequence[Stage], inputs: Mapping[str, Mapping[str, Any]]) -> None:

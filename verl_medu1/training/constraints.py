@@ -243,7 +243,7 @@ class Constraints:
         """Read the state from the folder of a checkpoint. A constraint that it does not have begins at 0.
 
         Raises:
-            ValueError: The file can't be read, or a state is not a number from 0 to `max`.
+            ValueError: The file can't be read, or a state is not a number of at least 0.
         """
         if not self:
             return

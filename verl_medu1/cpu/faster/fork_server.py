@@ -73,7 +73,7 @@ class Server:
         try:
             size, received, _, _ = socket.recv_fds(connection, 4, _MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
             asked = Asked(**json.loads(_read(connection, struct.unpack("!I", size)[0])))
-        except (OSError, EOFError, struct.error):  # the client is gone
+        except (OSError, EOFError, struct.error, ValueError, TypeError):  # the client is gone, or is none of ours
             connection.close()
             for each in received:
                 os.close(each)
