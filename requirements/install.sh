@@ -55,7 +55,7 @@ free_gib=$(df --output=avail -k "$venv" | awk 'NR==2 {print int($1 / 1048576)}')
 [ $((free_gib + has_gib)) -ge "$disk_gib" ] ||
   fail "$free_gib GiB of disk are free where $venv is, $((disk_gib - has_gib)) are needed; make room, or name a folder on another disk: make VENV=/path/to/venv ..."
 memory_gib=$(awk '/MemTotal/ {print int($2 / 1048576 + 0.5)}' /proc/meminfo)
-[ "$memory_gib" -ge 14 ] || echo "install: $memory_gib GiB of memory; a training run needs up to 14." >&2
+[ "$memory_gib" -ge 8 ] || echo "install: $memory_gib GiB of memory; the quickstart takes 6, and the tests up to 14." >&2
 
 if [ -L "$venv/bin/python" ] && [ "$(minor_version "$venv/bin/python")" != 3.12 ]; then
   fail "$venv has another Python than 3.12 (an earlier version of this project made it), or one that is gone; delete it (rm -rf $venv), and run this again."

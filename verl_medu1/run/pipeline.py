@@ -133,23 +133,35 @@ def command_of(stage: Stage) -> list[str]:
 
 
 def _run(command: Sequence[str]) -> int:
-    """Run a command in a session of its own and pass signals on, so that it does not outlive a pipeline told to end."""
+    """Run a command in a session of its own and pass signals on, so that it does not outlive a pipeline told to end.
+
+    A command that ends well in spite of a signal, as one can that is about to, does not let the pipeline go on.
+    """
     process = subprocess.Popen(command, start_new_session=True)
-    with _passed_on(process):
+    with _passed_on(process) as received:
         code = process.wait()
+    if code == 0 and received:
+        return 128 + received[0]
     return code if code >= 0 else 128 - code
 
 
 @contextmanager
-def _passed_on(process: "subprocess.Popen[Any]") -> Iterator[None]:
+def _passed_on(process: "subprocess.Popen[Any]") -> Iterator[list[int]]:
+    """Pass signals on to a process; yields the list of those that have come."""
+    received: list[int] = []
+
+    def pass_on(number: int, _: object) -> None:
+        received.append(number)
+        process.send_signal(number)
+
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
     before = {
-        number: signal.signal(number, lambda number, _: process.send_signal(number))
+        number: signal.signal(number, pass_on)
         for number in numbers
         if signal.getsignal(number) != signal.SIG_IGN  # nohup ignores SIGHUP
     }
     try:
-        yield
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
