@@ -33,7 +33,10 @@ def main(
         keys |= {"trainer.save_freq": -1}
         train(folder / "trained", keys, *(settings or []), recipe="advice-cpu")
         held_out = answers(folder / "trained", VALIDATION)
-        before, after = held_out[min(held_out)], held_out[max(held_out)]
+        # By question, for verl writes them in the order in which they were finished.
+        before, after = (
+            sorted(held_out[step], key=lambda row: row["input"]) for step in (min(held_out), max(held_out))
+        )
         cells = []
         for figure in (
             lambda rows: [row["score"] for row in rows],
@@ -41,7 +44,7 @@ def main(
             lambda rows: [row["reason"].startswith("must not") for row in rows],
         ):
             cells += [f"{np.mean(figure(rows)):.2f}" for rows in (before, after)]
-        test = paired_difference(*(np.array([row["score"] for row in rows]) for rows in (after, before)))
+        test = paired_difference(*(np.array([row["score"] for row in rows]) for rows in (before, after)))
         typer.echo(f"| {number} | {' | '.join(cells)} | {test.p_value:.2g} |")
 
 
