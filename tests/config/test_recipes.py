@@ -32,12 +32,12 @@ from verl_medu1.verl_compat.versions import REQUIRED_VERL
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = sorted({*recipe_names(), *recipe_names(SFT)})
 NAME = re.compile(
-    r"(?P<model>.+?)(?:-(?:release|alphamed|medcco|brief|lora|wingpt))?"
+    r"(?P<model>.+?)(?:-(?:release|alphamed|medcco|brief|lora|study|wingpt))?"
     r"-(?P<nodes>\d+)x(?P<gpus>\d+)(?P<gpu>h100|h200|a100|l40s)"
     r"-tp(?P<tp>\d+)-pp(?P<pp>\d+)(?:-cp(?P<cp>\d+))?(?:-ep(?P<ep>\d+))?"
 )
 GPU_RECIPES = [name for name in recipe_names() if NAME.fullmatch(name)]
-CPU_RECIPES = ("advice-cpu", "alphamed-cpu", "dosing-cpu", "medcco-cpu", "quickstart", "smollm2-135m-cpu")
+CPU_RECIPES = ("advice-cpu", "alphamed-cpu", "dosing-cpu", "medcco-cpu", "quickstart", "smollm2-135m-cpu", "study-cpu")
 GPUS = {"h100": "h100-80", "a100": "a100-80", "h200": "h200-141", "l40s": "l40s-48"}
 
 
