@@ -90,6 +90,8 @@ def test_cpu_support_is_imported_by_the_plugins_and_where_a_training_starts():
         "verl_medu1.plugin",
         "verl_medu1.vllm_plugins",
         "verl_medu1.run.train",
+        "verl_medu1.cluster.ray_start",
+        "verl_medu1.cluster.ray_node",
     }
 
 

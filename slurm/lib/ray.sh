@@ -37,7 +37,7 @@ ray_start() {
     [[ " $*" == *" --num-cpus="* ]] ||
         set -- "$@" --num-cpus="$("$MEDU1_PYTHON" -c 'from verl_medu1.machine.processors import given_processors as n; print(n())')"
     # The kernel chooses the workers' ports, so that those of two jobs do not clash.
-    "$MEDU1_PYTHON" -m ray.scripts.scripts start --block --disable-usage-stats --node-ip-address "$node_ip" --node-name "$host" \
+    "$MEDU1_PYTHON" -m verl_medu1.cluster.ray_node --block --disable-usage-stats --node-ip-address "$node_ip" --node-name "$host" \
         --temp-dir "$ray_dir" --min-worker-port 0 --max-worker-port 0 \
         --node-manager-port $((MEDU1_PORT_BASE + 1)) --object-manager-port $((MEDU1_PORT_BASE + 2)) \
         --dashboard-agent-listen-port $((MEDU1_PORT_BASE + 3)) --dashboard-agent-grpc-port $((MEDU1_PORT_BASE + 4)) \

@@ -114,6 +114,20 @@ def test_a_process_has_the_surroundings_of_its_client(forks, tmp_path):
     assert rest == [str(tmp_path), "ä\udcff", False, "__main__", forks.server.pid, True, None, "in"]
 
 
+def test_a_module_is_started_as_ray_does_it(forks):
+    """`ray start` starts the server of Ray Client with the script for workers, and `-m`."""
+    client = psutil.Popen(
+        [sys.executable, fork_client.__file__, "-m", "json.tool", "--compact"],
+        env=forks.environment,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    printed, _ = client.communicate('{"a": 1}', timeout=60)
+    assert (client.returncode, printed.strip()) == (0, '{"a":1}')
+
+
 def test_a_process_has_the_open_files_of_its_client_under_their_numbers(forks):
     reading, writing = os.pipe()
     client = forks.ask(f"import os; os.write({writing}, b'through'); os.close({writing})", pass_fds=[writing])
@@ -331,11 +345,9 @@ def test_a_server_that_can_not_import_refuses_its_clients(tmp_path):
 DRIVER = """
     import os, sys, time
     from pathlib import Path
-    from omegaconf import OmegaConf
     from ray._private import ray_constants
     from verl_medu1.cpu.faster import forking
-    config = {"fork_workers": True, "ray_kwargs": {"ray_init": {"runtime_env": {"env_vars": {"A": "1"}}}}}
-    forking.fork_workers(OmegaConf.create(config), Path(sys.argv[1]), modules=sys.argv[2:])
+    forking.fork_workers({"A": "1"}, Path(sys.argv[1]), modules=sys.argv[2:])
     os.dup2(os.open("log", os.O_WRONLY | os.O_CREAT), 2)
     print(forking._server.pid, ray_constants.SETUP_WORKER_FILENAME, flush=True)
     time.sleep(100)
@@ -376,16 +388,17 @@ def test_the_log_of_the_driver_says_why_the_server_has_died(tmp_path):
     driver.wait()
 
 
-@pytest.mark.parametrize(("key", "address"), [(False, None), (True, "10.0.0.1:6379")])
-def test_nothing_is_forked_where_that_is_off_or_ray_is_there(tmp_path, monkeypatch, key, address):
+@pytest.mark.parametrize(
+    ("key", "device", "variables"), [(True, "cpu", {"A": "1"}), (False, "cpu", None), (True, "cuda", None)]
+)
+def test_workers_are_forked_where_that_is_on_and_on_the_cpu(key, device, variables):
     from omegaconf import OmegaConf
 
-    from verl_medu1.cpu.faster.forking import fork_workers
+    from verl_medu1.cpu.faster.forking import variables_of
 
-    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("started a server"))
-    if address:
-        monkeypatch.setenv("RAY_ADDRESS", address)
-    fork_workers(OmegaConf.create({"fork_workers": key}), tmp_path)
-    assert not list(tmp_path.iterdir())
+    config = OmegaConf.create({"fork_workers": key, "trainer": {"device": device}})
+    config.ray_kwargs = {"ray_init": {"runtime_env": {"env_vars": {"A": 1}}}}
+    assert variables_of(config) == variables
+    config.fork_workers = "no, thanks"
     with pytest.raises(ValueError, match=r"fork_workers is 'no, thanks'; it must be true or false\."):
-        fork_workers(OmegaConf.create({"fork_workers": "no, thanks"}), tmp_path)
+        variables_of(config)

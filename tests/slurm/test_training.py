@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -109,9 +110,21 @@ def logs(run_dir: Path) -> str:
     return "\n".join(f"--- {file}\n{file.read_text()[-1500:]}" for file in files if file.exists())
 
 
+def forked(run_dir: Path) -> list[int]:
+    """How many processes the fork server of each node has now."""
+    return [
+        len(process.children())
+        for process in psutil.process_iter(["name"])
+        if process.info["name"] == "medu1-forks" and process.environ().get("MEDU1_RUN_DIR") == str(run_dir)
+    ]
+
+
 def test_a_run_across_two_nodes_to_its_end(cluster, submit, wait_for, inputs, runs):
     run_dir = runs / WHOLE
     number = submit(run_dir, *inputs)
+    assert wait_for(lambda: step(run_dir) >= 1 or cluster.state(number) == "FAILED", STARTING_S), logs(run_dir)
+    # An actor worker and vLLM's server with its engine on each node.
+    assert len(forks := forked(run_dir)) == 2 and min(forks) >= 3, forks
     assert wait_for(lambda: cluster.state(number) not in ("PENDING", "RUNNING", "COMPLETING"), 1800), logs(run_dir)
     assert (cluster.state(number), step(run_dir)) == ("COMPLETED", STEPS), logs(run_dir)
     assert newest_model(run_dir).match(f"global_step_{STEPS}/actor/*/huggingface")

@@ -1,4 +1,4 @@
-"""The options of `ray start` for a configuration, so that a cluster on Slurm is what `medu1 train` would start.
+"""The options of `ray_node` for a configuration, so that a cluster on Slurm is what `medu1 train` would start.
 
 python -m verl_medu1.cluster.ray_start recipe=NAME key=value
 """
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1.config.compose import compose_config
+from verl_medu1.cpu.faster.forking import variables_of
 from verl_medu1.exit import in_one_sentence
 from verl_medu1.machine.processors import workers_per_node
 
@@ -18,12 +19,14 @@ def options_of(config: DictConfig) -> Iterator[tuple[str, str]]:
     """Translate `config.ray_kwargs.ray_init` into options of `ray start`.
 
     Yields:
-        ("head", option) for options of the head node only, ("node", option) for options of every node.
+        ("head", option) for options of the head node only, ("node", option) for options of every node: those of
+        `ray start`, and `--fork-with`, which is `ray_node`'s own.
 
     Example:
         >>> from omegaconf import OmegaConf
         >>> init = {"num_cpus": 8, "include_dashboard": False}
-        >>> list(options_of(OmegaConf.create({"trainer": {"n_gpus_per_node": 2}, "ray_kwargs": {"ray_init": init}})))
+        >>> trainer = {"n_gpus_per_node": 2, "device": "cuda"}
+        >>> list(options_of(OmegaConf.create({"trainer": trainer, "ray_kwargs": {"ray_init": init}})))
         [('node', '--num-gpus=2'), ('node', '--num-cpus=8'), ('head', '--include-dashboard=False')]
     """
     init = config.ray_kwargs.ray_init
@@ -31,6 +34,8 @@ def options_of(config: DictConfig) -> Iterator[tuple[str, str]]:
     for key, option in {"num_cpus": "--num-cpus", "object_store_memory": "--object-store-memory"}.items():
         if init.get(key) is not None:
             yield "node", f"{option}={init[key]}"
+    if (variables := variables_of(config)) is not None:
+        yield "node", f"--fork-with={json.dumps(variables)}"
     yield "head", f"--include-dashboard={init.get('include_dashboard', False)}"
     if init.get("_system_config"):
         yield "head", f"--system-config={json.dumps(OmegaConf.to_container(init._system_config, resolve=True))}"

@@ -4,6 +4,7 @@ This module is started twice: first by the user, then as the driver by the keepe
 (verl_medu1/run/keeper.py).
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -33,9 +34,11 @@ def _main(config: DictConfig) -> None:
     with in_one_sentence():
         if config.trainer.device == "cpu":
             from verl_medu1.cpu.collection import collect_seldom
-            from verl_medu1.cpu.faster.forking import fork_workers
+            from verl_medu1.cpu.faster.forking import fork_workers, variables_of
 
-            fork_workers(config, channel.temporary)  # first: it takes as long as all that comes before the workers
+            variables = variables_of(config)
+            if variables is not None and not os.environ.get("RAY_ADDRESS"):  # else a job's nodes did it
+                fork_workers(variables, channel.temporary)  # first: it takes as long as all before the workers
             collect_seldom()
         take_newest_model(config, TRAIN)
         check(config)

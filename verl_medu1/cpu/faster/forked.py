@@ -52,6 +52,8 @@ def run(argv: list[str], environment: Mapping[str, str]) -> None:
 
 
 def _run_worker(argv: list[str]) -> None:
+    if argv[0] == "-m":  # the server of Ray Client, which `ray start` starts so, too
+        os.execv(sys.executable, [sys.executable, str(_SETUP_WORKER), *argv])
     parser = argparse.ArgumentParser()
     parser.add_argument("--serialized-runtime-env-context", default="{}")
     parser.add_argument("--language")
