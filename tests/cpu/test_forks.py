@@ -117,7 +117,7 @@ def test_a_process_has_the_surroundings_of_its_client(forks, tmp_path):
 def test_a_module_is_started_as_ray_does_it(forks):
     """`ray start` starts the server of Ray Client with the script for workers, and `-m`."""
     client = psutil.Popen(
-        [sys.executable, fork_client.__file__, "-m", "json.tool", "--compact"],
+        [sys.executable, fork_client.__file__, "-m", "json.tool", "--compact", "--language=PYTHON"],
         env=forks.environment,
         text=True,
         stdin=subprocess.PIPE,
