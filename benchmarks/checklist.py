@@ -1,14 +1,16 @@
 """A checklist as reward: what a small model learns to say, and not to say, on generated discharge advice.
 
-    python benchmarks/checklist.py [--seed 0 --seed 1 --seed 2]
+    python benchmarks/checklist.py [--seed 0 --seed 1 --seed 2] [--plot docs/methods/magic.svg]
 
-For each seed, prepares the advice, warms a model up and trains it. Prints a Markdown table of held-out answers before
-and after, with a paired test over questions. A run that is there already, with the same settings, is not repeated.
+For each seed, prepares the advice, warms a model up and trains it. Prints a Markdown table of the sampled answers to
+held-out questions before and after, with a paired test over questions, and draws the reward by step. A run that is
+there already, with the same settings, is not repeated.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import matplotlib
 import numpy as np
 import typer
 from trainings import answers, train, warm_up
@@ -16,36 +18,68 @@ from trainings import answers, train, warm_up
 from verl_medu1.evaluate.statistics import paired_difference
 from verl_medu1.run_folder.names import VALIDATION
 
-HEAD = "| seed | reward before | after | all items before | after | a must-not before | after | p |"
+SAMPLES = 4
+HEADS = ["seed", "reward before", "after", "difference", "p"]
+HEADS += ["all items before", "after", "a must-not before", "after"]
+
+
+def of_questions(rows: list[dict[str, Any]], key: str) -> np.ndarray:
+    """The mean of a figure for each question, in a fixed order."""
+    questions = sorted({row["row_id"] for row in rows})
+    return np.array([np.mean([row[key] for row in rows if row["row_id"] == question]) for question in questions])
+
+
+def draw(curves: dict[int, list[float]], file: Path) -> None:
+    """A line for each seed."""
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "verl-medu1"  # the same data gives the same bytes
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6, 3.4), layout="constrained")
+    for seed, rewards in curves.items():
+        axes.plot(range(1, len(rewards) + 1), rewards, label=f"seed {seed}")
+    axes.set(xlabel="step", ylabel="reward", ylim=(0, 1))
+    axes.legend()
+    figure.savefig(file, metadata={"Date": None})
 
 
 def main(
     seed: Annotated[list[int] | None, typer.Option(help="Seed; may be repeated. Default: 0, 1 and 2.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for runs and logs.")] = Path("outputs/checklist"),
+    plot: Annotated[Path | None, typer.Option(help="SVG file to write.")] = None,
     settings: Annotated[list[str] | None, typer.Argument(help="Further KEY=VALUE settings for `medu1 train`.")] = None,
 ) -> None:
-    """Train and compare."""
-    typer.echo(f"{HEAD}\n{'|---' * 8}|")
+    """Train, compare and draw."""
+    typer.echo(f"| {' | '.join(HEADS)} |\n{'|---' * len(HEADS)}|")
+    curves = {}
     for number in seed or [0, 1, 2]:
         folder = out / str(number)
-        keys = warm_up(folder, number, source="quickstart-advice")
-        keys |= {"trainer.val_before_train": "true", "trainer.test_freq": "${trainer.total_training_steps}"}
-        keys |= {"trainer.save_freq": -1}
+        keys = warm_up(folder, number, source="quickstart-advice") | {
+            "trainer.save_freq": -1,
+            "trainer.val_before_train": "true",
+            "trainer.test_freq": "${trainer.total_training_steps}",
+            "actor_rollout_ref.rollout.val_kwargs.n": SAMPLES,
+            "actor_rollout_ref.rollout.val_kwargs.do_sample": "true",
+            "actor_rollout_ref.rollout.val_kwargs.temperature": 1.0,
+        }
         train(folder / "trained", keys, *(settings or []), recipe="advice-cpu")
+        curves[number] = [
+            float(np.mean([row["score"] for row in rows])) for rows in answers(folder / "trained").values()
+        ]
         held_out = answers(folder / "trained", VALIDATION)
-        # By question, for verl writes them in the order in which they were finished.
-        before, after = (
-            sorted(held_out[step], key=lambda row: row["input"]) for step in (min(held_out), max(held_out))
-        )
-        cells = []
-        for figure in (
-            lambda rows: [row["score"] for row in rows],
-            lambda rows: [row["acc"] for row in rows],
-            lambda rows: [row["reason"].startswith("must not") for row in rows],
-        ):
-            cells += [f"{np.mean(figure(rows)):.2f}" for rows in (before, after)]
-        test = paired_difference(*(np.array([row["score"] for row in rows]) for rows in (before, after)))
-        typer.echo(f"| {number} | {' | '.join(cells)} | {test.p_value:.2g} |")
+        before, after = held_out[min(held_out)], held_out[max(held_out)]
+        for row in (*before, *after):
+            row["must not"] = row["reason"].startswith("must not")
+        change = paired_difference(of_questions(before, "score"), of_questions(after, "score"))
+        cells = [
+            f"{np.mean([row[key] for row in rows]):.2f}"
+            for key in ("score", "acc", "must not")
+            for rows in (before, after)
+        ]
+        cells[2:2] = [f"{change.value:+.2f} ({change.low:+.2f} to {change.high:+.2f})", f"{change.p_value:.2g}"]
+        typer.echo(f"| {number} | {' | '.join(cells)} |")
+    if plot:
+        draw(curves, plot)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from verl_medu1.data.example import Example
 
 SOURCE = "quickstart-advice"
 # Share of the sentences of a demonstration that are its condition's own; the others are of another one.
-RIGHT_SHARE = 0.6
+RIGHT_SHARE = 0.53
 # A demonstration has this many sentences.
 SENTENCES = 4
 
