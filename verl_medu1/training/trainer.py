@@ -44,6 +44,7 @@ from verl_medu1.training.metrics import (
     component_metrics,
     group_metrics,
     judge_metrics,
+    level_metrics,
     shaping_metrics,
 )
 from verl_medu1.training.mismatch import alarm_metrics, mismatch_error, over_bounds
@@ -353,7 +354,7 @@ class MedU1Trainer(PPOTrainer):
             if not tag.get("is_padding", False)
         ]
         with simple_timer(ADDED_TIME, timing_raw):
-            metrics.update(component_metrics(samples))
+            metrics.update(component_metrics(samples) | level_metrics(samples))
             metrics.update(collapse_metrics(samples, self.config.scoring.min_spread))
         if self.config.algorithm.filter_groups.enable:
             trained = {sample["uid"]: sample["data_source"] for sample in samples}
