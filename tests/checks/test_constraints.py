@@ -5,10 +5,17 @@ import pytest
 from verl_medu1.checks.run import check
 
 KEY = "algorithm.constraints"
+SUPPORT = f"{KEY}={{support: {{cost: reference_surprisal, limit: 1.5}}}}"
 BRIEF = f"{KEY}={{brief: {{cost: over_budget, limit: 0.05}}}}"
 CUSTOM = [
     "reward.custom_reward_function.path=pkg://reward_score.score",
     "reward.custom_reward_function.name=compute_score",
+]
+VERLS_MANAGER = [
+    "reward.reward_manager.source=register",
+    "reward.reward_manager.name=dapo",
+    "reward.reward_manager.module.path=null",
+    "algorithm.length_penalty.where=off",
 ]
 
 
@@ -18,6 +25,12 @@ CUSTOM = [
         [BRIEF],
         [f"{KEY}={{brief: {{cost: over_budget, limit: 0, kp: 0, ki: 2, max: 3, sources: [quickstart-calc]}}}}"],
         [f"{KEY}={{short: {{cost: length, limit: 40}}, brief: {{cost: over_budget, limit: 0.5}}}}"],
+        [SUPPORT, "actor_rollout_ref.actor.use_kl_loss=true"],
+        [SUPPORT, "actor_rollout_ref.actor.use_kl_loss=true", "actor_rollout_ref.actor.kl_loss_coef=0"],
+        [SUPPORT, "algorithm.use_kl_in_reward=true"],
+        # The trainer computes it, whatever function gives the rewards, and whatever manager.
+        [SUPPORT, "actor_rollout_ref.actor.use_kl_loss=true", *CUSTOM],
+        [SUPPORT, "actor_rollout_ref.actor.use_kl_loss=true", *VERLS_MANAGER],
         [BRIEF, "variant=gdpo"],
         [BRIEF, "variant=rloo"],
         [BRIEF, "trainer.v1.trainer_mode=medu1_colocate_async"],
@@ -61,9 +74,14 @@ def test_a_right_constraint_passes(configure, overrides):
             r"trainer_mode is 'sync', which leaves algorithm\.constraints out; use medu1_sync",
         ),
         (
-            [BRIEF, "reward.reward_manager.source=register", "reward.reward_manager.name=dapo",
-             "reward.reward_manager.module.path=null", "algorithm.length_penalty.where=off"],
+            [BRIEF, *VERLS_MANAGER],
             r"cost is 'over_budget', and reward\.reward_manager\.name is 'dapo'",
+        ),
+        ([SUPPORT], r"cost is 'reference_surprisal', and no reference model is loaded; set .*use_kl_loss=true"),
+        ([SUPPORT, *CUSTOM], r"cost is 'reference_surprisal', and no reference model is loaded"),
+        (
+            [f"{KEY}={{s: {{cost: reference_surprisal, limit: -1}}}}", "actor_rollout_ref.actor.use_kl_loss=true"],
+            r"s\.limit is -1; it must be a number of at least 0\.$",
         ),
     ],
 )  # fmt: skip

@@ -41,6 +41,8 @@ QUICKSTART = "recipe=quickstart"
             r"write \+data\.apply_chat_template_kwargs\.enable_thinking=VALUE",
         ),
         (SFT, [QUICKSTART, "optim.learning_rate=1"], "^optim.learning_rate is not a key; near it are "),
+        (TRAIN, [QUICKSTART, "lora=null", "--cfg", "job"], "^lora is null, and null is no choice; leave it out"),
+        (SFT, ["--help", "sft_machine=null"], "^sft_machine is null, and null is no choice; leave it out"),
         (TRAIN, [QUICKSTART, "data.seed=[1"], r"^the recipe can't be composed: [^\n]*$"),
     ],
 )  # fmt: skip

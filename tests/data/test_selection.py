@@ -11,6 +11,7 @@ from verl_medu1.data.selection import (
     PassRate,
     Selection,
     band_reason,
+    empty_levels,
     level_of,
     quantile_edges,
     select,
@@ -108,6 +109,40 @@ def test_every_question_has_one_outcome_with_its_reason() -> None:
     ]
     outcomes, _ = select(asked, Selection(band=(0.1, 0.9), longest=0.5))
     assert [outcome.reason for outcome in outcomes] == ["not measured", "too hard", "too easy", "short", ""]
+
+
+@given(st.lists(st.none() | COUNTS, min_size=1, max_size=20), st.lists(st.floats(0.05, 1), min_size=1, max_size=4),
+       st.integers(1, 3))  # fmt: skip
+def test_an_empty_level_knows_what_it_has_lost(drawn: list, cuts: list[float], cap: int) -> None:
+    rates = [PassRate(*counts) if counts else None for counts in drawn]
+    rules = Selection(band=(0.3, 0.9), confidence=0, edges=tuple(sorted(set(cuts))), caps={"MedQA": cap})
+    asked = [Measured("MedQA", 10, rate) for rate in rates]
+    if not any(rate and 0.3 <= rate.value <= 0.9 for rate in rates):
+        with pytest.raises(ValueError, match=r"^No question is left: \d+ (not measured|too)"):
+            select(asked, rules)
+        return
+    outcomes, edges = select(asked, rules)
+    found = empty_levels(rates, outcomes, edges)
+    names = {f"L{number}" for number in range(1, len(edges) + 2)}
+    assert set(found) == names - {outcome.level for outcome in outcomes}
+    for level, reasons in found.items():
+        lost = [
+            outcome.reason
+            for rate, outcome in zip(rates, outcomes, strict=True)
+            if rate and level_of(rate.value, edges) == level
+        ]
+        assert reasons == Counter(lost) and "" not in reasons
+
+
+def test_without_levels_none_is_empty() -> None:
+    outcomes, edges = select(questions(3), Selection())
+    assert empty_levels([PassRate(0, 4)] * 3, outcomes, edges) == {}
+
+
+def test_levels_of_no_question_are_told_as_such() -> None:
+    """And not as too many equal pass rates, which they are not."""
+    with pytest.raises(ValueError, match=r"No question is left: 1 not measured \(--evaluation or --rollouts\), 1 too "):
+        select([Measured("a", 1, None), Measured("a", 1, PassRate(0, 40))], Selection(band=(0.5, 1), levels=2))
 
 
 def test_a_cap_draws_by_source_and_by_seed() -> None:

@@ -271,6 +271,26 @@ def test_the_command_prints_tables_or_json(data: Path, tmp_path: Path) -> None:
     assert "an earlier data set was replaced (train.parquet)" in again.stderr
 
 
+def test_the_command_names_what_is_empty_and_why(data: Path, tmp_path: Path) -> None:
+    rows = rows_of(data)
+    hard = {"quickstart-calc": 0, "quickstart-mcq": 4, "quickstart-open": 0}
+    samples = [answer(row, number, number < hard[row["data_source"]]) for row in rows for number in range(4)]
+    folder = write_evaluation(tmp_path / "eval", samples)
+    common = ["select", "--data", str(data), "--evaluation", str(folder), "--confidence", "0"]
+    shown = CliRunner().invoke(app, [*common, "--edges", "0.25,0.75", "--band", "0.1:1", "--out", str(tmp_path / "a")])
+    assert shown.exit_code == 0, shown.output
+    assert "Data source quickstart-calc has no question left: 10 too hard (--band).\n" in shown.stderr
+    assert "Level L2 (pass rates 0.25 to 0.75) has no question: none was measured to have such a" in shown.stderr
+    assert "Level L3 (pass rates 0.00 to 0.25) has no question left: 20 too hard (--band).\n" in shown.stderr
+    assert "L1" not in shown.stderr and "quickstart-mcq" not in shown.stderr
+    whole = CliRunner().invoke(app, [*common, "--edges", "0.5", "--out", str(tmp_path / "b")])
+    assert whole.exit_code == 0 and "no question" not in whole.stderr
+    none = CliRunner().invoke(app, [*common, "--band", "0.4:0.6", "--levels", "2", "--out", str(tmp_path / "c")])
+    assert none.exit_code != 0
+    assert str(none.exception).startswith("No question is left: 20 too hard (--band), 10 too easy (--band); give a wid")
+    assert not (tmp_path / "c").exists()
+
+
 def test_confidence_zero_takes_the_share_as_it_is(data: Path, tmp_path: Path) -> None:
     folder = write_evaluation(tmp_path / "eval", graded(rows_of(data)))
     report = run_selection(data, tmp_path / "out", Selection(band=(0.1, 0.9), confidence=0), folder)
@@ -327,7 +347,7 @@ def test_a_broken_file_is_refused(data: Path, tmp_path: Path, spoil: Callable[..
 def test_nothing_is_written_if_no_question_is_left_or_over_the_data(data: Path, tmp_path: Path) -> None:
     rows = rows_of(data)
     folder = write_evaluation(tmp_path / "eval", [answer(row, number, False) for row in rows for number in range(40)])
-    with pytest.raises(ValueError, match=r"No question of --data .* is left; give a wider --band"):
+    with pytest.raises(ValueError, match=rf"No question is left: {ROWS} too hard \(--band\); give a wider --band"):
         run_selection(data, tmp_path / "out", Selection(band=(0.5, 1)), folder)
     assert not (tmp_path / "out").exists()
     with pytest.raises(ValueError, match="is the folder of --data, whose files would be replaced"):

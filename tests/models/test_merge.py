@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -255,11 +256,41 @@ def test_a_folder_that_exists_is_left_alone(parents, tmp_path):
 
 
 def test_an_earlier_half_written_merge_is_replaced(parents, tmp_path):
-    (tmp_path / "out.partial").mkdir()
-    (tmp_path / "out.partial" / "model-00001-of-00002.safetensors").write_text("half")
+    killed = (
+        "import os, pathlib, sys; from verl_medu1.models.whole_folder import whole_folder\n"
+        "with whole_folder(pathlib.Path(sys.argv[1])) as folder:\n"
+        "    folder.mkdir(); (folder / 'model-00001-of-00002.safetensors').write_text('half'); os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", killed, tmp_path / "out"]).returncode == 9
+    assert (tmp_path / "out.partial" / "out").is_dir()
     merge(*parents, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert [file.name for file in (tmp_path / "out").glob("*.safetensors")] == [WEIGHTS]
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "link to a folder", "link to nothing"])
+def test_a_users_own_folder_of_the_unfinished_name_is_left_alone(parents, tmp_path, kind):
+    own, other = tmp_path / "out.partial", tmp_path / "other"
+    if kind == "folder":
+        own.mkdir()
+        (own / "thesis.tex").write_text("years of work")
+    elif kind == "file":
+        own.write_text("years of work")
+    else:
+        if kind == "link to a folder":
+            other.mkdir()
+            (other / "thesis.tex").write_text("years of work")
+        own.symlink_to(other)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ValueError, match=r"out\.partial exists, which is needed .* move it, or give another --out\.$"):
+        merge(*parents, tmp_path / "out")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_empty_folder_of_the_unfinished_name_is_used(parents, tmp_path):
+    (tmp_path / "out.partial").mkdir()
+    merge(*parents, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_the_command_takes_folders_and_runs(parents, tmp_path, monkeypatch, capsys):

@@ -6,12 +6,10 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verl_medu1.report.curves import MAX_POINTS, binned, curves, smoothed, source_styles
 from verl_medu1.report.excerpts import cut, explain, outcomes, show, spread
 from verl_medu1.report.page import model_sentence, run_names, write_report
 from verl_medu1.run_folder.reader import read_run
@@ -353,26 +351,6 @@ def test_spread_keeps_order_first_and_last(steps: list[int], number: int) -> Non
     assert chosen == sorted(set(chosen))
     assert len(chosen) == min(number, len(steps))
     assert (chosen[0], chosen[-1]) == (steps[0], steps[-1])
-
-
-@given(st.lists(st.floats(-100, 100) | st.just(float("nan")), min_size=1, max_size=40), st.integers(1, 10))
-def test_bins_and_moving_means_stay_within_the_values(values: list[float], points: int) -> None:
-    steps, means = binned(dict(enumerate(values)), points)
-    assert len(steps) == len(means) == min(points, len(values))
-    finite = [value for value in values if np.isfinite(value)]
-    for series in (means, smoothed(np.array(values))):
-        inside = series[np.isfinite(series)]
-        if finite:
-            assert ((inside >= min(finite) - 1e-9) & (inside <= max(finite) + 1e-9)).all()
-        else:
-            assert not inside.size
-
-
-def test_long_runs_are_drawn_with_a_bounded_number_of_points() -> None:
-    scalars = {"reward/a/b/acc/mean": {step: 0.5 for step in range(20_000)}}
-    assert list(source_styles(scalars)) == ["a/b"]
-    assert len(binned(scalars["reward/a/b/acc/mean"])[0]) == MAX_POINTS
-    assert len(curves({"run": scalars})[0].uri) < 100_000
 
 
 def test_answers_without_a_verdict_are_counted_and_different_judges_are_not_compared(

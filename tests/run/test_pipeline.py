@@ -17,12 +17,15 @@ from safetensors.torch import load_file, save_file
 
 from tests.signals import by_default
 from verl_medu1.cli.app import main
+from verl_medu1.config.inputs import inputs_of
 from verl_medu1.config.pipeline import read_stages
+from verl_medu1.data.storage import sha256
 from verl_medu1.models.tiny import write_tiny_model
 from verl_medu1.models.weights import WEIGHTS
-from verl_medu1.run.pipeline import command_of, run_pipeline, stage_violations
+from verl_medu1.run.pipeline import changes, command_of, run_pipeline, stage_violations
 from verl_medu1.run_folder.checkpoints import TRACKER
-from verl_medu1.run_folder.pipeline import DONE, PIPELINE, WAITS, Stage, inputs_of, state_of
+from verl_medu1.run_folder.pipeline import DONE, PIPELINE, WAITS, Stage, state_of, write_stages
+from verl_medu1.run_folder.progress import Progress
 
 
 @pytest.fixture(scope="module")
@@ -176,12 +179,88 @@ def test_how_a_training_stands_is_read_from_its_folder(tmp_path, trainer, saved,
     assert state_of(stage) == state
 
 
-def test_inputs_are_files_and_models_and_not_what_is_written(models, tmp_path):
-    (tmp_path / "rows").write_text("1")
-    arguments = (f"data.train_files={tmp_path}/rows", str(models / "A"), "data.seed=1", "--out", str(tmp_path / "out"))
-    (tmp_path / "out").mkdir()
-    found = inputs_of(Stage("s", "train", arguments, tmp_path / "out"))
-    assert list(found) == list(arguments[:2]) and WEIGHTS in found[arguments[1]]
+@pytest.mark.parametrize(
+    ("reported", "given", "state"),
+    [
+        # verl keeps 5 of the 10 rows, whose prompts are short enough: one step an epoch.
+        (3, None, DONE),
+        (4, None, "saved step 3 of 4"),
+        # Before the trainer has its data, and of an older run, all rows count.
+        (None, None, "saved step 3 of 6"),
+        (0, None, "saved step 3 of 6"),
+        # A number in the configuration is the number, whatever an earlier start said.
+        (3, 9, "saved step 3 of 9"),
+    ],
+)
+def test_a_training_that_leaves_rows_out_is_done_when_its_trainer_says_so(tmp_path, reported, given, state):
+    stage = Stage("rl", "train", (), tmp_path / "rl")
+    stage.folder.mkdir()
+    pq.write_table(pa.table({"x": range(10)}), tmp_path / "rows.parquet")
+    data = {"train_files": str(tmp_path / "rows.parquet"), "train_batch_size": 4, "filter_overlong_prompts": True}
+    trainer = {"total_training_steps": given, "total_epochs": 3}
+    OmegaConf.save({"trainer": trainer, "data": data}, stage.folder / "config.yaml")
+    (stage.folder / "checkpoints" / "global_step_3").mkdir(parents=True)
+    (stage.folder / "checkpoints" / TRACKER).write_text("3")
+    progress = Progress(stage.folder)
+    progress.steps = reported
+    progress.report(3, "step done")
+    assert state_of(stage) == state
+
+
+def training(folder: Path, *arguments: str, command: str = "train") -> Stage:
+    return Stage("rl", command, ("recipe=quickstart", *arguments, f"run_dir={folder}"), folder)
+
+
+def test_inputs_of_a_training_are_its_data_its_model_and_what_else_arguments_name(models, tmp_path):
+    out, rows, mine = tmp_path / "out", tmp_path / "rows", tmp_path / "mine.py"
+    rows.write_text("1")
+    mine.write_text("2")
+    out.mkdir()
+    # Hydra's list is no name of a file.
+    stage = training(
+        out,
+        f"data.train_files=[{rows},{rows}]",
+        f"++data.val_files={rows}",
+        f"actor_rollout_ref.model.path={models / 'A'}",
+        f"reward.custom_reward_function.path={mine}",
+        "data.seed=1",
+    )
+    one, two = sha256(rows), sha256(mine)
+    found = inputs_of(stage)
+    assert WEIGHTS in found.pop("actor_rollout_ref.model.path")
+    assert found == {
+        "data.train_files": [one, one],
+        "data.val_files": [one],
+        f"reward.custom_reward_function.path={mine}": two,
+    }
+    cold = inputs_of(training(out, "model.path=some/model", command="sft"))
+    assert cold == {"data.train_files": [None], "data.val_files": [], "model.path": "some/model"}
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        (lambda data, model: (data / "train.parquet").write_text("other"), "data.train_files"),
+        (lambda data, model: (data / "test.parquet").unlink(), "data.val_files"),
+        (lambda data, model: shutil.copy(model.parent / "B" / WEIGHTS, model / WEIGHTS), "model.path"),
+    ],
+)
+def test_a_change_of_what_only_the_recipe_names_is_refused(models, tmp_path, change, key):
+    """The quickstart's recipe names its data and its model, and no argument does."""
+    out = tmp_path / "run" / "rl"
+    data, model = out / "data", out / "model"
+    data.mkdir(parents=True)
+    for name in ("train.parquet", "test.parquet"):
+        (data / name).write_text(name)
+    shutil.copytree(models / "A", model)
+    shutil.copytree(models / "B", out / "B")
+    (out / "config.yaml").write_text("{trainer: {total_training_steps: 4}}")
+    stage = training(out)
+    write_stages(tmp_path / "run", [stage], {"rl": inputs_of(stage)})
+    assert list(changes(tmp_path / "run", [stage])) == []
+    change(data, model)
+    (said,) = changes(tmp_path / "run", [stage])
+    assert f"stage rl began with another content of {key}; set it back" in said.replace("actor_rollout_ref.", "")
 
 
 def test_a_supervised_stage_on_several_gpus_is_started_by_torchrun(tmp_path):

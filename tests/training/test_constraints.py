@@ -278,6 +278,7 @@ def test_the_trainer_applies_constraints_before_the_length_term(monkeypatch):
     trainer = MedU1Trainer.__new__(MedU1Trainer)
     trainer.timing_raw = {}
     trainer._components = {}
+    trainer.use_reference_policy = False
     trainer._constraints = Constraints(algorithm({"c": {"cost": "cost", "limit": 0.0}}))
     trainer._penalty = OmegaConf.create({"where": "advantage"})
     shaping = type("Shaping", (), {})()

@@ -8,7 +8,7 @@ import torch
 from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
 
 from verl_medu1.length.advantage import Shaped, shape_advantages
-from verl_medu1.training.metrics import component_metrics, group_metrics, shaping_metrics
+from verl_medu1.training.metrics import component_metrics, group_metrics, level_metrics, shaping_metrics
 
 
 def test_components_are_averaged_per_source_and_strings_are_left_out():
@@ -33,6 +33,15 @@ def test_rows_without_a_budget_are_in_no_mean_of_budgets():
         f"reward/MedQA/{name}/mean": with_one[name] for name in ("budget_tokens", "over_budget", "budget_distance")
     }
     assert metrics == {"reward/MedQA/acc/mean": 1.0, "reward/MedIQ/acc/mean": 1.0} | means
+
+
+def test_accuracy_by_level_leaves_out_rows_without_one_and_answers_without_a_verdict():
+    rows = [("L2", 1.0), ("L2", 0.0), ("L2", 0.0), ("L1", np.bool_(True)), ("", 1.0), ("L1", None), ("L3", "1")]
+    samples = [{"data_source": "s", "level": level, "acc": acc} for level, acc in rows]
+    samples.append({"data_source": "s", "acc": 0.0})
+    assert level_metrics(samples) == {"level/L2/acc/mean": pytest.approx(1 / 3), "level/L1/acc/mean": 1.0}
+    # A name of a level is a text, and has no mean of its own.
+    assert not any("level" in name for name in component_metrics([{"data_source": "s", "level": "L1", "acc": 1.0}]))
 
 
 def test_groups_and_moves_are_counted_per_source():

@@ -61,6 +61,11 @@ def test_a_rollout_says_which_question_it_answers():
     assert score()["reward_extra_info"]["row_id"] == ""
 
 
+def test_a_rollout_says_on_which_level_its_question_is():
+    assert score(level="L2")["reward_extra_info"]["level"] == "L2"
+    assert score(level=None)["reward_extra_info"]["level"] == score()["reward_extra_info"]["level"] == ""
+
+
 def test_a_budget_of_the_reasoning_counts_up_to_its_closing_tag():
     components = score(budget_mode="max", budget_tokens=10, budget_counts="reasoning")["reward_extra_info"]
     reasoning = RIGHT.index("</think>") + len("</think>")

@@ -8,18 +8,19 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1.checks.rewards import OUR_MANAGER, OUR_TRAINER_MODES
-from verl_medu1.config.constraints import Constraint
+from verl_medu1.config.constraints import REFERENCE_SURPRISAL, Constraint
 from verl_medu1.config.keys import nearest
 from verl_medu1.config.scorers import uses_our_scorers
 
 KEY, DEFAULTS = "algorithm.constraints", "algorithm.constraint_defaults"
-# Components of our scorers and our reward manager that a higher value of is worse -> the highest value that there is.
+# Components of our scorers, reward manager and trainer that a higher value of is worse -> the highest possible value.
 COSTS = {
     "unsafe": 1.0,
     "over_budget": 1.0,
     "budget_distance": math.inf,
     "length": math.inf,
     "counted_tokens": math.inf,
+    REFERENCE_SURPRISAL: math.inf,
 }
 # Estimators that compare the answers to one question by nothing but their rewards, and give equal ones zero.
 ESTIMATORS = ("grpo", "grpo_vectorized", "rloo", "rloo_vectorized", "medu1_gdpo")
@@ -77,6 +78,13 @@ def _of_one(name: str, values: Mapping[str, Any], defaults: Mapping[str, Any], c
         yield f"{key}.cost is {cost!r}; give the name of a component."
     elif cost not in COSTS and uses_our_scorers(config):
         yield f"{key}.cost is {cost!r}; our scorers have {', '.join(COSTS)}."
+    elif cost == REFERENCE_SURPRISAL:
+        if not (config.actor_rollout_ref.actor.use_kl_loss or config.algorithm.use_kl_in_reward):
+            yield (
+                f"{key}.cost is {cost!r}, and no reference model is loaded; set "
+                "actor_rollout_ref.actor.use_kl_loss=true, with actor_rollout_ref.actor.kl_loss_coef=0 for the "
+                "constraint alone."
+            )
     elif cost in COSTS and module is None:
         manager = config.reward.reward_manager.name
         yield f"{key}.cost is {cost!r}, and reward.reward_manager.name is {manager!r}; take {OUR_MANAGER}."

@@ -126,6 +126,8 @@ def _tables(report: dict[str, Any]) -> "list[Table]":
 
 
 def _notes(report: dict[str, Any], out: Path) -> list[str]:
+    from verl_medu1.data.selection import counted_reasons
+
     origin, notes = report["origin"], []
     where = f"steps {origin['first_step']} to {origin['last_step']} of " if "first_step" in origin else ""
     notes.append(f"Pass rates are of {where}{origin['model']}; they say little about another model.")
@@ -136,6 +138,16 @@ def _notes(report: dict[str, Any], out: Path) -> list[str]:
             f"--confidence {report['rules']['confidence']:g} every interval meets it. Take more samples, or less "
             "confidence."
         )
+    for source, counts in report["sources"].items():
+        if not counts["questions"]["selected"]:
+            notes.append(f"Data source {source} has no question left: {counted_reasons(counts['questions'])}.")
+    for level, reasons in report["empty_levels"].items():
+        bounds = report["levels"][level]
+        name = f"Level {level} (pass rates {bounds['from']:.2f} to {bounds['to']:.2f})"
+        if reasons:
+            notes.append(f"{name} has no question left: {counted_reasons(reasons)}.")
+        else:
+            notes.append(f"{name} has no question: none was measured to have such a pass rate; give other --edges.")
     if report["left_out_samples"]:
         notes.append(f"{report['left_out_samples']} samples without a verdict count neither way.")
     if report["unknown_questions"]:

@@ -10,11 +10,12 @@ from verl_medu1.cluster.job import Job, job_of
 from verl_medu1.cluster.site import Site, example_sites
 from verl_medu1.cluster.submission import check_job, plan_job, require_no_job, submit
 from verl_medu1.config.compose import compose_config, settings_in
+from verl_medu1.config.inputs import inputs_of
 from verl_medu1.config.model_path import MODEL
 from verl_medu1.config.recipes import SFT, TRAIN
 from verl_medu1.exit import raise_all, say
 from verl_medu1.plan.architecture import NotPlanned
-from verl_medu1.run_folder.pipeline import DONE, TRAINING, Stage, inputs_of, job_folder, state_of, write_stages
+from verl_medu1.run_folder.pipeline import DONE, TRAINING, Stage, job_folder, state_of, write_stages
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

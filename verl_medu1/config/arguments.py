@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from verl_medu1.config.compose import compose_config, composition_in_a_sentence
+from verl_medu1.config.compose import compose_config, composition_in_a_sentence, require_choices
 from verl_medu1.config.keys import has_key
 from verl_medu1.config.recipes import SFT, TRAIN, recipe_names
 from verl_medu1.verl_compat.config_folder import folder
@@ -26,12 +26,14 @@ def require_arguments(arguments: Sequence[str], stage: str) -> None:
     """Raise a ValueError if neither a recipe nor data and a model are given, or if a name does not exist.
 
     Whatever Hydra accepts passes. If a name may be wrong, the configuration is composed to find out, which takes about
-    a second.
+    a second. Where Hydra only prints, it says itself what is wrong; only a group that is null is refused here, which it
+    answers with a traceback.
 
     Args:
         arguments: of the command.
         stage: TRAIN or SFT of `verl_medu1.config.recipes`.
     """
+    require_choices(arguments)
     if any(HYDRAS_OWN.fullmatch(argument) for argument in arguments):
         return
     overrides = [argument for argument in arguments if not argument.startswith("-")]

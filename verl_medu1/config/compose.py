@@ -56,7 +56,7 @@ def compose_config(overrides: Sequence[str], stage: str = TRAIN) -> "DictConfig"
     named = {override.removeprefix("recipe=") for override in overrides} & set(recipe_names(stage))
     register_recipes(stage, only=named or None)
     GlobalHydra.instance().clear()
-    _require_choices(overrides)
+    require_choices(overrides)
     with composition_in_a_sentence(stage), initialize_config_module("verl_medu1.config", version_base="1.3"):
         config = compose(PRIMARY[stage], overrides=list(overrides))
         with suppress(ValueError):  # a run that has no model yet; the training says so when it starts
@@ -64,11 +64,11 @@ def compose_config(overrides: Sequence[str], stage: str = TRAIN) -> "DictConfig"
         return config
 
 
-def _require_choices(overrides: Sequence[str]) -> None:
+def require_choices(overrides: Sequence[str]) -> None:
     """Raise a ValueError if a group is set to null: Hydra refuses that with a sentence that does not name the group.
 
     Example:
-        >>> _require_choices(["run_dir=null", "lora=null"])
+        >>> require_choices(["run_dir=null", "lora=null"])
         Traceback (most recent call last):
             ...
         ValueError: lora is null, and null is no choice; leave it out, or name one.

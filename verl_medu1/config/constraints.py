@@ -4,12 +4,15 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
+# A cost that the trainer computes itself, from the log-probs of a reference model (training/reference.py).
+REFERENCE_SURPRISAL = "reference_surprisal"
+
 
 class Constraint(NamedTuple):
     """One entry of `algorithm.constraints`, with `algorithm.constraint_defaults` for what it leaves out.
 
     Attributes:
-        cost: Component of the rewards whose mean is limited; lower is better.
+        cost: Component of the rewards whose mean is limited, or `REFERENCE_SURPRISAL`; lower is better.
         limit: What its mean must not exceed, in units of the component.
         sources: Data sources whose answers count; None: all.
         kp: Proportional gain: multiplier per unit of cost above the limit in this step.

@@ -117,7 +117,7 @@ def write_selected(
         selection: what the manifest says of it.
 
     Raises:
-        ValueError: no row is left, or the folder can't be written.
+        ValueError: the folder can't be written.
     """
     kept = [
         row | {"extra_info": row["extra_info"] | _added(place, rate, outcome.level)}
@@ -127,10 +127,6 @@ def write_selected(
             if not outcome.reason and rate is not None
         )
     ]
-    if not kept:
-        raise ValueError(
-            f"No question of --data {data} is left; give a wider --band, or measure more of its questions."
-        )
     counts: dict[str, int] = {}
     for row in kept:
         counts[row["data_source"]] = counts.get(row["data_source"], 0) + 1

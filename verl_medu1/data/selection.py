@@ -5,6 +5,7 @@ Pure functions of counts; `selected_rows.py` reads and writes the rows, `verl_me
 
 import math
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -12,7 +13,15 @@ from functools import cache
 # Why a question is not selected.
 NOT_MEASURED, TOO_HARD, TOO_EASY = "not measured", "too hard", "too easy"
 SHORT, OVER_CAP = "short", "over cap"
-REASONS = (NOT_MEASURED, TOO_HARD, TOO_EASY, SHORT, OVER_CAP)
+# Each with the options that decide on it.
+OPTIONS = {
+    NOT_MEASURED: "--evaluation or --rollouts",
+    TOO_HARD: "--band",
+    TOO_EASY: "--band",
+    SHORT: "--longest",
+    OVER_CAP: "--cap",
+}
+REASONS = tuple(OPTIONS)
 
 
 @dataclass(frozen=True)
@@ -161,6 +170,42 @@ def level_of(rate: float, edges: Sequence[float]) -> str:
     return f"L{1 + sum(rate < edge for edge in edges)}"
 
 
+def empty_levels(
+    rates: Sequence[PassRate | None], outcomes: Sequence[Outcome], edges: Sequence[float]
+) -> dict[str, Counter[str]]:
+    """Return the levels without a question, easiest first, each with how many were left out of it, by reason.
+
+    Args:
+        rates: of all questions, None without a sample.
+        outcomes: of the selection, one per question.
+        edges: pass rates that separate the levels; without any there are no levels.
+
+    Example:
+        >>> rates, outcomes = [PassRate(1, 1), PassRate(0, 1)], [Outcome("", "L1"), Outcome(OVER_CAP)]
+        >>> empty_levels(rates, outcomes, (0.5, 1.0))
+        {'L2': Counter(), 'L3': Counter({'over cap': 1})}
+    """
+    filled = {outcome.level for outcome in outcomes}
+    levels = [f"L{number}" for number in range(1, len(edges) + 2)] if edges else []
+    found: dict[str, Counter[str]] = {level: Counter() for level in levels if level not in filled}
+    for rate, outcome in zip(rates, outcomes, strict=True):
+        if rate is not None and (level := level_of(rate.value, edges)) in found:
+            found[level][outcome.reason] += 1
+    return found
+
+
+def counted_reasons(reasons: Mapping[str, int]) -> str:
+    """Return why questions are left out, in words, with the options that decide on it.
+
+    Example:
+        >>> counted_reasons({OVER_CAP: 3, TOO_HARD: 12, SHORT: 0})
+        '12 too hard (--band), 3 over cap (--cap)'
+    """
+    return ", ".join(
+        f"{reasons[reason]} {reason} ({option})" for reason, option in OPTIONS.items() if reasons.get(reason)
+    )
+
+
 def select(questions: Sequence[Measured], rules: Selection) -> tuple[list[Outcome], tuple[float, ...]]:
     """Decide which questions to train on, and their levels.
 
@@ -175,7 +220,7 @@ def select(questions: Sequence[Measured], rules: Selection) -> tuple[list[Outcom
         One outcome per question, in order, and the pass rates that separate the levels.
 
     Raises:
-        ValueError: a cap names a data source that no question has, or the levels can't be made.
+        ValueError: a cap names a data source that no question has, no question is left, or the levels can't be made.
 
     Example:
         >>> questions = [Measured("MedQA", 20, PassRate(right, 4)) for right in (0, 2, 4)]
@@ -194,6 +239,10 @@ def select(questions: Sequence[Measured], rules: Selection) -> tuple[list[Outcom
             reasons[place] = reason
         else:
             rates[place] = question.rate
+    if not rates:
+        # Neither a share of the longest nor a cap takes the last one.
+        why = counted_reasons(Counter(reasons.values()))
+        raise ValueError(f"No question is left: {why}; give a wider --band, or measure more of the questions.")
     for members in _by_source(rates, questions):
         # Of two with as many words the earlier one stays.
         longest_first = sorted(members, key=lambda place: (-questions[place].words, place))

@@ -10,7 +10,7 @@ from typing import Any
 
 from reward_score.label_overrides import COLUMNS
 from verl_medu1.data.selected_rows import Row, earlier_rate, key_of, measured, read_rows, write_selected
-from verl_medu1.data.selection import REASONS, Outcome, PassRate, Selection, band_reason, select
+from verl_medu1.data.selection import REASONS, Outcome, PassRate, Selection, band_reason, empty_levels, select
 from verl_medu1.evaluate.pass_rates import Answers, Counted, from_evaluation, from_rollouts, label_candidate
 from verl_medu1.run_folder.evaluations import write_jsonl
 from verl_medu1.run_folder.whole_file import replace_file
@@ -104,6 +104,7 @@ def _report(
         }
         if edges
         else {},
+        "empty_levels": empty_levels(rates, outcomes, edges),
         "most_samples": most,
         "band_without_effect": rules.band != (0.0, 1.0)
         and not any(band_reason(rate, rules.band, rules.confidence) for rate in extremes),

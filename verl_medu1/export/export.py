@@ -1,10 +1,10 @@
 """The steps of `medu1 export`, in order."""
 
-import shutil
 from pathlib import Path
 
 from verl_medu1.export.checkpoint import Checkpoint, find_checkpoint
 from verl_medu1.export.compare import Comparison, compare
+from verl_medu1.models.whole_folder import require_new, whole_folder
 
 
 def export(
@@ -27,8 +27,7 @@ def export(
             trained one.
     """
     checkpoint = find_checkpoint(given)
-    if out.exists():
-        raise ValueError(f"--out {out} exists; give a folder that does not, or remove it.")
+    require_new(out)
 
     from verl_medu1.export.adapter import merge_adapter, require_base
     from verl_medu1.export.card import find_evaluations, write_card
@@ -38,26 +37,20 @@ def export(
     checkpoint.configuration()
     evaluations = find_evaluations(checkpoint, evaluation)
     base = require_base(checkpoint, base)
-    partial = out.with_name(f"{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with whole_folder(out) as folder:
         if base is None:
-            merge(checkpoint, partial)
+            merge(checkpoint, folder)
         else:
-            merge_adapter(checkpoint, base, partial)
-        comparison = compare(partial, checkpoint.folder)
+            merge_adapter(checkpoint, base, folder)
+        comparison = compare(folder, checkpoint.folder)
         if comparison is not None and not comparison.same:
             raise ValueError(
                 f"{checkpoint.folder} exported is not the model that was trained: log-probabilities differ by "
                 f"{comparison}; nothing was written."
             )
-        write_card(out.name, checkpoint, partial, comparison, evaluations)
-        for file in partial.rglob("*"):
+        write_card(out.name, checkpoint, folder, comparison, evaluations)
+        for file in folder.rglob("*"):
             # safetensors creates files that only their owner may read.
             if file.is_file():
-                file.chmod((partial / "config.json").stat().st_mode)
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+                file.chmod((folder / "config.json").stat().st_mode)
     return checkpoint, comparison

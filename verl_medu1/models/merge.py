@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from verl_medu1.exit import raise_all
 from verl_medu1.models.same_kind import kind_violations, weight_violations
 from verl_medu1.models.weights import INDEX, Weights
+from verl_medu1.models.whole_folder import require_new, whole_folder
 
 # A merged model's folder says here what it was made of.
 RECORD = "merge.json"
@@ -49,20 +50,14 @@ def merge(first: Path, second: Path, out: Path, weight: float = 0.5, shard_bytes
     """
     if not 0 <= weight <= 1:
         raise ValueError(f"--weight is {weight:g}; it is the share of the first model, from 0 to 1.")
-    if out.exists():
-        raise ValueError(f"--out {out} exists; give a folder that does not, or remove it.")
+    require_new(out)
     with Weights(first) as ours, Weights(second) as theirs:
         raise_all([*weight_violations(ours, theirs), *kind_violations(first, second)])
-        partial = out.with_name(f"{out.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        try:
-            shutil.copytree(first, partial, ignore=_left_out)
-            _write_weights(ours, theirs, weight, partial, shard_bytes)
+        with whole_folder(out) as folder:
+            shutil.copytree(first, folder, ignore=_left_out)
+            _write_weights(ours, theirs, weight, folder, shard_bytes)
             parents = {"first": str(first.resolve()), "second": str(second.resolve()), "weight": weight}
-            (partial / RECORD).write_text(json.dumps(parents, indent=2) + "\n", encoding="utf-8")
-            partial.rename(out)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            (folder / RECORD).write_text(json.dumps(parents, indent=2) + "\n", encoding="utf-8")
         return len(ours.shapes)
 
 

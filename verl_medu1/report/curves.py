@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from verl_medu1.report.figure import STYLE, Picture, Style, new_figure, numbered_style, picture
@@ -15,6 +16,7 @@ from verl_medu1.run_folder.reader import Series
 Scalars = Mapping[str, Series]
 MAX_POINTS = 300  # more points are averaged in bins of equal size
 SOURCE_TAG = re.compile(r"reward/(?P<reward>.+)/[^/]+/mean|advantage/(?P<advantage>.+)/[^/]+")
+LEVEL_TAG = re.compile(r"level/(?P<level>.+)/acc/mean")
 OVERALL_STYLE = Style("#333f48", "-")
 
 
@@ -72,7 +74,7 @@ def source_styles(scalars: Scalars) -> dict[str, Style]:
 
 
 def run_styles(names: Sequence[str]) -> dict[str, Style]:
-    """Return the runs, each with its style."""
+    """Return runs, or levels, each with its style."""
     return {name: numbered_style(number) for number, name in enumerate(names)}
 
 
@@ -156,9 +158,30 @@ def curves(runs: Mapping[str, Scalars]) -> list[Picture]:
                 if measure.tag in scalars
             ]
             pictures += [_curve(measure, measure.title, lines)] if lines else []
+        pictures += [_levels(name if len(runs) > 1 else "", levels) for name, scalars in runs.items()
+                     if (levels := _of_levels(scalars))]  # fmt: skip
         pictures += [_timing(name if len(runs) > 1 else "", scalars) for name, scalars in runs.items()
                      if "timing_s/step" in scalars]  # fmt: skip
     return pictures
+
+
+def _of_levels(scalars: Scalars) -> dict[str, Series]:
+    """Return the accuracy on each level of difficulty, the easiest first."""
+    found = {match["level"]: series for tag, series in scalars.items() if (match := LEVEL_TAG.fullmatch(tag))}
+    return {level: found[level] for level in sorted(found, key=lambda level: (len(level), level))}
+
+
+def _levels(name: str, levels: Mapping[str, Series]) -> Picture:
+    figure, axes = new_figure("accuracy by level" + (f", {name}" if name else ""), 2.8, wide=True)
+    styles = run_styles([*levels])
+    for level, series in levels.items():
+        _draw(axes, series, styles[level])
+    axes.set_xlabel("step")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylim(-0.03, 1.03)
+    handles = [Line2D([], [], color=style.colour, linestyle=style.line) for style in styles.values()]
+    figure.legend(handles, [*levels], loc="outside right upper", frameon=False)
+    return picture(figure, "accuracy by level of difficulty over the steps", wide=True)
 
 
 def _timing(name: str, scalars: Scalars) -> Picture:

@@ -12,6 +12,7 @@ from typing import Any
 
 from verl_medu1.checks.judge import judge_violations
 from verl_medu1.config.compose import compose_config
+from verl_medu1.config.inputs import inputs_of
 from verl_medu1.config.keys import unknown_key_violations
 from verl_medu1.config.recipes import SFT, TRAIN
 from verl_medu1.exit import in_one_sentence, raise_all, say
@@ -22,7 +23,6 @@ from verl_medu1.run_folder.pipeline import (
     TRAINING,
     WAITS,
     Stage,
-    inputs_of,
     read_stages,
     state_of,
     write_stages,

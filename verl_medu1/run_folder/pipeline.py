@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from verl_medu1.data.storage import sha256, training_rows
-from verl_medu1.run_folder.checkpoints import newest_model, newest_step, step_folder
-from verl_medu1.run_folder.claim import weights_of
+from verl_medu1.data.storage import training_rows
+from verl_medu1.run_folder.checkpoints import newest_step
 from verl_medu1.run_folder.configuration import read_configuration
 from verl_medu1.run_folder.names import CHECKPOINTS, CONFIG
+from verl_medu1.run_folder.progress import FILE_NAME, Progress
 from verl_medu1.run_folder.whole_file import replace_file
 
 PIPELINE = "pipeline.json"
@@ -66,8 +66,17 @@ def state_of(stage: Stage) -> str:
         return DONE if stage.folder.is_dir() else WAITS
     if not (stage.folder / CONFIG).is_file():
         return WAITS
-    steps, saved = total_steps(read_configuration(stage.folder / CONFIG)), newest_step(stage.folder / CHECKPOINTS) or 0
+    steps, saved = _steps_of_run(stage.folder), newest_step(stage.folder / CHECKPOINTS) or 0
     return DONE if saved >= steps else f"saved step {saved} of {steps}"
+
+
+def _steps_of_run(run: Path) -> int:
+    config = read_configuration(run / CONFIG)
+    if config.trainer.total_training_steps is None and (run / FILE_NAME).is_file():
+        # Only the trainer knows how many rows data.filter_overlong_prompts leaves; it reports the steps once it does.
+        if steps := Progress(run).read()["steps"]:
+            return int(steps)
+    return total_steps(config)
 
 
 def total_steps(config: Any) -> int:
@@ -88,36 +97,6 @@ def total_steps(config: Any) -> int:
     samples = config.data.get("train_max_samples", -1)
     rows = min(rows, samples) if samples > 0 else rows
     return rows // int(config.data.train_batch_size) * int(config.trainer.total_epochs)
-
-
-def inputs_of(stage: Stage) -> dict[str, Any]:
-    """Return the content of each argument that names a file or a model's folder: its digest, or those of its weights.
-
-    A run's folder stands for its newest model.
-
-    Raises:
-        ValueError: a run's folder has no model yet.
-    """
-    found: dict[str, Any] = {}
-    for argument in stage.arguments:
-        path = Path(argument.partition("=")[2] or argument).expanduser()
-        if path == stage.folder:
-            continue
-        if path.is_file():
-            found[argument] = sha256(path)
-        elif path.is_dir():
-            is_run = (path / CHECKPOINTS).is_dir()
-            found[argument] = _weights_of_run(path, stage.command) if is_run else weights_of(path)
-    return found
-
-
-def _weights_of_run(run: Path, command: str) -> dict[str, Any]:
-    if command != "export":
-        return weights_of(newest_model(run))
-    # An export makes the model of a run that has none yet: the checkpoint, by its step and the sizes of its files.
-    step = newest_step(run / CHECKPOINTS)
-    files = sorted(step_folder(run / CHECKPOINTS, step).rglob("*")) if step else []
-    return {str(file.relative_to(run)): str(file.stat().st_size) for file in files if file.is_file()}
 
 
 def write_stages(run_dir: Path, stages: Sequence[Stage], inputs: Mapping[str, Mapping[str, Any]]) -> None:

@@ -6,6 +6,7 @@ left_out.py         responses without a verdict of the judge leave their group
 failed_questions.py questions without an answer end the run
 advantages.py       rewards and advantages of a batch, changed in verl's queue
 constraints.py      multipliers that keep the mean of a cost at or below its limit
+reference.py        how surprising answers are to the reference model
 gdpo.py             advantages with each component normalised separately
 mixture_sampler.py  which rows make up a batch
 batch_order.py      the responses of a batch, sorted by question

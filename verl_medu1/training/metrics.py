@@ -56,6 +56,20 @@ def component_metrics(samples: Sequence[dict[str, Any]]) -> dict[str, float]:
     return metrics
 
 
+def level_metrics(samples: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Compute the share of right answers on each level of difficulty; {} without levels.
+
+    Example:
+        >>> level_metrics([{"level": "L1", "acc": 1.0}, {"level": "L1", "acc": 0.0}, {"level": "", "acc": 1.0}])
+        {'level/L1/acc/mean': 0.5}
+    """
+    right: dict[str, list[float]] = defaultdict(list)
+    for sample in samples:
+        if (level := sample.get("level")) and isinstance(sample.get("acc"), Real | np.bool_):
+            right[level].append(float(sample["acc"]))
+    return {f"level/{level}/acc/mean": float(np.mean(values)) for level, values in right.items()}
+
+
 def judge_metrics(samples: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Count the responses that the judge was asked about, and those without a verdict; {} without a judge.
 

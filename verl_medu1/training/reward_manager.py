@@ -20,6 +20,7 @@ class MedU1RewardManager(NaiveRewardManager):
     """verl's naive reward manager, with the response's length and budget added to the components of each sample.
 
     Keys added: `row_id` (of the question within its data source, "" without one; `medu1 select --rollouts` needs it),
+    `level` (of difficulty, which `medu1 select` has written, "" without one),
     `length` (response tokens, with what a tool wrote among them: verl does not tell a reward manager which tokens are
     the model's), `counted_tokens` (those that the budget counts), `budget_mode` ("none", "exact" or "max"),
     `budget_counts`, `budget_tokens` (0 without a budget), `over_budget` (0 or 1) and `budget_distance` (tokens). The
@@ -48,6 +49,7 @@ class MedU1RewardManager(NaiveRewardManager):
         budget = float(extra_info.get("budget_tokens") or 0)
         result["reward_extra_info"].update(
             row_id=extra_info.get("row_id") or "",
+            level=extra_info.get("level") or "",
             length=float(length),
             counted_tokens=float(counted),
             budget_mode=mode,

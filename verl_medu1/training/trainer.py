@@ -23,6 +23,7 @@ from verl.utils.profiler.performance import simple_timer
 from reward_score.judge.failed_share import FailedShare
 from verl_medu1.checks.rewards import is_on
 from verl_medu1.config.compose import settings_in
+from verl_medu1.config.constraints import REFERENCE_SURPRISAL
 from verl_medu1.data.families import families_of
 from verl_medu1.length.advantage import shape_advantages
 from verl_medu1.length.shaping import Components, LengthShaping, lacking, length_shaping
@@ -43,10 +44,12 @@ from verl_medu1.training.metrics import (
     component_metrics,
     group_metrics,
     judge_metrics,
+    level_metrics,
     shaping_metrics,
 )
 from verl_medu1.training.mismatch import alarm_metrics, mismatch_error, over_bounds
 from verl_medu1.training.mixture_sampler import MixtureSampler, plan_stages
+from verl_medu1.training.reference import fetch_surprisals
 from verl_medu1.training.reward_spread import collapse_metrics
 
 
@@ -213,6 +216,9 @@ class MedU1Trainer(PPOTrainer):
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
         with simple_timer(ADDED_TIME, self.timing_raw):
             components = self._fetch_components(batch)
+            if self.use_reference_policy:
+                for sample, value in zip(components, fetch_surprisals(batch), strict=True):
+                    sample[REFERENCE_SURPRISAL] = value
             self._components.update(zip(batch.keys, components, strict=True))
             self._leave_out(batch, components, metrics)
             # Padding rows only fill up the batch; they are not responses.
@@ -348,7 +354,7 @@ class MedU1Trainer(PPOTrainer):
             if not tag.get("is_padding", False)
         ]
         with simple_timer(ADDED_TIME, timing_raw):
-            metrics.update(component_metrics(samples))
+            metrics.update(component_metrics(samples) | level_metrics(samples))
             metrics.update(collapse_metrics(samples, self.config.scoring.min_spread))
         if self.config.algorithm.filter_groups.enable:
             trained = {sample["uid"]: sample["data_source"] for sample in samples}

@@ -1,0 +1,69 @@
+"""A folder that appears only once everything in it is written."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# In OUT.partial; without it that folder is not ours.
+MARKER = ".medu1-unfinished"
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """Yield the path of a folder for the caller to make, which becomes `out` if nothing is raised, else is removed.
+
+    It is made in a folder beside `out`, `OUT.partial`. What a killed process has left there is removed first; a folder
+    of that name that was made by anybody else is refused.
+
+    Args:
+        out: folder to write; its parents are made.
+
+    Raises:
+        ValueError: `out` exists, or `OUT.partial` does and is not ours.
+
+    Example:
+        >>> import tempfile
+        >>> out = Path(tempfile.mkdtemp()) / "model"
+        >>> with whole_folder(out) as folder:
+        ...     folder.mkdir()
+        ...     out.exists()
+        False
+        >>> out.is_dir(), [path.name for path in out.parent.iterdir()]
+        (True, ['model'])
+    """
+    require_new(out)
+    partial = _partial(out)
+    if partial.is_dir():
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True)
+    (partial / MARKER).touch()
+    try:
+        yield partial / out.name
+        (partial / out.name).rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def require_new(out: Path) -> None:
+    """Check that a folder can be made.
+
+    Raises:
+        ValueError: see `whole_folder`.
+    """
+    if out.exists():
+        raise ValueError(f"--out {out} exists; give a folder that does not, or remove it.")
+    partial = _partial(out)
+    is_ours = partial.is_dir() and not partial.is_symlink()
+    # An empty one may be of a process that was killed before it could mark it.
+    if is_ours and ((partial / MARKER).is_file() or not any(partial.iterdir())):
+        return
+    if partial.exists() or partial.is_symlink():
+        raise ValueError(
+            f"{partial} exists, which is needed until --out is whole, and medu1 did not make it; move it, or give "
+            "another --out."
+        )
+
+
+def _partial(out: Path) -> Path:
+    return out.with_name(f"{out.name}.partial")
