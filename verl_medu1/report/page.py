@@ -15,6 +15,7 @@ from verl_medu1.evaluate import tables
 from verl_medu1.evaluate.summary import Figures, accuracy_differences, judged_differently
 from verl_medu1.report.accuracy_plots import accuracy_plot, budget_plots
 from verl_medu1.report.alarms import alarm_sentences
+from verl_medu1.report.checklist_items import ItemTable, audit_sentence, item_table
 from verl_medu1.report.curves import curves, run_styles, source_styles
 from verl_medu1.report.excerpts import AcrossSteps, Outcomes, across_steps, outcomes
 from verl_medu1.report.figure import Picture
@@ -117,6 +118,8 @@ class RunPart:
     evaluations: list[Picture]
     memory: MemoryFigure | None
     outcomes: list[Outcomes]
+    items: ItemTable | None
+    audit: str
     rows: list[AcrossSteps]
     rows_from: str
 
@@ -137,6 +140,8 @@ class RunPart:
             outcomes=[]
             if run.before is None or run.after is None or _judged_differently(run)
             else outcomes(run.before.samples, run.after.samples),
+            items=item_table(run.validation or run.rollouts),
+            audit=audit_sentence(run.scalars),
             rows=across_steps(run.validation or run.rollouts),
             rows_from="held-out questions (validation)" if run.validation else "training samples (rollouts)",
         )
