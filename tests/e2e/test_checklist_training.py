@@ -102,7 +102,7 @@ def test_items_are_drawn_for_each_group_and_reported_by_name(tmp_path: Path) -> 
     assert 0 < asked
 
     held_out = [items_of(row) for row in dumped(run_dir / "validation" / f"{STEPS}.jsonl")]
-    assert {len(items) for items in held_out} == {0, 6}, "a validation scores all items"
+    assert {len(items) for items in held_out} - {0} == {6}, "a validation scores all items"
     assert "val-aux/judge/audit_agreement" in metrics[STEPS]
 
     medu1("report", run_dir, "--out", tmp_path / "report.html")

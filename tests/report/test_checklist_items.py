@@ -83,12 +83,14 @@ def test_the_page_has_the_table_and_escapes_it(tmp_path: Path, make_run: Callabl
     assert "&lt;script&gt;aspirin" in page and "<script>" not in page
     assert '<span class="badge wrong">must not</span></td><td>1</td><td>100.0</td><td>1</td><td>0.0</td>' in page
     assert "answers, step 1" in page and "Rules and judge agreed" not in page
-    # Held-out answers, where there are any, are of the same questions at each step.
+    # Held-out answers are of the same questions at each step, but one step of them shows no change.
     (run / "validation").mkdir()
-    dump(run / "validation", 0, [ItemResult("held out", True)])
-    write_report([run], tmp_path / "with.html")
-    page = (tmp_path / "with.html").read_text()
-    assert "<td>held out</td>" in page and REST not in page and "answers, step 0" in page
+    for step in (0, 2):
+        dump(run / "validation", step, [ItemResult("held out", True)])
+        write_report([run], tmp_path / "with.html")
+        page = (tmp_path / "with.html").read_text()
+        assert (f"<td>{REST}</td>" in page) == (step == 0) and ("<td>held out</td>" in page) == (step == 2)
+    assert "answers, step 0" in page and "answers, step 2" in page
 
 
 def test_the_agreement_of_rules_and_judge_is_told(tmp_path: Path, make_run: Callable) -> None:

@@ -40,6 +40,8 @@ SETTINGS = {
     "steps planned": "trainer.total_training_steps",
 }
 
+HELD_OUT, TRAINED_ON = "held-out questions (validation)", "training samples (rollouts)"
+
 # The figures at the top of the page, over all held-out questions.
 TILES: dict[str, Callable[[Figures], str]] = {
     "accuracy, %": lambda figures: tables.percent(figures["accuracy"]),
@@ -119,6 +121,7 @@ class RunPart:
     memory: MemoryFigure | None
     outcomes: list[Outcomes]
     items: ItemTable | None
+    items_from: str
     audit: str
     rows: list[AcrossSteps]
     rows_from: str
@@ -126,6 +129,7 @@ class RunPart:
     @classmethod
     def of(cls, run: Run, name: str) -> "RunPart":
         """Build the part from everything that the run folder contains."""
+        is_validated_again = len(run.validation) > 1
         evaluations = [accuracy_plot(run.summaries), *budget_plots(run.summaries)] if run.summaries else []
         return cls(
             run=run,
@@ -140,10 +144,12 @@ class RunPart:
             outcomes=[]
             if run.before is None or run.after is None or _judged_differently(run)
             else outcomes(run.before.samples, run.after.samples),
-            items=item_table(run.validation or run.rollouts),
+            # Held-out questions are the same at each step, but one validation has no other to be compared with.
+            items=item_table(run.validation if is_validated_again else run.rollouts),
+            items_from=HELD_OUT if is_validated_again else TRAINED_ON,
             audit=audit_sentence(run.scalars),
             rows=across_steps(run.validation or run.rollouts),
-            rows_from="held-out questions (validation)" if run.validation else "training samples (rollouts)",
+            rows_from=HELD_OUT if run.validation else TRAINED_ON,
         )
 
     def pictures(self) -> list[Picture]:
