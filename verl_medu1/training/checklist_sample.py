@@ -37,7 +37,7 @@ def with_drawn_items(info: Mapping[str, Any], number: int, key: tuple[object, ..
     Example:
         >>> info = {"row_id": "own/1", "checklist": [{"statement": s} for s in "abcd"]}
         >>> [[item["statement"] for item in with_drawn_items(info, 2, (1, step))["checklist"]] for step in range(3)]
-        [['b', 'c'], ['b', 'd'], ['c', 'd']]
+        [['a', 'd'], ['a', 'b'], ['a', 'b']]
     """
     checklist = info.get("checklist")
     if checklist is None:
