@@ -35,9 +35,9 @@ def with_drawn_items(info: Mapping[str, Any], number: int, key: tuple[object, ..
         key: What the draw depends on beside the row.
 
     Example:
-        >>> info = {"row_id": "own/1", "checklist": [{"statement": s} for s in "abcd"]}
+        >>> info = {"row_id": "own/5", "checklist": [{"statement": s} for s in "abcd"]}
         >>> [[item["statement"] for item in with_drawn_items(info, 2, (1, step))["checklist"]] for step in range(3)]
-        [['a', 'd'], ['a', 'b'], ['a', 'b']]
+        [['c', 'd'], ['a', 'd'], ['b', 'c']]
     """
     checklist = info.get("checklist")
     if checklist is None:
