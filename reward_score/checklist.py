@@ -3,10 +3,12 @@
 import re
 import re._parser as regex_parser  # type: ignore[import-not-found]
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from reward_score.item_results import ItemResult
 from reward_score.normalise import clean, normalise
 from reward_score.refusals import stated_refusal
 from reward_score.text import plain
@@ -244,7 +246,7 @@ def _is_true(item: Item, answer: str) -> bool:
     return item.must_not and any("hedge" in reason for reason in _refusals(item, answer))
 
 
-def verdict_of(said: str, items: Sequence[Item], true: Sequence[bool]) -> Verdict:
+def verdict_of(said: str, items: Sequence[Item], true: Sequence[bool], audits: Sequence[str] | None = None) -> Verdict:
     """Return the verdict on an answer.
 
     The similarity is the weight of the items that are true of it over the weight of all, must-nots left out. It is 0 if
@@ -254,14 +256,19 @@ def verdict_of(said: str, items: Sequence[Item], true: Sequence[bool]) -> Verdic
         said: The answer as it was read.
         items: The checklist.
         true: For each item, whether its statement is true of the answer.
+        audits: For each item, `ItemResult.audit`; None if no item was audited.
     """
-    for item, holds in zip(items, true, strict=True):
-        if item.must_not and holds:
-            return wrong(said, f"must not: {item.statement[:80]}")
+    results = tuple(
+        ItemResult(item.statement, holds, item.must_not, audit)
+        for item, holds, audit in zip(items, true, audits or [""] * len(items), strict=True)
+    )
+    for result in results:
+        if result.must_not and result.true:
+            return replace(wrong(said, f"must not: {result.statement[:80]}"), items=results)
     wanted = [(item, holds) for item, holds in zip(items, true, strict=True) if not item.must_not]
     lacking = [item for item, holds in wanted if not holds]
     reason = f"{len(wanted) - len(lacking)} of {len(wanted)} items"
     if not lacking:
-        return Verdict(True, 1.0, said, reason)
+        return Verdict(True, 1.0, said, reason, items=results)
     share = sum(item.weight for item, holds in wanted if holds) / sum(item.weight for item, _ in wanted)
-    return Verdict(False, share, said, f"{reason}; not: {lacking[0].statement[:80]}")
+    return Verdict(False, share, said, f"{reason}; not: {lacking[0].statement[:80]}", items=results)

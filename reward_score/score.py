@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from reward_score.item_results import write_items
 from reward_score.registry import Source, find_source
 from reward_score.response import TAGS, Response, parse_response
 from reward_score.schemes import DEFAULT_SCHEME, Sample, find_scheme
@@ -139,6 +140,7 @@ def _score(response: Response, verdict: Verdict, name: str, reward: float, error
         "pred": verdict.pred,
         "answer_type": name,
         "reason": verdict.reason,
+        "checklist_items": write_items(verdict.items),
     }
 
 

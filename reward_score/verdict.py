@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TypedDict
 
+from reward_score.item_results import ItemResult
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -14,6 +16,8 @@ class Verdict:
         pred: The answer as it was read, in canonical form, so that equal answers give equal strings.
         reason: The reason for the verdict, in a few words.
         unsafe: Whether the answer lies outside the row's safe range, right or wrong.
+        items: What was decided of each item of the row's checklist; () without one, and for an answer that is refused
+            as a whole.
     """
 
     correct: bool
@@ -21,6 +25,7 @@ class Verdict:
     pred: str
     reason: str
     unsafe: bool = False
+    items: tuple[ItemResult, ...] = ()
 
 
 def right(pred: str, reason: str) -> Verdict:
@@ -40,7 +45,8 @@ class Score(TypedDict):
     format: 1.0 if the response is well-formed. similarity: see `Verdict`. error: 1.0 if the row could not be scored
     for a reason other than the response (unknown source, unreadable gold answer, failing scorer).
     unsafe: 1.0 if the answer lies outside the row's safe range. pred, reason: see `Verdict`. answer_type: of the data
-    source, "" if that is unknown.
+    source, "" if that is unknown. checklist_items: which items of the row's checklist are true of the answer
+    (`reward_score.item_results`), "" without any.
     """
 
     score: float
@@ -52,3 +58,4 @@ class Score(TypedDict):
     pred: str
     answer_type: str
     reason: str
+    checklist_items: str

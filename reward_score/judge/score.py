@@ -34,6 +34,7 @@ async def compute_judged_score(
     extra_info: Mapping[str, Any] | None = None,
     *,
     opinion: Verdict | None = None,
+    audit_share: float = 0.0,
     **kwargs: Any,
 ) -> JudgedScore:
     """Score as `compute_score` does, with a judge for what rules can't decide about open-ended answers.
@@ -46,6 +47,8 @@ async def compute_judged_score(
 
     Args:
         judge: The judge; the other arguments are those of `compute_score`.
+        audit_share: Share of the answers of which the judge is also asked about the items of a checklist that rules
+            decide (`reward_score.judge.checklist`).
 
     Returns:
         The keys of `compute_score`, `judge_asked` and `judge_failed`. If the judge gives no verdict, `judge_failed` and
@@ -64,7 +67,7 @@ async def compute_judged_score(
         more_aliases, items = read_aliases(info.get("aliases")), read_checklist(info.get("checklist"))
         if items:
             may_ask = judge.may_see(data_source)
-            verdict, is_asked = await judge_checklist(judge, question, answer, items, may_ask)
+            verdict, is_asked = await judge_checklist(judge, question, answer, items, may_ask, audit_share)
         elif not judge.may_see(data_source):
             return _unasked(by_rules)
         elif decided := await asyncio.to_thread(
@@ -82,7 +85,7 @@ async def compute_judged_score(
     except (JudgeError, ValueError) as error:  # ValueError: the checklist
         count_error(data_source, error, expected=(JudgeError, ValueError))
         failed = float(isinstance(error, JudgeError))
-        nothing: Score = {**by_rules, "score": 0.0, "acc": 0.0, "similarity": 0.0, "error": 1.0}
+        nothing: Score = {**by_rules, "score": 0.0, "acc": 0.0, "similarity": 0.0, "error": 1.0, "checklist_items": ""}
         return {**nothing, "reason": str(error)[:300], "judge_asked": failed, "judge_failed": failed}
     judged = await asyncio.to_thread(
         compute_score, data_source, solution_str, ground_truth, extra_info, opinion=verdict, **kwargs

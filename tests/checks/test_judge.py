@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -21,10 +19,10 @@ DEFAULTS = yaml.safe_load(MEDU1.read_text())["scoring"]["judge"]
 ON = {"base_url": "http://127.0.0.1:8000/v1", "model": "m"}
 
 
-def config(judge: dict[str, Any], train: str | None = None) -> DictConfig:
-    files = {"train_files": train, "val_files": None}
+def config(judge: dict[str, Any]) -> DictConfig:
     reward = {"reward_model": {"enable": False}, "custom_reward_function": {"path": None}}
-    return OmegaConf.create({"scoring": {"judge": {**DEFAULTS, **judge}}, "data": files, "reward": reward})
+    scoring = {"judge": {**DEFAULTS, **judge}, "checklist": {"items_per_step": None, "audit_share": 0.0}}
+    return OmegaConf.create({"scoring": scoring, "reward": reward})
 
 
 def test_the_defaults_of_the_recipe_are_those_of_the_settings():
@@ -66,27 +64,6 @@ def test_verls_own_trainers_take_no_judge(mode):
     assert "an answer without a verdict of the judge for a wrong one" in sentence
     settings.trainer.v1.trainer_mode = "medu1_sync"
     assert list(trainer_violations(settings)) == []
-
-
-def rows_with(folder: Path, checklist: list[dict[str, Any]] | None) -> str:
-    path = folder / "train.parquet"
-    infos = [{"question": "q", "checklist": checklist}, {"question": "q", "checklist": None}]
-    kind = pa.list_(pa.struct([("statement", pa.string()), ("weight", pa.float64())]))
-    schema = pa.schema([("extra_info", pa.struct([("question", pa.string()), ("checklist", kind)]))])
-    pq.write_table(pa.Table.from_pylist([{"extra_info": info} for info in infos], schema=schema), path)
-    return str(path)
-
-
-def test_checklists_need_a_judge_and_must_be_readable(tmp_path):
-    path = rows_with(tmp_path, [{"statement": "Names the dose", "weight": 2.0}])
-    assert list(judge_violations(config(ON, path))) == []
-    [sentence] = judge_violations(config({}, path))
-    assert "1 rows have extra_info.checklist with items without a rule" in sentence
-    path = rows_with(tmp_path, [{"statement": "Names the dose", "weight": -2.0}])
-    [sentence] = judge_violations(config(ON, path))
-    assert "checklist, item 0: weight is -2.0" in sentence
-    path = rows_with(tmp_path, None)
-    assert list(judge_violations(config({}, path))) == []
 
 
 POOL = ["recipe=quickstart", "judge=pool"]

@@ -5,12 +5,18 @@ import subprocess
 
 import pytest
 
-from tests.e2e.runs import command, make_inputs, tail
+from tests.e2e.runs import MEDU1, command, make_inputs, tail
+from tests.uniform_model import build_uniform_model
+from verl_medu1.checks.prompts import SHORTEST
+from verl_medu1.config.compose import compose_config
+from verl_medu1.data.generated import dosing
 from verl_medu1.run.channel import METRICS
 from verl_medu1.run_folder.checkpoints import MULTIPLIERS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(900)]
 LIMIT, KP, KI = 0.05, 1.0, 0.5
+# One of each drug, above or at its maximum; most are unsafe or far too little for another drug.
+DOSES = [dose for pair in dosing.DRUGS.values() for dose in pair]
 CONSTRAINT = f"algorithm.constraints={{brief: {{cost: over_budget, limit: {LIMIT}}}}}"
 
 
@@ -40,3 +46,42 @@ def test_the_multiplier_follows_the_cost_and_survives_a_restart(tmp_path):
         state = json.loads((run_dir / "checkpoints" / f"global_step_{step}" / MULTIPLIERS).read_text())
         assert state["brief"] == {"integral": pytest.approx(integral), "lambda": pytest.approx(value)}
     assert integral > 0
+
+
+def test_unsafe_doses_are_a_cost(tmp_path):
+    """recipe=dosing-cpu; half of the model's tokens are an answer, of which some are above the maximum of any drug."""
+    from tokenizers import pre_tokenizers
+
+    model, data, run_dir = tmp_path / "model", tmp_path / "data", tmp_path / "run"
+    doses = [f"<think>{number}</think><answer>{DOSES[number % len(DOSES)]} mg</answer>" for number in range(254)]
+    build_uniform_model(model, sorted(pre_tokenizers.ByteLevel.alphabet()), 2048, [SHORTEST, *doses])
+    keys = {
+        "run_dir": run_dir,
+        "data.train_files": data / "train.parquet",
+        "data.val_files": data / "test.parquet",
+        "actor_rollout_ref.model.path": model,
+        "data.train_batch_size": 8,
+        "actor_rollout_ref.actor.ppo_mini_batch_size": 8,
+        "actor_rollout_ref.rollout.n": 4,
+        "data.max_prompt_length": 1024,
+        "data.max_response_length": 1,
+        "actor_rollout_ref.rollout.max_model_len": 1025,
+        "trainer.total_training_steps": 2,
+        "trainer.save_freq": 2,
+    }
+    for arguments in (
+        ["prepare", "--source", dosing.SOURCE, "--train", 16, "--warmup", 1, "--out", data],
+        ["train", "recipe=dosing-cpu", *(f"{key}={value}" for key, value in keys.items())],
+    ):
+        done = subprocess.run([*MEDU1, *map(str, arguments)], capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    metrics = {line["step"]: line["data"] for line in map(json.loads, (run_dir / METRICS).read_text().splitlines())}
+    limit, integral = compose_config(["recipe=dosing-cpu"]).algorithm.constraints.dose.limit, 0.0
+    for step in (1, 2):
+        answers = [json.loads(line) for line in (run_dir / "rollouts" / f"{step}.jsonl").read_text().splitlines()]
+        unsafe = sum(answer["unsafe"] for answer in answers) / len(answers)
+        assert limit < unsafe < 1 and metrics[step]["constraint/dose/cost_mean"] == pytest.approx(unsafe)
+        integral += KI * (unsafe - limit)
+        assert metrics[step]["constraint/dose/lambda"] == pytest.approx(integral + KP * (unsafe - limit))
+    state = json.loads((run_dir / "checkpoints" / "global_step_2" / MULTIPLIERS).read_text())
+    assert state["dose"]["lambda"] == pytest.approx(metrics[2]["constraint/dose/lambda"])

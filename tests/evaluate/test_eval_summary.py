@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from reward_score.item_results import ItemResult, write_items
 from verl_medu1.evaluate.budget_curve import MAX_POINTS, by_budget, is_kept
+from verl_medu1.evaluate.checklists import MAX_ITEMS
 from verl_medu1.evaluate.statistics import Difference
 from verl_medu1.evaluate.summary import accuracy_differences, figures, per_question, summarize
 from verl_medu1.evaluate.tables import all_tables, budget_table, comparison_table, difference_text
@@ -216,3 +218,38 @@ def test_what_the_judge_gave_no_verdict_on_is_in_no_figure_and_counted(sample: C
     assert set(accuracy_differences(samples, samples)) == {"calculation", "overall"}
     with pytest.raises(ValueError, match="no question has an answer with a verdict"):
         summarize(samples[-1:])
+
+
+def test_items_of_checklists_are_counted_by_their_statement(sample: Callable) -> None:
+    long = "Says that the patient must not drive a car for at least two weeks [bold]after the first seizure[/bold]"
+    items = [ItemResult(long, True), ItemResult("Advises aspirin", False, must_not=True)]
+    samples = [
+        sample("a", "demo_open", checklist_items=write_items(items)),
+        sample("b", "demo_open", checklist_items=write_items([ItemResult(long, False)])),
+        # In another format, without a verdict, and from before there were checklists.
+        sample("a", "demo_open", asked_as="short_answer", checklist_items=write_items(items)),
+        sample("c", "demo_open", judge_failed=1.0, checklist_items=""),
+        sample("d", "demo_choice"),
+    ]
+    summary = summarize(samples)
+    assert summary["checklist"] == {
+        "items": [
+            {"statement": long, "must_not": False, "asked": 2, "share": 0.5},
+            {"statement": "Advises aspirin", "must_not": True, "asked": 1, "share": 0.0},
+        ],
+        "left_out": 0,
+    }
+    lines = [line for table in all_tables({"model": {"path": "m"}, **summary}) for line in _lines(table)]
+    text = " ".join(" ".join(lines).split())
+    assert max(map(len, lines)) <= 80 and "checklist items" in text and "…" not in text
+    assert "[bold]after" in text and "Advises aspirin must not 1 0.0" in text and "more items" not in text
+
+
+def test_no_more_items_are_shown_than_fit_and_an_old_summary_has_none(sample: Callable) -> None:
+    items = write_items([ItemResult(f"item {n}", True) for n in range(MAX_ITEMS + 1)])
+    summary = {"model": {"path": "m"}, **summarize([sample("a", checklist_items=items)])}
+    assert (len(summary["checklist"]["items"]), summary["checklist"]["left_out"]) == (MAX_ITEMS, 1)
+    assert "Left out: 1 more items." in " ".join(" ".join(_lines(all_tables(summary)[-1])).split())
+    assert summarize([sample("a")])["checklist"] is None
+    tables = all_tables({name: value for name, value in summary.items() if name != "checklist"})
+    assert len(tables) == len(all_tables(summary)) - 1

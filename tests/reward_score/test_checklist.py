@@ -10,7 +10,9 @@ import pytest
 pytest.importorskip("openai", reason="the package openai is not installed (pip install verl-medu1[judge])")
 
 from reward_score.checklist import Item, decided_by_rule, read_checklist
+from reward_score.item_results import AGREED, DIFFERED, NO_VERDICT, read_items
 from reward_score.judge import Judge, JudgeSettings, compute_judged_score
+from reward_score.judge.checklist import audited
 from tests.reward_score.judge_server import NO, YES, Endpoint, Reply, serving
 
 SOURCE = "medical-o1-verifiable-problem"
@@ -145,3 +147,79 @@ def test_a_credentialed_row_is_never_sent(endpoint, answer, monkeypatch):
     monkeypatch.setattr("reward_score.judge.client.credentialed_sources", lambda sources: list(sources))
     judged = score(endpoint, answer, [DRUG] if "heparin" in answer else [WATCH])
     assert judged["judge_failed"] == 1.0 and "not sent" in judged["reason"] and endpoint.requests == []
+
+
+# ---------------------------------------------------------------- items by name, and their audit
+
+
+def items_of(judged: Any) -> list[tuple[str, bool, bool, str]]:
+    return [(i.statement, i.true, i.must_not, i.audit) for i in read_items(judged["checklist_items"])]
+
+
+def test_each_item_is_in_the_score_whoever_decided_it(endpoint):
+    endpoint.reply = lambda case: YES if case["statement"] == "Says what to monitor" else NO
+    judged = score(endpoint, "Heparin. Monitor it.", [DOSE, DRUG, WATCH, ASPIRIN])
+    assert items_of(judged) == [
+        ("The dose is 5 mg", False, False, ""),
+        ("Names heparin", True, False, ""),
+        ("Says what to monitor", True, False, ""),
+        ("Recommends aspirin", False, True, ""),
+    ]
+
+
+def test_an_answer_without_a_verdict_has_no_items(endpoint):
+    endpoint.reply = lambda case: Reply("?")
+    for checklist in ([DOSE, WATCH], [DOSE, DRUG]):  # the rules leave a denial to the judge
+        judged = score(endpoint, "Not 5 mg of heparin.", checklist)
+        assert judged["judge_failed"] == 1.0 and judged["checklist_items"] == ""
+
+
+def test_an_audit_asks_about_what_rules_decide_and_changes_nothing(endpoint):
+    endpoint.reply = lambda case: YES if case["statement"] in ("Says what to monitor", "Names heparin") else NO
+    row = ("Heparin 5 mg. Monitor it.", [DOSE, DRUG, WATCH, ASPIRIN])
+    plain = score(endpoint, *row)
+    asked = len(endpoint.requests)
+    audited_ = score(endpoint, *row, audit_share=1.0)
+    assert len(endpoint.requests) == 2 * asked + 2
+    audits = {statement: audit for statement, _, _, audit in items_of(audited_)}
+    assert audits == {
+        "The dose is 5 mg": DIFFERED,
+        "Names heparin": AGREED,
+        "Says what to monitor": "",
+        "Recommends aspirin": "",
+    }
+    assert {**audited_, "checklist_items": ""} == {**plain, "checklist_items": ""}
+    assert score(endpoint, *row, audit_share=0.0) == plain
+
+
+def test_a_must_not_that_a_rule_denies_is_audited_as_a_no(endpoint):
+    endpoint.reply = lambda case: NO
+    rule = {**ASPIRIN, "aliases": ["aspirin"]}
+    judged = score(endpoint, "Heparin.", [DRUG, rule], audit_share=1.0)
+    assert [audit for *_, audit in items_of(judged)] == [DIFFERED, AGREED] and judged["score"] == 1.0
+
+
+def test_an_audit_without_a_verdict_leaves_the_answer(endpoint):
+    endpoint.reply = lambda case: Reply("?")
+    judged = score(endpoint, "Heparin 5 mg", [DOSE, DRUG], audit_share=1.0)
+    assert (judged["score"], judged["judge_asked"], judged["judge_failed"], judged["error"]) == (1.0, 0.0, 0.0, 0.0)
+    assert [audit for *_, audit in items_of(judged)] == [NO_VERDICT, NO_VERDICT]
+
+
+def test_what_may_not_leave_the_machine_is_not_audited(endpoint, monkeypatch):
+    monkeypatch.setattr("reward_score.judge.client.is_loopback", lambda url: False)
+    monkeypatch.setattr("reward_score.judge.client.credentialed_sources", lambda sources: list(sources))
+    judged = score(endpoint, "Heparin 5 mg", [DOSE, DRUG], audit_share=1.0)
+    assert judged["score"] == 1.0 and endpoint.requests == []
+    assert [audit for *_, audit in items_of(judged)] == ["", ""]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 1.0])
+def test_the_share_is_of_the_answers_and_always_the_same_ones(share):
+    answers = [f"Give {number} mg." for number in range(4000)]
+    chosen = {answer for answer in answers if audited("q", answer, share)}
+    assert len(chosen) / 4000 == pytest.approx(share, abs=0.025 if 0 < share < 1 else 0)
+    assert chosen == {answer for answer in reversed(answers) if audited("q", answer, share)}
+    # Who is in a smaller share is in a larger one; another question chooses others.
+    assert {answer for answer in answers if audited("q", answer, share / 2)} <= chosen
+    assert share in (0.0, 1.0) or chosen != {answer for answer in answers if audited("r", answer, share)}

@@ -136,6 +136,18 @@ def test_explain_shows_what_was_read(app: typer.Typer, responses: Path, row: str
         assert part in result.output
 
 
+def test_explain_names_the_items_of_a_checklist(app: typer.Typer, tmp_path: Path) -> None:
+    items = [{"statement": "Says [b]rest[/b]", "aliases": ["rest"]}, {"statement": "Names 5 mg", "number": 5}]
+    items += [{"statement": "Advises aspirin", "aliases": ["aspirin"], "must_not": True}]
+    row = {"data_source": "own-open_ended", "ground_truth": "Rest.", "extra_info": {"checklist": items}}
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps(row | {"response": WELL_FORMED.format("Rest. Take aspirin.")}))
+    result = CliRunner().invoke(app, ["score", str(file), "--explain", "0"])
+    assert result.exit_code == 0, result.output
+    for part in ("yes: Says [b]rest[/b]", "no: Names 5 mg", "yes (must not): Advises aspirin"):
+        assert part in result.output
+
+
 def test_validate_accepts_right_gold_answers(app: typer.Typer, tmp_path: Path) -> None:
     rows = [
         prepared_row("a", "quickstart-mcq", "B", options=options("x", "y")),

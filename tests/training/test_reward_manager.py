@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from verl import DataProto
 
+from reward_score.item_results import read_items
 from verl_medu1.config.recipes import register_recipes
 from verl_medu1.training.reward_manager import MedU1RewardManager
 
@@ -105,3 +106,32 @@ def test_a_judge_in_the_pool_is_asked_at_verls_router():
     asked = score(*pool, source=source, response=WRONG, router="127.0.0.1:9")["reward_extra_info"]
     assert asked["judge_failed"] == 1.0 and asked["reason"].startswith("judge: unreachable")
     assert score(*pool, source=source, response=RIGHT, router="127.0.0.1:9")["reward_score"] == 1.0
+
+
+# ---------------------------------------------------------------- checklists
+
+CHECKLIST = [
+    {"statement": "Says B", "aliases": ["B"], "weight": None, "must_not": None},
+    {"statement": "Says C", "aliases": ["C"], "weight": None, "must_not": True},
+]
+
+
+def test_all_rows_of_a_batch_have_the_items_of_their_checklist_as_a_text():
+    own = score(source="own-open_ended", checklist=CHECKLIST)["reward_extra_info"]
+    assert [(item.statement, item.true) for item in read_items(own["checklist_items"])] == [
+        ("Says B", True),
+        ("Says C", False),
+    ]
+    other = score()["reward_extra_info"]
+    assert other["checklist_items"] == "" and set(other) == set(own)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_the_rules_are_audited_where_a_recipe_says_so(share):
+    judge = ["scoring.judge.base_url=http://127.0.0.1:9/v1", "scoring.judge.model=m", "scoring.judge.retries=0"]
+    row = {"source": "own-open_ended", "checklist": CHECKLIST}
+    scored = score(*judge, f"scoring.checklist.audit_share={share}", **row)
+    # Nothing listens there: what the rules have decided stands.
+    components = scored["reward_extra_info"]
+    assert (scored["reward_score"], components["judge_failed"], components["error"]) == (1.0, 0.0, 0.0)
+    assert {item.audit for item in read_items(components["checklist_items"])} == {"no verdict" if share else ""}

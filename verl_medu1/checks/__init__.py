@@ -10,7 +10,8 @@ rewards.py     reward, advantage and length penalty
 constraints.py `algorithm.constraints`
 mismatch.py    correction for the difference between rollout and trainer, and its alarm
 metrics.py     trackers, and the port for Prometheus
-judge.py       `scoring.judge`, and rows that only a judge can score
+judge.py       `scoring.judge`
+checklist.py   rows with a checklist, and `scoring.checklist`
 mixture.py     `data.mixture` and the training rows it needs
 batches.py     training rows and batches
 prompts.py     prompts and demonstrations, rendered with the run's own chat template

@@ -1,12 +1,10 @@
-"""Checks the settings of the judge, and rows that only a judge can score; part of `scoring_violations`."""
+"""Checks the settings of the judge; part of `scoring_violations`."""
 
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1.config.scorers import OUR_SCORERS, POOL, judge_values
@@ -16,11 +14,6 @@ from verl_medu1.machine.processors import is_size
 def judge_violations(config: DictConfig) -> Iterator[str]:
     """Yield one sentence for each thing that is wrong with `scoring.judge`."""
     values = judge_values(config, None)
-    is_on = values is not None
-    for key in ("data.train_files", "data.val_files"):
-        value = OmegaConf.select(config, key)
-        for name in [value] if isinstance(value, str) else value or ():
-            yield from _checklist_violations(key, str(name), is_on)
     yield from _pool_violations(config)
     if values is None and config.scoring.judge.when == "always":
         yield (
@@ -76,30 +69,4 @@ def _pool_size_violations(pool: DictConfig) -> Iterator[str]:
         yield (
             f"reward.reward_model.rollout.tensor_model_parallel_size is {parts}, which does not divide the pool's "
             f"{gpus * nodes} GPUs; raise reward.reward_model.n_gpus_per_node, or lower it."
-        )
-
-
-def _checklist_violations(key: str, name: str, has_judge: bool) -> Iterator[str]:
-    """Check the column `extra_info.checklist` of a file; another check reports a missing or broken file."""
-    from reward_score.checklist import read_checklist
-
-    path = Path(name).expanduser()
-    try:
-        kind = pq.read_schema(path).field("extra_info").type
-        if kind.get_field_index("checklist") < 0:
-            return
-    except (OSError, pa.ArrowInvalid, KeyError, AttributeError):
-        return
-    infos = pq.read_table(path, columns=["extra_info"])["extra_info"].to_pylist()
-    for_judge = 0
-    for info in infos:
-        try:
-            for_judge += not all(item.has_rule for item in read_checklist((info or {}).get("checklist")))
-        except ValueError as error:
-            yield f"{key} is {name!r}: {error}; correct extra_info.checklist."
-            return
-    if for_judge and not has_judge:
-        yield (
-            f"{key} is {name!r}, where {for_judge} rows have extra_info.checklist with items without a rule, which a "
-            "judge decides; set scoring.judge.base_url, or give each item number, regex or aliases."
         )

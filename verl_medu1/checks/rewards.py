@@ -8,6 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig, ListConfig
 
 from reward_score.schemes import DEFAULT_SCHEME
+from verl_medu1.checks.checklist import checklist_violations
 from verl_medu1.checks.judge import judge_violations
 from verl_medu1.config.scorers import uses_our_scorers
 from verl_medu1.length.penalties import get_penalty
@@ -56,6 +57,11 @@ def trainer_violations(config: DictConfig) -> Iterator[str]:
                 f"trainer.v1.trainer_mode is {mode!r}, verl's own, which takes an answer without a verdict of the "
                 f"judge for a wrong one; use {ours}, or set scoring.judge.base_url=null."
             )
+        if config.scoring.checklist.items_per_step is not None:
+            yield (
+                f"trainer.v1.trainer_mode is {mode!r}, verl's own, which scores all items of a checklist; use {ours}, "
+                "or set scoring.checklist.items_per_step=null."
+            )
 
 
 def _lacks_our_components(config: DictConfig) -> str | None:
@@ -83,7 +89,9 @@ def reward_source_violations(config: DictConfig) -> Iterator[str]:
         names = ", ".join(needed)
         yield f"{lack}, and algorithm.gdpo_reward_keys names {names}; leave them out, or take medu1's manager."
     another = lack is not None or not uses_our_scorers(config)
-    if another and (config.scoring.scheme != DEFAULT_SCHEME or config.scoring.judge.base_url is not None):
+    scoring = config.scoring
+    settings = (scoring.judge.base_url, scoring.checklist.items_per_step)
+    if another and (scoring.scheme != DEFAULT_SCHEME or any(value is not None for value in settings)):
         yield "scoring.* is set, and the reward is not made by our scorers; leave it out, or leave them in place."
 
 
@@ -238,3 +246,4 @@ def scoring_violations(config: DictConfig) -> Iterator[str]:
             f"{penalty.where}; set it to off."
         )
     yield from judge_violations(config)
+    yield from checklist_violations(config)

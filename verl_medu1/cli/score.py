@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from reward_score.item_results import ItemResult
     from reward_score.verdict import Verdict
 
 COMPONENTS = ("score", "acc", "format", "similarity", "error")
@@ -211,6 +212,7 @@ def _print_explanation(index: int, row: Mapping[str, Any], result: Mapping[str, 
     from rich.text import Text
 
     from reward_score import parse_response
+    from reward_score.item_results import read_items
 
     response = parse_response(str(row["response"]))
     table = Table("row", row_id(index, row), title="What was read, and why it was judged so")
@@ -223,10 +225,15 @@ def _print_explanation(index: int, row: Mapping[str, Any], result: Mapping[str, 
         "gold": row_gold(index, row),
         "read as": result["pred"],
         "reason": result["reason"],
+        **({"items": "\n".join(map(_in_words, items))} if (items := read_items(result["checklist_items"])) else {}),
         **{name: "left out" if result.get("judge_failed") else f"{result[name]:g}" for name in COMPONENTS},
     }.items():
         table.add_row(name, Text(str(value)))
     Console().print(table)
+
+
+def _in_words(item: "ItemResult") -> str:
+    return f"{'yes' if item.true else 'no'}{' (must not)' if item.must_not else ''}: {item.statement}"
 
 
 def _print_table(results: list[dict[str, Any]]) -> None:

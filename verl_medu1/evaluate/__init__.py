@@ -12,6 +12,7 @@ scoring.py       question and response -> sample (verdict, length, distance from
 judging.py       verdicts with a judge, where the model's run or an option names one
 summary.py       samples -> metrics per answer type and data source
 statistics.py    intervals, pass@k, paired test; votes.py, budget_curve.py, robustness.py have one metric each
+checklists.py    how many answers have each item of their checklist
 evaluation.py    the steps of `medu1 eval`, in order
 pass_rates.py    how often each question was answered right, in an evaluation or in rollouts
 selecting.py     the steps of `medu1 select`, in order

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from verl_medu1.evaluate.budget_curve import by_budget, is_kept
+from verl_medu1.evaluate.checklists import checklist_figures
 from verl_medu1.evaluate.lm_eval_ids import PUBLIC
 from verl_medu1.evaluate.questions import AS_PREPARED
 from verl_medu1.evaluate.robustness import robustness
@@ -144,7 +145,8 @@ def summarize(samples: Sequence[Sample]) -> dict[str, Any]:
     Returns:
         `overall` (figures), `answer_type` and `data_source` (figures by name). A data source also has `lm_eval` (its
         lm-evaluation-harness task, or None), `by_budget` (the groups of `verl_medu1.evaluate.budget_curve.by_budget`
-        with their figures) and `robustness` (see `verl_medu1.evaluate.robustness`).
+        with their figures) and `robustness` (see `verl_medu1.evaluate.robustness`). `checklist` is that of
+        `verl_medu1.evaluate.checklists`.
 
     Raises:
         ValueError: there are no samples, or none has a verdict.
@@ -165,7 +167,7 @@ def summarize(samples: Sequence[Sample]) -> dict[str, Any]:
             ],
             "robustness": robustness(of_source[name]),
         }
-    return {"overall": figures(prepared), **by_group}
+    return {"overall": figures(prepared), **by_group, "checklist": checklist_figures(prepared)}
 
 
 def judged_differently(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:

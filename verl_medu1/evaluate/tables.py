@@ -5,7 +5,9 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from rich.text import Text
 
+from verl_medu1.evaluate.checklists import left_out_text
 from verl_medu1.evaluate.statistics import Difference
 from verl_medu1.evaluate.summary import Figures
 
@@ -78,7 +80,7 @@ COLUMNS: dict[str, Callable[[Figures], str]] = {
 
 def all_tables(summary: Mapping[str, Any]) -> list[Table]:
     """Return the tables that `medu1 eval` prints."""
-    makers = (summary_table, several_table, budget_table, robustness_table)
+    makers = (summary_table, several_table, budget_table, robustness_table, checklist_table)
     return [table for table in (make(summary) for make in makers) if table is not None]
 
 
@@ -171,6 +173,23 @@ def robustness_table(summary: Mapping[str, Any]) -> Table | None:
     for name, kind, found in rows:
         cells = (percent(found["as_prepared"]), accuracy_text(found), percent(found["stays"]))
         table.add_row(name, kind.replace("_", " "), str(found["questions"]), *cells)
+    return table
+
+
+def checklist_table(summary: Mapping[str, Any]) -> Table | None:
+    """Make the table of the items of checklists, one line per item; None without any."""
+    found = summary.get("checklist")  # a summary from before there were checklists lacks it
+    if not found:
+        return None
+    caption = f"Asked: answers that were scored by the item. {left_out_text(found['left_out'])}".strip()
+    table = Table(title="checklist items", caption=caption, box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    table.add_column("item", overflow="fold")
+    for name in ("", "asked", "true of %"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for item in found["items"]:
+        must_not = "must not" if item["must_not"] else ""
+        # A text of the user's, in which brackets are no markup.
+        table.add_row(Text(item["statement"]), must_not, str(item["asked"]), percent(item["share"]))
     return table
 
 

@@ -38,6 +38,8 @@ OF_SOURCES = (
     Measure("reward/{source}/length/mean", "response length (tokens)"),
     Measure("reward/{source}/budget_distance/mean", "distance from the budget (tokens)"),
     Measure("reward/{source}/over_budget/mean", "share over the budget", share=True),
+    Measure("reward/{source}/checklist_items/mean", "checklist items true of the answers", share=True),
+    Measure("reward/{source}/checklist_must_nots/mean", "must-nots true of the answers", share=True),
     Measure("advantage/{source}/moved_share_of_right", "advantage moved, per right answer"),
     Measure("advantage/{source}/moved_mean_abs", "advantage moved by (mean size)"),
     Measure("advantage/{source}/all_wrong_groups", "questions with all answers wrong", share=True),
@@ -49,6 +51,7 @@ OVERALL = (
     Measure("perf/throughput", "tokens per second and device"),
     Measure("actor/grad_norm", "gradient norm"),
     Measure("actor/entropy", "entropy"),
+    Measure("judge/audit_agreement", "rules and judge agree on checklist items", share=True),
     Measure("training/rollout_probs_diff_mean", "|rollout - trainer probability|", log=True),
 )
 # The non-overlapping phases of a step, in order; the rest of timing_s/step is "other".

@@ -15,6 +15,7 @@ from verl_medu1.evaluate import tables
 from verl_medu1.evaluate.summary import Figures, accuracy_differences, judged_differently
 from verl_medu1.report.accuracy_plots import accuracy_plot, budget_plots
 from verl_medu1.report.alarms import alarm_sentences
+from verl_medu1.report.checklist_items import ItemTable, audit_sentence, item_table
 from verl_medu1.report.curves import curves, run_styles, source_styles
 from verl_medu1.report.excerpts import AcrossSteps, Outcomes, across_steps, outcomes
 from verl_medu1.report.figure import Picture
@@ -38,6 +39,8 @@ SETTINGS = {
     "length penalty weight": "algorithm.length_penalty.weight",
     "steps planned": "trainer.total_training_steps",
 }
+
+HELD_OUT, TRAINED_ON = "held-out questions (validation)", "training samples (rollouts)"
 
 # The figures at the top of the page, over all held-out questions.
 TILES: dict[str, Callable[[Figures], str]] = {
@@ -117,12 +120,16 @@ class RunPart:
     evaluations: list[Picture]
     memory: MemoryFigure | None
     outcomes: list[Outcomes]
+    items: ItemTable | None
+    items_from: str
+    audit: str
     rows: list[AcrossSteps]
     rows_from: str
 
     @classmethod
     def of(cls, run: Run, name: str) -> "RunPart":
         """Build the part from everything that the run folder contains."""
+        is_validated_again = len(run.validation) > 1
         evaluations = [accuracy_plot(run.summaries), *budget_plots(run.summaries)] if run.summaries else []
         return cls(
             run=run,
@@ -137,8 +144,12 @@ class RunPart:
             outcomes=[]
             if run.before is None or run.after is None or _judged_differently(run)
             else outcomes(run.before.samples, run.after.samples),
+            # Held-out questions are the same at each step, but one validation has no other to be compared with.
+            items=item_table(run.validation if is_validated_again else run.rollouts),
+            items_from=HELD_OUT if is_validated_again else TRAINED_ON,
+            audit=audit_sentence(run.scalars),
             rows=across_steps(run.validation or run.rollouts),
-            rows_from="held-out questions (validation)" if run.validation else "training samples (rollouts)",
+            rows_from=HELD_OUT if run.validation else TRAINED_ON,
         )
 
     def pictures(self) -> list[Picture]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from verl_medu1.checks.checklist import checklist_violations
 from verl_medu1.checks.judge import judge_violations
 from verl_medu1.config.compose import compose_config
 from verl_medu1.config.inputs import inputs_of
@@ -86,7 +87,7 @@ def stage_violations(stage: Stage) -> Iterator[str]:
         raise ValueError(f"stage {stage.name}: {error}") from None
     found = list(unknown_key_violations(config, kind))
     if kind == TRAIN:
-        found += judge_violations(config)
+        found += [*judge_violations(config), *checklist_violations(config)]
     yield from (f"stage {stage.name}: {sentence}" for sentence in found)
 
 

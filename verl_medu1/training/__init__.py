@@ -14,6 +14,8 @@ dynamic_sampling.py questions whose answers all earn the same are replaced in ro
 mismatch.py         the alarm when the probabilities of rollout and trainer drift apart
 reward_spread.py    the alarm when the rewards of a group lie too close together
 metrics.py          metrics of components and shaping
+checklist_sample.py which items of a checklist are scored in a step
+checklist_metrics.py the share of items that answers have, and how often rules and judge agree
 log_prob_record.py  log-probs saved with each checkpoint, to check an export against
 sft_trainer.py      verl's SFT trainer with that record
 """

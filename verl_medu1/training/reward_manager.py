@@ -72,10 +72,10 @@ def _own_scorer(config: DictConfig, pool_address: str | None) -> Callable[..., A
     values = judge_values(config, pool_address)
     if values is None:
         return score
-    judge = Judge(JudgeSettings.read(values))
+    judge, audit_share = Judge(JudgeSettings.read(values)), config.scoring.checklist.audit_share
 
     async def judged_score(*, extra_info: dict[str, Any], **row: Any) -> dict[str, Any]:
-        settings = {"scheme": scheme, "num_tokens": extra_info[COUNTED_TOKENS]}
+        settings = {"scheme": scheme, "num_tokens": extra_info[COUNTED_TOKENS], "audit_share": audit_share}
         return dict(await compute_judged_score(judge, extra_info=extra_info, **row, **settings))
 
     return judged_score

@@ -33,6 +33,8 @@ from verl_medu1.run_folder.progress import SAVE, STOPPED, Progress
 from verl_medu1.run_folder.stop_request import StopRequest
 from verl_medu1.training.advantages import add_to_rewards, change_advantages
 from verl_medu1.training.batch_order import Asked
+from verl_medu1.training.checklist_metrics import audit_metrics, item_metrics
+from verl_medu1.training.checklist_sample import draw_items
 from verl_medu1.training.constraints import Constraints
 from verl_medu1.training.dynamic_sampling import ask_in_rounds, cost_metrics, forget_replaced
 from verl_medu1.training.failed_questions import end_on_failed_questions, no_answers
@@ -186,6 +188,8 @@ class MedU1Trainer(PPOTrainer):
     def _submit_batch_to_rollout(self, batch: TensorDict) -> int:
         self._asked.add(batch["uid"])
         self._asked_sources.update(batch["data_source"])
+        if (number := self.config.scoring.checklist.items_per_step) is not None:
+            draw_items(batch, number, self.global_steps, self.config.data.seed)
         return super()._submit_batch_to_rollout(batch)
 
     @override
@@ -258,7 +262,7 @@ class MedU1Trainer(PPOTrainer):
         real = [not tag.get("is_padding", False) for tag in batch.tags]
         responses = [sample for sample, is_real in zip(components, real, strict=True) if is_real]
         self._failed_share.add(responses)
-        metrics.update(judge_metrics(responses))
+        metrics.update(judge_metrics(responses) | audit_metrics(responses))
         if rows := [row for row in rows_left_out(batch.keys, components) if real[row]]:
             metrics["judge/left_out"] = len(rows)
             leave_out(batch, rows)
@@ -336,7 +340,7 @@ class MedU1Trainer(PPOTrainer):
         metrics = super()._val_metrics_update(
             judged.sources, judged.uids, judged.infos, sample_turns, expected_acc_counts=judged.expected
         )
-        counts = judge_metrics(components)
+        counts = judge_metrics(components) | audit_metrics(components)
         if gone := sampled.without_verdict():
             counts["judge/questions_left_out"] = len(gone)
         return metrics | {f"val-aux/{name}": value for name, value in counts.items()}
@@ -354,7 +358,7 @@ class MedU1Trainer(PPOTrainer):
             if not tag.get("is_padding", False)
         ]
         with simple_timer(ADDED_TIME, timing_raw):
-            metrics.update(component_metrics(samples) | level_metrics(samples))
+            metrics.update(component_metrics(samples) | level_metrics(samples) | item_metrics(samples))
             metrics.update(collapse_metrics(samples, self.config.scoring.min_spread))
         if self.config.algorithm.filter_groups.enable:
             trained = {sample["uid"]: sample["data_source"] for sample in samples}
