@@ -1,6 +1,7 @@
-"""Constraints in a real training: multipliers follow the cost, and a resumed run goes on with them."""
+"""Constraints in a real training: multipliers follow the cost, a resumed run goes on with them, and the guard."""
 
 import json
+import math
 import subprocess
 
 import pytest
@@ -20,8 +21,12 @@ DOSES = [dose for pair in dosing.DRUGS.values() for dose in pair]
 CONSTRAINT = f"algorithm.constraints={{brief: {{cost: over_budget, limit: {LIMIT}}}}}"
 
 
-def run(inputs, run_dir, steps):
-    overrides = [CONSTRAINT, f"trainer.total_training_steps={steps}", "algorithm.length_penalty.where=off"]
+def run(inputs, run_dir, steps, *constraint):
+    overrides = [
+        *(constraint or (CONSTRAINT,)),
+        f"trainer.total_training_steps={steps}",
+        "algorithm.length_penalty.where=off",
+    ]
     overrides += ["--allow-changed", "trainer.total_training_steps"]
     done = subprocess.run(command(inputs, run_dir, *overrides), capture_output=True, text=True, timeout=400)
     log = run_dir / "logs" / "console.log"
@@ -85,3 +90,19 @@ def test_unsafe_doses_are_a_cost(tmp_path):
         assert metrics[step]["constraint/dose/lambda"] == pytest.approx(integral + KP * (unsafe - limit))
     state = json.loads((run_dir / "checkpoints" / "global_step_2" / MULTIPLIERS).read_text())
     assert state["dose"]["lambda"] == pytest.approx(metrics[2]["constraint/dose/lambda"])
+
+
+def test_answers_cost_what_the_reference_model_makes_of_them(tmp_path):
+    inputs, run_dir = make_inputs(tmp_path), tmp_path / "run"
+    support = "algorithm.constraints={support: {cost: reference_surprisal, limit: 1}}"
+    reference = ["actor_rollout_ref.actor.use_kl_loss=true", "actor_rollout_ref.actor.kl_loss_coef=0"]
+    (metrics,) = run(inputs, run_dir, 1, support, *reference).values()
+    answers = [json.loads(line) for line in (run_dir / "rollouts" / "1.jsonl").read_text().splitlines()]
+    surprisals = [answer["reference_surprisal"] for answer in answers]
+    # To a model at random all tokens are about as likely; the reference model is the one that the run begins with.
+    vocabulary = json.loads((inputs / "model" / "config.json").read_text())["vocab_size"]
+    assert surprisals == pytest.approx([math.log(vocabulary)] * len(answers), rel=0.4)
+    assert metrics["constraint/support/cost_mean"] == pytest.approx(sum(surprisals) / len(surprisals))
+    by_source = [value for name, value in metrics.items() if name.endswith("/reference_surprisal/mean")]
+    assert by_source == pytest.approx([math.log(vocabulary)] * len(by_source), rel=0.2) and by_source
+    assert metrics["constraint/support/lambda"] == pytest.approx((KP + KI) * (sum(surprisals) / len(surprisals) - 1))

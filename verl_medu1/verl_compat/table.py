@@ -88,6 +88,7 @@ EXTENDED = (
 )
 
 _REPLAY, _V1 = "trainer/ppo/v1/replay_buffer.py", "training/trainer.py"
+_BASE, _CONSTRAINTS = "trainer/ppo/v1/trainer_base.py", "tests/e2e/test_constraints_training.py"
 _DYNAMIC, _ROUNDS = "training/dynamic_sampling.py", "tests/training/test_dynamic_sampling.py"
 TAKEN = (
     Entry("verl", _REPLAY, "ReplayBuffer.failure_keys", _V1, "a step with failed questions is not trained on", "tests/training/test_failed_questions.py"),
@@ -99,6 +100,8 @@ TAKEN = (
     Entry("verl", _REPLAY, "ReplayBuffer._clear_groups", _DYNAMIC, "a question that is thrown away leaves the list of those asked", _ROUNDS),
     Entry("verl", _REPLAY, "ReplayBuffer.pending_keys", _DYNAMIC, "whether answers are awaited", _ROUNDS),
     Entry("verl", _REPLAY, "ReplayBuffer.running_keys", _DYNAMIC, "whether answers are awaited", _ROUNDS),
+    Entry("verl", _BASE, "PPOTrainer.use_reference_policy", _V1, "whether log-probs of the reference model are computed", _CONSTRAINTS),
+    Entry("verl", _BASE, "PPOTrainer._compute_ref_log_prob", "training/reference.py", "puts them into the queue as `ref_log_prob`, before advantages are computed", _CONSTRAINTS),
     Entry("verl", "trainer/ppo/v1/__init__.py", "get_trainer_cls", "plugin.py", "registers our trainers when verl's are imported: the task runner, which looks them up by name, is a Ray actor and can't be subclassed", "tests/training/test_registration.py"),
     Entry("verl", "trainer/main_ppo.py", "run_ppo", "run/train.py", "starts Ray and the trainer", _TRAINING),
     Entry("verl", "workers/rollout/vllm_rollout/vllm_rollout.py", "ServerAdapter.zmq_handle", "verl_compat/weight_socket.py", "names the socket for new weights by Ray's job id, which is the same in every run's own cluster, in /tmp: two runs on one machine took one socket", "tests/verl_compat/test_weight_socket.py"),
