@@ -135,7 +135,7 @@ TAKEN = (
     Entry("megatron.core", "tensor_parallel/random.py", "CudaRNGStatesTracker.add", "cpu/megatron/cuda.py", "tracked random states are CUDA's", "tests/cpu/test_cuda_mode.py", True),
     Entry("megatron.core", "optimizer/distrib_optimizer.py", "DistributedOptimizer._set_main_param_and_optimizer_states", "cpu/megatron/optimizer.py", "looks for a step that torch's Adam does not save", _ENGINE, True),
     Entry("vllm", "_custom_ops.py", "_supports_onednn", "cpu/vllm_plugin.py", "oneDNN deletes the weights that the next sync writes to", _TRAINING, True),
-    Entry("ray", "_private/ray_constants.py", "SETUP_WORKER_FILENAME", "cpu/faster/forking.py", "the script that starts each Python worker; ours asks the fork server for it", _FORKS, True),
+    Entry("ray", "_private/ray_constants.py", "SETUP_WORKER_FILENAME", "cpu/faster/forking.py", "the script that starts each Python worker; ours asks the fork server for it", "tests/cpu/test_forking.py", True),
     Entry("ray", "_private/runtime_env/context.py", "RuntimeEnvContext", "cpu/faster/forked.py", "what that script reads: the variables, and the Python, of a worker", _FORKS, True),
     Entry("ray", "_private/utils.py", "update_envs", "cpu/faster/forked.py", "sets these variables", _FORKS, True),
     Entry("ray", "_private/authentication_test_utils.py", "reset_auth_token_state", "cpu/faster/forked.py", "a forked worker reads Ray's settings from its own environment, not from the server's", _TRAINING, True),
