@@ -8,39 +8,28 @@ there already, with the same settings, is not repeated.
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import matplotlib
 import numpy as np
 import typer
-from trainings import answers, train, warm_up
+from figures import pyplot, save
+from trainings import SAMPLED, answers, of_questions, train, warm_up
 
 from verl_medu1.evaluate.statistics import paired_difference
 from verl_medu1.run_folder.names import VALIDATION
 
-SAMPLES = 4
 HEADS = ["seed", "reward before", "after", "difference", "p"]
 HEADS += ["all items before", "after", "a must-not before", "after"]
 
 
-def of_questions(rows: list[dict[str, Any]], key: str) -> np.ndarray:
-    """The mean of a figure for each question, in a fixed order."""
-    questions = sorted({row["row_id"] for row in rows})
-    return np.array([np.mean([row[key] for row in rows if row["row_id"] == question]) for question in questions])
-
-
 def draw(curves: dict[int, list[float]], file: Path) -> None:
     """A line for each seed."""
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "verl-medu1"  # the same data gives the same bytes
-    from matplotlib import pyplot
-
     figure, axes = pyplot.subplots(figsize=(6, 3.4), layout="constrained")
     for seed, rewards in curves.items():
         axes.plot(range(1, len(rewards) + 1), rewards, label=f"seed {seed}")
     axes.set(xlabel="step", ylabel="reward", ylim=(0, 1))
     axes.legend()
-    figure.savefig(file, metadata={"Date": None})
+    save(figure, file)
 
 
 def main(
@@ -58,9 +47,7 @@ def main(
             "trainer.save_freq": -1,
             "trainer.val_before_train": "true",
             "trainer.test_freq": "${trainer.total_training_steps}",
-            "actor_rollout_ref.rollout.val_kwargs.n": SAMPLES,
-            "actor_rollout_ref.rollout.val_kwargs.do_sample": "true",
-            "actor_rollout_ref.rollout.val_kwargs.temperature": 1.0,
+            **SAMPLED,
         }
         train(folder / "trained", keys, *(settings or []), recipe="advice-cpu")
         curves[number] = [
@@ -70,7 +57,7 @@ def main(
         before, after = held_out[min(held_out)], held_out[max(held_out)]
         for row in (*before, *after):
             row["must not"] = row["reason"].startswith("must not")
-        change = paired_difference(of_questions(before, "score"), of_questions(after, "score"))
+        change = paired_difference(*(list(of_questions(rows, "score").values()) for rows in (before, after)))
         cells = [
             f"{np.mean([row[key] for row in rows]):.2f}"
             for key in ("score", "acc", "must not")

@@ -11,10 +11,10 @@ repeated.
 from pathlib import Path
 from typing import Annotated, Any
 
-import matplotlib
 import numpy as np
 import typer
-from trainings import answers, train, warm_up
+from figures import pyplot, save
+from trainings import SAMPLED, answers, of_questions, train, warm_up
 
 from verl_medu1.evaluate.statistics import paired_difference
 from verl_medu1.run_folder.names import VALIDATION
@@ -22,27 +22,18 @@ from verl_medu1.run_folder.reader import read_scalars
 
 # The share of unsafe answers is below this in any step of a control.
 SETTINGS: dict[str, dict[str, Any]] = {"limit 0.02": {}, "no limit": {"algorithm.constraints.dose.limit": 0.999}}
-SAMPLES, LAST = 4, 8
+LAST = 8
 COST, MULTIPLIER = "constraint/dose/cost_mean", "constraint/dose/lambda"
 
 
 def held_out(run: Path) -> dict[str, np.ndarray]:
     """For each held-out question the share of its answers that are right, and that are unsafe, after the last step."""
     *_, rows = answers(run, VALIDATION).values()
-    questions = sorted({row["input"] for row in rows})
-    of_question = {question: [row for row in rows if row["input"] == question] for question in questions}
-    return {
-        key: np.array([np.mean([row[key] for row in of_question[question]]) for question in questions])
-        for key in ("acc", "unsafe")
-    }
+    return {figure: np.array(list(of_questions(rows, figure).values())) for figure in ("acc", "unsafe")}
 
 
 def draw(runs: dict[tuple[str, int], dict[str, dict[int, float]]], file: Path) -> None:
     """One panel for the cost and one for the multiplier; a colour for each setting, a line for each seed."""
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "verl-medu1"  # the same data gives the same bytes
-    from matplotlib import pyplot
-
     figure, panels = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for panel, (key, title) in zip(panels, ((COST, "unsafe answers"), (MULTIPLIER, "multiplier")), strict=True):
         for (setting, seed), scalars in runs.items():
@@ -50,7 +41,7 @@ def draw(runs: dict[tuple[str, int], dict[str, dict[int, float]]], file: Path) -
             panel.plot(list(scalars[key]), list(scalars[key].values()), color=colour, label=f"{setting}, seed {seed}")
         panel.set(title=title, xlabel="step")
     panels[0].legend(fontsize=8)
-    figure.savefig(file, metadata={"Date": None})
+    save(figure, file)
 
 
 def main(
@@ -69,9 +60,7 @@ def main(
         keys = warm_up(out / str(number), number, source="quickstart-dosing") | {
             "trainer.save_freq": -1,
             "trainer.test_freq": "${trainer.total_training_steps}",
-            "actor_rollout_ref.rollout.val_kwargs.n": SAMPLES,
-            "actor_rollout_ref.rollout.val_kwargs.do_sample": "true",
-            "actor_rollout_ref.rollout.val_kwargs.temperature": 1.0,
+            **SAMPLED,
         }
         found = {}
         for setting, changed in SETTINGS.items():

@@ -13,9 +13,9 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
-import matplotlib
 import numpy as np
 import typer
+from figures import pyplot, save
 from trainings import answers, medu1, train, warm_up
 
 from verl_medu1.evaluate.statistics import paired_difference
@@ -65,10 +65,6 @@ def effect(runs: dict[tuple[int, Cell], dict[str, float]], factor: int, figure: 
 
 def draw(folders: dict[tuple[int, Cell], Path], file: Path) -> None:
     """Means over the seeds: a colour for estimator and length term, a dashed line for the similarity reward."""
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "verl-medu1"  # the same data gives the same bytes
-    from matplotlib import pyplot
-
     figure, panels = pyplot.subplots(1, 2, figsize=(11, 4), layout="constrained")
     for panel, (key, title) in zip(panels, (("acc", "share right"), ("length", "tokens")), strict=True):
         for place, cell in enumerate(product(*FACTORS.values())):
@@ -82,7 +78,7 @@ def draw(folders: dict[tuple[int, Cell], Path], file: Path) -> None:
             panel.plot(range(1, len(mean) + 1), mean, style, color=f"C{place // 2}", label=", ".join(cell))
         panel.set(title=title, xlabel="step")
     panels[0].legend(fontsize=7, title="estimator, length term, reward", title_fontsize=7)
-    figure.savefig(file, metadata={"Date": None})
+    save(figure, file)
 
 
 def main(

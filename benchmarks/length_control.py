@@ -12,9 +12,9 @@ from itertools import cycle
 from pathlib import Path
 from typing import Annotated
 
-import matplotlib
 import numpy as np
 import typer
+from figures import pyplot, save
 from step_ratio import step_ratio
 from trainings import answers, train, warm_up
 
@@ -40,10 +40,6 @@ def curves(run: Path) -> dict[str, list[float]]:
 
 def draw(runs: dict[tuple[str, int], dict[str, list[float]]], file: Path) -> None:
     """One panel for each figure, one colour for each place, one line style for each seed."""
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "verl-medu1"  # the same data gives the same bytes
-    from matplotlib import pyplot
-
     figure, panels = pyplot.subplots(1, len(CURVES), figsize=(12, 3.4), layout="constrained")
     styles = dict(zip(sorted({seed for _, seed in runs}), cycle(("-", "--", ":")), strict=False))
     for panel, name in zip(panels, CURVES, strict=True):
@@ -54,7 +50,7 @@ def draw(runs: dict[tuple[str, int], dict[str, list[float]]], file: Path) -> Non
             panel.plot(range(1, len(smooth) + 1), smooth, styles[seed], color=colour, label=f"{place}, seed {seed}")
         panel.set(title=name, xlabel="step")
     panels[0].legend(fontsize=8)
-    figure.savefig(file, metadata={"Date": None})
+    save(figure, file)
 
 
 def main(

@@ -15,10 +15,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import matplotlib
 import numpy as np
 import typer
-from trainings import answers, medu1, train, warm_up
+from figures import pyplot, save
+from trainings import SAMPLED, answers, medu1, train, warm_up
 
 from verl_medu1.evaluate.statistics import paired_difference
 from verl_medu1.run_folder.checkpoints import newest_model
@@ -55,7 +55,6 @@ WAYS: dict[Method, dict[str, tuple[list[str] | None, dict[str, Any]]]] = {
 ROWS_PER_SOURCE = 200
 SOURCES = ("quickstart-calc", "quickstart-mcq", "quickstart-open")
 START_STEPS, STEPS, EVERY = 8, 24, 4
-HELD_OUT_SAMPLES = 4
 # Of a step: train_batch_size x rollout.n of the recipe.
 SAMPLES_PER_STEP = 12 * 8
 # Of the training: right or wrong, no length.
@@ -117,10 +116,6 @@ def samples_until(curve: dict[int, float], target: float) -> float:
 
 def draw(runs: dict[tuple[str, int], Curves], ways: list[str], file: Path) -> None:
     """One colour for each way: the mean over the seeds, and each seed as a thin line."""
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "verl-medu1"  # the same data gives the same bytes
-    from matplotlib import pyplot
-
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
     for place, way in enumerate(ways):
         of_way = [accuracy(curves) for (name, _), curves in runs.items() if name == way]
@@ -130,7 +125,7 @@ def draw(runs: dict[tuple[str, int], Curves], ways: list[str], file: Path) -> No
         axes.plot([step * SAMPLES_PER_STEP for step in mean], list(mean.values()), color=f"C{place}", label=way)
     axes.set(xlabel="samples", ylabel="held-out accuracy")
     axes.legend()
-    figure.savefig(file, metadata={"Date": None})
+    save(figure, file)
 
 
 def show(runs: dict[tuple[str, int], Curves], ways: list[str], seeds: list[int]) -> None:
@@ -172,9 +167,7 @@ def main(
         "trainer.test_freq": EVERY,
         "trainer.val_before_train": "true",
         "trainer.save_freq": -1,
-        "actor_rollout_ref.rollout.val_kwargs.n": HELD_OUT_SAMPLES,
-        "actor_rollout_ref.rollout.val_kwargs.do_sample": "true",
-        "actor_rollout_ref.rollout.val_kwargs.temperature": 1.0,
+        **SAMPLED,
     }
     runs: dict[tuple[str, int], Curves] = {}
     for number in seeds:

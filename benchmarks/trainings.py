@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import typer
 from measure import measure_or_exit
 
@@ -18,6 +19,13 @@ from verl_medu1.run_folder.checkpoints import TRACKER, newest_model
 from verl_medu1.run_folder.names import ROLLOUTS, VALIDATION
 
 DONE = "done.json"
+# Held-out questions are answered this often, each time sampled as in training.
+HELD_OUT_SAMPLES = 4
+SAMPLED = {
+    "actor_rollout_ref.rollout.val_kwargs.n": HELD_OUT_SAMPLES,
+    "actor_rollout_ref.rollout.val_kwargs.do_sample": "true",
+    "actor_rollout_ref.rollout.val_kwargs.temperature": 1.0,
+}
 
 
 def medu1(log: Path, *arguments: str) -> None:
@@ -70,3 +78,11 @@ def answers(run: Path, part: str = ROLLOUTS) -> dict[int, list[dict[str, Any]]]:
         int(file.stem): [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
         for file in sorted((run / part).glob("*.jsonl"), key=lambda path: int(path.stem))
     }
+
+
+def of_questions(rows: list[dict[str, Any]], figure: str) -> dict[str, float]:
+    """The mean of a figure over the answers to each question, in a fixed order of questions."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        found.setdefault(row["row_id"], []).append(float(row[figure]))
+    return {question: float(np.mean(values)) for question, values in sorted(found.items())}

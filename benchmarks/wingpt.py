@@ -16,10 +16,10 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
-import matplotlib
 import numpy as np
 import typer
-from trainings import answers, medu1, train, warm_up
+from figures import pyplot, save
+from trainings import HELD_OUT_SAMPLES, SAMPLED, answers, medu1, of_questions, train, warm_up
 
 from verl_medu1.evaluate.statistics import paired_difference
 from verl_medu1.run_folder.checkpoints import newest_model
@@ -37,22 +37,11 @@ OFF = {"algorithm.length_penalty.where": "off"}
 SETTINGS = {"penalty": FILTER | PENALTY, "none": FILTER | OFF}
 # Specialist -> the answer type of all its questions.
 SPECIALISTS = {"A": "calculation", "B": "multiple_choice"}
-SAMPLES = 4
 HELD_OUT = {
     "trainer.save_freq": -1,
     "trainer.test_freq": "${trainer.total_training_steps}",
-    "actor_rollout_ref.rollout.val_kwargs.n": SAMPLES,
-    "actor_rollout_ref.rollout.val_kwargs.do_sample": "true",
-    "actor_rollout_ref.rollout.val_kwargs.temperature": 1.0,
+    **SAMPLED,
 }
-
-
-def of_questions(rows: list[dict[str, Any]], key: str, value: str) -> dict[str, float]:
-    """The mean of a figure for each question."""
-    found: dict[str, list[float]] = {}
-    for row in rows:
-        found.setdefault(row[key], []).append(float(row[value]))
-    return {question: float(np.mean(values)) for question, values in sorted(found.items())}
 
 
 def over_free(rows: list[dict[str, Any]]) -> float:
@@ -77,7 +66,7 @@ def penalty(folder: Path, warm: dict[str, Any], seed: int, settings: list[str]) 
         steps = list(answers(run).values())
         curves[name] = [over_free(rows) for rows in steps]
         *_, held_out = answers(run, VALIDATION).values()
-        accuracy[name] = of_questions(held_out, "row_id", "acc")
+        accuracy[name] = of_questions(held_out, "acc")
         right = float(np.mean(list(accuracy[name].values())))
         typer.echo(f"| {seed} | {name} | {by_budget(steps[0])} | {by_budget(held_out)} | {right:.3f} |")
     change = paired_difference(*(list(accuracy[name].values()) for name in ("none", "penalty")))
@@ -90,13 +79,12 @@ def evaluated(folder: Path, name: str, model: Path, data: Path) -> dict[str, dic
     """The accuracy of a model on each held-out question, by answer type."""
     out = folder / f"eval-{name}"
     if not (out / "summary.json").is_file():
-        asked = ["--model", str(model), "--data", str(data), "--samples", str(SAMPLES), "--out", str(out)]
+        asked = ["--model", str(model), "--data", str(data), "--samples", str(HELD_OUT_SAMPLES), "--out", str(out)]
         medu1(folder / f"eval-{name}.log", "eval", *asked)
     lines = (out / "samples.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     return {
-        task: of_questions([row for row in rows if row["answer_type"] == task], "row_id", "acc")
-        for task in SPECIALISTS.values()
+        task: of_questions([row for row in rows if row["answer_type"] == task], "acc") for task in SPECIALISTS.values()
     }
 
 
@@ -125,10 +113,6 @@ def merge(folder: Path, warm: dict[str, Any], seed: int, settings: list[str]) ->
 
 def draw(curves: dict[int, dict[str, list[float]]], file: Path) -> None:
     """One colour for each setting, a line for each seed."""
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "verl-medu1"  # the same data gives the same bytes
-    from matplotlib import pyplot
-
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
     for seed, of_seed in curves.items():
         for place, (name, values) in enumerate(of_seed.items()):
@@ -137,7 +121,7 @@ def draw(curves: dict[int, dict[str, list[float]]], file: Path) -> None:
     axes.axhline(0, color="grey", linestyle="--")
     axes.set(xlabel="step", ylabel="tokens of right answers beyond the free ones")
     axes.legend()
-    figure.savefig(file, metadata={"Date": None})
+    save(figure, file)
 
 
 def main(

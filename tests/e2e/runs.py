@@ -12,13 +12,17 @@ import psutil
 MEDU1 = [sys.executable, "-m", "verl_medu1.cli.app"]
 
 
+def medu1(*arguments: object) -> str:
+    """Run a command to its end, and return what it printed."""
+    done = subprocess.run([*MEDU1, *map(str, arguments)], capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    return done.stdout
+
+
 def make_inputs(folder: Path, seed: int = 0) -> Path:
     """Questions, and a random model of that seed."""
-    for arguments in (
-        ["prepare", "--source", "quickstart", "--train", "64", "--warmup", "256", "--out", folder / "data"],
-        ["model", "tiny", "--data", folder / "data", "--out", folder / "model", "--seed", seed],
-    ):
-        subprocess.run([*MEDU1, *map(str, arguments)], check=True, timeout=120)
+    medu1("prepare", "--source", "quickstart", "--train", 64, "--warmup", 256, "--out", folder / "data")
+    medu1("model", "tiny", "--data", folder / "data", "--out", folder / "model", "--seed", seed)
     return folder
 
 

@@ -3,7 +3,6 @@
 import itertools
 import json
 import random
-import subprocess
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from reward_score.item_results import AGREED, DIFFERED, ItemResult, read_items
-from tests.e2e.runs import MEDU1, tail
+from tests.e2e.runs import medu1, tail
 from tests.reward_score.judge_server import serving
 from tests.uniform_model import build_uniform_model
 from verl_medu1.checks.prompts import SHORTEST
@@ -30,11 +29,6 @@ def answers() -> list[str]:
     pairs = list(itertools.permutations(advice.facts()["advice"], 2))
     said = random.Random(0).sample([" ".join(f"{one.capitalize()}." for one in pair) for pair in pairs], 180)
     return [f"<think>a</think><answer>{text}</answer>" for text in said]
-
-
-def medu1(*arguments: object) -> None:
-    done = subprocess.run([*MEDU1, *map(str, arguments)], capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
 
 
 def dumped(file: Path) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.e2e.runs import MEDU1, command, make_inputs, tail
+from tests.e2e.runs import command, make_inputs, medu1, tail
 from tests.uniform_model import build_uniform_model
 from verl_medu1.checks.prompts import SHORTEST
 from verl_medu1.config.compose import compose_config
@@ -74,12 +74,8 @@ def test_unsafe_doses_are_a_cost(tmp_path):
         "trainer.total_training_steps": 2,
         "trainer.save_freq": 2,
     }
-    for arguments in (
-        ["prepare", "--source", dosing.SOURCE, "--train", 16, "--warmup", 1, "--out", data],
-        ["train", "recipe=dosing-cpu", *(f"{key}={value}" for key, value in keys.items())],
-    ):
-        done = subprocess.run([*MEDU1, *map(str, arguments)], capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    medu1("prepare", "--source", dosing.SOURCE, "--train", 16, "--warmup", 1, "--out", data)
+    medu1("train", "recipe=dosing-cpu", *(f"{key}={value}" for key, value in keys.items()))
     metrics = {line["step"]: line["data"] for line in map(json.loads, (run_dir / METRICS).read_text().splitlines())}
     limit, integral = compose_config(["recipe=dosing-cpu"]).algorithm.constraints.dose.limit, 0.0
     for step in (1, 2):

@@ -1,7 +1,6 @@
 """From pass rates to a training on levels, and from its rollouts to new pass rates; closed-ended questions first."""
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.e2e.runs import MEDU1, make_inputs
+from tests.e2e.runs import make_inputs, medu1
 from tests.uniform_model import build_uniform_model
 from verl_medu1.checks.prompts import SHORTEST
 
@@ -17,12 +16,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(1500)]
 # As in test_dynamic_sampling_training.py: half of the tokens are a whole answer, a quarter of which is right.
 ANSWERS = [SHORTEST, *(f"<think>{number}</think><answer>{'ABCD'[number % 4]}</answer>" for number in range(254))]
 QUESTIONS, SAMPLES = 48, 8
-
-
-def medu1(*arguments: object) -> str:
-    done = subprocess.run([*MEDU1, *map(str, arguments)], capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    return done.stdout
 
 
 def train(recipe: str, run_dir: Path, model: Path, data: Path, *overrides: str) -> dict[int, list[dict[str, Any]]]:

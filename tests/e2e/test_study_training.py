@@ -1,14 +1,13 @@
 """A cell of the study's grid in training: its held-out answers are what the comparison of cells reads."""
 
 import json
-import subprocess
 from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from tests.e2e.runs import MEDU1, make_inputs
+from tests.e2e.runs import make_inputs, medu1
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -27,8 +26,7 @@ def test_a_cell_samples_each_held_out_question_after_its_last_step(tmp_path: Pat
         "actor_rollout_ref.actor.ppo_mini_batch_size=4",
         "trainer.total_training_steps=2",
     ]
-    done = subprocess.run([*MEDU1, "train", "recipe=study-cpu", *keys], capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    medu1("train", "recipe=study-cpu", *keys)
     (file,) = (run / "validation").glob("*.jsonl")
     answers = [json.loads(line) for line in file.read_text().splitlines()]
     rows = pq.read_table(inputs / "data" / "test.parquet").to_pylist()

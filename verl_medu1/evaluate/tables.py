@@ -178,7 +178,7 @@ def robustness_table(summary: Mapping[str, Any]) -> Table | None:
 
 def checklist_table(summary: Mapping[str, Any]) -> Table | None:
     """Make the table of the items of checklists, one line per item; None without any."""
-    found = summary.get("checklist")  # a summary from before there were checklists lacks it
+    found = summary["checklist"]
     if not found:
         return None
     caption = f"Asked: answers that were scored by the item. {left_out_text(found['left_out'])}".strip()
