@@ -26,6 +26,10 @@ ANOTHER_MANAGER = [
 ]
 
 
+EPISODES = [f"{ROLLOUT}.agent.default_agent_loop=medu1_episode", "episodes.max_turn_tokens=64"]
+EPISODES += ["episodes.max_observation_tokens=64"]
+
+
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
@@ -98,8 +102,15 @@ ANOTHER_MANAGER = [
         ([f"{CORRECTION}.rollout_is_threshold=null"], "rollout_is_threshold is None; it must be a number above 0"),
         ([f"{CORRECTION}.rollout_is_threshold=-1"], "rollout_is_threshold is -1; it must be a number above 0"),
         ([f"{CORRECTION}.rollout_is_threshold='2_1'"], "rollout_is_threshold is '2_1'; it must be a number above 0"),
-        # lengths that are not the model's
+        # several turns
         ([f"{ROLLOUT}.agent.default_agent_loop=tool_agent"], "'tool_agent', and .* what tools return .*where=off"),
+        (["episodes.environment=search"], "'search', and nobody talks to it; set .*=medu1_episode"),
+        (EPISODES, "episodes.environment is 'None'; there are none"),
+        ([*EPISODES, *ANOTHER_MANAGER], "'dapo', which takes what an environment says as the model's"),
+        ([*EPISODES, "episodes.max_turns=0"], "episodes.max_turns is 0; it must be a whole number of at least 1"),
+        ([*EPISODES, "episodes.max_turn_tokens=200"], "max_turn_tokens is 200, and all .*max_response_length=128"),
+        ([*EPISODES, "trainer.v1.trainer_mode=medu1_colocate_async"], "may change the model in the middle"),
+        ([*EPISODES, "data.seed=-1"], "-1, which default_agent_loop=medu1_episode starts from"),
         # prompts
         (["data.max_prompt_length=10"], "is 10, and 64 of the 64 prompts of data.train_files are longer .up to [0-9]+"),
         ([f"{ROLLOUT}.prompt_length=10"], "is 10, and 64 of the 64 prompts"),

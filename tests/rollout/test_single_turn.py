@@ -9,17 +9,18 @@ from hypothesis import strategies as st
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 from vllm.sampling_params import RequestOutputKind, SamplingParams
 
-from verl_medu1.rollout.single_turn import SeededSingleTurnAgentLoop, answer_seed
+from verl_medu1.rollout.sampling import turn_seed
+from verl_medu1.rollout.single_turn import SeededSingleTurnAgentLoop
 
 
 @given(st.tuples(*[st.integers(0, 2**40)] * 4))
 def test_a_seed_is_what_vllm_takes_and_the_same_again(place):
-    assert 0 <= answer_seed(*place) < 2**31 and answer_seed(*place) == answer_seed(*place)
+    assert 0 <= turn_seed(*place) < 2**31 and turn_seed(*place) == turn_seed(*place)
 
 
 def test_each_answer_of_a_run_has_its_own():
     places = list(product((0, 1), range(5), range(20), range(8)))
-    assert len({answer_seed(*place) for place in places}) == len(places)
+    assert len({turn_seed(*place) for place in places}) == len(places)
 
 
 def test_verl_makes_it_by_its_name(configure, monkeypatch):
@@ -58,6 +59,6 @@ def test_the_seed_goes_to_the_engine_and_the_rest_stays(monkeypatch):
     asyncio.run(loop.run({"temperature": 1.0}, 3, global_steps=2, index=7, session_id=1, raw_prompt="?"))
     # vLLM takes them as they are, and hands over nothing before the answer's end.
     taken = SamplingParams(**seen["sampling_params"])
-    assert (taken.temperature, taken.seed) == (1.0, answer_seed(5, 2, 7, 1))
+    assert (taken.temperature, taken.seed) == (1.0, turn_seed(5, 2, 7, 1))
     assert taken.output_kind is RequestOutputKind.FINAL_ONLY and not taken.detokenize
     assert (seen["priority"], seen["raw_prompt"]) == (3, "?")

@@ -130,12 +130,6 @@ def penalty_violations(config: DictConfig) -> Iterator[str]:
         yield (
             f"algorithm.length_penalty.where is {penalty.where!r}; choose one of {', '.join(LENGTH_PENALTY_PLACES)}."
         )
-    loop = config.actor_rollout_ref.rollout.agent.default_agent_loop
-    if loop == "tool_agent" and penalty.where != "off" and is_on(penalty):
-        yield (
-            f"actor_rollout_ref.rollout.agent.default_agent_loop is {loop!r}, and algorithm.length_penalty would count "
-            "what tools return as the model's; set algorithm.length_penalty.where=off."
-        )
     per_source = _weights_of_sources(penalty)
     if penalty.per_source and not per_source:
         found = penalty.per_source

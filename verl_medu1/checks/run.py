@@ -7,6 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1.checks.batches import batch_violations
 from verl_medu1.checks.constraints import constraint_violations
+from verl_medu1.checks.episodes import episode_violations
 from verl_medu1.checks.files import credentialed_file_violations, data_violations, file_violations
 from verl_medu1.checks.machine import checkpoint_violations, machine_violations
 from verl_medu1.checks.metrics import metrics_here_violations, metrics_violations
@@ -89,6 +90,7 @@ def _parts(machine: Machine) -> tuple[Check, ...]:
         model_violations,
         partial(layout_violations, machine=machine),
         agent_loop_violations,
+        episode_violations,
         seed_violations,
         machine_violations,
         checkpoint_violations,

@@ -12,6 +12,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1.machine.processors import given_processors, processor_violation
+from verl_medu1.rollout.names import OUR_LOOPS
 
 # Estimators that compare the responses to one question.
 GROUPED = ("grpo", "grpo_passk", "grpo_vectorized", "medu1_gdpo", "rloo", "rloo_vectorized", "opo")
@@ -113,9 +114,9 @@ def agent_loop_violations(config: DictConfig) -> Iterator[str]:
     names = _agent_loops(path) if path else []
     if names is None:
         yield f"{key} is {path!r}, which is no file with a YAML list of agent loops, each with a name; give one."
-    elif agent.default_agent_loop == "medu1_seeded" and "medu1_seeded" not in names:
+    elif (loop := agent.default_agent_loop) in OUR_LOOPS and loop not in names:
         yield (
-            f"{key} is {path!r}, which does not list medu1_seeded, the default_agent_loop; copy its entry from "
+            f"{key} is {path!r}, which does not list {loop}, the default_agent_loop; copy its entry from "
             "verl_medu1/rollout/agent_loops.yaml, or leave the key out."
         )
 
@@ -132,13 +133,13 @@ def _agent_loops(path: str) -> list[str] | None:
 
 
 def seed_violations(config: DictConfig) -> Iterator[str]:
-    """Check what is needed to give each response its own seed (verl_medu1/rollout/single_turn.py)."""
+    """Check what is needed to give each response its own seed (verl_medu1/rollout/sampling.py)."""
     rollout = config.actor_rollout_ref.rollout
-    if rollout.agent.default_agent_loop != "medu1_seeded":
+    if rollout.agent.default_agent_loop not in OUR_LOOPS:
         return
-    seed = config.data.seed
+    seed, loop = config.data.seed, rollout.agent.default_agent_loop
     if not isinstance(seed, int) or seed < 0:
-        yield f"data.seed is {seed}, which default_agent_loop=medu1_seeded starts from; give a number of at least 0."
+        yield f"data.seed is {seed}, which default_agent_loop={loop} starts from; give a number of at least 0."
     if config.trainer.device == "cpu" and rollout.enable_chunked_prefill:
         yield (
             "actor_rollout_ref.rollout.enable_chunked_prefill is True, with which vLLM on the CPU can't take seeded "

@@ -1,9 +1,12 @@
 """Turns a rollout's tokens into its reward and components, for verl's reward loop."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from typing import Any, override
 
+import torch
 from omegaconf import DictConfig
+from tensordict import TensorDict
 from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.naive import NaiveRewardManager
 
@@ -11,9 +14,11 @@ import reward_score
 from reward_score.judge import Judge, JudgeSettings, compute_judged_score
 from verl_medu1.config.scorers import judge_values, uses_our_scorers
 from verl_medu1.length.budget import budget_distance, counted_tokens, what_is_counted
+from verl_medu1.rollout.names import EPISODE, EPISODE_LOOP, OUT_OF_ROOM, OUT_OF_TURNS
 
-# Key of `extra_info` that carries the counted length to the scorer: verl passes nothing else on.
+# Keys of `extra_info` that carry the counted length and an episode's facts to the scorer: verl passes nothing else on.
 COUNTED_TOKENS = "counted_tokens"
+FACTS = "facts"
 
 
 class MedU1RewardManager(NaiveRewardManager):
@@ -21,11 +26,14 @@ class MedU1RewardManager(NaiveRewardManager):
 
     Keys added: `row_id` (of the question within its data source, "" without one; `medu1 select --rollouts` needs it),
     `level` (of difficulty, which `medu1 select` has written, "" without one),
-    `length` (response tokens, with what a tool wrote among them: verl does not tell a reward manager which tokens are
-    the model's), `counted_tokens` (those that the budget counts), `budget_mode` ("none", "exact" or "max"),
-    `budget_counts`, `budget_tokens` (0 without a budget), `over_budget` (0 or 1) and `budget_distance` (tokens). The
-    scorer's reward is not changed: the trainer adds the length term, because it knows the group. So the reward that
-    validation reports never includes that term.
+    `length` (tokens that the model wrote), `counted_tokens` (those that the budget counts, of all turns together),
+    `budget_mode` ("none", "exact" or "max"), `budget_counts`, `budget_tokens` (0 without a budget), `over_budget` (0 or
+    1) and `budget_distance` (tokens). With our agent loop of several turns also `turns` (of the model), `calls` and
+    `invalid_calls` (of the environment), `out_of_turns` and `out_of_room` (0 or 1: the episode ended so), and as JSON
+    texts `dialogue` and `facts`. The scorer's reward is not changed: the trainer adds the length term, because it knows
+    the group. So the reward that validation reports never includes that term.
+
+    A scorer gets the model's last turn alone: what an environment says is never an answer.
     """
 
     def __init__(self, config: DictConfig, tokenizer: Any, compute_score: Any = None, **kwargs: Any) -> None:
@@ -33,24 +41,32 @@ class MedU1RewardManager(NaiveRewardManager):
         if uses_our_scorers(config):
             compute_score = _own_scorer(config, kwargs.get("reward_router_address"))
         super().__init__(config, tokenizer, compute_score, **kwargs)
+        self._has_episodes = config.actor_rollout_ref.rollout.agent.default_agent_loop == EPISODE_LOOP
 
     @override
     async def run_single(self, data: DataProto) -> dict[str, Any]:
         """Score the last sequence of a rollout; returns verl's `reward_score` and `reward_extra_info`."""
         item = data[-1]
         response_tokens = item.batch["responses"].shape[-1]
-        length = int(item.batch["attention_mask"][-response_tokens:].sum())
+        tokens = item.batch["responses"][: int(item.batch["attention_mask"][-response_tokens:].sum())].tolist()
         extra_info = item.non_tensor_batch["extra_info"]
-        tokens = item.batch["responses"][:length].tolist()
-        counted = counted_tokens(tokens, what_is_counted(extra_info), self.tokenizer.decode)
+        episode = (item.non_tensor_batch.get("tool_extra_fields") or {}).get(EPISODE)
+        if episode is None and self._has_episodes:
+            raise ValueError(f"a response comes without {EPISODE!r}, which {EPISODE_LOOP} adds")
+        spans = episode["spans"] if episode else [(0, len(tokens))]
+        turns = [tokens[start:end] for start, end in spans]
+        decode = self.tokenizer.decode
+        counted = sum(counted_tokens(turn, what_is_counted(extra_info), decode) for turn in turns)
         extra_info[COUNTED_TOKENS] = counted
-        result = await super().run_single(data)
+        if episode:
+            extra_info[FACTS] = episode["facts"]
+        result = await super().run_single(_with_response(data, turns[-1]) if episode else data)
         mode = extra_info.get("budget_mode") or "none"
         budget = float(extra_info.get("budget_tokens") or 0)
         result["reward_extra_info"].update(
             row_id=extra_info.get("row_id") or "",
             level=extra_info.get("level") or "",
-            length=float(length),
+            length=float(sum(map(len, turns))),
             counted_tokens=float(counted),
             budget_mode=mode,
             budget_counts=what_is_counted(extra_info),
@@ -58,7 +74,29 @@ class MedU1RewardManager(NaiveRewardManager):
             over_budget=float(mode != "none" and counted > budget),
             budget_distance=float(budget_distance(counted, mode, budget)),
         )
+        if episode:
+            result["reward_extra_info"].update(_episode_components(episode))
         return result
+
+
+def _with_response(data: DataProto, tokens: list[int]) -> DataProto:
+    """Return the last sequence with these tokens as its response."""
+    row = data[-1:]
+    ids = torch.tensor([tokens], dtype=torch.int64)
+    batch = TensorDict({"responses": ids, "attention_mask": torch.ones_like(ids)}, batch_size=1)
+    return DataProto(batch=batch, non_tensor_batch=row.non_tensor_batch, meta_info=row.meta_info)
+
+
+def _episode_components(episode: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "turns": float(len(episode["spans"])),
+        "calls": float(episode["calls"]),
+        "invalid_calls": float(episode["invalid"]),
+        "out_of_turns": float(episode["ended"] == OUT_OF_TURNS),
+        "out_of_room": float(episode["ended"] == OUT_OF_ROOM),
+        "dialogue": json.dumps(episode["said"], ensure_ascii=False),
+        "facts": json.dumps(episode["facts"], ensure_ascii=False),
+    }
 
 
 def _own_scorer(config: DictConfig, pool_address: str | None) -> Callable[..., Any]:

@@ -1,0 +1,55 @@
+"""Checks agent loops of several turns, and `episodes`."""
+
+from collections.abc import Iterator
+
+from omegaconf import DictConfig, OmegaConf
+
+from verl_medu1.checks.rewards import is_on
+from verl_medu1.config.scorers import uses_our_scorers
+from verl_medu1.rollout.environment import make_environment
+from verl_medu1.rollout.names import EPISODE_LOOP
+
+LIMITS = ("max_turns", "max_turn_tokens", "max_observation_tokens")
+
+
+def episode_violations(config: DictConfig) -> Iterator[str]:
+    """Yield one sentence for each thing that is wrong with a rollout of several turns."""
+    key = "actor_rollout_ref.rollout.agent.default_agent_loop"
+    loop, episodes = config.actor_rollout_ref.rollout.agent.default_agent_loop, config.episodes
+    penalty = config.algorithm.length_penalty
+    if loop == "tool_agent" and (uses_our_scorers(config) or (penalty.where != "off" and is_on(penalty))):
+        yield (
+            f"{key} is {loop!r}, and our scorers and length penalties would take what tools return as the model's; set "
+            f"{key}={EPISODE_LOOP} with an environment, or a scorer of your own and algorithm.length_penalty.where=off."
+        )
+    if loop != EPISODE_LOOP:
+        if episodes.environment is not None:
+            yield f"episodes.environment is {episodes.environment!r}, and nobody talks to it; set {key}={EPISODE_LOOP}."
+        return
+    mode = config.trainer.v1.trainer_mode
+    if mode != "medu1_sync":
+        yield (
+            f"trainer.v1.trainer_mode is {mode!r}, which may change the model in the middle of an episode; set "
+            f"trainer.v1.trainer_mode=medu1_sync, or leave {EPISODE_LOOP} out."
+        )
+    manager = config.reward.reward_manager.name
+    if manager != "MedU1RewardManager":
+        yield (
+            f"reward.reward_manager.name is {manager!r}, which takes what an environment says as the model's; set "
+            "reward.reward_manager.name=MedU1RewardManager."
+        )
+    for name in LIMITS:
+        if not isinstance(episodes[name], int) or episodes[name] < 1:
+            yield f"episodes.{name} is {episodes[name]!r}; it must be a whole number of at least 1."
+            return
+    room = config.data.max_response_length
+    for name in LIMITS[1:]:
+        if episodes[name] >= room and episodes.max_turns > 1:
+            yield (
+                f"episodes.{name} is {episodes[name]}, and all turns and replies together have "
+                f"data.max_response_length={room} tokens; lower the one or raise the other."
+            )
+    try:
+        make_environment(str(episodes.environment), OmegaConf.to_container(episodes.settings, resolve=True))
+    except ValueError as error:
+        yield str(error)

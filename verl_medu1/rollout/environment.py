@@ -1,0 +1,72 @@
+"""What a model talks to in an episode: the interface, and where environments come from.
+
+Another package adds an environment by an entry point of the group `medu1.environments`: NAME = "module:CLASS".
+"""
+
+import functools
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from verl_medu1.extensions import ENVIRONMENTS, added, load
+
+
+class Session(Protocol):
+    """One conversation about one row. It belongs to one response; nothing of it is shared.
+
+    Attributes:
+        calls: turns of the model that asked the environment for something.
+        invalid: turns that it could not make sense of.
+    """
+
+    calls: int
+    invalid: int
+
+    async def step(self, text: str) -> str | None:
+        """Take a turn of the model, and return what it is told next; None if the model has ended the episode.
+
+        What comes from outside, such as a document, needs no escaping: the agent loop does that.
+        """
+        ...
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return what happened, for scorers (`extra_info["facts"]`) and the rollout dump; JSON's types only."""
+        ...
+
+
+class Environment(Protocol):
+    """What sessions share, such as an index of documents. Made once in each process, as CLASS(settings).
+
+    The constructor gets `episodes.settings` and raises a ValueError, one sentence, for settings that it can't use.
+
+    Attributes:
+        last_turn: what a model is told, after all else, before its last turn.
+    """
+
+    last_turn: str
+
+    def start(self, row: Mapping[str, Any]) -> Session:
+        """Begin a conversation. All responses to a question must meet the same one.
+
+        Args:
+            row: the question's columns, among them `extra_info`.
+        """
+        ...
+
+
+def make_environment(name: str, settings: Mapping[str, Any]) -> Environment:
+    """Return the environment of a name with these settings; the same one each time in a process.
+
+    Raises:
+        ValueError: no package adds it, it can't be imported, or it refuses its settings.
+    """
+    return _made(name, json.dumps(settings, sort_keys=True))
+
+
+@functools.cache
+def _made(name: str, settings: str) -> Environment:
+    found = added(ENVIRONMENTS)
+    if name not in found:
+        raise ValueError(f"episodes.environment is {name!r}; there are {', '.join(sorted(found)) or 'none'}.")
+    environment: Environment = load(found[name])(json.loads(settings))
+    return environment

@@ -1,0 +1,9 @@
+"""Names that agent loops and what reads their responses have in common."""
+
+# Of the loops in agent_loops.yaml: one turn with a seed of its own, and several.
+SEEDED_LOOP, EPISODE_LOOP = "medu1_seeded", "medu1_episode"
+OUR_LOOPS = (SEEDED_LOOP, EPISODE_LOOP)
+# Key of verl's `extra_fields` of a response that has an episode.
+EPISODE = "episode"
+# How an episode ended: the model ended it, it had no turn left, or no room for another.
+ANSWERED, OUT_OF_TURNS, OUT_OF_ROOM = "answered", "turns", "room"
