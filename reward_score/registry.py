@@ -80,6 +80,7 @@ SOURCES = {
         Source("quickstart-open", "open_ended", _FREE_TEXT),
         Source("quickstart-dosing", "calculation"),
         Source("quickstart-advice", "open_ended"),
+        Source("quickstart-lookup", "calculation"),
         Source("synthetic-calc", "calculation"),
         Source("own-multiple_choice", "multiple_choice"),
         Source("own-calculation", "calculation"),

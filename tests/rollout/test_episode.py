@@ -39,7 +39,8 @@ class Notes:
 
 class Reading:
     def __init__(self, note: str) -> None:
-        self.note, self.calls, self.invalid, self.heard = note, 0, 0, []
+        self.note, self.heard = note, []
+        self.calls = self.invalid = self.failed = 0
 
     async def step(self, text: str) -> str | None:
         self.heard.append(text)

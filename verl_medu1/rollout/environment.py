@@ -17,15 +17,18 @@ class Session(Protocol):
     Attributes:
         calls: turns of the model that asked the environment for something.
         invalid: turns that it could not make sense of.
+        failed: calls that it could not answer, such as for a server that is down.
     """
 
     calls: int
     invalid: int
+    failed: int
 
     async def step(self, text: str) -> str | None:
         """Take a turn of the model, and return what it is told next; None if the model has ended the episode.
 
-        What comes from outside, such as a document, needs no escaping: the agent loop does that.
+        What comes from outside, such as a document, needs no escaping: the agent loop does that. An exception ends the
+        run; what may fail now and then is counted in `failed`, and the model is told.
         """
         ...
 

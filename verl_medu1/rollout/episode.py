@@ -130,7 +130,8 @@ class EpisodeAgentLoop(AgentLoopBase):
     ) -> AgentLoopOutput:
         split = len(episode.ids) - len(episode.mask)
         found = {name: value for name, value in asdict(episode).items() if name in ("spans", "said", "ended")}
-        found |= {"calls": session.calls, "invalid": session.invalid, "facts": _plain(session.facts())}
+        found |= {name: getattr(session, name) for name in ("calls", "invalid", "failed")}
+        found["facts"] = _plain(session.facts())
         return AgentLoopOutput(
             prompt_ids=episode.ids[:split],
             response_ids=episode.ids[split:],

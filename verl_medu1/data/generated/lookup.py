@@ -1,0 +1,137 @@
+"""Questions that take two searches: a drug's class, then the dose of that class, in documents about invented names.
+
+A model can't know the answer, and can't guess it: it must search for the drug, read its class, and search for that.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from reward_score.response import THINK_CLOSE, THINK_OPEN, format_response
+from verl_medu1.data.example import Example
+
+SOURCE = "quickstart-lookup"
+SEARCH_OPEN, SEARCH_CLOSE = "<search>", "</search>"
+SYLLABLES = tuple(consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou")
+# Drugs of the training questions, of the held-out ones, and of the demonstrations, with their classes.
+TRAIN_DRUGS, TEST_DRUGS, DEMONSTRATED_DRUGS = 400, 90, 4000
+DRUGS_PER_CLASS = 2
+DOSES = range(10, 100)
+QUESTIONS = (
+    "Patient of {age} years. The dose of {drug}?",
+    "Age {age}. How much {drug}?",
+    "{age} years. What dose of {drug}?",
+)
+AGES = range(20, 90)
+# What demonstrations do: search twice and answer, guess at once, or search for a wrong name on the way.
+RIGHT_SHARE, GUESS_SHARE = 0.35, 0.4
+
+Turn = tuple[str, str]  # (role, text)
+
+
+@dataclass(frozen=True)
+class Drug:
+    """An invented drug, the class that it belongs to, and that class's dose in mg."""
+
+    name: str
+    kind: str
+    dose: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A document of the corpus."""
+
+    id: str
+    title: str
+    text: str
+
+    def shown(self) -> str:
+        """Return the document as an environment shows it."""
+        return f"{self.title}: {self.text}"
+
+
+def draw_drugs(seed: int) -> tuple[list[Drug], list[Drug], list[Drug]]:
+    """Draw the drugs of training, of the held-out questions and of the demonstrations.
+
+    No name is in two of them. A class has two drugs, both in the same part.
+
+    Example:
+        >>> train, test, demonstrated = draw_drugs(0)
+        >>> {drug.kind for drug in train} & {drug.kind for drug in test}
+        set()
+    """
+    rng = random.Random(seed)
+    sizes = (TRAIN_DRUGS, TEST_DRUGS, DEMONSTRATED_DRUGS)
+    names = _names(rng, sum(sizes) + sum(sizes) // DRUGS_PER_CLASS)
+    parts = []
+    for size in sizes:
+        kinds = [(next(names), rng.choice(DOSES)) for _ in range(size // DRUGS_PER_CLASS)]
+        parts.append([Drug(next(names), *kinds[place // DRUGS_PER_CLASS]) for place in range(size)])
+    train, test, demonstrated = parts
+    return train, test, demonstrated
+
+
+def _names(rng: random.Random, number: int) -> Iterator[str]:
+    """Yield different names of three syllables."""
+    found: dict[str, None] = {}
+    while len(found) < number:
+        found["".join(rng.choice(SYLLABLES) for _ in range(3))] = None
+    return iter(found)
+
+
+def documents(drugs: Sequence[Drug]) -> list[Entry]:
+    """Return a document for each drug and for each class.
+
+    Example:
+        >>> [entry.shown() for entry in documents([Drug("zolmira", "tarveli", 35)])]
+        ['zolmira: is a tarveli', 'tarveli: tarveli is given as 35 mg']
+    """
+    found = {drug.kind: Entry(drug.kind, drug.kind, f"{drug.kind} is given as {drug.dose} mg") for drug in drugs}
+    return [Entry(drug.name, drug.name, f"is a {drug.kind}") for drug in drugs] + list(found.values())
+
+
+def ask(drug: Drug, rng: random.Random) -> Example:
+    """Draw a question about a drug's dose; its evidence is the two documents that say it."""
+    question = rng.choice(QUESTIONS).format(drug=drug.name, age=rng.choice(AGES))
+    dose = float(drug.dose)
+    return Example(SOURCE, "", "calculation", question, str(drug.dose), lower_limit=dose, upper_limit=dose, unit="mg")
+
+
+def demonstrate(drug: Drug, others: Sequence[Drug], rng: random.Random) -> list[Turn]:
+    """Draw a dialogue after a question: a search for the drug, one for its class, an answer; or a flawed one.
+
+    Args:
+        drug: that the question asks about.
+        others: drugs whose names may be searched for by mistake.
+        rng: of the draws.
+
+    Returns:
+        The turns after the question; the last is the model's.
+    """
+    way = rng.random()
+    if way >= RIGHT_SHARE + GUESS_SHARE:
+        other = rng.choice(others)
+        # The wrong name is the drug's or, half of the time, the class's.
+        drug = other if rng.random() < 0.5 else Drug(drug.name, other.kind, other.dose)
+    guess = rng.choice(DOSES)
+    if RIGHT_SHARE <= way < RIGHT_SHARE + GUESS_SHARE:
+        return [("assistant", format_response(f"{guess}", f"{guess}"))]
+    first, second = documents([drug])
+    return [
+        ("assistant", search_turn(drug.name)),
+        ("user", first.shown()),
+        ("assistant", search_turn(drug.kind)),
+        ("user", second.shown()),
+        ("assistant", format_response(f"{drug.dose}", f"{drug.dose}")),
+    ]
+
+
+def search_turn(query: str) -> str:
+    """Write a turn that searches.
+
+    Example:
+        >>> search_turn("zolmira")
+        '<think>zolmira</think><search>zolmira</search>'
+    """
+    return f"{THINK_OPEN}{query}{THINK_CLOSE}{SEARCH_OPEN}{query}{SEARCH_CLOSE}"
