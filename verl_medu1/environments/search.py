@@ -1,15 +1,14 @@
 """Search: the model writes a query, and reads the documents that it finds, until it answers."""
 
-import random
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 
 from reward_score.response import ANSWER_OPEN, THINK_CLOSE
 from verl_medu1.retrieval.documents import Document
-from verl_medu1.retrieval.retriever import Retriever, SearchFailed
+from verl_medu1.retrieval.retriever import SearchFailed
 from verl_medu1.retrieval.settings import RetrieverSettings, make_retriever
 
 SEARCH_OPEN, SEARCH_CLOSE = "<search>", "</search>"

@@ -28,10 +28,12 @@ class MedU1RewardManager(NaiveRewardManager):
     `level` (of difficulty, which `medu1 select` has written, "" without one),
     `length` (tokens that the model wrote), `counted_tokens` (those that the budget counts, of all turns together),
     `budget_mode` ("none", "exact" or "max"), `budget_counts`, `budget_tokens` (0 without a budget), `over_budget` (0 or
-    1) and `budget_distance` (tokens). With our agent loop of several turns also `turns` (of the model), `calls`,
-    `invalid_calls` and `failed_calls` (of the environment), `out_of_turns` and `out_of_room` (0 or 1: the episode ended
-    so), and as JSON texts `dialogue` and `facts`. The scorer's reward is not changed: the trainer adds the length term, because it knows
-    the group. So the reward that validation reports never includes that term.
+    1) and `budget_distance` (tokens). The scorer's reward is not changed: the trainer adds the length term, because it
+    knows the group. So the reward that validation reports never includes that term.
+
+    With our agent loop of several turns also `turns` (of the model), `calls`, `invalid_calls` and `failed_calls` (of
+    the environment), `out_of_turns` and `out_of_room` (0 or 1: the episode ended so), and as JSON texts `dialogue` and
+    `facts`.
 
     A scorer gets the model's last turn alone: what an environment says is never an answer.
     """
