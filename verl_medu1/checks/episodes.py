@@ -42,6 +42,9 @@ def episode_violations(config: DictConfig) -> Iterator[str]:
         if not isinstance(episodes[name], int) or episodes[name] < 1:
             yield f"episodes.{name} is {episodes[name]!r}; it must be a whole number of at least 1."
             return
+    share = episodes.max_failed_share
+    if not isinstance(share, int | float) or not 0 <= share <= 1:
+        yield f"episodes.max_failed_share is {share!r}; it must be a number from 0 to 1."
     room = config.data.max_response_length
     for name in LIMITS[1:]:
         if episodes[name] >= room and episodes.max_turns > 1:

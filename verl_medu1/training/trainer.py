@@ -20,7 +20,6 @@ from verl.trainer.ppo.v1.trainer_colocate_async import PPOTrainerColocateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.profiler.performance import simple_timer
 
-from reward_score.judge.failed_share import FailedShare
 from verl_medu1.checks.rewards import is_on
 from verl_medu1.config.compose import settings_in
 from verl_medu1.config.constraints import REFERENCE_SURPRISAL
@@ -38,6 +37,7 @@ from verl_medu1.training.checklist_sample import draw_items
 from verl_medu1.training.constraints import Constraints
 from verl_medu1.training.dynamic_sampling import ask_in_rounds, cost_metrics, forget_replaced
 from verl_medu1.training.failed_questions import end_on_failed_questions, no_answers
+from verl_medu1.training.failures import Failures
 from verl_medu1.training.gdpo import delivered
 from verl_medu1.training.left_out import Validation, has_empty_mini_batch, leave_out, rows_left_out
 from verl_medu1.training.log_prob_record import write_record
@@ -73,7 +73,7 @@ class MedU1Trainer(PPOTrainer):
         self._components: dict[str, Components] = {}
         self._constraints = Constraints(config.algorithm)
         self._stopped = False
-        self._failed_share = FailedShare(config.scoring.judge.max_failed_share)
+        self._failures = Failures(config)
 
     @override
     def _build_replay_buffer(self) -> Any:
@@ -261,7 +261,7 @@ class MedU1Trainer(PPOTrainer):
         """Take responses without a verdict of the judge out of their groups, and end the run if there are too many."""
         real = [not tag.get("is_padding", False) for tag in batch.tags]
         responses = [sample for sample, is_real in zip(components, real, strict=True) if is_real]
-        self._failed_share.add(responses)
+        self._failures.add(responses)
         metrics.update(judge_metrics(responses) | audit_metrics(responses))
         if rows := [row for row in rows_left_out(batch.keys, components) if real[row]]:
             metrics["judge/left_out"] = len(rows)
@@ -335,7 +335,7 @@ class MedU1Trainer(PPOTrainer):
         expected_acc_counts: dict[tuple[str, str], int] | None = None,
     ) -> dict[str, float]:
         sampled = Validation(data_sources, sample_uids, dict(reward_extra_infos_dict), expected_acc_counts or {})
-        self._failed_share.add(components := sampled.components())
+        self._failures.add(components := sampled.components())
         judged = sampled.judged()
         metrics = super()._val_metrics_update(
             judged.sources, judged.uids, judged.infos, sample_turns, expected_acc_counts=judged.expected
