@@ -336,6 +336,18 @@ def test_a_response_out_of_format_is_shown_whole_with_its_problem() -> None:
     assert kept.facts == [("tokens", "12")]
 
 
+def test_an_episode_is_shown_turn_by_turn() -> None:
+    said = [
+        ("assistant", "<think>a</think>?"),
+        ("user", "<answer>C</answer>"),
+        ("assistant", "<think>b</think><answer>B</answer>"),
+    ]
+    shown = show({"acc": 1.0, "pred": "B", "dialogue": json.dumps(said)}, "all of it, decoded as one text")
+    assert (shown.reasoning, shown.answer, shown.problem) == ("b", "B", "")
+    assert shown.turns == [("model", "<think>a</think>?"), ("environment", "<answer>C</answer>")]
+    assert show({"acc": 1.0, "pred": "B", "dialogue": ""}, "<think>b</think><answer>B</answer>").turns == []
+
+
 @given(st.text(), st.integers(1, 50))
 def test_cut_text_is_a_beginning_and_says_what_it_leaves_out(text: str, limit: int) -> None:
     shown = cut(text, limit)

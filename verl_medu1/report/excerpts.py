@@ -1,5 +1,6 @@
 """Selects the samples that a report shows, by fixed rules rather than by hand, and shortens them."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ OUTCOME_NAMES = {
 class Shown:
     """One response, ready for the page. Texts are plain: the template escapes them."""
 
+    turns: list[tuple[str, str]]  # what was said before the model's last turn: by whom, and what
     reasoning: str
     answer: str  # the whole response if it is not well-formed
     problem: str  # why the response is not well-formed, "" if it is
@@ -133,10 +135,12 @@ def show(sample: Mapping[str, Any], response: str) -> Shown:
 
     Args:
         sample: a row of samples.jsonl or of a rollout dump; missing facts are left out.
-        response: the text of the response.
+        response: the text of the response; of an episode, which has a `dialogue`, the model's last turn is shown as it.
     """
+    *turns, (_, response) = json.loads(sample.get("dialogue") or "[]") or [("assistant", response)]
     parsed = parse_response(response)
     return Shown(
+        turns=[("model" if role == "assistant" else "environment", cut(text)) for role, text in turns],
         reasoning=cut(parsed.reasoning) if parsed.well_formed else "",
         answer=cut(parsed.answer if parsed.well_formed and parsed.answer else response),
         problem=parsed.problem,
