@@ -1,4 +1,4 @@
-"""What models talk to in several turns; each is an entry point of the group medu1.environments.
+"""What models talk to in several turns (rollout/environment.py has the interface, and their names).
 
 search.py   documents, found by the model's own queries
 """

@@ -6,9 +6,12 @@ Another package adds an environment by an entry point of the group `medu1.enviro
 import functools
 import json
 from collections.abc import Mapping
+from pkgutil import resolve_name
 from typing import Any, Protocol
 
 from verl_medu1.extensions import ENVIRONMENTS, added, load
+
+OURS = {"search": "verl_medu1.environments.search:Search"}
 
 
 class Session(Protocol):
@@ -68,8 +71,12 @@ def make_environment(name: str, settings: Mapping[str, Any]) -> Environment:
 
 @functools.cache
 def _made(name: str, settings: str) -> Environment:
-    found = added(ENVIRONMENTS)
-    if name not in found:
-        raise ValueError(f"episodes.environment is {name!r}; there are {', '.join(sorted(found)) or 'none'}.")
-    environment: Environment = load(found[name])(json.loads(settings))
+    others = added(ENVIRONMENTS)
+    if name in OURS:
+        kind = resolve_name(OURS[name])
+    elif name in others:
+        kind = load(others[name])
+    else:
+        raise ValueError(f"episodes.environment is {name!r}; choose one of {', '.join(sorted({*OURS, *others}))}.")
+    environment: Environment = kind(json.loads(settings))
     return environment
