@@ -16,8 +16,8 @@ from verl.workers.rollout.replica import TokenOutput
 
 from verl_medu1.models.tiny import train_tokenizer
 from verl_medu1.rollout import environment
-from verl_medu1.rollout.episode import EpisodeAgentLoop
 from verl_medu1.rollout.names import EPISODE
+from verl_medu1.rollout.several_turns import EpisodeAgentLoop
 from verl_medu1.training.reward_manager import MedU1RewardManager
 
 ASK, ANSWER = "<think>a</think>?dose", "<think>a</think><answer>B</answer>"

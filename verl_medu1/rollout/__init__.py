@@ -1,11 +1,12 @@
 """Agent loops: how responses are sampled.
 
-single_turn.py  one turn, each response with its own sampling seed
-episode.py      several turns with an environment
-environment.py  what an environment is, and where it comes from
-observation.py  text from outside, made harmless
-names.py        names of loops, and of what an episode leaves
-sampling.py     seeds and sampling of one turn
+single_turn.py    one turn, each response with its own sampling seed
+several_turns.py  several turns with an environment
+episode.py        the tokens of such a conversation, and its limits
+environment.py    what an environment is, and where it comes from
+observation.py    text from outside, made harmless
+names.py          names of loops, and of what an episode leaves
+sampling.py       seeds and sampling of one turn
 
 agent_loops.yaml names the classes for verl.
 """

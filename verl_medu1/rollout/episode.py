@@ -1,149 +1,159 @@
-"""An agent loop of several turns: the model speaks, an environment replies, until it answers or a limit is met."""
+"""An episode: the model speaks, an environment replies, until the model answers or a limit is met; as tokens.
+
+Whoever samples the turns drives it: the agent loop in training (several_turns.py), `medu1 eval` (evaluate/episodes.py).
+"""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, override
-from uuid import uuid4
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
-from omegaconf import OmegaConf
-from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput
-from verl.utils.profiler import simple_timer
+from omegaconf import DictConfig
 
-from verl_medu1.rollout.environment import Session, make_environment
-from verl_medu1.rollout.names import ANSWERED, EPISODE, OUT_OF_ROOM, OUT_OF_TURNS
+from verl_medu1.rollout.environment import Session
+from verl_medu1.rollout.names import ANSWERED, OUT_OF_ROOM, OUT_OF_TURNS
 from verl_medu1.rollout.observation import CHARACTERS_PER_TOKEN, harmless, shortened
-from verl_medu1.rollout.sampling import turn_seed, whole_turns
 
 
-@dataclass
+@dataclass(frozen=True)
+class Limits:
+    """How long an episode may be.
+
+    Attributes:
+        turns: of the model.
+        turn_tokens: of one turn.
+        observation_tokens: of one reply of the environment; the rest is cut off.
+        all_tokens: of all turns and replies, with the chat template's own.
+        last_turn: what the model is told before its last turn.
+    """
+
+    turns: int
+    turn_tokens: int
+    observation_tokens: int
+    all_tokens: int
+    last_turn: str
+
+    @classmethod
+    def read(cls, episodes: DictConfig, all_tokens: int, last_turn: str) -> Self:
+        """Read the limits from `episodes` of a configuration."""
+        limits = (episodes.max_turns, episodes.max_turn_tokens, episodes.max_observation_tokens)
+        return cls(*limits, all_tokens, last_turn)
+
+
 class Episode:
-    """A conversation as tokens: one growing sequence, of which the model wrote some spans.
+    """One growing sequence of tokens, of which the model wrote some spans.
+
+    The environment's tokens have mask and log-prob 0. No token of the model is decoded and encoded again: the
+    environment reads text, and verl's token builder appends its replies to the tokens that are there.
+
+    Args:
+        builder: verl's ContinuousTokenBuilder of the model.
+        tokenizer: of the model.
+        messages: the prompt.
+        prompt: its tokens.
+        session: the environment's side.
+        limits: of length.
 
     Attributes:
         ids: tokens of the prompt and of everything since.
         mask: 1 for each token since the prompt that the model wrote.
-        log_probs: of the same tokens, 0 where the model did not write; empty if the engine returns none.
+        log_probs: of the same tokens, 0 where the model did not write; empty if none are given.
         spans: [start, end) of each turn of the model, in the tokens since the prompt.
-        said: each turn since the prompt, in order: who, and what.
-        ended: one of `ANSWERED`, `OUT_OF_TURNS`, `OUT_OF_ROOM`.
+        said: each turn since the prompt, in order: who ("assistant" or "user"), and what.
+        ended: one of the ends in `names`.
     """
 
-    ids: list[int]
-    mask: list[int] = field(default_factory=list)
-    log_probs: list[float] = field(default_factory=list)
-    spans: list[tuple[int, int]] = field(default_factory=list)
-    said: list[tuple[str, str]] = field(default_factory=list)
-    ended: str = OUT_OF_TURNS
+    def __init__(
+        self,
+        builder: Any,
+        tokenizer: Any,
+        messages: Sequence[Mapping[str, Any]],
+        prompt: Sequence[int],
+        session: Session,
+        limits: Limits,
+    ) -> None:
+        self._builder, self._tokenizer, self._session, self._limits = builder, tokenizer, session, limits
+        self._messages = [dict(message) for message in messages]
+        self.ids = list(prompt)
+        self.mask: list[int] = []
+        self.log_probs: list[float] = []
+        self.spans: list[tuple[int, int]] = []
+        self.said: list[tuple[str, str]] = []
+        self.ended = OUT_OF_TURNS
 
+    @property
+    def room(self) -> int:
+        """The most tokens that the next turn may have."""
+        return min(self._limits.turn_tokens, self._limits.all_tokens - len(self.mask))
 
-class EpisodeAgentLoop(AgentLoopBase):
-    """Turns of a model and its environment, as one sequence of tokens; agent_loops.yaml names it.
+    async def proceed(self, tokens: Sequence[int], log_probs: Sequence[float] | None = None) -> bool:
+        """Take the tokens of a turn, hear the environment, and return whether another turn follows.
 
-    The environment's tokens have mask and log-prob 0. No token that the model wrote is decoded and encoded again: the
-    environment reads text, and verl's token builder appends its replies to the tokens that are there.
-    """
+        Args:
+            tokens: what the model wrote, at most `room` of them, with the end of its turn.
+            log_probs: of each of them.
+        """
+        is_cut = len(tokens) >= self.room and tokens[-1] not in self._tokenizer.all_special_ids
+        text = self._take_turn(tokens, log_probs)
+        if is_cut:
+            self.ended = OUT_OF_ROOM
+            return False
+        reply = await self._session.step(text)
+        if reply is None:
+            self.ended = ANSWERED
+            return False
+        left = self._limits.turns - len(self.spans)
+        if not left:
+            return False
+        if self._take_reply(self._readable(reply) + (f"\n\n{self._limits.last_turn}" if left == 1 else "")):
+            return True
+        self.ended = OUT_OF_ROOM
+        return False
 
-    @override
-    async def run(self, sampling_params: dict[str, Any], priority: int = 0, **row: Any) -> AgentLoopOutput:
-        """Hold one conversation; `row` has the row's columns, with `global_steps` and `session_id`."""
-        settings = self.config.episodes
-        environment = make_environment(settings.environment, OmegaConf.to_container(settings.settings, resolve=True))
-        session = environment.start(row)
-        messages = [dict(message) for message in row["raw_prompt"]]
-        episode = Episode(await self.ct_build_initial_tokens(messages))
-        metrics: dict[str, Any] = {}
-        extra_fields: dict[str, Any] = {}
-        place = (int(row["global_steps"]), int(row["index"]), int(row["session_id"]))
-        request = f"det-{priority}" if self.rollout_config.full_determinism else uuid4().hex
-        for turn in range(settings.max_turns):
-            most = min(settings.max_turn_tokens, self.rollout_config.response_length - len(episode.mask))
-            seed = turn_seed(self.config.data.seed, *place, turn)
-            params = sampling_params | whole_turns() | {"seed": seed, "max_tokens": most}
-            with simple_timer("generate_sequences", metrics):
-                output = await self.server_manager.generate(
-                    request_id=request, prompt_ids=episode.ids, sampling_params=params, priority=int(priority)
-                )
-            preempted = output.num_preempted
-            metrics["num_preempted"] = -1 if preempted is None else metrics.get("num_preempted", 0) + preempted
-            extra_fields |= {name: value for name, value in output.extra_fields.items() if name not in extra_fields}
-            if "max_global_steps" in output.extra_fields:
-                extra_fields["max_global_steps"] = output.extra_fields["max_global_steps"]
-            text = await self._take_turn(episode, messages, output)
-            if len(output.token_ids) >= most and output.token_ids[-1] not in self.tokenizer.all_special_ids:
-                episode.ended = OUT_OF_ROOM
-                break
-            with simple_timer("tool_calls", metrics):
-                reply = await session.step(text)
-            if reply is None:
-                episode.ended = ANSWERED
-                break
-            left = settings.max_turns - turn - 1
-            if not left:
-                break
-            reply = self._observation(reply) + (f"\n\n{environment.last_turn}" if left == 1 else "")
-            if not await self._take_reply(episode, messages, reply):
-                episode.ended = OUT_OF_ROOM
-                break
-        return self._output(episode, session, metrics, extra_fields)
+    def record(self) -> dict[str, Any]:
+        """Return what happened, in JSON's types: what `names.EPISODE` has of a response."""
+        session = self._session
+        found = {"spans": self.spans, "said": self.said, "ended": self.ended, "facts": session.facts()}
+        found |= {"calls": session.calls, "invalid": session.invalid, "failed": session.failed}
+        plain: dict[str, Any] = json.loads(json.dumps(found))
+        return plain
 
-    def _observation(self, text: str) -> str:
-        """Return a text of the environment as the model may read it: short enough, and without marks of its own."""
-        most, encode = self.config.episodes.max_observation_tokens, self.tokenizer.encode
-        clean = harmless(text[: most * CHARACTERS_PER_TOKEN], self.tokenizer.all_special_tokens)
-        return shortened(clean, most, lambda part: encode(part, add_special_tokens=False), self.tokenizer.decode)
+    def _readable(self, reply: str) -> str:
+        """Return what the environment says as the model may read it: short enough, and without marks of its own."""
+        most, encode = self._limits.observation_tokens, self._tokenizer.encode
+        clean = harmless(reply[: most * CHARACTERS_PER_TOKEN], self._tokenizer.all_special_tokens)
+        return shortened(clean, most, lambda text: encode(text, add_special_tokens=False), self._tokenizer.decode)
 
-    async def _take_turn(self, episode: Episode, messages: list[dict[str, Any]], output: Any) -> str:
-        """Append what the model wrote, and return its text."""
-        has_log_probs = bool(output.log_probs)
-        start = len(episode.mask)
-        merged, episode.mask, log_probs = await self.ct_merge_assistant_token(
-            episode.ids,
-            output.token_ids,
-            episode.mask,
-            episode.log_probs if has_log_probs else None,
-            assistant_logprobs=output.log_probs if has_log_probs else None,
-        )
-        episode.ids, episode.log_probs = merged.token_ids, log_probs or []
-        episode.spans.append((start, len(episode.mask)))
-        text: str = self.tokenizer.decode(output.token_ids, skip_special_tokens=True)
-        messages.append({"role": "assistant", "content": text})
-        episode.said.append(("assistant", text))
+    def _take_turn(self, tokens: Sequence[int], log_probs: Sequence[float] | None) -> str:
+        start = len(self.mask)
+        self._merge(self._builder.merge_assistant_tokens(self.ids, list(tokens)), log_probs)
+        self.spans.append((start, len(self.mask)))
+        text: str = self._tokenizer.decode(tokens, skip_special_tokens=True)
+        self._messages.append({"role": "assistant", "content": text})
+        self.said.append(("assistant", text))
         return text
 
-    async def _take_reply(self, episode: Episode, messages: list[dict[str, Any]], reply: str) -> bool:
+    def _take_reply(self, reply: str) -> bool:
         """Append what the environment says, and return True; False if no token would be left for the model."""
-        before = list(messages)
-        messages.append({"role": "user", "content": reply})
-        has_log_probs = bool(episode.log_probs)
-        merged, mask, log_probs = await self.ct_merge_context_msg(
-            before, messages, episode.ids, episode.mask, episode.log_probs if has_log_probs else None
-        )
-        if len(mask) >= self.rollout_config.response_length:
+        after = [*self._messages, {"role": "user", "content": reply}]
+        merged = self._builder.merge_context_tokens(self._messages, after, self.ids)
+        if len(self.mask) + len(merged.token_ids) - len(self.ids) >= self._limits.all_tokens:
             return False
-        episode.ids, episode.mask, episode.log_probs = merged.token_ids, mask, log_probs or []
-        episode.said.append(("user", reply))
+        self._merge(merged, None)
+        # Some chat templates have another end of a turn than the model writes.
+        start, end = self.spans[-1]
+        self.spans[-1] = (start, end - merged.removed_prefix_token_count)
+        self._messages = after
+        self.said.append(("user", reply))
         return True
 
-    def _output(
-        self, episode: Episode, session: Session, metrics: dict[str, Any], extra_fields: dict[str, Any]
-    ) -> AgentLoopOutput:
-        split = len(episode.ids) - len(episode.mask)
-        found = {name: value for name, value in asdict(episode).items() if name in ("spans", "said", "ended")}
-        found |= {name: getattr(session, name) for name in ("calls", "invalid", "failed")}
-        found["facts"] = _plain(session.facts())
-        return AgentLoopOutput(
-            prompt_ids=episode.ids[:split],
-            response_ids=episode.ids[split:],
-            response_mask=episode.mask,
-            response_logprobs=episode.log_probs or None,
-            num_turns=1 + len(episode.said),
-            metrics=metrics,
-            # verl's own loops have the last two, too, and all rows of a batch must have the same.
-            extra_fields=extra_fields | {EPISODE: found, "turn_scores": [], "tool_rewards": []},
+    def _merge(self, merged: Any, log_probs: Sequence[float] | None) -> None:
+        """Take over tokens that verl's builder has appended, with their masks and log-probs."""
+        has_log_probs = bool(self.log_probs or log_probs)
+        self.mask, aligned = self._builder.align_response_metadata(
+            merged,
+            self.mask,
+            self.log_probs if has_log_probs else None,
+            assistant_logprobs=list(log_probs) if log_probs else None,
         )
-
-
-def _plain(facts: Mapping[str, Any]) -> Any:
-    """Return facts as JSON has them, so that each process reads the same."""
-    return json.loads(json.dumps(facts))
+        self.ids, self.log_probs = merged.token_ids, aligned or []

@@ -1,0 +1,59 @@
+"""The agent loop of several turns: samples them with verl's server, each with a seed of its own."""
+
+from typing import Any, override
+from uuid import uuid4
+
+from omegaconf import OmegaConf
+from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput
+from verl.utils.profiler import simple_timer
+
+from verl_medu1.rollout.environment import make_environment
+from verl_medu1.rollout.episode import Episode, Limits
+from verl_medu1.rollout.names import EPISODE
+from verl_medu1.rollout.sampling import turn_seed, whole_turns
+
+
+class EpisodeAgentLoop(AgentLoopBase):
+    """Turns of a model and its environment, as one sequence of tokens; agent_loops.yaml names it."""
+
+    @override
+    async def run(self, sampling_params: dict[str, Any], priority: int = 0, **row: Any) -> AgentLoopOutput:
+        """Hold one conversation; `row` has the row's columns, with `global_steps` and `session_id`."""
+        episodes, rollout = self.config.episodes, self.rollout_config
+        environment = make_environment(episodes.environment, OmegaConf.to_container(episodes.settings, resolve=True))
+        messages = list(row["raw_prompt"])
+        prompt = await self.ct_build_initial_tokens(messages)
+        limits = Limits.read(episodes, rollout.response_length, environment.last_turn)
+        session = environment.start(row)
+        episode = Episode(self.continuous_token_builder, self.tokenizer, messages, prompt, session, limits)
+        place = (self.config.data.seed, int(row["global_steps"]), int(row["index"]), int(row["session_id"]))
+        request = f"det-{priority}" if rollout.full_determinism else uuid4().hex
+        metrics: dict[str, Any] = {}
+        extra_fields: dict[str, Any] = {}
+        goes_on = True
+        while goes_on:
+            seed = turn_seed(*place, len(episode.spans))
+            params = sampling_params | whole_turns() | {"seed": seed, "max_tokens": episode.room}
+            with simple_timer("generate_sequences", metrics):
+                output = await self.server_manager.generate(
+                    request_id=request, prompt_ids=episode.ids, sampling_params=params, priority=int(priority)
+                )
+            preempted = output.num_preempted
+            metrics["num_preempted"] = -1 if preempted is None else metrics.get("num_preempted", 0) + preempted
+            # Those of the first turn, but the weights' version of the last.
+            extra_fields = output.extra_fields | extra_fields
+            if "max_global_steps" in output.extra_fields:
+                extra_fields["max_global_steps"] = output.extra_fields["max_global_steps"]
+            with simple_timer("tool_calls", metrics):
+                goes_on = await episode.proceed(output.token_ids, output.log_probs)
+        split = len(episode.ids) - len(episode.mask)
+        return AgentLoopOutput(
+            prompt_ids=episode.ids[:split],
+            response_ids=episode.ids[split:],
+            response_mask=episode.mask,
+            response_logprobs=episode.log_probs or None,
+            num_turns=1 + len(episode.said),
+            metrics=metrics,
+            # verl's own loops have the last two, too, and all rows of a batch must have the same.
+            extra_fields=extra_fields | {EPISODE: episode.record(), "turn_scores": [], "tool_rewards": []},
+        )
