@@ -73,6 +73,14 @@ def evaluate(
             "rules alone; default: that of the model's run.",
         ),
     ] = None,
+    episodes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="YAML file with episodes, such as a run's config.yaml: the environment of responses of several turns; "
+            "none is one turn; default: that of the model's run.",
+        ),
+    ] = None,
     against: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Compare the result with this earlier evaluation (its --out).")
     ] = None,
@@ -113,7 +121,7 @@ def evaluate(
     # Report a broken one now, not after the evaluation.
     earlier = None if against is None else read_evaluation(against)[0]
     arguments = None if template_argument is None else parse_arguments(template_argument)
-    answerer = prepare_answerer(model, endpoint, api_key_env, questions, arguments)
+    answerer = prepare_answerer(model, endpoint, api_key_env, questions, arguments, episodes)
     settings = judge_of(judge, answerer, questions, str(data))
     if earlier is not None and (sentence := judged_differently(earlier, {"judge": describe(settings)})):
         raise ValueError(f"--against {against} can't be compared with this evaluation: {sentence}")

@@ -23,15 +23,23 @@ class ResponseCache:
         model: identity of the model (`verl_medu1.evaluate.models.fingerprint`).
         sampling: sampling settings.
         template_arguments: arguments of the chat template.
+        episodes: settings of responses of several turns.
     """
 
     def __init__(
-        self, folder: Path, model: str, sampling: Sampling, template_arguments: Mapping[str, Any] | None = None
+        self,
+        folder: Path,
+        model: str,
+        sampling: Sampling,
+        template_arguments: Mapping[str, Any] | None = None,
+        episodes: Mapping[str, Any] | None = None,
     ) -> None:
         self._path = folder / evaluations.RESPONSES
         self._asked: list[Any] = [model, sampling.distribution, sampling.max_tokens, sampling.seed, sampling.dtype]
         if template_arguments:
             self._asked.append(dict(template_arguments))
+        if episodes:
+            self._asked.append({"episodes": dict(episodes)})
         rows = evaluations.read_jsonl(self._path) if self._path.is_file() else []
         self._responses = {row["key"]: Response(*(row[name] for name in Response._fields)) for row in rows}
         # Rewrite the file: a truncated last line must not run into the next one.

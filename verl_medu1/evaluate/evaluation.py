@@ -12,12 +12,14 @@ from reward_score import answer_type
 from reward_score.judge import JudgeSettings
 from verl_medu1.evaluate import endpoint, generation, models
 from verl_medu1.evaluate.cache import ResponseCache
+from verl_medu1.evaluate.episodes import NONE, episodes_for
 from verl_medu1.evaluate.judging import describe, judge_for, require_judge, score_all
 from verl_medu1.evaluate.questions import Question
 from verl_medu1.evaluate.sampling import Request, Sampling, missing_requests
 from verl_medu1.evaluate.scoring import Response, call_of, sample_of
 from verl_medu1.evaluate.summary import summarize
 from verl_medu1.models.chat_template import prompt_fault
+from verl_medu1.rollout.environment import make_environment
 from verl_medu1.run.foreign_output import foreign_output_to
 from verl_medu1.run_folder import evaluations
 
@@ -30,6 +32,8 @@ class Answerer:
     url: str | None = None
     key_variable: str | None = None
     template_arguments: Mapping[str, Any] = field(default_factory=dict)
+    # `episodes` of the model's run, whose responses have several turns.
+    episodes: Mapping[str, Any] | None = None
 
     @property
     def identity(self) -> str:
@@ -46,7 +50,7 @@ class Answerer:
         """Yield requests with their responses, as they complete."""
         if self.url:
             return endpoint.ask(self.url, self.model, self.key_variable, requests, sampling, self.template_arguments)
-        return generation.generate(self.model, requests, sampling, self.template_arguments)
+        return generation.generate(self.model, requests, sampling, self.template_arguments, self.episodes)
 
 
 def prepare_answerer(
@@ -55,6 +59,7 @@ def prepare_answerer(
     key_variable: str | None,
     questions: Sequence[Question],
     template_arguments: Mapping[str, Any] | None = None,
+    episodes: str | None = None,
 ) -> Answerer:
     """Check the model or the endpoint before anything is written or started.
 
@@ -64,12 +69,15 @@ def prepare_answerer(
         key_variable: environment variable with the endpoint's key.
         questions: the questions to ask.
         template_arguments: arguments of the chat template; None for those of the run that contains the model.
+        episodes: value of `--episodes`.
 
     Raises:
         ValueError: there is no such model, its chat template or tokenizer would make right answers score as wrong, or
             the endpoint can't be used.
     """
     if url:
+        if episodes not in (None, NONE):
+            raise ValueError(f"--episodes {episodes} is for a model in this process; leave it or --endpoint out.")
         endpoint.check_endpoint(url, key_variable, questions)
         return Answerer(model, url, key_variable, template_arguments or {})
     folder = models.resolve_model(model)
@@ -79,7 +87,10 @@ def prepare_answerer(
     arguments = models.arguments_of_the_run(folder) if template_arguments is None else template_arguments
     if fault := prompt_fault(tokenizer, arguments, questions[0].prompt):
         raise ValueError(f"--model {model}: {fault}")
-    return Answerer(folder, template_arguments=arguments)
+    several = episodes_for(episodes, models.config_of_the_run(folder))
+    if several:
+        make_environment(several["environment"], several["settings"])
+    return Answerer(folder, template_arguments=arguments, episodes=several)
 
 
 def judge_of(given: str | None, answerer: Answerer, questions: Sequence[Question], data: str) -> JudgeSettings | None:
@@ -136,7 +147,7 @@ def run_evaluation(
     except OSError as error:
         raise ValueError(f"--out {out} can't be made ({error.strerror}); choose another folder.") from None
     identity = answerer.identity
-    cache = ResponseCache(out, identity, sampling, answerer.template_arguments)
+    cache = ResponseCache(out, identity, sampling, answerer.template_arguments, answerer.episodes)
     have = [len(cache.responses(question, sampling.samples)) for question in questions]
     requests = missing_requests(questions, have, sampling.samples)
     with foreign_output_to(out / evaluations.ENGINE_LOG) as own, _progress(own) as progress:
@@ -156,6 +167,7 @@ def run_evaluation(
         "data": data,
         "sampling": asdict(sampling),
         "template_arguments": dict(answerer.template_arguments),
+        "episodes": answerer.episodes,
         "judge": describe(judge),
         **summarize(samples),
     }

@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from verl_medu1.evaluate.episodes import Several
 from verl_medu1.evaluate.models import HOW_TO_GIVE
 from verl_medu1.evaluate.questions import Question
 from verl_medu1.evaluate.sampling import Request, Sampling, seed_of
@@ -102,7 +103,11 @@ def start_engine(model: str, max_model_len: int, sampling: Sampling) -> Any:
 
 
 def generate(
-    model: str, requests: Sequence[Request], sampling: Sampling, template_arguments: Mapping[str, Any]
+    model: str,
+    requests: Sequence[Request],
+    sampling: Sampling,
+    template_arguments: Mapping[str, Any],
+    episodes: Mapping[str, Any] | None = None,
 ) -> Iterator[tuple[Request, list[Response]]]:
     """Sample responses.
 
@@ -111,6 +116,7 @@ def generate(
         requests: at least one request.
         sampling: sampling settings; see `seed_of` for the seeds.
         template_arguments: arguments of the chat template.
+        episodes: `episodes` of a configuration, for responses of several turns.
 
     Yields:
         Each request with its responses, in order.
@@ -120,28 +126,35 @@ def generate(
     """
     tokenizer = load_tokenizer(model)
     prompts = render_prompts(tokenizer, [request.question for request in requests], template_arguments)
+    several = Several(episodes, sampling, tokenizer, model, template_arguments) if episodes else None
     engine = start_engine(model, check_lengths(model, prompts, sampling.max_tokens), sampling)
-
-    from vllm import SamplingParams
-    from vllm.inputs import TokensPrompt
-
     pairs = iter(zip(requests, prompts, strict=True))
     at_once = max(1, BATCHES_AT_ONCE * sampling.batch // sampling.samples)
     while portion := list(islice(pairs, at_once)):
-        # n samples of one request use the seeds s, s + 1, ..., s + n - 1.
-        parameters = [
-            SamplingParams(
-                n=request.number,
-                **sampling.distribution,
-                max_tokens=sampling.max_tokens,
-                seed=seed_of(request.question, sampling.seed) + request.first,
-            )
-            for request, _ in portion
-        ]
-        inputs = [TokensPrompt(prompt_token_ids=prompt) for _, prompt in portion]
-        outputs = engine.generate(inputs, parameters, use_tqdm=False)
-        for (request, _), output in zip(portion, outputs, strict=True):
-            yield request, [_response(tokenizer, completion, request.question) for completion in output.outputs]
+        yield from several.responses(engine, portion) if several else _single(engine, tokenizer, portion, sampling)
+
+
+def _single(
+    engine: Any, tokenizer: Any, portion: Sequence[tuple[Request, list[int]]], sampling: Sampling
+) -> Iterator[tuple[Request, list[Response]]]:
+    """Sample responses of one turn."""
+    from vllm import SamplingParams
+    from vllm.inputs import TokensPrompt
+
+    # n samples of one request use the seeds s, s + 1, ..., s + n - 1.
+    parameters = [
+        SamplingParams(
+            n=request.number,
+            **sampling.distribution,
+            max_tokens=sampling.max_tokens,
+            seed=seed_of(request.question, sampling.seed) + request.first,
+        )
+        for request, _ in portion
+    ]
+    inputs = [TokensPrompt(prompt_token_ids=prompt) for _, prompt in portion]
+    outputs = engine.generate(inputs, parameters, use_tqdm=False)
+    for (request, _), output in zip(portion, outputs, strict=True):
+        yield request, [_response(tokenizer, completion, request.question) for completion in output.outputs]
 
 
 def _response(tokenizer: Any, completion: Any, question: Question) -> Response:

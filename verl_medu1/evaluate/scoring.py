@@ -7,6 +7,7 @@ from reward_score.verdict import Score, Verdict
 from verl_medu1.evaluate.formats import FORMATS, judge_in_format
 from verl_medu1.evaluate.questions import Question
 from verl_medu1.length.budget import budget_distance
+from verl_medu1.rollout.components import FACTS, episode_components
 from verl_medu1.run_folder.evaluations import Sample
 
 
@@ -17,6 +18,7 @@ class Response(NamedTuple):
     length: int  # tokens including the end token, as counted in training
     counted_tokens: int  # tokens that the question's budget counts
     truncated: bool  # ended by the token limit, not by the model
+    episode: dict[str, Any] | None = None  # of several turns: `Episode.record()`; the text is then the last turn's
 
 
 def opinion_on(question: Question, text: str) -> Verdict | None:
@@ -28,11 +30,12 @@ def opinion_on(question: Question, text: str) -> Verdict | None:
 
 def call_of(question: Question, response: Response) -> dict[str, Any]:
     """Return the arguments with which `reward_score.compute_score` scores a response."""
+    facts = {FACTS: response.episode["facts"]} if response.episode else {}
     return {
         "data_source": question.data_source,
         "solution_str": response.text,
         "ground_truth": question.ground_truth,
-        "extra_info": question.extra_info,
+        "extra_info": question.extra_info | facts,
         "opinion": opinion_on(question, response.text),
     }
 
@@ -51,7 +54,8 @@ def sample_of(question: Question, response: Response, number: int, score: Score)
         (which lets `medu1 score` reproduce the verdict), `response`, all keys of the score (with a judge `judge_asked`
         and `judge_failed` too),
         `length` (tokens), `truncated` (0 or 1), `counted_tokens` (by the budget), `budget_mode`, `budget_counts`,
-        `budget_tokens`, `budget_distance` (`verl_medu1.length.budget`).
+        `budget_tokens`, `budget_distance` (`verl_medu1.length.budget`). Of several turns `response` is the last, and
+        `verl_medu1.rollout.components` has more keys.
     """
     distance = budget_distance(response.counted_tokens, question.budget_mode, question.budget_tokens)
     return {
@@ -71,4 +75,5 @@ def sample_of(question: Question, response: Response, number: int, score: Score)
         "budget_counts": question.budget_counts,
         "budget_tokens": question.budget_tokens,
         "budget_distance": float(distance),
+        **(episode_components(response.episode) if response.episode else {}),
     }

@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from omegaconf import DictConfig
-
 from verl_medu1.rollout.environment import Session
 from verl_medu1.rollout.names import ANSWERED, OUT_OF_ROOM, OUT_OF_TURNS
 from verl_medu1.rollout.observation import CHARACTERS_PER_TOKEN, harmless, shortened
@@ -34,10 +32,10 @@ class Limits:
     last_turn: str
 
     @classmethod
-    def read(cls, episodes: DictConfig, all_tokens: int, last_turn: str) -> Self:
+    def read(cls, episodes: Mapping[str, Any], all_tokens: int, last_turn: str) -> Self:
         """Read the limits from `episodes` of a configuration."""
-        limits = (episodes.max_turns, episodes.max_turn_tokens, episodes.max_observation_tokens)
-        return cls(*limits, all_tokens, last_turn)
+        turns, turn_tokens = episodes["max_turns"], episodes["max_turn_tokens"]
+        return cls(turns, turn_tokens, episodes["max_observation_tokens"], all_tokens, last_turn)
 
 
 class Episode:

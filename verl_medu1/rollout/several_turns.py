@@ -20,7 +20,8 @@ class EpisodeAgentLoop(AgentLoopBase):
     async def run(self, sampling_params: dict[str, Any], priority: int = 0, **row: Any) -> AgentLoopOutput:
         """Hold one conversation; `row` has the row's columns, with `global_steps` and `session_id`."""
         episodes, rollout = self.config.episodes, self.rollout_config
-        environment = make_environment(episodes.environment, OmegaConf.to_container(episodes.settings, resolve=True))
+        settings: Any = OmegaConf.to_container(episodes.settings, resolve=True)
+        environment = make_environment(episodes.environment, settings)
         messages = list(row["raw_prompt"])
         prompt = await self.ct_build_initial_tokens(messages)
         limits = Limits.read(episodes, rollout.response_length, environment.last_turn)

@@ -1,7 +1,6 @@
 """Turns a rollout's tokens into its reward and components, for verl's reward loop."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, override
 
 import torch
@@ -14,11 +13,11 @@ import reward_score
 from reward_score.judge import Judge, JudgeSettings, compute_judged_score
 from verl_medu1.config.scorers import judge_values, uses_our_scorers
 from verl_medu1.length.budget import budget_distance, counted_tokens, what_is_counted
-from verl_medu1.rollout.names import EPISODE, EPISODE_LOOP, OUT_OF_ROOM, OUT_OF_TURNS
+from verl_medu1.rollout.components import FACTS, episode_components
+from verl_medu1.rollout.names import EPISODE, EPISODE_LOOP
 
-# Keys of `extra_info` that carry the counted length and an episode's facts to the scorer: verl passes nothing else on.
+# Key of `extra_info` that carries the counted length to the scorer: verl passes nothing else on.
 COUNTED_TOKENS = "counted_tokens"
-FACTS = "facts"
 
 
 class MedU1RewardManager(NaiveRewardManager):
@@ -77,7 +76,7 @@ class MedU1RewardManager(NaiveRewardManager):
             budget_distance=float(budget_distance(counted, mode, budget)),
         )
         if episode:
-            result["reward_extra_info"].update(_episode_components(episode))
+            result["reward_extra_info"].update(episode_components(episode))
         return result
 
 
@@ -87,19 +86,6 @@ def _with_response(data: DataProto, tokens: list[int]) -> DataProto:
     ids = torch.tensor([tokens], dtype=torch.int64)
     batch = TensorDict({"responses": ids, "attention_mask": torch.ones_like(ids)}, batch_size=1)
     return DataProto(batch=batch, non_tensor_batch=row.non_tensor_batch, meta_info=row.meta_info)
-
-
-def _episode_components(episode: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "turns": float(len(episode["spans"])),
-        "calls": float(episode["calls"]),
-        "invalid_calls": float(episode["invalid"]),
-        "failed_calls": float(episode["failed"]),
-        "out_of_turns": float(episode["ended"] == OUT_OF_TURNS),
-        "out_of_room": float(episode["ended"] == OUT_OF_ROOM),
-        "dialogue": json.dumps(episode["said"], ensure_ascii=False),
-        "facts": json.dumps(episode["facts"], ensure_ascii=False),
-    }
 
 
 def _own_scorer(config: DictConfig, pool_address: str | None) -> Callable[..., Any]:
