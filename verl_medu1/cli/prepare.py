@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 # Sources that are made up here, with demonstrations of their own (verl_medu1/data/generated).
-GENERATED = ("quickstart", "quickstart-dosing", "quickstart-advice", "quickstart-lookup")
+GENERATED = ("quickstart", "quickstart-dosing", "quickstart-advice", "quickstart-lookup", "quickstart-consultation")
 
 
 def _pairs(option: str, values: list[str]) -> list[tuple[str, str]]:
@@ -193,7 +193,8 @@ def _prepare_generated(
     seed: int,
     budget: list[str] | None,
 ) -> None:
-    from verl_medu1.data.generated import lookup
+    from verl_medu1.data.generated import consultation, lookup
+    from verl_medu1.data.generated.consultation_files import prepare_consultation
     from verl_medu1.data.generated.flawed import prepare_flawed
     from verl_medu1.data.generated.lookup_files import prepare_lookup
     from verl_medu1.data.generated.prepare import (
@@ -214,6 +215,8 @@ def _prepare_generated(
         raise ValueError(f"--budget is {' '.join(budget)}, and --source {source} has none; leave it out.")
     elif source == lookup.SOURCE:
         manifest = prepare_lookup(out, texts, rows, number, seed)
+    elif source == consultation.SOURCE:
+        manifest = prepare_consultation(out, texts, rows, number, seed)
     else:
         manifest = prepare_flawed(out, source, texts, rows, number, seed)
     typer.echo(f"{out}: {manifest['rows']}, {number} demonstrations")

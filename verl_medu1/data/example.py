@@ -34,6 +34,7 @@ class Example:
         published: the row as published, where something else of it is graded; None for other rows.
         safe_lower: smallest safe value of a calculation; None: no limit.
         safe_upper: largest safe value.
+        environment: what an environment must know of the question, as JSON; "" without one (docs/episodes.md).
     """
 
     data_source: str
@@ -54,3 +55,4 @@ class Example:
     published: "Example | None" = None
     safe_lower: float | None = None
     safe_upper: float | None = None
+    environment: str = ""

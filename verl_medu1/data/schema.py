@@ -59,6 +59,8 @@ QUESTIONS = pa.schema(
                     ("unit", pa.string()),
                     # How and why the gold answer differs from the published one; null if it does not.
                     ("override", pa.string()),
+                    # What an environment must know of the question, as JSON; else null.
+                    ("environment", pa.string()),
                     # "none", "exact" or "max"; tokens (0 for "none"); what is counted, "response" or "reasoning".
                     ("budget_mode", pa.string()),
                     ("budget_tokens", pa.int64()),
@@ -116,6 +118,7 @@ def question_row(
             "safe_upper": example.safe_upper,
             "unit": example.unit,
             "override": example.override or None,
+            "environment": example.environment or None,
             "budget_mode": budget.mode,
             "budget_tokens": budget.tokens,
             "budget_counts": budget.counts,

@@ -11,7 +11,10 @@ from typing import Any, Protocol
 
 from verl_medu1.extensions import ENVIRONMENTS, added, load
 
-OURS = {"search": "verl_medu1.environments.search:Search"}
+OURS = {
+    "search": "verl_medu1.environments.search:Search",
+    "consultation": "verl_medu1.environments.consultation:Consultation",
+}
 
 
 class Session(Protocol):

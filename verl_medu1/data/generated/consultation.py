@@ -4,12 +4,14 @@ The world is small enough for the best policy to be computed exactly (`World.val
 reaches can be compared with it. Diseases and numbers are made up.
 """
 
+import json
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 
+from reward_score.response import THINK_CLOSE, THINK_OPEN, format_response
 from verl_medu1.data.example import Example
+from verl_medu1.environments.consultation import ASK_CLOSE, ASK_OPEN, NO, YES
 
 SOURCE = "quickstart-consultation"
 DISEASES = ("amavia", "borelis", "cintora", "delvosa", "ermunia", "fantosis", "gorvitis", "helmora")
@@ -125,13 +127,11 @@ class Case:
         """Return what the doctor reads."""
         return f"Complaint: {FINDINGS[self.complaint]}. Questions: {self.budget}."
 
-    def facts(self) -> Mapping[str, bool]:
-        """Return each finding's name with whether the patient has it."""
-        return dict(zip(FINDINGS, self.findings, strict=True))
-
     def example(self) -> Example:
-        """Return the question, whose gold answer is the disease."""
-        return Example(SOURCE, "", "open_ended", self.question(), DISEASES[self.disease])
+        """Return the question, whose gold answer is the disease, with what the patient knows."""
+        findings = dict(zip(FINDINGS, self.findings, strict=True))
+        environment = json.dumps({"findings": findings, "budget": self.budget})
+        return Example(SOURCE, "", "open_ended", self.question(), DISEASES[self.disease], environment=environment)
 
 
 def draw_case(world: World, rng: random.Random) -> Case:
@@ -146,3 +146,32 @@ def draw_case(world: World, rng: random.Random) -> Case:
         findings = tuple(rng.random() < chance for chance in world.likelihood[disease])
         if findings[complaint]:
             return Case(disease, findings, complaint, rng.choice(BUDGETS))
+
+
+def demonstrate(world: World, case: Case, rng: random.Random) -> list[tuple[str, str]]:
+    """Draw a dialogue that asks for any findings, and then says a disease as often as it is likely.
+
+    It teaches how to ask and what diseases look like, and nothing about what is worth asking.
+
+    Returns:
+        (role, text) of the turns after the question; the last is the model's.
+    """
+    others = [finding for finding in range(len(FINDINGS)) if finding != case.complaint]
+    answers: Answers = ((case.complaint, True),)
+    turns: list[tuple[str, str]] = []
+    for finding in rng.sample(others, rng.randint(0, case.budget)):
+        present = case.findings[finding]
+        turns += [("assistant", ask_turn(FINDINGS[finding])), ("user", YES if present else NO)]
+        answers = (*answers, (finding, present))
+    disease = DISEASES[rng.choices(range(len(DISEASES)), world.posterior(answers))[0]]
+    return [*turns, ("assistant", format_response(disease, disease))]
+
+
+def ask_turn(finding: str) -> str:
+    """Write a turn that asks for a finding.
+
+    Example:
+        >>> ask_turn("fever")
+        '<think>fever</think><ask>fever</ask>'
+    """
+    return f"{THINK_OPEN}{finding}{THINK_CLOSE}{ASK_OPEN}{finding}{ASK_CLOSE}"

@@ -1,0 +1,77 @@
+"""Consultations: what a patient tells, how often, and what is no question."""
+
+import asyncio
+import json
+import random
+from typing import Any
+
+import pytest
+
+from verl_medu1.data.generated.consultation import ask_turn, demonstrate, draw_case, make_world
+from verl_medu1.environments.consultation import Consultation
+
+
+def row(**case: Any) -> dict[str, Any]:
+    return {"extra_info": {"row_id": "r", "environment": json.dumps(case)}}
+
+
+PATIENT = row(findings={"fever": True, "Cough": False}, budget=2)
+MORE = "No more questions: give the diagnosis."
+
+
+def said(turns: list[str], **settings: Any) -> tuple[list[str | None], Any]:
+    patient = Consultation(settings).start(PATIENT)
+    return [asyncio.run(patient.step(turn)) for turn in turns], patient
+
+
+@pytest.mark.parametrize(
+    ("turn", "reply"),
+    [
+        (ask_turn("fever"), "yes"),
+        ("<think>a</think><ask> FEVER </ask>", "yes"),
+        (ask_turn("cough"), "no"),
+        (ask_turn("rash"), "unknown"),
+        ("<think>a</think><ask></ask>", "Ask for one finding, or give the diagnosis."),
+        ("<think>a</think><ask>fever</ask><ask>cough</ask>", "Ask for one finding, or give the diagnosis."),
+        ("<think><ask>fever</ask></think>hm", "Ask for one finding, or give the diagnosis."),
+        ("", "Ask for one finding, or give the diagnosis."),
+        ("<think>a</think><answer>flu</answer>", None),
+        ("<think>a</think><answer>flu", None),
+    ],
+)
+def test_what_a_patient_says(turn: str, reply: str | None) -> None:
+    assert said([turn])[0] == [reply]
+
+
+def test_there_are_so_many_questions_and_no_more() -> None:
+    replies, patient = said([ask_turn("fever"), ask_turn("rash"), ask_turn("cough"), ask_turn("cough")])
+    assert replies == ["yes", "unknown", MORE, MORE]
+    assert (patient.calls, patient.invalid) == (2, 2)
+    assert patient.facts() == {"asked": ["fever", "rash"], "budget": 2}
+
+
+def test_a_silent_patient_knows_nothing() -> None:
+    assert said([ask_turn("fever")], silent=True)[0] == ["unknown"]
+
+
+@pytest.mark.parametrize("settings", [{"silent": 1}, {"quiet": True}])
+def test_wrong_settings_are_one_sentence(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"^episodes.settings"):
+        Consultation(settings)
+
+
+@pytest.mark.parametrize("extra_info", [{}, {"environment": None}, {"environment": "{"}, {"environment": "[]"}])
+def test_a_row_without_a_patient_is_named(extra_info: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"row 'r' has no patient in extra_info.environment"):
+        Consultation({}).start({"extra_info": {"row_id": "r", **extra_info}})
+
+
+def test_demonstrations_say_what_the_patient_says() -> None:
+    world, rng = make_world(0), random.Random(0)
+    for _ in range(50):
+        case = draw_case(world, rng)
+        turns = demonstrate(world, case, rng)
+        patient = Consultation({}).start({"extra_info": {"environment": case.example().environment}})
+        heard = [asyncio.run(patient.step(text)) for role, text in turns if role == "assistant"]
+        assert heard == [text for role, text in turns if role == "user"] + [None]
+        assert patient.invalid == 0 and len(turns) <= 2 * case.budget + 1

@@ -1,0 +1,57 @@
+"""The files of the generated consultations: patients for training and evaluation, and dialogues for the warm-up."""
+
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from verl_medu1.data.budget import Budget
+from verl_medu1.data.generated.consultation import SOURCE, Case, World, demonstrate, draw_case, make_world
+from verl_medu1.data.prompts import Prompts
+from verl_medu1.data.schema import DEMONSTRATIONS, QUESTIONS, question_row
+from verl_medu1.data.storage import write_data_set
+
+TEST_CASES = 200
+
+
+def prepare_consultation(out: Path, prompts: Prompts, num_train: int, num_warmup: int, seed: int) -> dict[str, Any]:
+    """Generate patients and dialogues, and write them.
+
+    Args:
+        out: folder for train.parquet, test.parquet, test_prior.parquet (the first diseases are more common than in
+            training), warmup.parquet and manifest.json.
+        prompts: texts of the prompts.
+        num_train: number of rows for reinforcement learning.
+        num_warmup: number of dialogues.
+        seed: the same seed gives the same bytes, and the same world (`make_world`).
+
+    Returns:
+        The manifest.
+
+    Raises:
+        ValueError: `out` can't be written.
+    """
+    world, rng = make_world(seed), random.Random(seed)
+
+    def row(case: Case, split: str, index: int) -> dict[str, Any]:
+        example = replace(case.example(), row_id=f"{SOURCE}/{split}/{index}")
+        return question_row(example, prompts.messages(example, Budget()), Budget(), split, index)
+
+    def rows(of: World, split: str, number: int) -> list[dict[str, Any]]:
+        return [row(draw_case(of, rng), split, index) for index in range(number)]
+
+    def dialogue() -> dict[str, Any]:
+        case = draw_case(world, rng)
+        turns = [{"role": role, "content": text} for role, text in demonstrate(world, case, rng)]
+        return {"messages": [*prompts.messages(case.example(), Budget()), *turns]}
+
+    tables = {
+        "train.parquet": (QUESTIONS, rows(world, "train", num_train)),
+        "test.parquet": (QUESTIONS, rows(world, "test", TEST_CASES)),
+        "test_prior.parquet": (QUESTIONS, rows(make_world(seed, skewed=True), "test_prior", TEST_CASES)),
+        "warmup.parquet": (DEMONSTRATIONS, [dialogue() for _ in range(num_warmup)]),
+    }
+    counts = {"train": {SOURCE: num_train}, "test": {SOURCE: TEST_CASES}, "test_prior": {SOURCE: TEST_CASES}}
+    manifest = {"source": SOURCE, "licence": "Apache-2.0", "seed": seed, "rows": counts}
+    write_data_set(out, tables, manifest)
+    return manifest
