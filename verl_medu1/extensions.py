@@ -3,7 +3,7 @@
 medu1.scorers   answer types and data sources of reward_score (reward_score/registry.py)
 medu1.sources   sources of `medu1 prepare`: NAME = "module:OBJECT", a Reader or a Generator
 medu1.recipes   recipes: NAME = "module", a package whose folders are recipes
-medu1.environments  what a model talks to in several turns: NAME = "module:CLASS" (rollout/environment.py)
+medu1.environments  what a model talks to in several turns: NAME = "module:CLASS" (environments/environment.py)
 """
 
 from importlib.metadata import EntryPoint, entry_points

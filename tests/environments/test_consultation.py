@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from verl_medu1.data.generated.consultation import ask_turn, demonstrate, draw_case, make_world
+from verl_medu1.data.actions import ask_turn
+from verl_medu1.data.generated.consultation import demonstrate, draw_case, make_world
 from verl_medu1.environments.consultation import Consultation
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from tests.rollout.test_episode import ANSWER, ASK, Notes
+from verl_medu1.environments import environment
 from verl_medu1.evaluate.cache import ResponseCache
 from verl_medu1.evaluate.episodes import Several, episodes_for
 from verl_medu1.evaluate.generation import load_tokenizer
 from verl_medu1.evaluate.questions import Question
 from verl_medu1.evaluate.sampling import Request, Sampling
 from verl_medu1.evaluate.scoring import Response, call_of, sample_of
-from verl_medu1.rollout import environment
 
 SAMPLING = Sampling(2, 1.0, 120, 0, 8, "auto", 1)
 EPISODES = {

@@ -14,8 +14,8 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, DictConfigW
 from verl.utils.dataset.rl_dataset import RLHFDataset
 from verl.workers.rollout.replica import TokenOutput
 
+from verl_medu1.environments import environment
 from verl_medu1.models.tiny import train_tokenizer
-from verl_medu1.rollout import environment
 from verl_medu1.rollout.names import EPISODE
 from verl_medu1.rollout.several_turns import EpisodeAgentLoop
 from verl_medu1.training.reward_manager import MedU1RewardManager

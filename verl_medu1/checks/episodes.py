@@ -1,12 +1,13 @@
 """Checks agent loops of several turns, and `episodes`."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1.checks.rewards import is_on
 from verl_medu1.config.scorers import uses_our_scorers
-from verl_medu1.rollout.environment import make_environment
+from verl_medu1.environments.environment import make_environment
 from verl_medu1.rollout.names import EPISODE_LOOP
 
 LIMITS = ("max_turns", "max_turn_tokens", "max_observation_tokens")
@@ -52,7 +53,8 @@ def episode_violations(config: DictConfig) -> Iterator[str]:
                 f"episodes.{name} is {episodes[name]}, and all turns and replies together have "
                 f"data.max_response_length={room} tokens; lower the one or raise the other."
             )
+    settings: Any = OmegaConf.to_container(episodes.settings, resolve=True)
     try:
-        make_environment(str(episodes.environment), OmegaConf.to_container(episodes.settings, resolve=True))
+        make_environment(str(episodes.environment), settings)
     except ValueError as error:
         yield str(error)

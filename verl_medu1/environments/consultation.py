@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from reward_score.response import ANSWER_OPEN, THINK_CLOSE
+from verl_medu1.data.actions import ASK_CLOSE, ASK_OPEN
 
-ASK_OPEN, ASK_CLOSE = "<ask>", "</ask>"
 _QUESTION = re.compile(f"{ASK_OPEN}(.*?){ASK_CLOSE}", re.DOTALL)
 YES, NO, UNKNOWN = "yes", "no", "unknown"
 NEITHER, NO_MORE = "Ask for one finding, or give the diagnosis.", "No more questions: give the diagnosis."

@@ -1,67 +1,82 @@
 """Search: the model writes a query, and reads the documents that it finds, until it answers."""
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
-
-from pydantic import ConfigDict, Field
+from typing import Any
 
 from reward_score.response import ANSWER_OPEN, THINK_CLOSE
+from verl_medu1.data.actions import SEARCH_CLOSE, SEARCH_OPEN
 from verl_medu1.retrieval.documents import Document
-from verl_medu1.retrieval.retriever import SearchFailed
-from verl_medu1.retrieval.settings import RetrieverSettings, make_retriever
+from verl_medu1.retrieval.retriever import LocalRetriever, SearchFailed
+from verl_medu1.retrieval.settings import make_retriever
 
-SEARCH_OPEN, SEARCH_CLOSE = "<search>", "</search>"
 _QUERY = re.compile(f"{SEARCH_OPEN}(.*?){SEARCH_CLOSE}", re.DOTALL)
 NOTHING, FAILED, NEITHER = "Nothing found.", "The search failed.", "Write one search, or the answer."
-
-
-class SearchSettings(RetrieverSettings):
-    """`episodes.settings` of the search environment.
-
-    Attributes:
-        documents: Documents that a search shows, at most.
-        instead: For controls, what each search shows in place of what it finds: "nothing", or documents at "random".
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    documents: int = Field(default=3, ge=1, description="a whole number of at least 1")
-    instead: Literal["nothing", "random"] | None = Field(default=None, description="nothing, random or null")
+CONTROLS = ("nothing", "random")
+DOCUMENTS = 3
 
 
 class Search:
-    """The environment `search`: one retriever for all conversations of a process."""
+    """The environment `search`: one retriever for all conversations of a process.
+
+    Settings: those of the retriever (`verl_medu1.retrieval.settings`); `documents`, how many a search shows at most; and
+    for controls `instead`, what it shows in place of what it finds: "nothing", or documents at "random".
+    """
 
     last_turn = "This is your last turn: answer now."
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        found = SearchSettings.read(settings)
-        self.retriever = make_retriever(found)
-        self.documents, self.instead = found.documents, found.instead
+        others = {name: value for name, value in settings.items() if name not in ("documents", "instead")}
+        self._documents, self._instead = settings.get("documents", DOCUMENTS), settings.get("instead")
+        if not isinstance(self._documents, int) or self._documents < 1:
+            raise ValueError(f"episodes.settings.documents is {self._documents!r}; give a whole number of at least 1.")
+        if self._instead not in (None, *CONTROLS):
+            raise ValueError(f"episodes.settings.instead is {self._instead!r}; give {' or '.join(CONTROLS)}, or null.")
+        try:
+            self._retriever = make_retriever(others)
+        except ValueError as error:
+            raise ValueError(f"episodes.settings: {error}") from None
+        if self._instead == "random" and not isinstance(self._retriever, LocalRetriever):
+            raise ValueError(
+                "episodes.settings.instead is 'random', which needs an index; give episodes.settings.index."
+            )
 
     def start(self, row: Mapping[str, Any]) -> "SearchSession":
-        """Begin a conversation; a question about data that may not leave the machine is searched for here alone."""
-        return SearchSession(self, str(row["data_source"]))
+        """Begin a conversation.
 
-    async def find(self, query: str, data_source: str) -> Sequence[Document]:
-        """Return the documents that a conversation is shown.
+        Raises:
+            ValueError: its queries may not be sent to where they are searched.
+        """
+        data_source = str(row["data_source"])
+        if not self._retriever.may_see(data_source):
+            raise ValueError(
+                f"{data_source} may not leave this machine, and episodes.settings.address is elsewhere; search in an "
+                "index, or at a server on this machine"
+            )
+        return SearchSession(self)
+
+    async def find(self, query: str) -> Sequence[Document]:
+        """Return the documents that a search shows.
 
         Raises:
             SearchFailed: nobody knows what there is.
         """
-        if self.instead == "nothing":
+        if self._instead == "nothing":
             return []
-        if self.instead == "random":
-            return self.retriever.sample(self.documents, seed=query)
-        return await self.retriever.search(query, self.documents, data_source)
+        if self._instead == "random":
+            assert isinstance(self._retriever, LocalRetriever)
+            index = self._retriever.index
+            places = (f"{number} {query}".encode() for number in range(self._documents))
+            return [index.document(int(hashlib.sha256(place).hexdigest(), 16) % len(index)) for place in places]
+        return await self._retriever.search(query, self._documents)
 
 
 class SearchSession:
     """A conversation with searches. An answer ends it; anything else that is no search is answered with a hint."""
 
-    def __init__(self, environment: Search, data_source: str) -> None:
-        self._environment, self._data_source = environment, data_source
+    def __init__(self, environment: Search) -> None:
+        self._environment = environment
         self.calls = self.invalid = self.failed = 0
         self._searches: list[dict[str, Any]] = []
 
@@ -77,7 +92,7 @@ class SearchSession:
         self.calls += 1
         (query,) = queries
         try:
-            found = await self._environment.find(query, self._data_source)
+            found = await self._environment.find(query)
         except SearchFailed as error:
             self.failed += 1
             self._searches.append({"query": query, "failed": str(error)})

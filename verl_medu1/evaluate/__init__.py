@@ -6,6 +6,7 @@ orders.py        asks multiple-choice questions with their options in other orde
 sampling.py      sampling settings and requests
 models.py        finds, checks and fingerprints the model
 generation.py    questions -> responses, with vLLM; the only file that starts an engine
+episodes.py      responses of several turns, with an environment
 endpoint.py      questions -> responses, from an OpenAI-compatible server
 cache.py         responses of an earlier start
 scoring.py       question and response -> sample (verdict, length, distance from the budget)

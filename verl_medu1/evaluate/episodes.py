@@ -7,11 +7,11 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from verl_medu1.environments.environment import Environment, make_environment
 from verl_medu1.evaluate.questions import Question
 from verl_medu1.evaluate.sampling import Request, Sampling, seed_of
 from verl_medu1.evaluate.scoring import Response
 from verl_medu1.length.budget import counted_tokens
-from verl_medu1.rollout.environment import Environment, make_environment
 from verl_medu1.rollout.episode import Episode, Limits
 from verl_medu1.rollout.names import EPISODE_LOOP, OUT_OF_ROOM
 from verl_medu1.rollout.sampling import turn_seed

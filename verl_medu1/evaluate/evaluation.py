@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from reward_score import answer_type
 from reward_score.judge import JudgeSettings
+from verl_medu1.environments.environment import make_environment
 from verl_medu1.evaluate import endpoint, generation, models
 from verl_medu1.evaluate.cache import ResponseCache
 from verl_medu1.evaluate.episodes import NONE, episodes_for
@@ -19,7 +20,6 @@ from verl_medu1.evaluate.sampling import Request, Sampling, missing_requests
 from verl_medu1.evaluate.scoring import Response, call_of, sample_of
 from verl_medu1.evaluate.summary import summarize
 from verl_medu1.models.chat_template import prompt_fault
-from verl_medu1.rollout.environment import make_environment
 from verl_medu1.run.foreign_output import foreign_output_to
 from verl_medu1.run_folder import evaluations
 

@@ -4,7 +4,6 @@ single_turn.py    one turn, each response with its own sampling seed
 several_turns.py  several turns with an environment
 episode.py        the tokens of such a conversation, and its limits
 components.py     what a reward's components say of it
-environment.py    what an environment is, and where it comes from
 observation.py    text from outside, made harmless
 names.py          names of loops, and of what an episode leaves
 sampling.py       seeds and sampling of one turn

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from verl_medu1.rollout.environment import Session
+from verl_medu1.environments.environment import Session
 from verl_medu1.rollout.names import ANSWERED, OUT_OF_ROOM, OUT_OF_TURNS
 from verl_medu1.rollout.observation import CHARACTERS_PER_TOKEN, harmless, shortened
 

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput
 from verl.utils.profiler import simple_timer
 
-from verl_medu1.rollout.environment import make_environment
+from verl_medu1.environments.environment import make_environment
 from verl_medu1.rollout.episode import Episode, Limits
 from verl_medu1.rollout.names import EPISODE
 from verl_medu1.rollout.sampling import turn_seed, whole_turns

@@ -9,9 +9,9 @@ import random
 from dataclasses import dataclass
 from functools import cache, cached_property
 
-from reward_score.response import THINK_CLOSE, THINK_OPEN, format_response
+from reward_score.response import format_response
+from verl_medu1.data.actions import ask_turn
 from verl_medu1.data.example import Example
-from verl_medu1.environments.consultation import ASK_CLOSE, ASK_OPEN, NO, YES
 
 SOURCE = "quickstart-consultation"
 DISEASES = ("amavia", "borelis", "cintora", "delvosa", "ermunia", "fantosis", "gorvitis", "helmora")
@@ -19,6 +19,8 @@ FINDINGS = ("fever", "cough", "rash", "pain", "nausea", "thirst", "swelling", "d
 # Number of findings that are typical of a disease, and how likely these and the others are.
 TYPICAL, LIKELY, UNLIKELY = 4, 0.9, 0.1
 BUDGETS = (1, 2, 3, 4, 5)
+# What a patient says (verl_medu1/environments/consultation.py).
+YES, NO = "yes", "no"
 
 Answers = tuple[tuple[int, bool], ...]  # (finding, whether the patient has it), sorted by finding
 
@@ -165,13 +167,3 @@ def demonstrate(world: World, case: Case, rng: random.Random) -> list[tuple[str,
         answers = (*answers, (finding, present))
     disease = DISEASES[rng.choices(range(len(DISEASES)), world.posterior(answers))[0]]
     return [*turns, ("assistant", format_response(disease, disease))]
-
-
-def ask_turn(finding: str) -> str:
-    """Write a turn that asks for a finding.
-
-    Example:
-        >>> ask_turn("fever")
-        '<think>fever</think><ask>fever</ask>'
-    """
-    return f"{THINK_OPEN}{finding}{THINK_CLOSE}{ASK_OPEN}{finding}{ASK_CLOSE}"

@@ -7,11 +7,11 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from reward_score.response import THINK_CLOSE, THINK_OPEN, format_response
+from reward_score.response import format_response
+from verl_medu1.data.actions import search_turn
 from verl_medu1.data.example import Example
 
 SOURCE = "quickstart-lookup"
-SEARCH_OPEN, SEARCH_CLOSE = "<search>", "</search>"
 SYLLABLES = tuple(consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou")
 # Drugs of the training questions, of the held-out ones, and of the demonstrations, with their classes.
 TRAIN_DRUGS, TEST_DRUGS, DEMONSTRATED_DRUGS = 400, 90, 4000
@@ -125,13 +125,3 @@ def demonstrate(drug: Drug, others: Sequence[Drug], rng: random.Random) -> list[
         ("user", second.shown()),
         ("assistant", format_response(f"{drug.dose}", f"{drug.dose}")),
     ]
-
-
-def search_turn(query: str) -> str:
-    """Write a turn that searches.
-
-    Example:
-        >>> search_turn("zolmira")
-        '<think>zolmira</think><search>zolmira</search>'
-    """
-    return f"{THINK_OPEN}{query}{THINK_CLOSE}{SEARCH_OPEN}{query}{SEARCH_CLOSE}"
