@@ -20,8 +20,8 @@ DOCUMENTS = 3
 class Search:
     """The environment `search`: one retriever for all conversations of a process.
 
-    Settings: those of the retriever (`verl_medu1.retrieval.settings`); `documents`, how many a search shows at most; and
-    for controls `instead`, what it shows in place of what it finds: "nothing", or documents at "random".
+    Settings: those of the retriever (`verl_medu1.retrieval.settings`); `documents`, how many a search shows at most;
+    and for controls `instead`, what it shows in place of what it finds: "nothing", or documents at "random".
     """
 
     last_turn = "This is your last turn: answer now."
