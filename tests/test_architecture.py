@@ -15,6 +15,7 @@ ROOMS = (
     "length",
     "models",
     "data",
+    "retrieval",
     "run_folder",
     "verl_compat",
     "machine",
