@@ -46,7 +46,7 @@ def prepared(tmp_path_factory) -> Path:
         for question, option in zip(questions, options, strict=True)
     ]
     (folder / "own.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-    prepare([f"MedQA={folder / 'own.jsonl'}"], folder / "data", test_share=0.0)
+    prepare([f"medqa={folder / 'own.jsonl'}"], folder / "data", test_share=0.0)
     return folder / "data/train.parquet"
 
 
