@@ -33,9 +33,16 @@ def draw_words(rng: random.Random, number: int) -> list[str]:
     ]
 
 
+def memory(folder: Path) -> tuple[float, float]:
+    """Memory of this process in MB: what is its alone, and what of the folder's files is in memory, for all."""
+    rows = psutil.Process().memory_maps()
+    private = sum(row.private_clean + row.private_dirty for row in rows if str(folder) not in row.path)
+    return private / 1e6, sum(row.rss for row in rows if str(folder) in row.path) / 1e6
+
+
 def search(folder: Path, queries: int, seed: int) -> dict[str, Any]:
     """Open an index, search in it, and return seconds of each query and memory in MB."""
-    before = psutil.Process().memory_full_info().uss
+    before, _ = memory(folder)
     started = time.perf_counter()
     index = LocalIndex(folder)
     opening = time.perf_counter() - started
@@ -46,10 +53,8 @@ def search(folder: Path, queries: int, seed: int) -> dict[str, Any]:
         started = time.perf_counter()
         index.search(query, 3)
         seconds.append(time.perf_counter() - started)
-    # What no other process uses, and what is in memory of the index's files.
-    after = psutil.Process().memory_full_info().uss
-    mapped = sum(row.rss for row in psutil.Process().memory_maps() if str(folder) in row.path)
-    return {"opening": opening, "seconds": seconds, "private": [before / 1e6, after / 1e6], "mapped": mapped / 1e6}
+    after, mapped = memory(folder)
+    return {"opening": opening, "seconds": seconds, "private": [before, after], "mapped": mapped}
 
 
 def main(

@@ -37,7 +37,8 @@ def shares(question: str, *texts: str, title: str = "") -> list[float]:
         (CASE, f"{PADDING} Q12. {CASE.upper()} (A) Sputum (B) Biopsy. Answer: A. {PADDING}", True),
         (CASE, CASE.replace(" ", "\n ").replace(",", " -"), True),
         (CASE, CASE.replace("baker", "teacher"), True),
-        (CASE, CASE.replace("baker", "teacher").replace("cough", "rash").replace("fever", "chills"), False),
+        (CASE, CASE.replace("baker", "teacher").replace("cough", "rash").replace("fever", "chills"), True),
+        (CASE, CASE.replace("three weeks, fever in the evening and a weight loss of four kilograms", "a day"), False),
         (CASE, " ".join(reversed(CASE.split())), False),
         (CASE, CASE[: len(CASE) // 2], False),
         (CASE, PADDING, False),
@@ -74,18 +75,18 @@ def test_looking_up_the_rarest_trigrams_misses_nothing(questions, texts):
         for place, question in enumerate(questions):
             words = all_words(question)
             ours, theirs = (set(zip(w, w[1:], w[2:], strict=False)) for w in (words, all_words(text)))
-            least = 0.8 if len(words) >= LONG_QUESTION else 1.0
+            least = 0.6 if len(words) >= LONG_QUESTION else 1.0
             if len(words) >= 6 and len(ours & theirs) >= least * len(ours):
                 expected.append((str(name), str(place)))
     assert [(one.document, one.row_id) for one in finder.found] == expected
 
 
-def test_a_word_in_twenty_may_be_another():
+def test_a_word_in_ten_may_be_another():
     rng = random.Random(0)
     for _ in range(50):
         words = [f"w{rng.randrange(10**6)}" for _ in range(80)]
         changed = list(words)
-        for place in rng.sample(range(80), 4):
+        for place in rng.sample(range(80), 8):
             changed[place] = "other"
         (share,) = shares(" ".join(words), f"{PADDING} {' '.join(changed)} {PADDING}")
-        assert 0.8 < share < 1
+        assert 0.6 < share < 1
