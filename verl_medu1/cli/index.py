@@ -59,12 +59,13 @@ def search(
     query: Annotated[str, typer.Argument(help="What to search for.", show_default=False)],
     k: Annotated[int, typer.Option("-k", min=1, help="Most documents to show.")] = 3,
 ) -> None:
-    """Show the documents that a query finds, the best one first."""
+    """Show the documents that a query finds, the best one first, as a model reads them."""
     from verl_medu1.retrieval.index import LocalIndex
+    from verl_medu1.rollout.observation import harmless
 
     found = LocalIndex(folder).search(query, k)
     for document in found:
-        typer.echo(f"[{document.id}] {document.title}\n{document.text}\n")
+        typer.echo(harmless(f"[{document.id}] {document.title}\n{document.text}\n", ()))
     if not found:
         typer.echo("No document has a word of the query.", err=True)
 

@@ -112,8 +112,9 @@ def _writable(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        reason = error.strerror or error
         raise ValueError(
-            f"--out {out} can't be written ({error.strerror}); give a folder with room and access."
+            f"--out {out} can't be written, or the corpus can't be read ({reason}); look for room and access."
         ) from None
 
 
