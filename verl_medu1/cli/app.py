@@ -9,6 +9,7 @@ from verl_medu1.cli import (
     doctor,
     evaluate,
     export,
+    index,
     judge,
     merge,
     model,
@@ -55,6 +56,7 @@ for name, command in COMMANDS.items():
     app.command(name)(command)
 app.add_typer(model.app, name="model")
 app.add_typer(judge.app, name="judge")
+app.add_typer(index.app, name="index")
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 app.command("train", context_settings=PASS_THROUGH)(train.train)
 app.command("sft", context_settings=PASS_THROUGH)(train.sft)

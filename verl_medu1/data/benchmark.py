@@ -12,12 +12,13 @@ from verl_medu1.data.storage import sha256
 from verl_medu1.extensions import SOURCES, added
 
 
-def read_benchmark(given: str, max_unusable: float = MAX_UNUSABLE) -> Loaded:
+def read_benchmark(given: str, max_unusable: float = MAX_UNUSABLE, option: str = "--benchmark") -> Loaded:
     """Read a benchmark.
 
     Args:
         given: a file that `medu1 prepare` wrote, or NAME=FILE (or NAME=hub:SPLIT) for a source.
         max_unusable: the largest share of a source's records that may be unusable.
+        option: the option that it is given by, for messages.
 
     Returns:
         Its questions and their provenance.
@@ -30,13 +31,13 @@ def read_benchmark(given: str, max_unusable: float = MAX_UNUSABLE) -> Loaded:
     """
     name, _, where = given.partition("=")
     if where and (name in READERS or name in added(SOURCES)):
-        _check_split(name, where)
+        _check_split(name, where, option)
         return load_source(name, where, max_unusable=max_unusable)
     path = Path(given)
-    return Loaded(_read_prepared(path), {"file": path.name, "sha256": sha256(path)})
+    return Loaded(_read_prepared(path, option), {"file": path.name, "sha256": sha256(path)})
 
 
-def _check_split(name: str, where: str) -> None:
+def _check_split(name: str, where: str, option: str) -> None:
     """Refuse NAME=hub without a split if that reads the source's training rows."""
     source = find_source(name)
     if where != HUB or not isinstance(source, Reader) or source.hub is None or source.official_test is None:
@@ -44,22 +45,21 @@ def _check_split(name: str, where: str) -> None:
     test = source.official_test
     if not test.holds("", source.hub.split):
         raise ValueError(
-            f"--benchmark {name}=hub reads rows to train on; write {name}=hub:{(*test.splits, TEST)[0]} "
-            f"for {test.title}."
+            f"{option} {name}=hub reads rows to train on; write {name}=hub:{(*test.splits, TEST)[0]} for {test.title}."
         )
 
 
-def _read_prepared(path: Path) -> list[Example]:
+def _read_prepared(path: Path, option: str) -> list[Example]:
     """Read the questions of a prepared file; they have no groups, which are not stored."""
     try:
         examples = [_example(row) for _, row in read_records(path)]
     except (AttributeError, IndexError, KeyError, TypeError):
         raise ValueError(
-            f"--benchmark {path} has not the columns of a prepared file; give one of medu1 prepare, "
+            f"{option} {path} has not the columns of a prepared file; give one of medu1 prepare, "
             f"or NAME=FILE with NAME one of {', '.join(READERS)}."
         ) from None
     if not examples:
-        raise ValueError(f"--benchmark {path} has no rows; give a file of medu1 prepare.")
+        raise ValueError(f"{option} {path} has no rows; give a file of medu1 prepare.")
     return examples
 
 

@@ -68,7 +68,7 @@ class Search:
             assert isinstance(self._retriever, LocalRetriever)
             index = self._retriever.index
             places = (f"{number} {query}".encode() for number in range(self._documents))
-            return [index.document(int(hashlib.sha256(place).hexdigest(), 16) % len(index)) for place in places]
+            return [index.document(int(hashlib.sha256(place).hexdigest(), 16) % index.facts.documents) for place in places]
         return await self._retriever.search(query, self._documents)
 
 
