@@ -28,6 +28,7 @@ class Notes:
     """Replies with the row's note to what begins with a question mark after the reasoning."""
 
     last_turn = "Answer now."
+    address = None
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         if unknown := set(settings) - {"limit"}:

@@ -5,8 +5,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from reward_score.loopback import is_loopback
 from verl_medu1.checks.rewards import is_on
 from verl_medu1.config.scorers import uses_our_scorers
+from verl_medu1.data.credentialed import credentialed_in
+from verl_medu1.data.storage import as_list
 from verl_medu1.environments.environment import make_environment
 from verl_medu1.rollout.names import EPISODE_LOOP
 
@@ -55,6 +58,14 @@ def episode_violations(config: DictConfig) -> Iterator[str]:
             )
     settings: Any = OmegaConf.to_container(episodes.settings, resolve=True)
     try:
-        make_environment(str(episodes.environment), settings)
+        environment = make_environment(str(episodes.environment), settings)
     except ValueError as error:
         yield str(error)
+        return
+    if environment.address and not is_loopback(environment.address):
+        files = [*as_list(config.data.train_files), *as_list(config.data.val_files)]
+        if found := credentialed_in(files):
+            yield (
+                f"episodes.settings.address is {environment.address!r}, and the data has rows of {', '.join(found)}, "
+                "which may not leave this machine; take an environment on 127.0.0.1."
+            )

@@ -25,7 +25,7 @@ def credentialed_violations(config: DictConfig, files: Iterable[str]) -> Iterato
         config: composed configuration of a training run.
         files: its training and validation files; another check reports unreadable ones.
     """
-    found = sorted({source for name in files for source in _credentialed_in(name)})
+    found = credentialed_in(files)
     if not found:
         return
     rows = _about(found)
@@ -57,6 +57,11 @@ def judge_violations(base_url: str, data_sources: Iterable[str]) -> Iterator[str
     if found:
         way_out = "serve the judge on 127.0.0.1, or set it to null"
         yield f"scoring.judge.base_url is {base_url!r}, {_about(found)}; {way_out}."
+
+
+def credentialed_in(files: Iterable[str]) -> list[str]:
+    """Return the credentialed sources whose rows prepared files have; another check reports unreadable files."""
+    return sorted({source for name in files for source in _credentialed_in(name)})
 
 
 def _about(found: Sequence[str]) -> str:

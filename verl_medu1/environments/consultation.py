@@ -23,6 +23,7 @@ class Consultation:
     """
 
     last_turn = NO_MORE
+    address = None
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         if others := sorted(set(settings) - {"silent"}):

@@ -50,9 +50,11 @@ class Environment(Protocol):
 
     Attributes:
         last_turn: what a model is told, after all else, before its last turn.
+        address: where the environment sends text of a conversation, such as a search server; None if nowhere.
     """
 
     last_turn: str
+    address: str | None
 
     def start(self, row: Mapping[str, Any]) -> Session:
         """Begin a conversation. All responses to a question must meet the same one.

@@ -27,6 +27,7 @@ class Search:
     last_turn = "This is your last turn: answer now."
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
+        self.address = settings.get("address")
         others = {name: value for name, value in settings.items() if name not in ("documents", "instead")}
         self._documents, self._instead = settings.get("documents", DOCUMENTS), settings.get("instead")
         if not isinstance(self._documents, int) or self._documents < 1:
@@ -50,10 +51,7 @@ class Search:
         """
         data_source = str(row["data_source"])
         if not self._retriever.may_see(data_source):
-            raise ValueError(
-                f"{data_source} may not leave this machine, and episodes.settings.address is elsewhere; search in an "
-                "index, or at a server on this machine"
-            )
+            raise ValueError(f"{data_source} may not leave this machine, and {self.address} is elsewhere")
         return SearchSession(self)
 
     async def find(self, query: str) -> Sequence[Document]:
@@ -67,8 +65,8 @@ class Search:
         if self._instead == "random":
             assert isinstance(self._retriever, LocalRetriever)
             index = self._retriever.index
-            places = (f"{number} {query}".encode() for number in range(self._documents))
-            return [index.document(int(hashlib.sha256(place).hexdigest(), 16) % index.facts.documents) for place in places]
+            digests = (hashlib.sha256(f"{number} {query}".encode()).hexdigest() for number in range(self._documents))
+            return [index.document(int(digest, 16) % index.facts.documents) for digest in digests]
         return await self._retriever.search(query, self._documents)
 
 
