@@ -85,10 +85,11 @@ def documents(drugs: Sequence[Drug]) -> list[Entry]:
 
     Example:
         >>> [entry.shown() for entry in documents([Drug("zolmira", "tarveli", 35)])]
-        ['zolmira: is a tarveli', 'tarveli: tarveli is given as 35 mg']
+        ['zolmira: is a drug of class tarveli', 'tarveli: of tarveli give 35 mg']
     """
-    found = {drug.kind: Entry(drug.kind, drug.kind, f"{drug.kind} is given as {drug.dose} mg") for drug in drugs}
-    return [Entry(drug.name, drug.name, f"is a {drug.kind}") for drug in drugs] + list(found.values())
+    # A class's own document has its name twice, so that a search for the class finds it before its drugs.
+    found = {drug.kind: Entry(drug.kind, drug.kind, f"of {drug.kind} give {drug.dose} mg") for drug in drugs}
+    return [Entry(drug.name, drug.name, f"is a drug of class {drug.kind}") for drug in drugs] + list(found.values())
 
 
 def ask(drug: Drug, rng: random.Random) -> Example:
