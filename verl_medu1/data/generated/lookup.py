@@ -110,19 +110,21 @@ def demonstrate(drug: Drug, others: Sequence[Drug], rng: random.Random) -> list[
     Returns:
         The turns after the question; the last is the model's.
     """
-    way = rng.random()
-    if way >= RIGHT_SHARE + GUESS_SHARE:
+    way, guess = rng.random(), str(rng.choice(DOSES))
+    if way < GUESS_SHARE:
+        return [("assistant", format_response(guess, guess))]
+    first = second = drug
+    if way >= GUESS_SHARE + RIGHT_SHARE:
         other = rng.choice(others)
         # The wrong name is the drug's or, half of the time, the class's.
-        drug = other if rng.random() < 0.5 else Drug(drug.name, other.kind, other.dose)
-    guess = rng.choice(DOSES)
-    if RIGHT_SHARE <= way < RIGHT_SHARE + GUESS_SHARE:
-        return [("assistant", format_response(f"{guess}", f"{guess}"))]
-    first, second = documents([drug])
+        first, second = (other, other) if rng.random() < 0.5 else (drug, other)
+    of_drug, _ = documents([first])
+    _, of_class = documents([second])
+    dose = str(second.dose)
     return [
-        ("assistant", search_turn(drug.name)),
-        ("user", first.shown()),
-        ("assistant", search_turn(drug.kind)),
-        ("user", second.shown()),
-        ("assistant", format_response(f"{drug.dose}", f"{drug.dose}")),
+        ("assistant", search_turn(first.name)),
+        ("user", of_drug.shown()),
+        ("assistant", search_turn(second.kind)),
+        ("user", of_class.shown()),
+        ("assistant", format_response(dose, dose)),
     ]
