@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,6 @@ def check_tokens(record: dict[str, Any], tokenizer: Any) -> None:
     # A turn that is cut off, and the last one, end without what the template writes after a turn.
     assert rendered.startswith(text) and rendered.removeprefix(text) in ("\n", "<|im_end|>\n")
     written = [ids[start:end] for start, end in record["episode"]["spans"]]
-    assert [token for token, is_model in zip(ids, mask, strict=True) if is_model] == sum(written, [])
+    assert [token for token, is_model in zip(ids, mask, strict=True) if is_model] == [*chain(*written)]
     turns = [tokenizer.decode(turn, skip_special_tokens=True) for turn in written]
     assert turns == [text for role, text in said if role == "assistant"]
