@@ -33,7 +33,9 @@ def medu1(log: Path, *arguments: str) -> None:
     measure_or_exit([sys.executable, "-m", "verl_medu1.cli.app", *arguments], str(log))
 
 
-def warm_up(folder: Path, seed: int, *prepare: str, source: str = "quickstart") -> dict[str, Any]:
+def warm_up(
+    folder: Path, seed: int, *prepare: str, source: str = "quickstart", recipe: str = "quickstart"
+) -> dict[str, Any]:
     """Prepare generated questions and warm a new model up on them.
 
     Args:
@@ -41,6 +43,7 @@ def warm_up(folder: Path, seed: int, *prepare: str, source: str = "quickstart") 
         seed: of questions and model.
         prepare: further options of `medu1 prepare`.
         source: of the questions.
+        recipe: of the warm-up.
 
     Returns:
         The keys of `medu1 train` that name the model and its questions, and the order of the rows.
@@ -51,7 +54,7 @@ def warm_up(folder: Path, seed: int, *prepare: str, source: str = "quickstart") 
         medu1(log, "prepare", "--source", source, *prepare, "--seed", str(seed), "--out", str(data))
         medu1(log, "model", "tiny", "--data", str(data), "--seed", str(seed), "--out", str(folder / "model"))
         keys = {"run_dir": warmup, "model.path": folder / "model", "data.train_files": data / "warmup.parquet"}
-        medu1(log, "sft", "recipe=quickstart", *(f"{key}={value}" for key, value in keys.items()))
+        medu1(log, "sft", f"recipe={recipe}", *(f"{key}={value}" for key, value in keys.items()))
     return {
         "data.train_files": data / "train.parquet",
         "data.val_files": data / "test.parquet",
