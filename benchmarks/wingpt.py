@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import typer
 from figures import pyplot, save
 from trainings import HELD_OUT_SAMPLES, SAMPLED, answers, medu1, of_questions, train, warm_up
@@ -92,9 +94,10 @@ def merge(folder: Path, warm: dict[str, Any], seed: int, settings: list[str]) ->
     """Train two specialists, merge them, and print the accuracy of each of the models."""
     models = {"start": Path(warm["actor_rollout_ref.model.path"])}
     for name, task in SPECIALISTS.items():
-        run = folder / f"specialist-{name}"
-        keys = {"data.mixture.by": "ability", "data.mixture.stages": f"[{{families: [{task}], share: 1}}]"}
-        train(run, warm | OFF | keys, *settings)
+        run, questions = folder / f"specialist-{name}", folder / f"{task}.parquet"
+        table = pq.read_table(warm["data.train_files"])
+        pq.write_table(table.filter(pc.field("ability") == task), questions)
+        train(run, warm | OFF | {"data.train_files": questions}, *settings)
         models[name] = newest_model(run)
     merged = folder / "merged"
     if not merged.is_dir():

@@ -1,7 +1,8 @@
 """The `verl.plugins` entry point: verl imports this module in each process that imports verl.
 
 It stays tiny and imports nothing large: our trainers are registered when verl's own are imported, each run gets a
-socket of its own for new weights, and the CPU support is installed only on a machine without an accelerator.
+socket of its own for new weights, answers go into verl's queue in groups, and the CPU support is installed only on a
+machine without an accelerator.
 """
 
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from types import ModuleType
 
 from verl_medu1.machine.accelerator import has_accelerator
-from verl_medu1.verl_compat import weight_socket
+from verl_medu1.verl_compat import grouped_puts, weight_socket
 from verl_medu1.verl_compat.import_hook import around_import
 
 
@@ -23,6 +24,7 @@ def _register_trainer(_module: ModuleType) -> Iterator[None]:
 
 around_import("verl.trainer.ppo.v1", _register_trainer)
 weight_socket.install()
+grouped_puts.install()
 
 if not has_accelerator():
     from verl_medu1 import cpu

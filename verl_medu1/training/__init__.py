@@ -14,7 +14,7 @@ batch_order.py      the responses of a batch, sorted by question
 dynamic_sampling.py questions whose answers all earn the same are replaced in rounds; what that costs
 mismatch.py         the alarm when the probabilities of rollout and trainer drift apart
 reward_spread.py    the alarm when the rewards of a group lie too close together
-metrics.py          metrics of components and shaping
+metrics.py          metrics of components and shaping; validation_metrics.py those of a validation
 checklist_sample.py which items of a checklist are scored in a step
 checklist_metrics.py the share of items that answers have, and how often rules and judge agree
 log_prob_record.py  log-probs saved with each checkpoint, to check an export against

@@ -53,6 +53,7 @@ from verl_medu1.training.mismatch import alarm_metrics, mismatch_error, over_bou
 from verl_medu1.training.mixture_sampler import MixtureSampler, plan_stages
 from verl_medu1.training.reference import fetch_surprisals
 from verl_medu1.training.reward_spread import collapse_metrics
+from verl_medu1.training.validation_metrics import component_means, resampled
 
 
 class MedU1Trainer(PPOTrainer):
@@ -338,8 +339,9 @@ class MedU1Trainer(PPOTrainer):
         self._failures.add(components := sampled.components())
         judged = sampled.judged()
         metrics = super()._val_metrics_update(
-            judged.sources, judged.uids, judged.infos, sample_turns, expected_acc_counts=judged.expected
+            judged.sources, judged.uids, resampled(judged.infos), sample_turns, expected_acc_counts=judged.expected
         )
+        metrics |= component_means(judged.sources, judged.uids, judged.infos)
         counts = judge_metrics(components) | audit_metrics(components)
         if gone := sampled.without_verdict():
             counts["judge/questions_left_out"] = len(gone)

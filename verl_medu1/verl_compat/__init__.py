@@ -7,5 +7,6 @@ fields.py        fields of verl's dataclasses, without importing them
 versions.py      the versions this package is written for
 import_hook.py   runs code around the first import of a module
 config_folder.py finds verl's configuration files
+grouped_puts.py  answers that are ready at the same time go into the queue together
 weight_socket.py a socket of its own for each run, through which vLLM gets new weights
 """

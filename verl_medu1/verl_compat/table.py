@@ -106,6 +106,8 @@ TAKEN = (
     Entry("verl", "trainer/main_ppo.py", "run_ppo", "run/train.py", "starts Ray and the trainer", _TRAINING),
     Entry("verl", "workers/rollout/vllm_rollout/vllm_rollout.py", "ServerAdapter.zmq_handle", "verl_compat/weight_socket.py", "names the socket for new weights by Ray's job id, which is the same in every run's own cluster, in /tmp: two runs on one machine took one socket", "tests/verl_compat/test_weight_socket.py"),
     Entry("verl", "workers/rollout/vllm_rollout/utils.py", "vLLMColocateWorkerExtension._get_zmq_handle", "verl_compat/weight_socket.py", "the other side of that socket", "tests/verl_compat/test_weight_socket.py"),
+    Entry("verl", "trainer/ppo/v1/agent_loop_tq.py", "tq", "verl_compat/grouped_puts.py", "each answer is put into the queue by itself; those that are ready at the same time go together (speed only)", "tests/verl_compat/test_grouped_puts.py"),
+    Entry("verl", "trainer/ppo/v1/agent_loop_tq.py", "list_of_dict_to_tensordict", "verl_compat/grouped_puts.py", "rows are joined once for each put (speed only)", "tests/verl_compat/test_grouped_puts.py"),
     Entry("verl", "model_merger/fsdp_model_merger.py", "FSDPModelMerger._merge_by_placement", "export/merge.py", "joins the shards of a tensor", _EXPORT),
     Entry("ray", "_private/state.py", "actors", "run/parts.py", "Ray's public list of actors needs its dashboard", _FAULTS),
     Entry("verl", "plugin/platform/platform_manager.py", "_current_platform", "cpu/platform.py", "verl has no platform for the CPU", _TRAINING, True),
