@@ -182,7 +182,7 @@ def test_a_step_with_a_mini_batch_of_padding_is_not_trained_on(monkeypatch, fail
     actor = {"strategy": "fsdp2", **actor_with(2)}
     sizes = {"nnodes": 1, "n_gpus_per_node": 1}
     made.config = OmegaConf.create({"actor_rollout_ref": {"actor": actor, "rollout": {"n": 2}}, "trainer": sizes})
-    made._failed_share, made.global_steps = FailedShare(1.0), 7
+    made._failures, made.global_steps = FailedShare(1.0), 7
     keys = [f"q{row // 2}_{row % 2}_0" for row in range(8)]
     components = [{"judge_asked": 1.0, "judge_failed": float(row in failed)} for row in range(8)]
     batch = SimpleNamespace(keys=keys, partition_id="train", tags=[{} for _ in keys])
@@ -258,7 +258,7 @@ def test_a_validation_is_of_the_questions_with_all_verdicts():
 
 def test_a_missing_verdict_makes_no_metrics_of_their_own():
     made = trainer.MedU1Trainer.__new__(trainer.MedU1Trainer)
-    made._failed_share = FailedShare(1.0)
+    made._failures = FailedShare(1.0)
     infos = {"acc": [1.0, 0.0] * 4, "judge_asked": [1.0] * 8, "judge_failed": [0.0] * 7 + [1.0]}
     expected = {("s", "p"): 4, ("s", "q"): 4}
     metrics = made._val_metrics_update(["s"] * 8, ["p"] * 4 + ["q"] * 4, infos, [], expected)
