@@ -302,12 +302,20 @@ def test_the_trainer_applies_constraints_before_the_length_term(monkeypatch):
     monkeypatch.setattr(trainer, "_leave_out", lambda *_: None)
     monkeypatch.setattr(trainer, "_length_shaping", lambda *_: shaping)
     monkeypatch.setattr(trainer, "_watch_mismatch", lambda _: None)
-    monkeypatch.setattr(trainer, "_constrain", lambda batch, *_: calls.append("constraints") or batch)
-    monkeypatch.setattr(trainer, "_shape_advantages", lambda batch, *_: calls.append("length") or batch)
+    monkeypatch.setattr(trainer, "_constrain", lambda *given: calls.append("constraints") or given[-2])
+    monkeypatch.setattr(trainer, "_shape_advantages", lambda *given: calls.append("length") or given[-2])
+
+    def change_advantages(batch, changes):
+        calls.append("queue")
+        for change in changes:
+            change(torch.zeros(2, TOKENS), torch.ones(2, TOKENS))
+        return batch
+
+    monkeypatch.setattr("verl_medu1.training.trainer.change_advantages", change_advantages)
     above = MedU1Trainer.__mro__[1]
     monkeypatch.setattr(above, "_compute_advantage", lambda self, batch, metrics: calls.append("verl") or batch)
     trainer._compute_advantage(given_batch, {})
-    assert calls == ["verl", "constraints", "length"]
+    assert calls == ["verl", "queue", "constraints", "length"]
 
 
 # ------------------------------------------------------------------ checkpoints
