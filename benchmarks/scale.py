@@ -3,14 +3,14 @@
     python benchmarks/scale.py [--only PART] [--repeat N] [--questions N ...] [--rows N ...] [--samples N ...]
 
 No model, no Ray: answers of 512 to 2,048 tokens are made up, and all else is the project's: the trainer's own methods,
-TransferQueue (controller, simple storage and client in this process), verl's dump of rollouts and its TensorBoard
+TransferQueue (controller and simple storage in a process of their own), verl's dump of rollouts and its TensorBoard
 writer, and the commands `medu1 prepare`, `report` and `plan --search`. What the trainer reads from the queue and puts
 back is measured by itself, not again with what is computed between the two.
 
 Prints a Markdown table with one row for each part and size. Seconds are the median of five runs, with the least and the
-most. Processor seconds are those of the driver's threads, or of the command, each on one thread; they change little if
-the machine is busy. The queue's controller and storage are left out of them, since in a training they are processes of
-their own. The exponent is the slope of log(processor seconds) over log(size) from the size above: 1 is linear.
+most. Processor seconds are those of this process, or of the command, on one thread; they change less than seconds if
+other programs are running. What the queue's process takes is not in them. The exponent is the slope of log(processor
+seconds) over log(size) from the size above: 1 is linear.
 
 The shares are of a step of the recipe qwen2.5-7b-1x8h100-tp2-pp1 as `medu1 plan` estimates it, if all answers have the
 mean length of those here, with prompts of 256 tokens (`verl_medu1.plan.search.step_seconds`, without generation, so a
@@ -24,7 +24,6 @@ import math
 import os
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -71,22 +70,15 @@ class Measured:
     peak_gib: float | None = None
 
 
-def driver_seconds() -> float:
-    """Return the processor seconds of this process without those of the queue's controller and storage."""
-    queue = [one for one in threading.enumerate() if one.name.startswith(("StorageUnit", "TransferQueueController"))]
-    clocks = [time.pthread_getcpuclockid(one.ident) for one in queue if one.ident is not None]
-    return time.process_time() - sum(map(time.clock_gettime, clocks))
-
-
 def repeated(run: Callable[[], Any], repeat: int) -> tuple[list[float], list[float]]:
     """Return wall and processor seconds of each of `repeat` runs, after one that does not count."""
     run()
     seconds, processor = [], []
     for _ in range(repeat):
-        start = time.perf_counter(), driver_seconds()
+        start = time.perf_counter(), time.process_time()
         run()
         seconds.append(time.perf_counter() - start[0])
-        processor.append(driver_seconds() - start[1])
+        processor.append(time.process_time() - start[1])
     return seconds, processor
 
 
@@ -108,7 +100,8 @@ def step_reference(questions: int) -> float:
 def measure_steps(questions: Sequence[int], repeat: int, folder: Path) -> Iterator[Measured]:
     """Measure what the driver does with the answers to so many questions, and the sum of its parts."""
     import transfer_queue as tq
-    from scale_step import ANSWERS, PARTITION, compose, put_batch, start_queue, trainer_of, works_of_a_step
+    from scale_queue import start_queue
+    from scale_step import ANSWERS, PARTITION, compose, put_batch, trainer_of, works_of_a_step
 
     start_queue()
     for number in questions:

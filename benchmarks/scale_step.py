@@ -14,9 +14,7 @@ import torch
 import transfer_queue as tq
 from omegaconf import DictConfig, OmegaConf, open_dict
 from tensordict import NonTensorStack, TensorDict
-from transfer_queue import KVBatchMeta, interface
-from transfer_queue.controller import TransferQueueController
-from transfer_queue.storage.simple_storage import SimpleStorageUnit
+from transfer_queue import KVBatchMeta
 from verl.utils.tracking import Tracking
 
 import reward_score
@@ -35,7 +33,6 @@ ANSWERS = 16  # to a question
 SHORTEST, LONGEST = 512, 2048  # tokens of an answer, evenly spread between them
 SOURCES = ("MedQA", "MedMCQA", "PubMedQA", "MedXpertQA")
 TEXT = "The pain radiates to the left arm and began 3 hours ago; troponin is 0.4 ng/mL. "
-STORAGE_UNITS = 8  # verl's default
 PARTITION = "train"
 # Batches drawn in one measurement of the mixture.
 DRAWS = 100
@@ -54,23 +51,6 @@ class Work:
     name: str
     run: Callable[[], Any]
     counts: bool = True
-
-
-def start_queue() -> None:
-    """Start TransferQueue's controller and simple storage in this process, where Ray would give each its own."""
-
-    def inside(actor: Any) -> Any:
-        return actor.__ray_metadata__.modified_class
-
-    controller = inside(TransferQueueController)()
-    config: dict[str, Any] = {"num_data_storage_units": STORAGE_UNITS}
-    units = [inside(SimpleStorageUnit)(config) for _ in range(STORAGE_UNITS)]
-    config["zmq_info"] = {f"unit {number}": unit.get_zmq_server_info() for number, unit in enumerate(units)}
-    client = tq.TransferQueueClient("driver", controller.get_zmq_server_info())
-    client.initialize_storage_manager("SimpleStorage", config)
-    interface._TQ_CLIENT = client
-    # They stay as long as this process.
-    start_queue.parts = (controller, units)  # type: ignore[attr-defined]
 
 
 def compose() -> DictConfig:
