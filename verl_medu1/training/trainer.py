@@ -241,10 +241,14 @@ class MedU1Trainer(PPOTrainer):
         with delivered(components):
             batch = super()._compute_advantage(batch, metrics)
         self._watch_mismatch(metrics)
-        changes: list[Change] = []
+
+        def constrain(base: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            constrained, figures = self._constraints.constrain(base, mask, batch.keys, components, is_padding)
+            metrics.update(figures)
+            return constrained
+
         # Before the length term, which then keeps right answers in the order that the constraints leave.
-        if self._constraints:
-            changes.append(partial(self._constrain, batch.keys, components, is_padding, metrics))
+        changes: list[Change] = [constrain] if self._constraints else []
         # With a weight of 0 no advantage changes, so nothing needs to be fetched.
         if shaping is not None and self._penalty.where == "advantage" and shaping.weight.any():
             changes.append(partial(self._shape_advantages, batch.keys, shaping, metrics))
@@ -298,19 +302,6 @@ class MedU1Trainer(PPOTrainer):
                 f"{', '.join(lacks)}, which our reward manager adds; take it, or set where=off"
             )
         return None
-
-    def _constrain(
-        self,
-        keys: list[str],
-        components: list[Components],
-        is_padding: list[bool],
-        metrics: dict[str, Any],
-        base: torch.Tensor,
-        mask: torch.Tensor,
-    ) -> torch.Tensor:
-        constrained, figures = self._constraints.constrain(base, mask, keys, components, is_padding)
-        metrics.update(figures)
-        return constrained
 
     def _shape_advantages(
         self, keys: list[str], shaping: LengthShaping, metrics: dict[str, Any], base: torch.Tensor, mask: torch.Tensor
