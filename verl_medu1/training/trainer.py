@@ -55,6 +55,7 @@ from verl_medu1.training.mixture_sampler import MixtureSampler, plan_stages
 from verl_medu1.training.reference import fetch_surprisals
 from verl_medu1.training.reward_spread import collapse_metrics
 from verl_medu1.training.validation_metrics import component_means, resampled
+from verl_medu1.training.worker_fields import tensors_alone
 
 
 class MedU1Trainer(PPOTrainer):
@@ -318,6 +319,11 @@ class MedU1Trainer(PPOTrainer):
         sources = [self._components[key]["data_source"] for key in keys]
         metrics.update(shaping_metrics(shaped, shaping.correct, shaping.group, sources))
         return shaped.advantages
+
+    @override
+    def _update_actor(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
+        with tensors_alone(batch):
+            return super()._update_actor(batch, metrics)
 
     # ------------------------------------------------------------------ validation
 
