@@ -19,7 +19,15 @@ PAGES = [
     *ROOT.glob("recipes/*/README.md"),
 ]
 # Parts of others, and trl_step.py needs TRL.
-PARTS = ("measure.py", "published_rule.py", "rank_memory.py", "trl_step.py")
+PARTS = (
+    "measure.py",
+    "published_rule.py",
+    "rank_memory.py",
+    "scale_commands.py",
+    "scale_queue.py",
+    "scale_step.py",
+    "trl_step.py",
+)
 BENCHMARKS = [file for file in ROOT.glob("benchmarks/*.py") if file.name not in PARTS]
 BENCHMARKS += [ROOT / "benchmarks" / "gpu" / name for name in ("bundle.py", "engine.py", "stack.py")]
 BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.M | re.S)

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage, get_adv_estimator_fn
 
@@ -42,6 +44,19 @@ def test_padding_is_in_no_group():
     shaping = length_shaping(samples, [False, False, True], penalty("group_relative"), longest=1000)
     assert shaping.values.tolist() == [0.5, -0.5, 0.0]
     assert shaping.correct.tolist() == [True, True, False]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 300), st.booleans(), st.booleans()), max_size=20))
+def test_a_question_among_others_has_the_values_that_it_has_alone(rows):
+    """In any order of the rows, with padding between them."""
+    samples = [sample(uid, float(length), acc=float(right), mode="none") for uid, length, right, _ in rows]
+    is_padding = [padding for *_, padding in rows]
+    found = length_shaping(samples, is_padding, penalty("group_relative"), longest=1000).values
+    for uid in "abcd":
+        own = [row for row, one in enumerate(samples) if one["uid"] == uid and not is_padding[row]]
+        alone = length_shaping([samples[row] for row in own], [False] * len(own), penalty("group_relative"), 1000)
+        assert torch.equal(found[own], alone.values)
+    assert not found[is_padding].any()
 
 
 def test_a_reward_function_of_the_users_may_return_no_verdict():

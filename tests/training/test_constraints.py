@@ -138,6 +138,18 @@ def test_a_response_without_a_cost_is_in_no_mean(estimator):
     assert not found[[1, 4, 5]].any()  # the last one has nothing to be compared with
 
 
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.one_of(COSTS, st.just(math.nan))), min_size=1, max_size=20))
+def test_a_question_among_others_has_the_advantages_that_it_has_alone(rows):
+    """In any order of the rows, with some that have no cost."""
+    samples, costs = [{"uid": uid} for uid, _ in rows], [cost for _, cost in rows]
+    found = advantages_of(costs, samples, algorithm({}))
+    for uid in "abc":
+        own = [row for row, (other, _) in enumerate(rows) if other == uid]
+        if own:
+            alone = advantages_of([costs[row] for row in own], [samples[row] for row in own], algorithm({}))
+            assert torch.equal(found[own], alone)
+
+
 def test_only_tokens_of_the_response_are_changed():
     _, samples = batch([[1.0, 0.0]])
     mask = torch.tensor([[1.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
@@ -290,12 +302,20 @@ def test_the_trainer_applies_constraints_before_the_length_term(monkeypatch):
     monkeypatch.setattr(trainer, "_leave_out", lambda *_: None)
     monkeypatch.setattr(trainer, "_length_shaping", lambda *_: shaping)
     monkeypatch.setattr(trainer, "_watch_mismatch", lambda _: None)
-    monkeypatch.setattr(trainer, "_constrain", lambda batch, *_: calls.append("constraints") or batch)
-    monkeypatch.setattr(trainer, "_shape_advantages", lambda batch, *_: calls.append("length") or batch)
+    monkeypatch.setattr(trainer, "_constrain", lambda *given: calls.append("constraints") or given[-2])
+    monkeypatch.setattr(trainer, "_shape_advantages", lambda *given: calls.append("length") or given[-2])
+
+    def change_advantages(batch, changes):
+        calls.append("queue")
+        for change in changes:
+            change(torch.zeros(2, TOKENS), torch.ones(2, TOKENS))
+        return batch
+
+    monkeypatch.setattr("verl_medu1.training.trainer.change_advantages", change_advantages)
     above = MedU1Trainer.__mro__[1]
     monkeypatch.setattr(above, "_compute_advantage", lambda self, batch, metrics: calls.append("verl") or batch)
     trainer._compute_advantage(given_batch, {})
-    assert calls == ["verl", "constraints", "length"]
+    assert calls == ["verl", "queue", "constraints", "length"]
 
 
 # ------------------------------------------------------------------ checkpoints

@@ -3,11 +3,13 @@
 import random
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from itertools import compress, islice
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 import reward_score
 from reward_score.calculation import has_no_tolerance
@@ -33,6 +35,7 @@ from verl_medu1.data.tracking import tracked
 from verl_medu1.models.chat_template import render_tokens
 
 TEST_SHARE = 0.1  # default
+Chosen = tuple[Example, Budget]  # a question that is written
 
 
 @dataclass(frozen=True)
@@ -117,10 +120,10 @@ class _Sources:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A row that may be written, with its example prepared for comparison (None for generated ones)."""
+    """A question that may be written, with its example prepared for comparison (None for generated ones)."""
 
-    row: dict[str, Any]
     example: Example
+    budget: Budget
     sketched: Sketched | None
 
 
@@ -151,13 +154,16 @@ def prepare_mixture(out: Path, mixture: Mixture) -> dict[str, Counts]:
     train, test, supervised = _select(mixture, sources, checked, finder, rng)
     splits = {"train": train, "test": test}
     _check_rows(splits, sources, mixture.test_share)
-    for split, rows in splits.items():
-        rng.shuffle(rows)
-        for index, row in enumerate(rows):
-            row["extra_info"].update(split=split, index=index)
-    tables = {f"{split}.parquet": (QUESTIONS, rows) for split, rows in splits.items() if rows}
+    for chosen in splits.values():
+        rng.shuffle(chosen)
+    tables: dict[str, tuple[pa.Schema, Iterable[dict[str, Any]]]] = {
+        f"{split}.parquet": (QUESTIONS, _rows(mixture.prompts, chosen, split))
+        for split, chosen in splits.items()
+        if chosen
+    }
     if mixture.num_warmup:
-        tables["warmup.parquet"] = (DEMONSTRATIONS, _demonstrations(train, sources.explanations, mixture.num_warmup))
+        rows = _rows(mixture.prompts, train, "train")
+        tables["warmup.parquet"] = (DEMONSTRATIONS, _demonstrations(rows, sources.explanations, mixture.num_warmup))
     if supervised:
         tables["supervised.parquet"] = (DEMONSTRATIONS, supervised)
     write_data_set(out, tables, _manifest(mixture, sources, checked, splits))
@@ -214,8 +220,8 @@ def _scorable(examples: Sequence[Example], counts: Counts) -> list[Example]:
 
 def _select(
     mixture: Mixture, sources: _Sources, checked: Sequence[Loaded], finder: DuplicateFinder, rng: random.Random
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return training rows, test rows and demonstrations, without duplicates and without contaminated training rows."""
+) -> tuple[list[Chosen], list[Chosen], list[dict[str, Any]]]:
+    """Return training and test questions and demonstrations, without duplicates and contaminated training questions."""
     counts = sources.counts
     known = finder.sketch([example for benchmark in checked for example in benchmark.examples])
     contamination = Contamination(finder, mixture.keep_contaminated)
@@ -247,7 +253,7 @@ def _select(
         count.over_cap, count.test = len(found) - len(kept), len(held_out)
         count.official_test = sum(candidate.example.row_id in sources.official for candidate in held_out)
         test += held_out
-    train: list[dict[str, Any]] = []
+    train: list[Chosen] = []
     supervised: list[dict[str, Any]] = []
     test_rows = [candidate.sketched for candidate in test if candidate.sketched]
     for name, candidates in training.items():
@@ -264,8 +270,14 @@ def _select(
             supervised += worked
         counts[name].train = len(candidates)
         counts[name].official_train = sum(candidate.example.row_id in sources.official for candidate in candidates)
-        train += [candidate.row for candidate in candidates]
-    return train, [candidate.row for candidate in test], supervised
+        train += [(candidate.example, candidate.budget) for candidate in candidates]
+    return train, [(candidate.example, candidate.budget) for candidate in test], supervised
+
+
+def _rows(prompts: Prompts, chosen: Sequence[Chosen], split: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a file, each made when it is written: together they would be a copy of every text."""
+    for index, (example, budget) in enumerate(chosen):
+        yield question_row(example, prompts.messages(example, budget), budget, split, index)
 
 
 def _candidates(
@@ -285,7 +297,7 @@ def _candidates(
         if longest and tokens > longest:
             counts.too_long += 1
         else:
-            candidates.append(Candidate(question_row(example, messages, budget, "", 0), example, sketch))
+            candidates.append(Candidate(example, budget, sketch))
     return candidates
 
 
@@ -312,7 +324,7 @@ def _split(
     return train, test
 
 
-def _check_rows(splits: Mapping[str, Sequence[dict[str, Any]]], sources: _Sources, test_share: float) -> None:
+def _check_rows(splits: Mapping[str, Sequence[Chosen]], sources: _Sources, test_share: float) -> None:
     """Refuse a data set without training rows, or without the requested test rows.
 
     If every source has only rows of a test set, this is a data set for evaluation and needs no training rows.
@@ -329,7 +341,7 @@ def _check_rows(splits: Mapping[str, Sequence[dict[str, Any]]], sources: _Source
 
 
 def _demonstrations(
-    rows: Sequence[dict[str, Any]], explanations: Mapping[str, str], number: int
+    rows: Iterable[dict[str, Any]], explanations: Mapping[str, str], number: int
 ) -> list[dict[str, Any]]:
     demonstrations = list(islice(format_demonstrations(rows, explanations), number))
     if len(demonstrations) < number:
@@ -338,7 +350,7 @@ def _demonstrations(
 
 
 def _manifest(
-    mixture: Mixture, sources: _Sources, checked: Sequence[Loaded], splits: Mapping[str, Sequence[dict[str, Any]]]
+    mixture: Mixture, sources: _Sources, checked: Sequence[Loaded], splits: Mapping[str, Sequence[Chosen]]
 ) -> dict[str, Any]:
     return {
         "version": __version__,
@@ -357,6 +369,7 @@ def _manifest(
         ],
         "sources": {title: sources.provenance[title] | asdict(count) for title, count in sources.counts.items()},
         "rows": {
-            split: dict(sorted(Counter(r["data_source"] for r in rows).items())) for split, rows in splits.items()
+            split: dict(sorted(Counter(example.data_source for example, _ in chosen).items()))
+            for split, chosen in splits.items()
         },
     }

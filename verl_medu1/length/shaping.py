@@ -71,7 +71,7 @@ def length_shaping(
 
     Example: see tests/length/test_shaping.py.
     """
-    uids, label = np.unique([sample["uid"] for sample in samples], return_inverse=True)
+    label = np.unique([sample["uid"] for sample in samples], return_inverse=True)[1]
     real = ~np.asarray(is_padding, dtype=bool)
     # A user's reward function may return no `acc`.
     verdicts = [min(_number(sample, name) for name in ("acc", "score") if name in sample) for sample in samples]
@@ -79,17 +79,23 @@ def length_shaping(
     lengths = np.array([sample["counted_tokens"] for sample in samples], dtype=float)
     values = np.zeros(len(samples))
     get_values = get_penalty(penalty.name).values
-    for number in range(len(uids)):
-        rows = np.flatnonzero((label == number) & real)
-        if len(rows):
-            first = samples[rows[0]]
-            budget = (first["budget_mode"], first["budget_tokens"])
-            shares = (penalty.tolerance, penalty.free_share)
-            values[rows] = get_values(Group(lengths[rows], correct[rows], *budget, longest, *shares))
-    weights = [(penalty.per_source or {}).get(sample["data_source"], penalty.weight) for sample in samples]
+    # Read once: each look into a DictConfig takes longer than a group's values.
+    shares, weight, per_source = (penalty.tolerance, penalty.free_share), penalty.weight, dict(penalty.per_source or {})
+    for rows in _groups(label, real):
+        first = samples[rows[0]]
+        budget = (first["budget_mode"], first["budget_tokens"])
+        values[rows] = get_values(Group(lengths[rows], correct[rows], *budget, longest, *shares))
+    weights = [per_source.get(sample["data_source"], weight) for sample in samples]
     return LengthShaping(
         torch.from_numpy(label),
         torch.from_numpy(correct),
         torch.from_numpy(values).float(),
         torch.tensor(weights, dtype=torch.float32),
     )
+
+
+def _groups(label: np.ndarray, real: np.ndarray) -> list[np.ndarray]:
+    """Return the rows of each label, in their order, without those that are not real."""
+    rows = np.flatnonzero(real)
+    rows = rows[np.argsort(label[rows], kind="stable")]
+    return np.split(rows, np.flatnonzero(np.diff(label[rows])) + 1) if len(rows) else []

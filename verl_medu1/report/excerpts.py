@@ -212,10 +212,9 @@ def across_steps(dumps: Mapping[int, Path]) -> list[AcrossSteps]:
     Args:
         dumps: verl's sample dumps by step; only the shown ones are read.
     """
-    steps = {step: read_jsonl(dumps[step]) for step in spread(list(dumps))}
     of_source: dict[str, dict[int, dict[str, dict[str, Any]]]] = {}
-    for step, rows in steps.items():
-        for row in rows:
+    for step in spread(list(dumps)):
+        for row in read_jsonl(dumps[step]):
             by_step = of_source.setdefault(str(row.get("data_source", "all sources")), {})
             by_step.setdefault(step, {}).setdefault(row["input"], row)
     return [_row(source, by_step) for source, by_step in list(sorted(of_source.items()))[:MAX_SOURCES]]

@@ -5,6 +5,7 @@ reward_manager.py   a rollout's tokens -> reward and components
 left_out.py         responses without a verdict of the judge leave their group
 failures.py         too many failures of a judge or of an environment end the run
 failed_questions.py questions without an answer end the run
+worker_fields.py    what of a batch the actor's workers fetch
 advantages.py       rewards and advantages of a batch, changed in verl's queue
 constraints.py      multipliers that keep the mean of a cost at or below its limit
 reference.py        how surprising answers are to the reference model

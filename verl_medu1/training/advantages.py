@@ -1,6 +1,6 @@
 """Rewards and advantages of a batch, read from verl's queue, changed, and put back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import transfer_queue as tq
@@ -8,21 +8,25 @@ from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
 from verl.workers.utils.padding import response_to_nested
 
+# Takes (B, T) advantages, which it may change, and (B, T) response mask, padded, and returns (B, T) advantages.
+Change = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
-def change_advantages(batch: KVBatchMeta, change: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> KVBatchMeta:
+
+def change_advantages(batch: KVBatchMeta, changes: Sequence[Change]) -> KVBatchMeta:
     """Replace the advantages of a batch.
 
     Args:
         batch: After verl has computed its advantages.
-        change: Takes (B, T) advantages, which it may change, and (B, T) response mask, padded, and returns (B, T)
-            advantages.
+        changes: One after the other; the queue takes longer than they do, and is asked once for all.
     """
     fields = ["response_mask", "advantages"]
     data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
     nested_mask = data["response_mask"]
     padded = data.to_padded_tensor()
-    changed = change(padded["advantages"], padded["response_mask"])
-    content = TensorDict({"advantages": response_to_nested(changed, nested_mask)}, batch_size=len(batch))
+    advantages = padded["advantages"]
+    for change in changes:
+        advantages = change(advantages, padded["response_mask"])
+    content = TensorDict({"advantages": response_to_nested(advantages, nested_mask)}, batch_size=len(batch))
     return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=content)
 
 

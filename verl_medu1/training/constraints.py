@@ -151,10 +151,10 @@ def cost_advantages(costs: np.ndarray, uids: Sequence[str], mask: torch.Tensor, 
     index = np.where(counted, np.array(uids), [f"alone-{row}" for row in range(len(uids))])
     # The estimators that constraints are for do not change with a shift of a whole group. Without its least cost, a
     # group of equal costs has zeros, and exactly zero is what they make of it, as of a lone zero.
-    relative = np.zeros(len(costs))
-    for uid in set(index[counted]):
-        rows = index == uid
-        relative[rows] = costs[rows] - costs[rows].min()
+    group = np.unique(index, return_inverse=True)[1]
+    least = np.full(len(costs), np.inf)
+    np.minimum.at(least, group[counted], costs[counted])
+    relative = np.where(counted, costs - least[group], 0.0)
     rewards = torch.zeros(mask.shape, dtype=torch.float32)
     rewards[:, -1] = torch.from_numpy(relative).float()
     estimate = get_adv_estimator_fn(ESTIMATOR_OF_COSTS.get(algorithm.adv_estimator, algorithm.adv_estimator))

@@ -6,6 +6,7 @@ everything else is verl's.
 """
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any, override
 
@@ -30,7 +31,7 @@ from verl_medu1.models.folder import correct_description
 from verl_medu1.run_folder.checkpoints import ACTOR, mend_tracker, model_folders, step_folder
 from verl_medu1.run_folder.progress import SAVE, STOPPED, Progress
 from verl_medu1.run_folder.stop_request import StopRequest
-from verl_medu1.training.advantages import add_to_rewards, change_advantages
+from verl_medu1.training.advantages import Change, add_to_rewards, change_advantages
 from verl_medu1.training.batch_order import Asked
 from verl_medu1.training.checklist_metrics import audit_metrics, item_metrics
 from verl_medu1.training.checklist_sample import draw_items
@@ -54,6 +55,7 @@ from verl_medu1.training.mixture_sampler import MixtureSampler, plan_stages
 from verl_medu1.training.reference import fetch_surprisals
 from verl_medu1.training.reward_spread import collapse_metrics
 from verl_medu1.training.validation_metrics import component_means, resampled
+from verl_medu1.training.worker_fields import tensors_alone
 
 
 class MedU1Trainer(PPOTrainer):
@@ -240,14 +242,20 @@ class MedU1Trainer(PPOTrainer):
         with delivered(components):
             batch = super()._compute_advantage(batch, metrics)
         self._watch_mismatch(metrics)
+
+        def constrain(base: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            constrained, figures = self._constraints.constrain(base, mask, batch.keys, components, is_padding)
+            metrics.update(figures)
+            return constrained
+
         # Before the length term, which then keeps right answers in the order that the constraints leave.
-        if self._constraints:
-            with simple_timer(ADDED_TIME, self.timing_raw):
-                batch = self._constrain(batch, components, is_padding, metrics)
+        changes: list[Change] = [constrain] if self._constraints else []
         # With a weight of 0 no advantage changes, so nothing needs to be fetched.
         if shaping is not None and self._penalty.where == "advantage" and shaping.weight.any():
+            changes.append(partial(self._shape_advantages, batch.keys, shaping, metrics))
+        if changes:
             with simple_timer(ADDED_TIME, self.timing_raw):
-                batch = self._shape_advantages(batch, shaping, metrics)
+                batch = change_advantages(batch, changes)
         return batch
 
     def _watch_mismatch(self, metrics: dict[str, Any]) -> None:
@@ -296,33 +304,26 @@ class MedU1Trainer(PPOTrainer):
             )
         return None
 
-    def _constrain(
-        self, batch: KVBatchMeta, components: list[Components], is_padding: list[bool], metrics: dict[str, Any]
-    ) -> KVBatchMeta:
-        def change(base: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-            constrained, figures = self._constraints.constrain(base, mask, batch.keys, components, is_padding)
-            metrics.update(figures)
-            return constrained
+    def _shape_advantages(
+        self, keys: list[str], shaping: LengthShaping, metrics: dict[str, Any], base: torch.Tensor, mask: torch.Tensor
+    ) -> torch.Tensor:
+        shaped = shape_advantages(
+            advantages=base,
+            response_mask=mask,
+            group=shaping.group,
+            correct=shaping.correct,
+            length_score=shaping.values.clamp(-1.0, 1.0),
+            weight=shaping.weight,
+            in_place=True,
+        )
+        sources = [self._components[key]["data_source"] for key in keys]
+        metrics.update(shaping_metrics(shaped, shaping.correct, shaping.group, sources))
+        return shaped.advantages
 
-        return change_advantages(batch, change)
-
-    def _shape_advantages(self, batch: KVBatchMeta, shaping: LengthShaping, metrics: dict[str, Any]) -> KVBatchMeta:
-        sources = [self._components[key]["data_source"] for key in batch.keys]
-
-        def change(base: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-            shaped = shape_advantages(
-                advantages=base,
-                response_mask=mask,
-                group=shaping.group,
-                correct=shaping.correct,
-                length_score=shaping.values.clamp(-1.0, 1.0),
-                weight=shaping.weight,
-                in_place=True,
-            )
-            metrics.update(shaping_metrics(shaped, shaping.correct, shaping.group, sources))
-            return shaped.advantages
-
-        return change_advantages(batch, change)
+    @override
+    def _update_actor(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
+        with tensors_alone(batch):
+            return super()._update_actor(batch, metrics)
 
     # ------------------------------------------------------------------ validation
 
