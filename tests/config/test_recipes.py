@@ -37,7 +37,17 @@ NAME = re.compile(
     r"-tp(?P<tp>\d+)-pp(?P<pp>\d+)(?:-cp(?P<cp>\d+))?(?:-ep(?P<ep>\d+))?"
 )
 GPU_RECIPES = [name for name in recipe_names() if NAME.fullmatch(name)]
-CPU_RECIPES = ("advice-cpu", "alphamed-cpu", "dosing-cpu", "medcco-cpu", "quickstart", "smollm2-135m-cpu", "study-cpu")
+CPU_RECIPES = (
+    "advice-cpu",
+    "alphamed-cpu",
+    "consultation-cpu",
+    "dosing-cpu",
+    "lookup-cpu",
+    "medcco-cpu",
+    "quickstart",
+    "smollm2-135m-cpu",
+    "study-cpu",
+)
 GPUS = {"h100": "h100-80", "a100": "a100-80", "h200": "h200-141", "l40s": "l40s-48"}
 
 

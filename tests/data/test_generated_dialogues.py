@@ -1,0 +1,65 @@
+"""The files of the generated searches and consultations: the same bytes for a seed, and nothing of the test in them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from reward_score import check_gold
+from verl_medu1.data.generated.consultation_files import prepare_consultation
+from verl_medu1.data.generated.lookup import draw_drugs
+from verl_medu1.data.generated.lookup_files import prepare_lookup
+from verl_medu1.data.generated.prepare import PROMPTS_FILE
+from verl_medu1.data.prompts import load_prompts
+
+PROMPTS = load_prompts(PROMPTS_FILE)
+BOTH = pytest.mark.parametrize("prepare", [prepare_lookup, prepare_consultation])
+
+
+def rows(file: Path) -> list[dict[str, Any]]:
+    return pq.read_table(file).to_pylist()
+
+
+@BOTH
+def test_a_seed_gives_the_same_bytes(tmp_path: Path, prepare: Callable[..., Any]) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        prepare(tmp_path / name, PROMPTS, 30, 30, seed)
+    files = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert [(tmp_path / "a" / name).read_bytes() for name in files] == [
+        (tmp_path / "b" / name).read_bytes() for name in files
+    ]
+    assert (tmp_path / "a" / "train.parquet").read_bytes() != (tmp_path / "c" / "train.parquet").read_bytes()
+
+
+@BOTH
+def test_each_gold_answer_passes_its_own_scorer(tmp_path: Path, prepare: Callable[..., Any]) -> None:
+    prepare(tmp_path, PROMPTS, 30, 1, 0)
+    for row in [*rows(tmp_path / "train.parquet"), *rows(tmp_path / "test.parquet")]:
+        assert check_gold(row["data_source"], row["reward_model"]["ground_truth"], row["extra_info"]) is None
+
+
+@BOTH
+def test_dialogues_alternate_and_end_with_an_answer(tmp_path: Path, prepare: Callable[..., Any]) -> None:
+    prepare(tmp_path, PROMPTS, 1, 200, 0)
+    lengths = set()
+    for row in rows(tmp_path / "warmup.parquet"):
+        roles = [message["role"] for message in row["messages"][1:]]
+        assert roles == ["user", "assistant"] * (len(roles) // 2)
+        said = [message["content"] for message in row["messages"] if message["role"] == "assistant"]
+        assert ["<answer>" in text for text in said] == [False] * (len(said) - 1) + [True]
+        lengths.add(len(said))
+    assert 1 in lengths and max(lengths) >= 3
+
+
+def test_no_dialogue_and_no_training_question_names_a_held_out_drug(tmp_path: Path) -> None:
+    prepare_lookup(tmp_path, PROMPTS, 300, 300, 0)
+    train, test, _ = draw_drugs(0)
+    held_out = {name for drug in test for name in (drug.name, drug.kind)}
+    seen = json.dumps([rows(tmp_path / "train.parquet"), rows(tmp_path / "warmup.parquet")])
+    assert not [name for name in held_out if name in seen]
+    assert {row["id"] for row in rows(tmp_path / "corpus.parquet")} == held_out | {
+        name for drug in train for name in (drug.name, drug.kind)
+    }
