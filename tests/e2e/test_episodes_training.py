@@ -45,6 +45,8 @@ def test_searches_are_trained_and_evaluated(tmp_path: Path) -> None:
         "data.train_batch_size": QUESTIONS,
         "actor_rollout_ref.actor.ppo_mini_batch_size": QUESTIONS,
         "actor_rollout_ref.rollout.n": SAMPLES,
+        # The trainer computes the log-probabilities of the rollout again, and logs how far the two are apart.
+        "algorithm.rollout_correction.bypass_mode": "false",
         "trainer.total_training_steps": STEPS,
         "trainer.save_freq": STEPS,
     }
@@ -67,14 +69,14 @@ def test_searches_are_trained_and_evaluated(tmp_path: Path) -> None:
         assert answer["acc"] <= ("<answer>" in said[-1][1])
     for metrics in rows(run / METRICS):
         # Rollout and trainer agree on the tokens of the model; those of the environment are in neither.
-        assert metrics["data"]["training/rollout_probs_diff_max"] < 1e-3
+        assert metrics["data"]["training/rollout_probs_diff_mean"] < 1e-4
         assert metrics["data"]["reward/quickstart-lookup/turns/mean"] > 1
 
     medu1("eval", "--model", run, "--data", data / "test.parquet", "--max-tokens", 128, "--out", tmp_path / "eval")
     samples = rows(tmp_path / "eval" / "samples.jsonl")
     assert len(samples) == 90 and max(sample["turns"] for sample in samples) == 3
     found = [search for sample in samples for search in json.loads(sample["facts"])["searches"]]
-    assert any(search["documents"] for search in found)
+    assert found and all("documents" in search for search in found)
     medu1("report", run, "--out", tmp_path / "report.html")
     assert 'class="part turn environment"' in (tmp_path / "report.html").read_text()
     assert "Traceback" not in tail(run / "logs" / "console.log")
