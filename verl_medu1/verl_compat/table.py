@@ -80,6 +80,12 @@ EXTENDED = (
         "tests/rollout/test_single_turn.py",
     ),
     Extended(
+        "rollout/several_turns.py",
+        ("experimental/agent_loop/agent_loop.py",),
+        "several turns with an environment, each with a sampling seed of its own",
+        "tests/e2e/test_episodes_training.py",
+    ),
+    Extended(
         "export/merge.py",
         ("model_merger/fsdp_model_merger.py", "model_merger/megatron_model_merger.py"),
         "verl's mergers round to bfloat16 and unpickle; these keep the precision and read tensors only",
