@@ -14,8 +14,8 @@ RECORDS = "tokens"
 
 class RecordingLoop(EpisodeAgentLoop):
     @override
-    async def run(self, sampling_params: dict[str, Any], priority: int = 0, **row: Any) -> AgentLoopOutput:
-        output = await super().run(sampling_params, priority, **row)
+    async def run(self, sampling_params: dict[str, Any], **row: Any) -> AgentLoopOutput:
+        output = await super().run(sampling_params, **row)
         record = {
             "prompt": [dict(message) for message in row["raw_prompt"]],
             "prompt_ids": output.prompt_ids,

@@ -302,7 +302,12 @@ def test_the_trainer_applies_constraints_before_the_length_term(monkeypatch):
     monkeypatch.setattr(trainer, "_leave_out", lambda *_: None)
     monkeypatch.setattr(trainer, "_length_shaping", lambda *_: shaping)
     monkeypatch.setattr(trainer, "_watch_mismatch", lambda _: None)
-    monkeypatch.setattr(trainer, "_constrain", lambda *given: calls.append("constraints") or given[-2])
+
+    def constrain(base, *_):
+        calls.append("constraints")
+        return base, {}
+
+    monkeypatch.setattr(trainer._constraints, "constrain", constrain)
     monkeypatch.setattr(trainer, "_shape_advantages", lambda *given: calls.append("length") or given[-2])
 
     def change_advantages(batch, changes):

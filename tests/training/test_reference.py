@@ -90,7 +90,8 @@ def test_the_trainer_has_it_before_it_leaves_answers_out_and_only_with_a_referen
     monkeypatch.setattr(trainer, "_watch_mismatch", lambda _: None)
     monkeypatch.setattr(MedU1Trainer.__mro__[1], "_compute_advantage", lambda self, batch, metrics: batch)
 
-    def change_advantages(batch, change):
+    def change_advantages(batch, changes):
+        (change,) = changes
         changed["advantages"] = change(torch.zeros(3, 2), torch.tensor([[1, 1], [1, 0], [0, 0]]))
         return batch
 

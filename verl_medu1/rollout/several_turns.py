@@ -17,8 +17,9 @@ class EpisodeAgentLoop(AgentLoopBase):
     """Turns of a model and its environment, as one sequence of tokens; agent_loops.yaml names it."""
 
     @override
-    async def run(self, sampling_params: dict[str, Any], priority: int = 0, **row: Any) -> AgentLoopOutput:
+    async def run(self, sampling_params: dict[str, Any], **row: Any) -> AgentLoopOutput:
         """Hold one conversation; `row` has the row's columns, with `global_steps` and `session_id`."""
+        priority = int(row.get("priority", 0))
         episodes, rollout = self.config.episodes, self.rollout_config
         settings: Any = OmegaConf.to_container(episodes.settings, resolve=True)
         environment = make_environment(episodes.environment, settings)
@@ -37,7 +38,7 @@ class EpisodeAgentLoop(AgentLoopBase):
             params = sampling_params | whole_turns() | {"seed": seed, "max_tokens": episode.room}
             with simple_timer("generate_sequences", metrics):
                 output = await self.server_manager.generate(
-                    request_id=request, prompt_ids=episode.ids, sampling_params=params, priority=int(priority)
+                    request_id=request, prompt_ids=episode.ids, sampling_params=params, priority=priority
                 )
             preempted = output.num_preempted
             metrics["num_preempted"] = -1 if preempted is None else metrics.get("num_preempted", 0) + preempted
