@@ -23,9 +23,11 @@ def rows(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
-def test_searches_are_trained_and_evaluated(tmp_path: Path) -> None:
+def test_searches_are_trained_and_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from transformers import AutoTokenizer
 
+    # The run's processes import the recording loop.
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
     data, index, model, warm, run = (tmp_path / name for name in ("data", "index", "model", "warm", "run"))
     loops = tmp_path / "loops.yaml"
     loops.write_text(LOOPS)
