@@ -178,7 +178,7 @@ def works_of_a_step(trainer: MedU1TrainerSync, batch: KVBatchMeta, questions: in
         Work("answers without a verdict", lambda: trainer._leave_out(batch, components, {})),
         Work("length values of the groups", length),
         Work("advantages from the queue and back", lambda: change_advantages(batch, [])),
-        Work("a constraint", lambda: trainer._constrain(batch.keys, components, real, {}, base, mask)),
+        Work("a constraint", lambda: trainer._constraints.constrain(base, mask, batch.keys, components, real)),
         # On a copy: the first run would leave no room above the floor for the next.
         Work("length term with floor", lambda: trainer._shape_advantages(batch.keys, shaping, {}, base.clone(), mask)),
         Work("rewards from the queue and back", lambda: add_to_rewards(batch, shaping.values * 0), False),

@@ -61,7 +61,13 @@ def test_wrong_settings_are_one_sentence(settings: dict[str, Any]) -> None:
         Consultation(settings)
 
 
-@pytest.mark.parametrize("extra_info", [{}, {"environment": None}, {"environment": "{"}, {"environment": "[]"}])
+WITHOUT_NUMBER = json.dumps({"findings": {}, "budget": "some"})
+
+
+@pytest.mark.parametrize(
+    "extra_info",
+    [{}, {"environment": None}, {"environment": "{"}, {"environment": "[]"}, {"environment": WITHOUT_NUMBER}],
+)
 def test_a_row_without_a_patient_is_named(extra_info: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"row 'r' has no patient in extra_info.environment"):
         Consultation({}).start({"extra_info": {"row_id": "r", **extra_info}})

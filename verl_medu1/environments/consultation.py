@@ -41,10 +41,8 @@ class Consultation:
         extra_info = row["extra_info"]
         try:
             case = json.loads(extra_info.get("environment") or "")
-            findings, budget = (
-                {str(name).casefold(): bool(value) for name, value in case["findings"].items()},
-                case["budget"],
-            )
+            findings = {str(name).casefold(): bool(value) for name, value in case["findings"].items()}
+            budget = int(case["budget"])
         except (ValueError, TypeError, KeyError, AttributeError):
             raise ValueError(
                 f"row {extra_info.get('row_id')!r} has no patient in extra_info.environment (JSON with findings and "
