@@ -18,11 +18,11 @@ from transfer_queue import KVBatchMeta
 from verl.utils.tracking import Tracking
 
 import reward_score
-from reward_score.judge.failed_share import FailedShare
 from verl_medu1.config.compose import compose_config
 from verl_medu1.training.advantages import add_to_rewards, change_advantages
 from verl_medu1.training.batch_order import Asked
 from verl_medu1.training.constraints import Constraints
+from verl_medu1.training.failures import Failures
 from verl_medu1.training.metrics import component_metrics, group_metrics
 from verl_medu1.training.mixture_sampler import MixtureSampler, plan_stages
 from verl_medu1.training.reward_spread import collapse_metrics
@@ -69,7 +69,7 @@ def trainer_of(config: DictConfig) -> MedU1TrainerSync:
     trainer.config, trainer.global_steps, trainer.timing_raw = config, 1, {}
     trainer._penalty, trainer._constraints = config.algorithm.length_penalty, Constraints(config.algorithm)
     trainer._components, trainer._asked, trainer._asked_sources = {}, Asked(), Counter()
-    trainer._failed_share = FailedShare(config.scoring.judge.max_failed_share)
+    trainer._failures = Failures(config)
     trainer._init_dump_executor()
     return trainer
 
