@@ -268,6 +268,23 @@ def test_an_earlier_half_written_merge_is_replaced(parents, tmp_path):
     assert [file.name for file in (tmp_path / "out").glob("*.safetensors")] == [WEIGHTS]
 
 
+def test_two_at_once_do_not_share_a_folder(parents, tmp_path):
+    writing = (
+        "import pathlib, sys; from verl_medu1.models.whole_folder import whole_folder\n"
+        "with whole_folder(pathlib.Path(sys.argv[1])) as folder:\n"
+        "    folder.mkdir(); (folder / 'mine').touch(); print('begun', flush=True); input()"
+    )
+    command = [sys.executable, "-c", writing, tmp_path / "out"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "begun\n"
+        with pytest.raises(ValueError, match=r"--out \S+ is being written by another process; wait for it"):
+            merge(*parents, tmp_path / "out")
+        other.communicate("\n")
+    assert other.returncode == 0
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["mine"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 @pytest.mark.parametrize("kind", ["folder", "file", "link to a folder", "link to nothing"])
 def test_a_users_own_folder_of_the_unfinished_name_is_left_alone(parents, tmp_path, kind):
     own, other = tmp_path / "out.partial", tmp_path / "other"

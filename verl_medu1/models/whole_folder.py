@@ -1,5 +1,6 @@
 """A folder that appears only once everything in it is written."""
 
+import fcntl
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,14 +14,14 @@ MARKER = ".medu1-unfinished"
 def whole_folder(out: Path) -> Iterator[Path]:
     """Yield the path of a folder for the caller to make, which becomes `out` if nothing is raised, else is removed.
 
-    It is made in a folder beside `out`, `OUT.partial`. What a killed process has left there is removed first; a folder
-    of that name that was made by anybody else is refused.
+    It is made in a folder beside `out`, `OUT.partial`, which is locked meanwhile. What a killed process has left there
+    is removed first; a folder of that name that was made by anybody else is refused.
 
     Args:
         out: folder to write; its parents are made.
 
     Raises:
-        ValueError: `out` exists, or `OUT.partial` does and is not ours.
+        ValueError: `out` exists, another process is writing it, or `OUT.partial` exists and is not ours.
 
     Example:
         >>> import tempfile
@@ -34,15 +35,22 @@ def whole_folder(out: Path) -> Iterator[Path]:
     """
     require_new(out)
     partial = _partial(out)
-    if partial.is_dir():
-        shutil.rmtree(partial)
-    partial.mkdir(parents=True)
-    (partial / MARKER).touch()
-    try:
-        yield partial / out.name
-        (partial / out.name).rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True, exist_ok=True)
+    with (partial / MARKER).open("a") as marker:
+        try:
+            fcntl.lockf(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            raise ValueError(f"--out {out} is being written by another process; wait for it, or give another.") from None
+        except OSError:  # a file system without locks
+            pass
+        try:
+            # The process that had the lock before may have finished.
+            require_new(out)
+            shutil.rmtree(partial / out.name, ignore_errors=True)
+            yield partial / out.name
+            (partial / out.name).rename(out)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def require_new(out: Path) -> None:
