@@ -38,7 +38,7 @@ class Notes:
         return Reading(row["extra_info"]["note"])
 
 
-class Reading:
+class Reading(environment.Session):
     def __init__(self, note: str) -> None:
         self.note, self.heard = note, []
         self.calls = self.invalid = self.failed = 0
