@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 from reward_score import compute_score
 from reward_score.reader import FACTS
 from tests.retrieval.search_server import reply, serving
-from verl_medu1.data.actions import search_turn, stop_turn
+from verl_medu1.data.actions import STOP, search_turn, stop_turn
 from verl_medu1.data.generated.searcher import Drug, ask, demonstrate, documents, draw_drugs, needed
+from verl_medu1.data.prompts import load_prompts
 from verl_medu1.environments.searcher import NEITHER, Searcher, SearcherSession
 from verl_medu1.retrieval.build import build_index
 
@@ -219,6 +221,13 @@ def test_demonstrations_say_what_the_environment_says(searcher: Searcher) -> Non
         gains.append((drug.is_named, scored(session, drug)["reader_correct"]))
     right = [correct for is_named, correct in gains if not is_named]
     assert 0.2 < sum(right) / len(right) < 0.5
+
+
+def test_the_recipe_for_gpus_tells_a_searcher_what_it_can_do() -> None:
+    recipe = Path(__file__).resolve().parents[2] / "recipes" / "qwen2.5-7b-s3-1x8h100-tp2-pp1"
+    prompts, usual = load_prompts(recipe / "prompts.yaml"), load_prompts()
+    assert all(tag in prompts.system for tag in ("<search>", "</search>", "<select>", "</select>", STOP))
+    assert replace(prompts, system="") == replace(usual, system="")
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,34 @@ def test_how_an_episode_ends(
     assert len(output.response_ids) == len(output.response_mask) == len(output.response_logprobs or [])
 
 
+@pytest.mark.parametrize(
+    ("turns", "overrides"),
+    [
+        ([ANSWER], []),
+        ([ASK, ASK, ASK], []),
+        ([ASK], ["episodes.max_turn_tokens=3"]),
+        ([ASK], ["data.max_response_length=12"]),
+    ],
+)
+def test_a_reader_answers_once_however_the_episode_ends_and_its_reply_is_scored(
+    hold: Hold, tokenizer: Any, monkeypatch: pytest.MonkeyPatch, turns: list[str], overrides: list[str]
+) -> None:
+    ends = []
+
+    async def finish(self: Reading) -> None:
+        ends.append(list(self.heard))
+
+    reading = {"reader": "r", "answer": "<answer>A</answer>", "naive_answer": "<answer>B</answer>", "failed": ""}
+    monkeypatch.setattr(Reading, "finish", finish)
+    monkeypatch.setattr(Reading, "facts", lambda self: {"reading": reading})
+    output, _ = hold(turns, *overrides)
+    assert len(ends) == 1
+    scored = score(output, tokenizer, options={"A": "x", "B": "y"})
+    components = scored["reward_extra_info"]
+    assert scored["reward_score"] == components["gain"] == -1.0
+    assert (components["acc"], components["naive_correct"], components["pred"]) == (0.0, 1.0, "A")
+
+
 def test_the_last_turn_is_announced(hold: Hold) -> None:
     said = hold([ASK, ASK, ANSWER])[0].extra_fields[EPISODE]["said"]
     assert [text for role, text in said if role == "user"] == ["The dose is 5 mg.", "The dose is 5 mg.\n\nAnswer now."]

@@ -69,8 +69,8 @@ def episode_violations(config: DictConfig) -> Iterator[str]:
         files = [*as_list(config.data.train_files), *as_list(config.data.val_files)]
         if found := credentialed_in(files):
             yield (
-                f"episodes.settings.address is {environment.address!r}, and the data has rows of {', '.join(found)}, "
-                "which may not leave this machine; take an environment on 127.0.0.1."
+                f"episodes.environment is {episodes.environment!r}, which sends text to {environment.address!r}, and "
+                f"the data has rows of {', '.join(found)}, which may not leave this machine; take servers on 127.0.0.1."
             )
 
 
