@@ -21,7 +21,8 @@ from figures import pyplot, save
 from trainings import HELD_OUT_SAMPLES, SAMPLED, answers, medu1, of_questions, train, warm_up
 
 from reward_score import compute_score
-from verl_medu1.environments.reader import RULES, make_reader
+from verl_medu1.environments.reader import RULES
+from verl_medu1.environments.readers import make_reader
 from verl_medu1.evaluate.statistics import paired_difference
 from verl_medu1.retrieval.documents import Document
 from verl_medu1.run_folder.names import VALIDATION

@@ -10,7 +10,8 @@ from reward_score.reader import READING, Reading
 from reward_score.registry import credentialed_sources
 from reward_score.response import THINK_CLOSE
 from verl_medu1.data.actions import SEARCH_CLOSE, SEARCH_OPEN, SELECT_CLOSE, SELECT_OPEN, STOP
-from verl_medu1.environments.reader import ReaderFailed, make_reader
+from verl_medu1.environments.reader import ReaderFailed
+from verl_medu1.environments.readers import make_reader
 from verl_medu1.environments.search import Search, SearchSession
 from verl_medu1.retrieval.documents import Document
 from verl_medu1.retrieval.retriever import SearchFailed
@@ -29,7 +30,7 @@ CACHE_SIZE = 100_000
 class Searcher(Search):
     """The environment `searcher`: one retriever and one reader for all conversations of a process.
 
-    Settings: those of the environment `search`; `reader` (`verl_medu1.environments.reader`); and `reads`, how many
+    Settings: those of the environment `search`; `reader` (`verl_medu1.environments.readers`); and `reads`, how many
     documents the reader gets at most, of those selected and of those that the question itself finds.
     """
 
