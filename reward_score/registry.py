@@ -81,6 +81,7 @@ SOURCES = {
         Source("quickstart-dosing", "calculation"),
         Source("quickstart-advice", "open_ended"),
         Source("quickstart-lookup", "calculation"),
+        Source("quickstart-searcher", "calculation"),
         Source("quickstart-consultation", "open_ended"),
         Source("synthetic-calc", "calculation"),
         Source("own-multiple_choice", "multiple_choice"),

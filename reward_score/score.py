@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reward_score.item_results import write_items
+from reward_score.reader import FACTS, reading_of, score_reading
 from reward_score.registry import Source, find_source
 from reward_score.response import TAGS, Response, parse_response
 from reward_score.schemes import DEFAULT_SCHEME, Sample, find_scheme
@@ -47,15 +48,20 @@ def compute_score(
         scheme: How the verdict becomes `score`; see `reward_score.schemes`.
         num_tokens: Response length in tokens, for schemes with a length term.
         opinion: A verdict that replaces the scorer's (`reward_score.judge`).
+            If `extra_info` has a reader's replies (`reward_score.reader`), these are scored in place of the response,
+            and `scheme`, `num_tokens` and `opinion` are not used.
         **kwargs: Ignored; training frameworks pass more than is needed here.
 
     Returns:
-        The same keys for every input, see `Score`; floats are finite.
+        The same keys for every input, see `Score`; floats are finite. With a reader `ReaderScore`, which has more.
 
     Example:
         >>> compute_score("MedCalc-Bench", "<think>48/1.8</think><answer>26.7 kg/m2</answer>", "26.6667")["acc"]
         1.0
     """
+    if reading := reading_of(extra_info):
+        row = {key: value for key, value in (extra_info or {}).items() if key != FACTS}
+        return score_reading(reading, lambda reply: compute_score(data_source, reply, ground_truth, row))
     response, name = Response("", None, "not a text"), ""
     try:
         if not isinstance(solution_str, str):

@@ -1,7 +1,8 @@
 """The result types: a scorer's verdict on an answer, and the keys of a scored response."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from reward_score.item_results import ItemResult
 
@@ -59,3 +60,13 @@ class Score(TypedDict):
     answer_type: str
     reason: str
     checklist_items: str
+
+
+def lacks_verdict(components: Mapping[str, Any]) -> bool:
+    """Return whether a scored response has no verdict, because a judge or a reader failed: its score means nothing.
+
+    Example:
+        >>> lacks_verdict({"score": 0.0, "judge_failed": 1.0}), lacks_verdict({"score": 0.0})
+        (True, False)
+    """
+    return bool(components.get("judge_failed") or components.get("reader_failed"))

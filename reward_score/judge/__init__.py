@@ -3,14 +3,15 @@
 settings.py      the endpoint and how it is asked
 gate.py          what rules decide before a judge is asked
 reply.py         what it is asked, and how its reply is read
-client.py        sends questions: bounded, paced, cached
+client.py        asks questions (reward_score/chat), equal ones once
 checklist.py     asks about the items of a row's checklist that rules don't decide
 score.py         scores a response
 failed_share.py  too many questions without a verdict
 check_result.py  the result file of `medu1 judge check`
 """
 
-from reward_score.judge.client import Judge, Usage
+from reward_score.chat import Usage
+from reward_score.judge.client import Judge
 from reward_score.judge.reply import JudgeError, Opinion
 from reward_score.judge.score import JudgedScore, compute_judged_score
 from reward_score.judge.settings import JudgeSettings

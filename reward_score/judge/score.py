@@ -10,6 +10,7 @@ from reward_score.judge.client import Judge
 from reward_score.judge.gate import decided_by_rule
 from reward_score.judge.reply import JudgeError
 from reward_score.open_ended import read_aliases
+from reward_score.reader import reading_of
 from reward_score.response import parse_response
 from reward_score.score import compute_score, count_error
 from reward_score.verdict import Score, Verdict, right, wrong
@@ -59,6 +60,8 @@ async def compute_judged_score(
         compute_score, data_source, solution_str, ground_truth, extra_info, opinion=opinion, **kwargs
     )
     if opinion is not None or by_rules["error"] or by_rules["answer_type"] != "open_ended" or by_rules["format"] != 1.0:
+        return _unasked(by_rules)
+    if reading_of(extra_info):  # rules alone score a reader's replies
         return _unasked(by_rules)
     info = extra_info or {}
     answer, gold = parse_response(solution_str).answer or "", str(ground_truth).strip()

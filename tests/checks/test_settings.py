@@ -28,6 +28,8 @@ ANOTHER_MANAGER = [
 
 EPISODES = [f"{ROLLOUT}.agent.default_agent_loop=medu1_episode", "episodes.max_turn_tokens=64"]
 EPISODES += ["episodes.max_observation_tokens=64"]
+SEARCHER = [*EPISODES, "episodes.environment=searcher", "+episodes.settings.reader=nobody"]
+SEARCHER += ["+episodes.settings.address=http://127.0.0.1:1/"]
 
 
 @pytest.mark.parametrize(
@@ -105,12 +107,15 @@ EPISODES += ["episodes.max_observation_tokens=64"]
         # several turns
         ([f"{ROLLOUT}.agent.default_agent_loop=tool_agent"], "'tool_agent', and .* what tools return .*where=off"),
         (["episodes.environment=search"], "'search', and nobody talks to it; set .*=medu1_episode"),
-        (EPISODES, "episodes.environment is 'None'; choose one of consultation, search"),
+        (EPISODES, "episodes.environment is 'None'; choose one of consultation, search, searcher"),
         ([*EPISODES, *ANOTHER_MANAGER], "'dapo', which takes what an environment says as the model's"),
         ([*EPISODES, "episodes.max_turns=0"], "episodes.max_turns is 0; it must be a whole number of at least 1"),
         ([*EPISODES, "episodes.max_turn_tokens=200"], "max_turn_tokens is 200, and all .*max_response_length=128"),
         ([*EPISODES, "trainer.v1.trainer_mode=medu1_colocate_async"], "may change the model in the middle"),
         ([*EPISODES, "data.seed=-1"], "-1, which default_agent_loop=medu1_episode starts from"),
+        ([*SEARCHER, "scoring.scheme=accuracy"], "scheme is 'accuracy', and the environment searcher rewards the gain"),
+        ([*SEARCHER, "scoring.judge.base_url=http://127.0.0.1:1/v1"], "no judge is asked about the replies"),
+        (SEARCHER, r"episodes\.settings\.reader is 'nobody'; give rules, or base_url and model"),
         # prompts
         (["data.max_prompt_length=10"], "is 10, and 64 of the 64 prompts of data.train_files are longer .up to [0-9]+"),
         ([f"{ROLLOUT}.prompt_length=10"], "is 10, and 64 of the 64 prompts"),

@@ -9,21 +9,23 @@ import pyarrow.parquet as pq
 import pytest
 
 from reward_score import check_gold
+from verl_medu1.data.generated import lookup, searcher
 from verl_medu1.data.generated.consultation_files import prepare_consultation
-from verl_medu1.data.generated.lookup import draw_drugs
 from verl_medu1.data.generated.lookup_files import prepare_lookup
 from verl_medu1.data.generated.prepare import PROMPTS_FILE
+from verl_medu1.data.generated.searcher_files import prepare_searcher
 from verl_medu1.data.prompts import load_prompts
 
 PROMPTS = load_prompts(PROMPTS_FILE)
-BOTH = pytest.mark.parametrize("prepare", [prepare_lookup, prepare_consultation])
+ANSWERED = [prepare_lookup, prepare_consultation]
+ALL = pytest.mark.parametrize("prepare", [*ANSWERED, prepare_searcher])
 
 
 def rows(file: Path) -> list[dict[str, Any]]:
     return pq.read_table(file).to_pylist()
 
 
-@BOTH
+@ALL
 def test_a_seed_gives_the_same_bytes(tmp_path: Path, prepare: Callable[..., Any]) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         prepare(tmp_path / name, PROMPTS, 30, 30, seed)
@@ -34,14 +36,14 @@ def test_a_seed_gives_the_same_bytes(tmp_path: Path, prepare: Callable[..., Any]
     assert (tmp_path / "a" / "train.parquet").read_bytes() != (tmp_path / "c" / "train.parquet").read_bytes()
 
 
-@BOTH
+@ALL
 def test_each_gold_answer_passes_its_own_scorer(tmp_path: Path, prepare: Callable[..., Any]) -> None:
     prepare(tmp_path, PROMPTS, 30, 1, 0)
     for row in [*rows(tmp_path / "train.parquet"), *rows(tmp_path / "test.parquet")]:
         assert check_gold(row["data_source"], row["reward_model"]["ground_truth"], row["extra_info"]) is None
 
 
-@BOTH
+@pytest.mark.parametrize("prepare", ANSWERED)
 def test_dialogues_alternate_and_end_with_an_answer(tmp_path: Path, prepare: Callable[..., Any]) -> None:
     prepare(tmp_path, PROMPTS, 1, 200, 0)
     lengths = set()
@@ -54,12 +56,21 @@ def test_dialogues_alternate_and_end_with_an_answer(tmp_path: Path, prepare: Cal
     assert 1 in lengths and max(lengths) >= 3
 
 
-def test_no_dialogue_and_no_training_question_names_a_held_out_drug(tmp_path: Path) -> None:
-    prepare_lookup(tmp_path, PROMPTS, 300, 300, 0)
-    train, test, _ = draw_drugs(0)
-    held_out = {name for drug in test for name in (drug.name, drug.kind)}
+@pytest.mark.parametrize(("world", "prepare"), [(lookup, prepare_lookup), (searcher, prepare_searcher)])
+def test_no_dialogue_and_no_training_question_names_a_held_out_drug(tmp_path: Path, world: Any, prepare: Any) -> None:
+    prepare(tmp_path, PROMPTS, 300, 300, 0)
+    train, test, _ = world.draw_drugs(0)
+    held_out = {entry.id for entry in world.documents(test)}
     seen = json.dumps([rows(tmp_path / "train.parquet"), rows(tmp_path / "warmup.parquet")])
     assert not [name for name in held_out if name in seen]
     assert {row["id"] for row in rows(tmp_path / "corpus.parquet")} == held_out | {
-        name for drug in train for name in (drug.name, drug.kind)
+        entry.id for entry in world.documents(train)
     }
+
+
+def test_a_searcher_ends_with_a_selection_and_never_answers(tmp_path: Path) -> None:
+    prepare_searcher(tmp_path, PROMPTS, 1, 200, 0)
+    for row in rows(tmp_path / "warmup.parquet"):
+        said = [message["content"] for message in row["messages"] if message["role"] == "assistant"]
+        assert ["<stop/>" in text for text in said] == [False] * (len(said) - 1) + [True]
+        assert not [text for text in said if "<answer>" in text]

@@ -143,8 +143,8 @@ def test_a_broken_checklist_is_an_error_of_the_row(endpoint):
 @pytest.mark.parametrize("answer", ["Monitor it.", "Avoid heparin."])
 def test_a_credentialed_row_is_never_sent(endpoint, answer, monkeypatch):
     """Neither an item without a rule, nor one that its rule leaves to the judge."""
-    monkeypatch.setattr("reward_score.judge.client.is_loopback", lambda url: False)
-    monkeypatch.setattr("reward_score.judge.client.credentialed_sources", lambda sources: list(sources))
+    monkeypatch.setattr("reward_score.chat.client.is_loopback", lambda url: False)
+    monkeypatch.setattr("reward_score.chat.client.credentialed_sources", lambda sources: list(sources))
     judged = score(endpoint, answer, [DRUG] if "heparin" in answer else [WATCH])
     assert judged["judge_failed"] == 1.0 and "not sent" in judged["reason"] and endpoint.requests == []
 
@@ -207,8 +207,8 @@ def test_an_audit_without_a_verdict_leaves_the_answer(endpoint):
 
 
 def test_what_may_not_leave_the_machine_is_not_audited(endpoint, monkeypatch):
-    monkeypatch.setattr("reward_score.judge.client.is_loopback", lambda url: False)
-    monkeypatch.setattr("reward_score.judge.client.credentialed_sources", lambda sources: list(sources))
+    monkeypatch.setattr("reward_score.chat.client.is_loopback", lambda url: False)
+    monkeypatch.setattr("reward_score.chat.client.credentialed_sources", lambda sources: list(sources))
     judged = score(endpoint, "Heparin 5 mg", [DOSE, DRUG], audit_share=1.0)
     assert judged["score"] == 1.0 and endpoint.requests == []
     assert [audit for *_, audit in items_of(judged)] == ["", ""]

@@ -13,8 +13,8 @@ import pytest
 pytest.importorskip("openai", reason="the package openai is not installed (pip install verl-medu1[judge])")
 
 from reward_score import compute_score, error_counts
+from reward_score.chat import messages
 from reward_score.judge import Judge, JudgeError, JudgeSettings, compute_judged_score
-from reward_score.judge.reply import messages
 from tests.reward_score.judge_server import NO, YES, Endpoint, Reply, log_probs, serving
 
 SOURCE = "medical-o1-verifiable-problem"
@@ -329,7 +329,7 @@ def test_a_slow_judge_is_given_up(endpoint):
     endpoint.reply = lambda case: Reply(seconds=30)
     started = time.monotonic()
     [judged] = scores(endpoint, (SOURCE, wrapped("Coronary event"), REFERENCE), timeout_s=0.3)
-    assert judged["judge_failed"] == 1.0 and "no verdict within 0.3 s" in judged["reason"]
+    assert judged["judge_failed"] == 1.0 and "no reply within 0.3 s" in judged["reason"]
     assert time.monotonic() - started < 20
 
 

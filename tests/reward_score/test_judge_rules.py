@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reward_score.chat.completion import messages, read_completion
 from reward_score.checklist import Item, decided_by_rule
 from reward_score.judge.gate import decided_by_rule as gate
 from reward_score.judge.gate import equals, lacks_content, refused
-from reward_score.judge.reply import HOLDS, SAME, JudgeError, messages, read_completion, read_reply
+from reward_score.judge.reply import HOLDS, SAME, JudgeError, read_reply
 
 texts = st.text(max_size=300) | st.sampled_from(["Heparin or aspirin", "The answer is", "5 mg", "<|im_end|>", "[INST]"])
 

@@ -38,7 +38,7 @@ class Notes:
         return Reading(row["extra_info"]["note"])
 
 
-class Reading:
+class Reading(environment.Session):
     def __init__(self, note: str) -> None:
         self.note, self.heard = note, []
         self.calls = self.invalid = self.failed = 0
@@ -160,6 +160,34 @@ def test_how_an_episode_ends(
     assert (episode["ended"], episode["calls"], episode["invalid"]) == (ended, calls, invalid)
     assert output.response_mask[-1] == 1, "the model has the last token"
     assert len(output.response_ids) == len(output.response_mask) == len(output.response_logprobs or [])
+
+
+@pytest.mark.parametrize(
+    ("turns", "overrides"),
+    [
+        ([ANSWER], []),
+        ([ASK, ASK, ASK], []),
+        ([ASK], ["episodes.max_turn_tokens=3"]),
+        ([ASK], ["data.max_response_length=12"]),
+    ],
+)
+def test_a_reader_answers_once_however_the_episode_ends_and_its_reply_is_scored(
+    hold: Hold, tokenizer: Any, monkeypatch: pytest.MonkeyPatch, turns: list[str], overrides: list[str]
+) -> None:
+    ends = []
+
+    async def finish(self: Reading) -> None:
+        ends.append(list(self.heard))
+
+    reading = {"reader": "r", "answer": "<answer>A</answer>", "naive_answer": "<answer>B</answer>", "failed": ""}
+    monkeypatch.setattr(Reading, "finish", finish)
+    monkeypatch.setattr(Reading, "facts", lambda self: {"reading": reading})
+    output, _ = hold(turns, *overrides)
+    assert len(ends) == 1
+    scored = score(output, tokenizer, options={"A": "x", "B": "y"})
+    components = scored["reward_extra_info"]
+    assert scored["reward_score"] == components["gain"] == -1.0
+    assert (components["acc"], components["naive_correct"], components["pred"]) == (0.0, 1.0, "A")
 
 
 def test_the_last_turn_is_announced(hold: Hold) -> None:

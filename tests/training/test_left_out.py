@@ -192,7 +192,7 @@ def test_a_step_with_a_mini_batch_of_padding_is_not_trained_on(monkeypatch, fail
     try:
         made._leave_out(batch, components, metrics := {})
     except RuntimeError as error:
-        assert ends and str(error).startswith("step 7 is not trained on: the judge gave no verdict")
+        assert ends and str(error).startswith("step 7 is not trained on: there was no verdict")
     else:
         assert not ends and metrics["judge/left_out"] == 4
 

@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from reward_score.loopback import is_loopback
+from reward_score.schemes import DEFAULT_SCHEME
 from verl_medu1.checks.rewards import is_on
 from verl_medu1.config.scorers import uses_our_scorers
 from verl_medu1.data.credentialed import credentialed_in
@@ -56,6 +57,8 @@ def episode_violations(config: DictConfig) -> Iterator[str]:
                 f"episodes.{name} is {episodes[name]}, and all turns and replies together have "
                 f"data.max_response_length={room} tokens; lower the one or raise the other."
             )
+    if episodes.environment == "searcher":
+        yield from _reader_violations(config)
     settings: Any = OmegaConf.to_container(episodes.settings, resolve=True)
     try:
         environment = make_environment(str(episodes.environment), settings)
@@ -66,6 +69,24 @@ def episode_violations(config: DictConfig) -> Iterator[str]:
         files = [*as_list(config.data.train_files), *as_list(config.data.val_files)]
         if found := credentialed_in(files):
             yield (
-                f"episodes.settings.address is {environment.address!r}, and the data has rows of {', '.join(found)}, "
-                "which may not leave this machine; take an environment on 127.0.0.1."
+                f"episodes.environment is {episodes.environment!r}, which sends text to {environment.address!r}, and "
+                f"the data has rows of {', '.join(found)}, which may not leave this machine; take servers on 127.0.0.1."
             )
+
+
+def _reader_violations(config: DictConfig) -> Iterator[str]:
+    """Yield one sentence for each key that would say how an answer is scored, where only the reader's gain counts."""
+    if not uses_our_scorers(config):
+        yield (
+            f"reward.custom_reward_function.path is {config.reward.custom_reward_function.path!r}, and the environment "
+            "searcher rewards the gain of its reader, which our scorers compute; leave it out."
+        )
+    if (scheme := config.scoring.scheme) != DEFAULT_SCHEME:
+        yield (
+            f"scoring.scheme is {scheme!r}, and the environment searcher rewards the gain of its reader whatever the "
+            "scheme is; leave it out."
+        )
+    if (address := config.scoring.judge.base_url) is not None:
+        yield (
+            f"scoring.judge.base_url is {address!r}, and no judge is asked about the replies of a reader; leave it out."
+        )

@@ -10,7 +10,14 @@ if TYPE_CHECKING:
 
 
 # Sources that are made up here, with demonstrations of their own (verl_medu1/data/generated).
-GENERATED = ("quickstart", "quickstart-dosing", "quickstart-advice", "quickstart-lookup", "quickstart-consultation")
+GENERATED = (
+    "quickstart",
+    "quickstart-dosing",
+    "quickstart-advice",
+    "quickstart-lookup",
+    "quickstart-searcher",
+    "quickstart-consultation",
+)
 
 
 def _pairs(option: str, values: list[str]) -> list[tuple[str, str]]:
@@ -193,7 +200,7 @@ def _prepare_generated(
     seed: int,
     budget: list[str] | None,
 ) -> None:
-    from verl_medu1.data.generated import consultation, lookup
+    from verl_medu1.data.generated import consultation, lookup, searcher
     from verl_medu1.data.generated.consultation_files import prepare_consultation
     from verl_medu1.data.generated.flawed import prepare_flawed
     from verl_medu1.data.generated.lookup_files import prepare_lookup
@@ -203,6 +210,7 @@ def _prepare_generated(
         QUICKSTART_TRAIN,
         prepare_quickstart,
     )
+    from verl_medu1.data.generated.searcher_files import prepare_searcher
     from verl_medu1.data.prompts import load_prompts
     from verl_medu1.data.storage import earlier_files
 
@@ -215,6 +223,8 @@ def _prepare_generated(
         raise ValueError(f"--budget is {' '.join(budget)}, and --source {source} has none; leave it out.")
     elif source == lookup.SOURCE:
         manifest = prepare_lookup(out, texts, rows, number, seed)
+    elif source == searcher.SOURCE:
+        manifest = prepare_searcher(out, texts, rows, number, seed)
     elif source == consultation.SOURCE:
         manifest = prepare_consultation(out, texts, rows, number, seed)
     else:

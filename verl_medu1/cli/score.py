@@ -153,10 +153,13 @@ def _scored(
 
 def _call(index: int, row: Mapping[str, Any], scheme: str) -> dict[str, Any]:
     """The arguments of `compute_score` for a row."""
+    from reward_score.reader import FACTS
     from verl_medu1.evaluate.questions import AS_PREPARED
 
     source, response = row_column(index, row, "data_source"), row_column(index, row, "response")
     gold, info = row_gold(index, row), row.get("extra_info")
+    if isinstance(row.get(FACTS), str):  # of several turns, as `medu1 eval` writes them
+        info = {**(info or {}), FACTS: json.loads(row[FACTS])}
     num_tokens = row.get("counted_tokens")
     mode = info.get("budget_mode") if isinstance(info, Mapping) else None
     if scheme == "release" and mode in ("exact", "max") and num_tokens is None:
@@ -213,6 +216,7 @@ def _print_explanation(index: int, row: Mapping[str, Any], result: Mapping[str, 
 
     from reward_score import parse_response
     from reward_score.item_results import read_items
+    from reward_score.verdict import lacks_verdict
 
     response = parse_response(str(row["response"]))
     table = Table("row", row_id(index, row), title="What was read, and why it was judged so")
@@ -226,7 +230,7 @@ def _print_explanation(index: int, row: Mapping[str, Any], result: Mapping[str, 
         "read as": result["pred"],
         "reason": result["reason"],
         **({"items": "\n".join(map(_in_words, items))} if (items := read_items(result["checklist_items"])) else {}),
-        **{name: "left out" if result.get("judge_failed") else f"{result[name]:g}" for name in COMPONENTS},
+        **{name: "left out" if lacks_verdict(result) else f"{result[name]:g}" for name in COMPONENTS},
     }.items():
         table.add_row(name, Text(str(value)))
     Console().print(table)
@@ -237,14 +241,16 @@ def _in_words(item: "ItemResult") -> str:
 
 
 def _print_table(results: list[dict[str, Any]]) -> None:
-    """Print the table; what the judge gave no verdict on is in no mean, and counted below it."""
+    """Print the table; what has no verdict is in no mean, and counted below it."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from reward_score.verdict import lacks_verdict
+
     if not results:
         raise ValueError("FILE has no rows")
-    number, results = len(results), [result for result in results if not result.get("judge_failed")]
+    number, results = len(results), [result for result in results if not lacks_verdict(result)]
     table = Table("data source", "rows", *COMPONENTS)
     sources = sorted({result["source"] for result in results})
     groups = {source: [result for result in results if result["source"] == source] for source in sources}
@@ -253,4 +259,4 @@ def _print_table(results: list[dict[str, Any]]) -> None:
         table.add_row(Text(source), str(len(group)), *means)
     Console().print(table)
     if number > len(results):
-        print(f"left out: {number - len(results)} answers without a verdict of the judge")
+        print(f"left out: {number - len(results)} answers without a verdict of the judge or a reply of the reader")

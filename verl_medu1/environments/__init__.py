@@ -2,5 +2,10 @@
 
 environment.py   what an environment is, and where it comes from
 search.py        documents, found by the model's own queries
+searcher.py      documents that the model finds and selects for a reader, who answers
+reader.py        what a reader is
+readers.py       where readers come from
+endpoint_reader.py  a model at an endpoint as reader
+rule_reader.py   the reader of generated documents
 consultation.py  a patient, who says what is asked for
 """

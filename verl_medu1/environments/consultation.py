@@ -7,6 +7,7 @@ from typing import Any
 
 from reward_score.response import ANSWER_OPEN, THINK_CLOSE
 from verl_medu1.data.actions import ASK_CLOSE, ASK_OPEN
+from verl_medu1.environments.environment import Session
 
 _QUESTION = re.compile(f"{ASK_OPEN}(.*?){ASK_CLOSE}", re.DOTALL)
 YES, NO, UNKNOWN = "yes", "no", "unknown"
@@ -51,7 +52,7 @@ class Consultation:
         return Patient({} if self.silent else findings, budget)
 
 
-class Patient:
+class Patient(Session):
     """A patient with a table of findings, who says yes, no or unknown."""
 
     def __init__(self, findings: Mapping[str, bool], budget: int) -> None:

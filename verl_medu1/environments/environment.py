@@ -13,12 +13,13 @@ from verl_medu1.extensions import ENVIRONMENTS, added, load
 
 OURS = {
     "search": "verl_medu1.environments.search:Search",
+    "searcher": "verl_medu1.environments.searcher:Searcher",
     "consultation": "verl_medu1.environments.consultation:Consultation",
 }
 
 
 class Session(Protocol):
-    """One conversation about one row. It belongs to one response; nothing of it is shared.
+    """One conversation about one row. It belongs to one response; nothing of it is shared. Subclass it.
 
     Attributes:
         calls: turns of the model that asked the environment for something.
@@ -37,6 +38,10 @@ class Session(Protocol):
         run; what may fail now and then is counted in `failed`, and the model is told.
         """
         ...
+
+    async def finish(self) -> None:
+        """Take notice that the episode has ended, by the model or by a limit; a subclass may do what is left to do."""
+        return
 
     def facts(self) -> Mapping[str, Any]:
         """Return what happened, for scorers (`extra_info["facts"]`) and the rollout dump; JSON's types only."""
@@ -60,7 +65,7 @@ class Environment(Protocol):
         """Begin a conversation. All responses to a question must meet the same one.
 
         Args:
-            row: the question's columns, among them `extra_info`.
+            row: the question's columns: `data_source`, `raw_prompt` (chat messages), `extra_info`.
         """
         ...
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from reward_score.response import ANSWER_OPEN, THINK_CLOSE
 from verl_medu1.data.actions import SEARCH_CLOSE, SEARCH_OPEN
+from verl_medu1.environments.environment import Session
 from verl_medu1.retrieval.documents import Document
 from verl_medu1.retrieval.retriever import LocalRetriever, SearchFailed
 from verl_medu1.retrieval.settings import make_retriever
@@ -49,10 +50,18 @@ class Search:
         Raises:
             ValueError: its queries may not be sent to where they are searched.
         """
+        self.check_may_see(row)
+        return SearchSession(self)
+
+    def check_may_see(self, row: Mapping[str, Any]) -> None:
+        """Refuse a row whose text may not be sent to where it would be.
+
+        Raises:
+            ValueError: as in `start`.
+        """
         data_source = str(row["data_source"])
         if not self._retriever.may_see(data_source):
             raise ValueError(f"{data_source} may not leave this machine, and {self.address} is elsewhere")
-        return SearchSession(self)
 
     async def find(self, query: str) -> Sequence[Document]:
         """Return the documents that a search shows.
@@ -70,7 +79,7 @@ class Search:
         return await self._retriever.search(query, self._documents)
 
 
-class SearchSession:
+class SearchSession(Session):
     """A conversation with searches. An answer ends it; anything else that is no search is answered with a hint."""
 
     def __init__(self, environment: Search) -> None:
@@ -87,8 +96,10 @@ class SearchSession:
         if len(queries) != 1 or not queries[0]:
             self.invalid += 1
             return NEITHER
+        return await self._search(queries[0])
+
+    async def _search(self, query: str) -> str:
         self.calls += 1
-        (query,) = queries
         try:
             found = await self._environment.find(query)
         except SearchFailed as error:
@@ -96,7 +107,10 @@ class SearchSession:
             self._searches.append({"query": query, "failed": str(error)})
             return FAILED
         self._searches.append({"query": query, "documents": [document.id for document in found]})
-        return "\n\n".join(f"{document.title}: {document.text}" for document in found) or NOTHING
+        return self._shown(found) or NOTHING
+
+    def _shown(self, found: Sequence[Document]) -> str:
+        return "\n\n".join(f"{document.title}: {document.text}" for document in found)
 
     def facts(self) -> Mapping[str, Any]:
         """Return the queries, each with the ids of the documents that were shown."""

@@ -109,7 +109,11 @@ class Several:
         ]
 
     def _begin(self, question: Question, prompt: Sequence[int]) -> Episode:
-        row = {"data_source": question.data_source, "extra_info": question.extra_info}
+        row = {
+            "data_source": question.data_source,
+            "raw_prompt": question.prompt,
+            "extra_info": question.extra_info,
+        }
         session = self._environment.start(row)
         return Episode(self._builder, self._tokenizer, question.prompt, prompt, session, self._limits)
 

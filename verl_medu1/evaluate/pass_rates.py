@@ -13,6 +13,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from reward_score.multiple_choice import read_options
+from reward_score.verdict import lacks_verdict
 from verl_medu1.data.selected_rows import Key, Row, key_of
 from verl_medu1.data.selection import PassRate
 from verl_medu1.data.tracking import tracked
@@ -156,7 +157,7 @@ def _count(samples: Iterable[Mapping[str, Any]], rows: Sequence[Row], where: str
         asked_as = sample.get("asked_as", AS_PREPARED)
         if asked_as == AS_PREPARED:
             _check_same_question(sample, row, where)
-        if sample.get("error") or sample.get("judge_failed"):
+        if sample.get("error") or lacks_verdict(sample):
             counted.left_out += 1
             continue
         counted.answers.setdefault(key, Answers()).add(asked_as, float(sample["acc"]) > 0, _said(sample, row))

@@ -3,11 +3,12 @@
 from typing import Any, NamedTuple
 
 from reward_score import parse_response
+from reward_score.reader import FACTS
 from reward_score.verdict import Score, Verdict
 from verl_medu1.evaluate.formats import FORMATS, judge_in_format
 from verl_medu1.evaluate.questions import Question
 from verl_medu1.length.budget import budget_distance
-from verl_medu1.rollout.components import FACTS, episode_components
+from verl_medu1.rollout.components import episode_components
 from verl_medu1.run_folder.evaluations import Sample
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from reward_score.verdict import lacks_verdict
 from verl_medu1.evaluate.budget_curve import by_budget, is_kept
 from verl_medu1.evaluate.checklists import checklist_figures
 from verl_medu1.evaluate.lm_eval_ids import PUBLIC
@@ -54,7 +55,7 @@ def figures(samples: Sequence[Sample]) -> Figures:
         samples: rows of samples.jsonl, at least one.
 
     Returns:
-        `questions`, `samples`; `left_out`, samples without a verdict of the judge, which are in no other figure;
+        `questions`, `samples`; `left_out`, samples without a verdict, which are in no other figure;
         `accuracy` with `accuracy_low` and `accuracy_high` (95 %, over questions);
         `format`, `truncated` and `errors` (shares of samples); `reward` (mean); `length` (mean tokens) and
         `length_p95`; `budget_samples`, and over those `counted_tokens` (mean tokens that the budget counts),
@@ -125,13 +126,13 @@ def group_by(samples: Iterable[Sample], key: str) -> dict[str, list[Sample]]:
 
 
 def with_verdict(samples: Iterable[Sample]) -> list[Sample]:
-    """Return the samples without those that the judge gave no verdict on.
+    """Return the samples without those that have no verdict of the judge, or no reply of the reader.
 
     Example:
         >>> with_verdict([{"acc": 1.0}, {"acc": 0.0, "judge_failed": 1.0}])
         [{'acc': 1.0}]
     """
-    return [sample for sample in samples if not sample.get("judge_failed")]
+    return [sample for sample in samples if not lacks_verdict(sample)]
 
 
 def as_prepared(samples: Iterable[Sample]) -> list[Sample]:

@@ -100,7 +100,8 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     columns = {name: column for name, column in COLUMNS.items() if name != "cut\noff %"}
     caption = f"{percent(summary['overall']['truncated'])} % of the responses were cut off by --max-tokens."
     if summary["overall"]["left_out"]:
-        caption += f" Left out: {summary['overall']['left_out']} answers without a verdict of the judge."
+        left_out = summary["overall"]["left_out"]
+        caption += f" Left out: {left_out} answers without a verdict of the judge or a reply of the reader."
     if summary["overall"]["errors"]:
         caption += f" {percent(summary['overall']['errors'])} % could not be scored (error in samples.jsonl)."
     known = [f"{group['lm_eval']} ({name})" for name, group in summary["data_source"].items() if group["lm_eval"]]

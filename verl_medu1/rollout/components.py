@@ -4,10 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from reward_score.reader import FACTS
 from verl_medu1.rollout.names import OUT_OF_ROOM, OUT_OF_TURNS
-
-# Key of a scorer's `extra_info` with what the environment reports (`Session.facts`).
-FACTS = "facts"
 
 
 def episode_components(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,5 +25,5 @@ def episode_components(record: Mapping[str, Any]) -> dict[str, Any]:
         "out_of_turns": float(record["ended"] == OUT_OF_TURNS),
         "out_of_room": float(record["ended"] == OUT_OF_ROOM),
         "dialogue": json.dumps(record["said"], ensure_ascii=False),
-        "facts": json.dumps(record["facts"], ensure_ascii=False),
+        FACTS: json.dumps(record["facts"], ensure_ascii=False),
     }

@@ -91,6 +91,12 @@ class Episode:
             tokens: what the model wrote, at most `room` of them, with the end of its turn.
             log_probs: of each of them.
         """
+        goes_on = await self._proceed(tokens, log_probs)
+        if not goes_on:
+            await self._session.finish()
+        return goes_on
+
+    async def _proceed(self, tokens: Sequence[int], log_probs: Sequence[float] | None) -> bool:
         is_cut = len(tokens) >= self.room and tokens[-1] not in self._tokenizer.all_special_ids
         text = self._take_turn(tokens, log_probs)
         if is_cut:

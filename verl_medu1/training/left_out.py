@@ -1,4 +1,4 @@
-"""Responses that the judge gave no verdict on leave their group: they are neither right nor wrong."""
+"""Responses without a verdict of the judge, or a reply of the reader, leave their group: neither right nor wrong."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from tensordict import NonTensorStack, TensorDict
 from transfer_queue import KVBatchMeta
 from verl.utils.tensordict_utils import make_iterator
 
+from reward_score.verdict import lacks_verdict
 from verl_medu1.length.shaping import Components
 
 
@@ -22,7 +23,7 @@ def rows_left_out(keys: Sequence[str], components: Sequence[Components]) -> list
 
     Args:
         keys: verl's keys of the rows, `{question}_{response}_{turn}`; a response may have several rows.
-        components: for each row; `judge_failed` is that of its response.
+        components: for each row, those of its response.
 
     Example:
         >>> failed, judged = {"judge_failed": 1.0}, {"judge_failed": 0.0}
@@ -30,7 +31,7 @@ def rows_left_out(keys: Sequence[str], components: Sequence[Components]) -> list
         [0, 3, 4]
     """
     responses = [key.rpartition("_")[0] for key in keys]
-    failed = {name for name, sample in zip(responses, components, strict=True) if sample.get("judge_failed")}
+    failed = {name for name, sample in zip(responses, components, strict=True) if lacks_verdict(sample)}
     judged = Counter(name.rpartition("_")[0] for name in set(responses) - failed)
     hit = {name.rpartition("_")[0] for name in failed}
 
@@ -123,7 +124,7 @@ class Validation:
         return [dict(zip(self.infos, values, strict=True)) for values in zip(*self.infos.values(), strict=True)]
 
     def judged(self) -> "Validation":
-        """Return the responses without those to a question that the judge gave no verdict on one of.
+        """Return the responses without those to a question of which one has no verdict.
 
         verl names its metrics by the responses to a question, such as mean@4, so that a question with three would have
         metrics of its own.
@@ -145,8 +146,9 @@ class Validation:
         )
 
     def without_verdict(self) -> set[tuple[str, str]]:
-        """Return the questions, as (data source, question), that the judge gave no verdict on a response to."""
-        failed = self.infos.get("judge_failed", [False] * len(self.uids))
+        """Return the questions, as (data source, question), a response to which has no verdict."""
+        names = [name for name in ("judge_failed", "reader_failed") if name in self.infos]
+        failed = [any(self.infos[name][row] for name in names) for row in range(len(self.uids))]
         return {question for question, has_failed in zip(self._questions(), failed, strict=True) if has_failed}
 
     def _questions(self) -> list[tuple[str, str]]:

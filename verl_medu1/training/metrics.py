@@ -38,7 +38,7 @@ def component_metrics(samples: Sequence[dict[str, Any]]) -> dict[str, float]:
         for name, value in sample.items():
             if isinstance(value, str) or (name in OF_BUDGET and sample.get("budget_mode") == "none"):
                 continue
-            if name == "judge_failed":  # these samples are left out; `judge_metrics` counts them
+            if name in ("judge_failed", "reader_failed"):  # these samples are left out, and counted apart
                 continue
             if isinstance(value, Real | np.bool_):
                 by_source[sample["data_source"]][name].append(float(value))
@@ -82,6 +82,17 @@ def judge_metrics(samples: Sequence[dict[str, Any]]) -> dict[str, float]:
     return {
         f"judge/{what}": sum(bool(sample.get(f"judge_{what}")) for sample in samples) for what in ("asked", "failed")
     }
+
+
+def reader_metrics(samples: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Count the responses without a reply of the reader; {} without a reader.
+
+    Example:
+        >>> reader_metrics([{"reader_failed": 1.0}, {"reader_failed": 0.0}]), reader_metrics([{"acc": 1.0}])
+        ({'reader/failed': 1}, {})
+    """
+    failed = [bool(sample["reader_failed"]) for sample in samples if "reader_failed" in sample]
+    return {"reader/failed": sum(failed)} if failed else {}
 
 
 def group_metrics(group: torch.Tensor, correct: torch.Tensor, sources: Sequence[str]) -> dict[str, float]:

@@ -11,9 +11,10 @@ from verl.experimental.reward_loop.reward_manager.naive import NaiveRewardManage
 
 import reward_score
 from reward_score.judge import Judge, JudgeSettings, compute_judged_score
+from reward_score.reader import FACTS
 from verl_medu1.config.scorers import judge_values, uses_our_scorers
 from verl_medu1.length.budget import budget_distance, counted_tokens, what_is_counted
-from verl_medu1.rollout.components import FACTS, episode_components
+from verl_medu1.rollout.components import episode_components
 from verl_medu1.rollout.names import EPISODE, EPISODE_LOOP
 
 # Key of `extra_info` that carries the counted length to the scorer: verl passes nothing else on.
@@ -34,7 +35,8 @@ class MedU1RewardManager(NaiveRewardManager):
     the environment), `out_of_turns` and `out_of_room` (0 or 1: the episode ended so), and as JSON texts `dialogue` and
     `facts`.
 
-    A scorer gets the model's last turn alone: what an environment says is never an answer.
+    A scorer gets the model's last turn alone: what an environment says is never an answer. Where a reader answers in
+    the model's place (`reward_score.reader`), what it replied is scored instead.
     """
 
     def __init__(self, config: DictConfig, tokenizer: Any, compute_score: Any = None, **kwargs: Any) -> None:

@@ -48,6 +48,7 @@ from verl_medu1.training.metrics import (
     group_metrics,
     judge_metrics,
     level_metrics,
+    reader_metrics,
     shaping_metrics,
 )
 from verl_medu1.training.mismatch import alarm_metrics, mismatch_error, over_bounds
@@ -267,11 +268,11 @@ class MedU1Trainer(PPOTrainer):
             raise mismatch_error(self.global_steps, found)
 
     def _leave_out(self, batch: KVBatchMeta, components: list[Components], metrics: dict[str, Any]) -> None:
-        """Take responses without a verdict of the judge out of their groups, and end the run if there are too many."""
+        """Take responses without a verdict out of their groups, and end the run if there are too many."""
         real = [not tag.get("is_padding", False) for tag in batch.tags]
         responses = [sample for sample, is_real in zip(components, real, strict=True) if is_real]
         self._failures.add(responses)
-        metrics.update(judge_metrics(responses) | audit_metrics(responses))
+        metrics.update(judge_metrics(responses) | audit_metrics(responses) | reader_metrics(responses))
         if rows := [row for row in rows_left_out(batch.keys, components) if real[row]]:
             metrics["judge/left_out"] = len(rows)
             leave_out(batch, rows)
@@ -280,8 +281,9 @@ class MedU1Trainer(PPOTrainer):
             dp = settings_in(self.config).dp
             if has_empty_mini_batch(is_padding, ours.actor, ours.rollout.n, dp):
                 raise RuntimeError(
-                    f"step {self.global_steps} is not trained on: the judge gave no verdict on any group of answers in "
-                    "one of its mini-batches; see that its server answers, then run the same command again"
+                    f"step {self.global_steps} is not trained on: there was no verdict on any group of answers in one "
+                    "of its mini-batches; see that the judge's or the reader's server answers, then run the same "
+                    "command again"
                 )
 
     def _length_shaping(
@@ -343,7 +345,7 @@ class MedU1Trainer(PPOTrainer):
             judged.sources, judged.uids, resampled(judged.infos), sample_turns, expected_acc_counts=judged.expected
         )
         metrics |= component_means(judged.sources, judged.uids, judged.infos)
-        counts = judge_metrics(components) | audit_metrics(components)
+        counts = judge_metrics(components) | audit_metrics(components) | reader_metrics(components)
         if gone := sampled.without_verdict():
             counts["judge/questions_left_out"] = len(gone)
         return metrics | {f"val-aux/{name}": value for name, value in counts.items()}

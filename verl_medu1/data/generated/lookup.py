@@ -63,7 +63,7 @@ def draw_drugs(seed: int) -> tuple[list[Drug], list[Drug], list[Drug]]:
     """
     rng = random.Random(seed)
     sizes = (TRAIN_DRUGS, TEST_DRUGS, DEMONSTRATED_DRUGS)
-    names = _names(rng, sum(sizes) + sum(sizes) // DRUGS_PER_CLASS)
+    names = draw_names(rng, sum(sizes) + sum(sizes) // DRUGS_PER_CLASS)
     parts = []
     for size in sizes:
         kinds = [(next(names), rng.choice(DOSES)) for _ in range(size // DRUGS_PER_CLASS)]
@@ -72,8 +72,8 @@ def draw_drugs(seed: int) -> tuple[list[Drug], list[Drug], list[Drug]]:
     return train, test, demonstrated
 
 
-def _names(rng: random.Random, number: int) -> Iterator[str]:
-    """Yield different names of three syllables."""
+def draw_names(rng: random.Random, number: int) -> Iterator[str]:
+    """Return different names of three syllables."""
     found: dict[str, None] = {}
     while len(found) < number:
         found["".join(rng.choice(SYLLABLES) for _ in range(3))] = None
