@@ -105,6 +105,25 @@ def test_samples_of_an_evaluation_are_scored_as_the_evaluation_did(
     assert scored == {name: row[name] for name in scored}
 
 
+@pytest.mark.parametrize(("failed", "score"), [("", -1.0), ("reader: timeout", 0.0)])
+def test_samples_with_a_reader_are_scored_by_what_it_replied(
+    app: typer.Typer, tmp_path: Path, failed: str, score: float
+) -> None:
+    asked = question("MedQA", "B", options=options("heparin", "aspirin"))
+    replies = {"answer": WELL_FORMED.format("A"), "naive_answer": WELL_FORMED.format("B"), "failed": failed}
+    episode = {"spans": [], "said": [], "ended": "answered", "calls": 1, "invalid": 0, "failed": 0}
+    episode["facts"] = {"reading": {"reader": "r", **replies}}
+    response = Response(WELL_FORMED.format("B"), 30, 30, truncated=False, episode=episode)
+    row = sample_of(asked, response, 0, compute_score(**call_of(asked, response)))
+    (tmp_path / "samples.jsonl").write_text(json.dumps(row))
+    result = CliRunner().invoke(app, ["score", str(tmp_path / "samples.jsonl"), "--json"])
+    scored = json.loads(result.output)
+    assert scored.pop("row") == "1" and row["score"] == scored["score"] == score
+    assert scored == {name: row[name] for name in scored} and scored["reader_failed"] == float(bool(failed))
+    table = CliRunner().invoke(app, ["score", str(tmp_path / "samples.jsonl")]).output
+    assert ("left out: 1 answers without a verdict of the judge or a reply of the reader" in table) == bool(failed)
+
+
 def test_the_release_scheme_takes_the_tokens_of_a_sample(app: typer.Typer, tmp_path: Path) -> None:
     asked = question("MedQA", "B", options=options("heparin", "aspirin"))
     asked.extra_info.update(budget_mode="max", budget_tokens=280)
