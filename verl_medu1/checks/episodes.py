@@ -29,6 +29,8 @@ def episode_violations(config: DictConfig) -> Iterator[str]:
     if loop != EPISODE_LOOP:
         if episodes.environment is not None:
             yield f"episodes.environment is {episodes.environment!r}, and nobody talks to it; set {key}={EPISODE_LOOP}."
+        if config.scoring.scheme == "staged":
+            yield f"scoring.scheme is 'staged', which rewards what searches find; set {key}={EPISODE_LOOP}."
         return
     mode = config.trainer.v1.trainer_mode
     if mode != "medu1_sync":

@@ -1,6 +1,7 @@
 """Search: the model writes a query, and reads the documents that it finds, until it answers."""
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,6 +20,8 @@ DOCUMENTS = 3
 
 class Search:
     """The environment `search`: one retriever for all conversations of a process.
+
+    A row's `extra_info.environment` may be JSON with `evidence`, the ids of the documents that answer its question.
 
     Settings: those of the retriever (`verl_medu1.retrieval.settings`); `documents`, how many a search shows at most;
     and for controls `instead`, what it shows in place of what it finds: "nothing", or documents at "random".
@@ -47,12 +50,12 @@ class Search:
         """Begin a conversation.
 
         Raises:
-            ValueError: its queries may not be sent to where they are searched.
+            ValueError: its queries may not be sent to where they are searched, or its evidence can't be read.
         """
         data_source = str(row["data_source"])
         if not self._retriever.may_see(data_source):
             raise ValueError(f"{data_source} may not leave this machine, and {self.address} is elsewhere")
-        return SearchSession(self)
+        return SearchSession(self, _evidence(row["extra_info"]))
 
     async def find(self, query: str) -> Sequence[Document]:
         """Return the documents that a search shows.
@@ -70,11 +73,25 @@ class Search:
         return await self._retriever.search(query, self._documents)
 
 
+def _evidence(extra_info: Mapping[str, Any]) -> list[str]:
+    """Return the ids of the documents that answer a row's question; [] if it names none."""
+    try:
+        named = json.loads(extra_info.get("environment") or "{}").get("evidence") or []
+    except (ValueError, TypeError, AttributeError):
+        named = None
+    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+        raise ValueError(
+            f"row {extra_info.get('row_id')!r} has an extra_info.environment that can't be read (JSON with evidence, a "
+            "list of ids of documents); prepare the file for searches"
+        )
+    return named
+
+
 class SearchSession:
     """A conversation with searches. An answer ends it; anything else that is no search is answered with a hint."""
 
-    def __init__(self, environment: Search) -> None:
-        self._environment = environment
+    def __init__(self, environment: Search, evidence: Sequence[str]) -> None:
+        self._environment, self._evidence = environment, list(evidence)
         self.calls = self.invalid = self.failed = 0
         self._searches: list[dict[str, Any]] = []
 
@@ -99,5 +116,5 @@ class SearchSession:
         return "\n\n".join(f"{document.title}: {document.text}" for document in found) or NOTHING
 
     def facts(self) -> Mapping[str, Any]:
-        """Return the queries, each with the ids of the documents that were shown."""
-        return {"searches": self._searches}
+        """Return the queries, each with the ids of the documents that were shown, and the ids of the evidence."""
+        return {"searches": self._searches, "evidence": self._evidence}
