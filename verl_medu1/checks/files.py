@@ -17,7 +17,7 @@ from verl_medu1.data.folds import official_violations
 from verl_medu1.data.schema import QUESTION_COLUMNS
 from verl_medu1.data.storage import as_list
 from verl_medu1.length.budget import COUNTED, what_is_counted
-from verl_medu1.length.penalties import PENALTIES
+from verl_medu1.length.penalties import PENALTIES, TOKENS
 
 
 def file_violations(key: str, value: Any, columns: Sequence[str]) -> Iterator[str]:
@@ -96,7 +96,8 @@ def data_violations(config: DictConfig) -> Iterator[str]:
             yield from official_violations(as_list(value))
     penalty = config.algorithm.length_penalty
     known = PENALTIES.get(penalty.name)
-    if known and penalty.where != "off" and is_on(penalty) and found_modes and not known.modes & found_modes:
+    has_budgets = penalty.unit == TOKENS and penalty.where != "off" and is_on(penalty)
+    if known and has_budgets and found_modes and not known.modes & found_modes:
         yield (
             f"algorithm.length_penalty.name is {penalty.name!r}, which is for questions with budget "
             f"{' or '.join(sorted(known.modes))}, and the data has {' and '.join(sorted(found_modes))} only; prepare "
