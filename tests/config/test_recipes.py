@@ -32,7 +32,7 @@ from verl_medu1.verl_compat.versions import REQUIRED_VERL
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = sorted({*recipe_names(), *recipe_names(SFT)})
 NAME = re.compile(
-    r"(?P<model>.+?)(?:-(?:release|alphamed|medcco|brief|checklist|lora|study|wingpt))?"
+    r"(?P<model>.+?)(?:-(?:release|alphamed|med-r3|medcco|brief|checklist|lora|study|wingpt))?"
     r"-(?P<nodes>\d+)x(?P<gpus>\d+)(?P<gpu>h100|h200|a100|l40s)"
     r"-tp(?P<tp>\d+)-pp(?P<pp>\d+)(?:-cp(?P<cp>\d+))?(?:-ep(?P<ep>\d+))?"
 )
@@ -43,6 +43,7 @@ CPU_RECIPES = (
     "consultation-cpu",
     "dosing-cpu",
     "lookup-cpu",
+    "med-r3-cpu",
     "medcco-cpu",
     "quickstart",
     "smollm2-135m-cpu",
@@ -230,6 +231,8 @@ def test_every_key_is_one_that_verl_or_megatron_has(composed, file):
         parent, _, key = path.rpartition(".")
         if parent == "data.mixture.weights":
             continue  # names of families, which the training rows decide
+        if parent == "episodes.settings":
+            continue  # of the environment, which checks them
         if parent.startswith("algorithm.constraints"):  # names of one's own; tests/checks/test_constraints.py
             continue
         node = OmegaConf.select(ours, parent)
