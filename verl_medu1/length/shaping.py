@@ -88,8 +88,8 @@ def length_shaping(
     shares, weight, per_source = (penalty.tolerance, penalty.free_share), penalty.weight, dict(penalty.per_source or {})
     for rows in _groups(label, real):
         first = samples[rows[0]]
-        budget = (first["budget_mode"], first["budget_tokens"]) if has_budgets else ("none", 0.0)
-        values[rows] = get_values(Group(lengths[rows], correct[rows], *budget, longest, *shares))
+        mode, budget = (first["budget_mode"], first["budget_tokens"]) if has_budgets else ("none", 0.0)
+        values[rows] = get_values(Group(lengths[rows], correct[rows], mode, budget, longest, *shares))
     weights = [per_source.get(sample["data_source"], weight) for sample in samples]
     return LengthShaping(
         torch.from_numpy(label),

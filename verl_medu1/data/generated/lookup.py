@@ -101,8 +101,8 @@ def ask(drug: Drug, rng: random.Random) -> Example:
     question = rng.choice(QUESTIONS).format(drug=drug.name, age=rng.choice(AGES))
     dose = float(drug.dose)
     evidence = json.dumps({"evidence": [drug.name, drug.kind]})
-    limits = {"lower_limit": dose, "upper_limit": dose, "unit": "mg"}
-    return Example(SOURCE, "", "calculation", question, str(drug.dose), environment=evidence, **limits)
+    start = (SOURCE, "", "calculation", question, str(drug.dose))
+    return Example(*start, lower_limit=dose, upper_limit=dose, unit="mg", environment=evidence)
 
 
 def in_stages(drug: Drug, rng: random.Random) -> list[Example]:
