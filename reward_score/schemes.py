@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reward_score.evidence import RETRIEVE, evidence_recall
+from reward_score.evidence import RETRIEVE, evidence_found
 from reward_score.response import Response
 from reward_score.verdict import Verdict
 
@@ -48,20 +48,22 @@ def accuracy(sample: Sample) -> float:
 
 
 def staged(sample: Sample) -> float:
-    """Return the share of its evidence that a row of the stage "retrieve" has found; `gated_binary` for other rows.
+    """Return what searches have found for a row of the stage "retrieve"; `gated_binary` for other rows.
 
-    The share is `evidence_recall`, at most 1, in a well-formed response, else 0.0. The answer of such a row does not
+    That is `evidence_found`, from 0 to 1, in a well-formed response, else 0.0. The answer of such a row does not
     count. After Med-R3 (arXiv 2507.23541), whose second stage rewards the recall of titles.
 
     Raises:
-        ValueError: The row is of that stage, and there were no searches or it names no evidence.
+        ValueError: The row is of that stage, and it names no evidence and no gain was measured.
     """
     if sample.info.get("stage") != RETRIEVE:
         return gated_binary(sample)
-    recall = evidence_recall(sample.info.get("facts") or {})
-    if recall is None:
-        raise ValueError(f"scheme 'staged' needs searches and evidence for a row of the stage {RETRIEVE!r}")
-    return recall if sample.response.well_formed else 0.0
+    found = evidence_found(sample.info.get("facts") or {})
+    if found is None:
+        raise ValueError(
+            f"scheme 'staged' needs evidence, or episodes.answer_gain, for a row of the stage {RETRIEVE!r}"
+        )
+    return found if sample.response.well_formed else 0.0
 
 
 def release(sample: Sample) -> float:

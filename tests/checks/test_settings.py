@@ -111,6 +111,7 @@ EPISODES += ["episodes.max_observation_tokens=64"]
         (["algorithm.length_penalty.unit=words"], "unit is 'words'; choose tokens or calls"),
         (["algorithm.length_penalty.unit=calls"], "'calls', and there are none in one turn; set .*=medu1_episode"),
         ([*EPISODES, "algorithm.length_penalty.unit=calls"], "'relative_distance', which counts tokens; .* one of"),
+        ([*EPISODES, "episodes.answer_gain=1"], "episodes.answer_gain is 1; it must be true or false"),
         ([*EPISODES, "episodes.max_turns=0"], "episodes.max_turns is 0; it must be a whole number of at least 1"),
         ([*EPISODES, "episodes.max_turn_tokens=200"], "max_turn_tokens is 200, and all .*max_response_length=128"),
         ([*EPISODES, "trainer.v1.trainer_mode=medu1_colocate_async"], "may change the model in the middle"),

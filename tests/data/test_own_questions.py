@@ -207,11 +207,10 @@ def test_evidence_and_stage_reach_the_row(tmp_path, evidence):
     ("columns", "sentence"),
     [
         ({"stage": "search"}, "field stage holds a text of 6 characters; it must be one of reason, retrieve, joint"),
-        ({"stage": "retrieve"}, "field evidence is empty; the stage retrieve rewards the share of it that is found"),
         ({"evidence": {"a": 1}}, "field evidence"),
     ],
 )
-def test_a_stage_without_what_it_needs_is_named(tmp_path, capsys, columns, sentence):
+def test_a_stage_or_evidence_that_can_not_be_read_is_named(tmp_path, capsys, columns, sentence):
     records: list[dict] = [{"question": f"Which {n}?", "answer": "x"} for n in range(30)]
     records[7] |= columns
     prepare([f"own={write(tmp_path / 'a.json', records)}:open_ended"], tmp_path / "out")

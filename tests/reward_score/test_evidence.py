@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reward_score import compute_score
-from reward_score.evidence import evidence_recall
+from reward_score.evidence import evidence_found, evidence_recall
 
 FOUND = [{"query": "a", "documents": ["a"]}, {"query": "b", "documents": ["b", "x"]}]
 ENDED = "<think>Both are read.</think><answer>7 mg</answer>"
@@ -61,8 +61,21 @@ def test_what_each_stage_is_rewarded_for(
     assert (found["score"], found["acc"], found["error"]) == (score, acc, 0.0)
 
 
-@pytest.mark.parametrize("facts", [None, {"evidence": [], "searches": FOUND}])
+@given(st.floats(-1e6, 1e6), st.floats(0, 1e6))
+def test_a_gain_is_worth_at_most_one_and_more_is_worth_more(gain: float, more: float) -> None:
+    worth, other = (evidence_found({"evidence": [], "answer_gain": value}) for value in (gain, gain + more))
+    assert worth is not None and other is not None and 0 <= worth <= other <= 1
+    assert (worth > 0) == (gain > 0)
+    # What is named counts before what is measured.
+    assert evidence_found({"evidence": ["a"], "searches": [], "answer_gain": gain}) == 0.0
+
+
+@pytest.mark.parametrize(
+    "facts", [None, {"evidence": [], "searches": FOUND, "answer_gain": None}, {"evidence": [], "searches": FOUND}]
+)
 def test_a_row_that_can_not_be_rewarded_for_evidence_is_an_error(facts: dict[str, object] | None) -> None:
     info = {"stage": "retrieve", "facts": facts}
     found = compute_score("quickstart-lookup", ENDED, "7", info, scheme="staged")
-    assert (found["score"], found["error"]) == (0.0, 1.0) and "needs searches and evidence" in found["reason"]
+    assert (found["score"], found["error"]) == (0.0, 1.0) and "needs evidence, or episodes.answer_gain" in found[
+        "reason"
+    ]

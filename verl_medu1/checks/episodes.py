@@ -51,6 +51,8 @@ def episode_violations(config: DictConfig) -> Iterator[str]:
     share = episodes.max_failed_share
     if not isinstance(share, int | float) or not 0 <= share <= 1:
         yield f"episodes.max_failed_share is {share!r}; it must be a number from 0 to 1."
+    if not isinstance(episodes.answer_gain, bool):
+        yield f"episodes.answer_gain is {episodes.answer_gain!r}; it must be true or false."
     room = config.data.max_response_length
     for name in LIMITS[1:]:
         if episodes[name] >= room and episodes.max_turns > 1:

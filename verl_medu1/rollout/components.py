@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from reward_score.evidence import evidence_recall
+from reward_score.evidence import ANSWER_GAIN, evidence_recall
 from verl_medu1.rollout.names import OUT_OF_ROOM, OUT_OF_TURNS
 
 # Key of a scorer's `extra_info` with what the environment reports (`Session.facts`).
@@ -20,10 +20,12 @@ def episode_components(record: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         `turns`, `calls`, `invalid_calls`, `failed_calls`, `out_of_turns`, `out_of_room`, `evidence` (how many
         documents the question names as its evidence) and `evidence_recall` (0 without any) as floats; `dialogue`, a
-        list of (who, what), and `facts` are texts, because a component is one value.
+        list of (who, what), and `facts` are texts, because a component is one value. `answer_gain` too, if it was
+        measured (`verl_medu1.rollout.answer_gain`; None where it could not be).
     """
     facts = record["facts"]
-    return {
+    measured = {ANSWER_GAIN: facts[ANSWER_GAIN]} if ANSWER_GAIN in facts else {}
+    return measured | {
         "turns": float(len(record["spans"])),
         "calls": float(record["calls"]),
         "invalid_calls": float(record["invalid"]),

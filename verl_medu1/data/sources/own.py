@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reward_score.evidence import RETRIEVE, STAGES
+from reward_score.evidence import STAGES
 from reward_score.registry import ANSWER_TYPES
 from verl_medu1.data.example import Example
 from verl_medu1.data.records import Record
@@ -52,8 +52,6 @@ def _with_searches(record: Record, example: Example) -> Example:
     stage = "" if is_empty(record.get("stage")) else text(record, "stage")
     if stage and stage not in STAGES:
         raise FieldError("stage", f"holds {shown(stage)}", f"it must be one of {', '.join(STAGES)}")
-    if stage == RETRIEVE and not evidence:
-        raise FieldError("evidence", "is empty", f"the stage {RETRIEVE} rewards the share of it that is found")
     environment = json.dumps({"evidence": evidence}) if evidence else ""
     return replace(example, environment=environment, stage=stage)
 
