@@ -35,7 +35,7 @@ async def answer_log_prob(generate: Generate, before: Sequence[int], answer: Seq
     ids = [*before, *answer]
     params = {"max_tokens": 1, "temperature": 1.0, "prompt_logprobs": 0, "detokenize": False}
     output = await generate(prompt_ids=ids, sampling_params=params)
-    # Each is of the token after it; verl fills the last one up.
+    # Each is of the token after it; verl fills the last one up (vllm_rollout/utils.py, extract_prompt_logprobs).
     after_each = [log_prob for (log_prob,) in output.extra_fields["prompt_logprobs"]]
     return sum(after_each[len(before) - 1 : -1]) / len(answer)
 
