@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from reward_score.evidence import RETRIEVE, evidence_found
 from reward_score.response import Response
 from reward_score.verdict import Verdict
 
@@ -17,7 +18,8 @@ class Sample:
     Attributes:
         response: The parsed response.
         verdict: The scorer's verdict; wrong if there is no answer.
-        info: The row's extra_info, of which `budget_mode` ("none", "exact" or "max") and `budget_tokens` (N) are used.
+        info: The row's extra_info, of which `budget_mode` ("none", "exact" or "max"), `budget_tokens` (N), `stage` and
+            `facts` (of an episode) are used.
         num_tokens: Response length L in tokens, None if the caller doesn't give it.
     """
 
@@ -43,6 +45,25 @@ def gated_similarity(sample: Sample) -> float:
 def accuracy(sample: Sample) -> float:
     """Return 1.0 for a right answer in any format, else 0.0."""
     return float(sample.verdict.correct)
+
+
+def staged(sample: Sample) -> float:
+    """Return what searches have found for a row of the stage "retrieve"; `gated_binary` for other rows.
+
+    That is `evidence_found`, from 0 to 1, in a well-formed response, else 0.0. The answer of such a row does not
+    count. After Med-R3 (arXiv 2507.23541), whose second stage rewards the recall of titles.
+
+    Raises:
+        ValueError: The row is of that stage, and it names no evidence and no gain was measured.
+    """
+    if sample.info.get("stage") != RETRIEVE:
+        return gated_binary(sample)
+    found = evidence_found(sample.info.get("facts") or {})
+    if found is None:
+        raise ValueError(
+            f"scheme 'staged' needs evidence, or episodes.answer_gain, for a row of the stage {RETRIEVE!r}"
+        )
+    return found if sample.response.well_formed else 0.0
 
 
 def release(sample: Sample) -> float:
@@ -90,6 +111,7 @@ SCHEMES: Mapping[str, Scheme] = {
     "gated_binary": gated_binary,
     "gated_similarity": gated_similarity,
     "accuracy": accuracy,
+    "staged": staged,
     "release": release,
 }
 

@@ -93,7 +93,7 @@ MEGATRON = "actor_rollout_ref.actor.megatron"
         (["actor_rollout_ref.rollout.tensor_model_parallel_size=2"], "is 'uni', one process, with 2 .* set it to mp"),
         (["data.max_response_length=4000"], "more than the model's 512 positions"),
         (["data.train_batch_size=100"], "the training files have 64 rows"),
-        (["data.mixture.by=topic"], r"mixture\.by is 'topic'; choose data_source, ability or level, or null"),
+        (["data.mixture.by=topic"], r"mixture\.by is 'topic'; choose data_source, ability, level or stage, or null"),
         (["data.mixture.weights={calculation: 1}"], r"mixture\.weights is set and data\.mixture\.by is null"),
         (
             ["data.mixture.by=ability", "data.mixture.weights={calculation: 1, open_ended: 1}"],

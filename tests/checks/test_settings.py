@@ -107,8 +107,13 @@ SEARCHER += ["+episodes.settings.address=http://127.0.0.1:1/"]
         # several turns
         ([f"{ROLLOUT}.agent.default_agent_loop=tool_agent"], "'tool_agent', and .* what tools return .*where=off"),
         (["episodes.environment=search"], "'search', and nobody talks to it; set .*=medu1_episode"),
+        (["scoring.scheme=staged"], "'staged', which rewards what searches find; set .*=medu1_episode"),
         (EPISODES, "episodes.environment is 'None'; choose one of consultation, search, searcher"),
         ([*EPISODES, *ANOTHER_MANAGER], "'dapo', which takes what an environment says as the model's"),
+        (["algorithm.length_penalty.unit=words"], "unit is 'words'; choose tokens or calls"),
+        (["algorithm.length_penalty.unit=calls"], "'calls', and there are none in one turn; set .*=medu1_episode"),
+        ([*EPISODES, "algorithm.length_penalty.unit=calls"], "'relative_distance', which counts tokens; .* one of"),
+        ([*EPISODES, "episodes.answer_gain=1"], "episodes.answer_gain is 1; it must be true or false"),
         ([*EPISODES, "episodes.max_turns=0"], "episodes.max_turns is 0; it must be a whole number of at least 1"),
         ([*EPISODES, "episodes.max_turn_tokens=200"], "max_turn_tokens is 200, and all .*max_response_length=128"),
         ([*EPISODES, "trainer.v1.trainer_mode=medu1_colocate_async"], "may change the model in the middle"),

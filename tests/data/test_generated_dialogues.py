@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from reward_score import check_gold
+from reward_score.evidence import STAGES
 from verl_medu1.data.generated import lookup, searcher
 from verl_medu1.data.generated.consultation_files import prepare_consultation
 from verl_medu1.data.generated.lookup_files import prepare_lookup
@@ -63,9 +64,11 @@ def test_no_dialogue_and_no_training_question_names_a_held_out_drug(tmp_path: Pa
     held_out = {entry.id for entry in world.documents(test)}
     seen = json.dumps([rows(tmp_path / "train.parquet"), rows(tmp_path / "warmup.parquet")])
     assert not [name for name in held_out if name in seen]
-    assert {row["id"] for row in rows(tmp_path / "corpus.parquet")} == held_out | {
-        entry.id for entry in world.documents(train)
-    }
+    corpus = {row["id"] for row in rows(tmp_path / "corpus.parquet")}
+    assert corpus == held_out | {entry.id for entry in world.documents(train)}
+    for row in [*rows(tmp_path / "train.parquet"), *rows(tmp_path / "test.parquet")]:
+        evidence = json.loads(row["extra_info"]["environment"])["evidence"]
+        assert evidence and corpus >= set(evidence)
 
 
 def test_a_searcher_ends_with_a_selection_and_never_answers(tmp_path: Path) -> None:
@@ -74,3 +77,24 @@ def test_a_searcher_ends_with_a_selection_and_never_answers(tmp_path: Path) -> N
         said = [message["content"] for message in row["messages"] if message["role"] == "assistant"]
         assert ["<stop/>" in text for text in said] == [False] * (len(said) - 1) + [True]
         assert not [text for text in said if "<answer>" in text]
+
+
+def test_each_question_is_there_in_the_form_of_each_stage(tmp_path: Path) -> None:
+    prepare_lookup(tmp_path, PROMPTS, 50, 90, 0)
+    asked = rows(tmp_path / "stages.parquet")
+    assert len(asked) == 150 and len({row["extra_info"]["row_id"] for row in asked}) == 150
+    texts = {row["id"]: f"{row['title']}: {row['text']}" for row in rows(tmp_path / "corpus.parquet")}
+    for forms in zip(asked[::3], asked[1::3], asked[2::3], strict=True):
+        assert tuple(row["extra_info"]["stage"] for row in forms) == STAGES
+        assert len({json.dumps([row["reward_model"], row["extra_info"]["environment"]]) for row in forms}) == 1
+        reason, retrieve, joint = (row["prompt"][-1]["content"] for row in forms)
+        evidence = json.loads(forms[0]["extra_info"]["environment"])["evidence"]
+        assert retrieve == joint and reason == "\n".join([*(texts[name] for name in evidence), joint])
+    # One of three demonstrations has documents in its prompt, and says its answer at once.
+    warm = rows(tmp_path / "stages_warmup.parquet")
+    reading = [row["messages"] for row in warm if " is a drug of class " in row["messages"][1]["content"]]
+    assert len(reading) == 30 and {len(messages) for messages in reading} == {3}
+    right = [
+        f" give {messages[-1]['content'].split('<answer>')[1][:2]} mg" in messages[1]["content"] for messages in reading
+    ]
+    assert 5 < sum(right) < 25

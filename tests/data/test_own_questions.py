@@ -191,3 +191,27 @@ def test_a_safe_range_reaches_the_scorer(tmp_path):
     assert rows["own-calculation/1"]["extra_info"]["safe_upper"] is None
     found = compute_score("own-calculation", "<think>a</think><answer>41</answer>", "39", info)
     assert (found["acc"], found["unsafe"]) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("evidence", [["d1", "d2"], "d1|d2"])
+def test_evidence_and_stage_reach_the_row(tmp_path, evidence):
+    record = {"question": "Which drug?", "options": ["a", "b"], "answer": "B", "stage": "retrieve"}
+    record["evidence"] = evidence
+    prepare([f"own={write(tmp_path / 'a.json', [record])}:multiple_choice"], tmp_path / "out", test_share=0.0)
+    (row,) = rows_of(tmp_path / "out" / "train.parquet")
+    assert json.loads(row["extra_info"]["environment"]) == {"evidence": ["d1", "d2"]}
+    assert row["extra_info"]["stage"] == "retrieve"
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        ({"stage": "search"}, "field stage holds a text of 6 characters; it must be one of reason, retrieve, joint"),
+        ({"evidence": {"a": 1}}, "field evidence"),
+    ],
+)
+def test_a_stage_or_evidence_that_can_not_be_read_is_named(tmp_path, capsys, columns, sentence):
+    records: list[dict] = [{"question": f"Which {n}?", "answer": "x"} for n in range(30)]
+    records[7] |= columns
+    prepare([f"own={write(tmp_path / 'a.json', records)}:open_ended"], tmp_path / "out")
+    assert f"record 7: {sentence}" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from reward_score.evidence import evidence_recall
 from tests.retrieval.search_server import reply, serving
 from verl_medu1.data.actions import search_turn
 from verl_medu1.data.generated.lookup import demonstrate, documents, draw_drugs
@@ -76,7 +77,7 @@ def test_a_server_that_fails_is_told_and_counted() -> None:
         session = Search({"address": server.address}).start(ROW)
         assert asyncio.run(session.step(search_turn("a"))) == FAILED
     assert (session.calls, session.failed) == (1, 1)
-    assert session.facts() == {"searches": [{"query": "a", "failed": "search: HTTP 500"}]}
+    assert session.facts() == {"searches": [{"query": "a", "failed": "search: HTTP 500"}], "evidence": []}
 
 
 @pytest.mark.parametrize(
@@ -97,8 +98,28 @@ def test_wrong_settings_are_one_sentence(settings: dict[str, Any], sentence: str
 def test_queries_about_credentialed_rows_stay_here() -> None:
     away = Search({"address": "http://search.example/retrieve"})
     with pytest.raises(ValueError, match="EHRNoteQA may not leave this machine"):
-        away.start({"data_source": "EHRNoteQA"})
-    assert away.start(ROW) and Search({"address": "http://127.0.0.1:1/"}).start({"data_source": "EHRNoteQA"})
+        away.start(ROW | {"data_source": "EHRNoteQA"})
+    assert away.start(ROW) and Search({"address": "http://127.0.0.1:1/"}).start(ROW | {"data_source": "EHRNoteQA"})
+
+
+def test_an_episode_says_how_much_of_its_evidence_was_shown(index: Path) -> None:
+    (drug, other, *_) = draw_drugs(0)[1]
+    named = json.dumps({"evidence": [drug.name, drug.kind]})
+    found = []
+    for queries in ([], [drug.name], [drug.name] * 3, [drug.kind, drug.name], [other.name]):
+        session = Search({"index": str(index), "documents": 1}).start(ROW | {"extra_info": {"environment": named}})
+        for query in queries:
+            asyncio.run(session.step(search_turn(query)))
+        found.append(evidence_recall(session.facts()))
+    assert found == [0.0, 0.5, 0.5, 1.0, 0.0]
+    assert evidence_recall(said(index, [search_turn(drug.name)])[1].facts()) is None
+
+
+@pytest.mark.parametrize("named", ["{", "[]", '{"evidence": "a"}', '{"evidence": [1]}'])
+def test_evidence_that_can_not_be_read(named: str) -> None:
+    environment = Search({"address": "http://127.0.0.1:1/"})
+    with pytest.raises(ValueError, match=r"^row 'q/1' has an extra_info.environment that can't be read"):
+        environment.start(ROW | {"extra_info": {"row_id": "q/1", "environment": named}})
 
 
 def test_right_demonstrations_search_as_the_index_finds(index: Path) -> None:

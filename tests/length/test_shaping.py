@@ -24,9 +24,9 @@ def sample(uid, length, acc=1.0, source="MedQA", mode="exact", tokens=100):
     }
 
 
-def penalty(name="relative_distance", weight=1.0, **per_source):
+def penalty(name="relative_distance", weight=1.0, unit="tokens", **per_source):
     return OmegaConf.create(
-        {"name": name, "weight": weight, "tolerance": 0.0, "free_share": 0.5, "per_source": per_source}
+        {"name": name, "unit": unit, "weight": weight, "tolerance": 0.0, "free_share": 0.5, "per_source": per_source}
     )
 
 
@@ -44,6 +44,22 @@ def test_padding_is_in_no_group():
     shaping = length_shaping(samples, [False, False, True], penalty("group_relative"), longest=1000)
     assert shaping.values.tolist() == [0.5, -0.5, 0.0]
     assert shaping.correct.tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("group_relative", [0.5, -0.5, 0.0, 0.0]),
+        ("dapo_overlong", [0.0, 0.0, -1.0, 0.0]),  # of at most 4 calls 3.2 are free
+        ("alp", [-0.1875, -0.5625, -0.75, 0.0]),
+    ],
+)
+def test_calls_count_in_place_of_tokens_and_have_no_budget(name, values):
+    """Of right answers the one with fewer searches is better, however many tokens it has."""
+    calls = [(1, 1.0), (3, 1.0), (4, 0.0 if name == "group_relative" else 1.0), (0, 0.0)]
+    samples = [sample("a", 300 - 50 * number, acc=acc) | {"calls": float(number)} for number, acc in calls]
+    shaping = length_shaping(samples, [False] * 4, penalty(name, unit="calls"), longest=4)
+    assert shaping.values.tolist() == pytest.approx(values)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 300), st.booleans(), st.booleans()), max_size=20))

@@ -65,6 +65,9 @@ class Script:
 
     async def generate(self, *, prompt_ids: list[int], sampling_params: dict[str, Any], **request: Any) -> TokenOutput:
         self.asked.append({"prompt_ids": list(prompt_ids), **sampling_params, **request})
+        if "prompt_logprobs" in sampling_params:
+            values = [[-len(prompt_ids) / 100]] * len(prompt_ids)
+            return TokenOutput(token_ids=[0], extra_fields={"prompt_logprobs": values})
         ids = [*self.tokenizer.encode(self.turns.pop(0)), self.tokenizer.eos_token_id]
         ids = ids[: sampling_params["max_tokens"]]
         return TokenOutput(token_ids=ids, log_probs=[-0.5] * len(ids), extra_fields={"max_global_steps": 3})
@@ -102,6 +105,7 @@ def hold(configure: Callable[..., DictConfig], tokenizer: Any) -> Hold:
                 DictConfigWrap(config), engine, tokenizer, None, RLHFDataset, DictConfigWrap(config.data), "qwen2"
             )
             row = {"raw_prompt": PROMPT, "extra_info": {"note": note}, "global_steps": 1, "index": 2}
+            row |= {"reward_model": {"ground_truth": "B"}}
             return await loop.run({"temperature": 1.0}, session_id=session, **row), engine
 
         return asyncio.run(run())
@@ -230,6 +234,18 @@ def score(output: AgentLoopOutput, tokenizer: Any, **extra_info: Any) -> dict[st
         return await MedU1RewardManager(config, tokenizer).run_single(data)
 
     return asyncio.run(run())
+
+
+def test_the_gain_of_the_right_answer_is_a_component(hold: Hold, tokenizer: Any) -> None:
+    output, engine = hold([ASK, ANSWER], "episodes.answer_gain=true", "data.max_prompt_length=200")
+    told, alone = engine.asked[2:]
+    assert [tokenizer.decode(turn["prompt_ids"]).count("The dose is 5 mg.") for turn in (told, alone)] == [1, 0]
+    assert all(tokenizer.decode(turn["prompt_ids"]).endswith("<think></think><answer>B") for turn in (told, alone))
+    gain = (len(alone["prompt_ids"]) - len(told["prompt_ids"])) / 100
+    components = score(output, tokenizer)["reward_extra_info"]
+    assert components["answer_gain"] == json.loads(components["facts"])["answer_gain"] == pytest.approx(gain)
+    assert output.response_ids == hold([ASK, ANSWER])[0].response_ids
+    assert "answer_gain" not in score(hold([ASK, ANSWER])[0], tokenizer)["reward_extra_info"]
 
 
 def test_the_answer_is_the_last_turn_and_all_turns_have_a_length(hold: Hold, tokenizer: Any) -> None:

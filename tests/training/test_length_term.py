@@ -32,6 +32,7 @@ def test_an_answer_of_several_sequences(keys: list[str], where: str, weight: flo
     trainer = MedU1Trainer.__new__(MedU1Trainer)
     penalty = {
         "name": "kimi",
+        "unit": "tokens",
         "where": where,
         "weight": weight,
         "per_source": None,
@@ -46,3 +47,17 @@ def test_an_answer_of_several_sequences(keys: list[str], where: str, weight: flo
             trainer._length_shaping(keys, rows, is_padding)
     else:
         assert trainer._length_shaping(keys, rows, is_padding) is not None
+
+
+def test_calls_are_measured_by_the_most_turns() -> None:
+    trainer = MedU1Trainer.__new__(MedU1Trainer)
+    shares = {"tolerance": 0.0, "free_share": 0.5}
+    trainer._penalty = OmegaConf.create(
+        {"name": "dapo_overlong", "unit": "calls", "where": "advantage", "weight": 1.0, "per_source": None, **shares}
+    )
+    trainer.config = OmegaConf.create({"data": {"max_response_length": 100}, "episodes": {"max_turns": 5}})
+    rows = [ROW | {"calls": calls} for calls in (0.0, 4.0, 5.0)]
+    shaping = trainer._length_shaping(["q_0_0", "q_1_0", "q_2_0"], rows, [False] * 3)
+    assert shaping is not None and shaping.values.tolist() == [0.0, 0.0, -1.0]
+    with pytest.raises(RuntimeError, match=r"the rewards come without calls, which our reward manager adds"):
+        trainer._length_shaping(["q_0_0"], [dict(ROW)], [False])

@@ -35,6 +35,12 @@ def test_rows_without_a_budget_are_in_no_mean_of_budgets():
     assert metrics == {"reward/MedQA/acc/mean": 1.0, "reward/MedIQ/acc/mean": 1.0} | means
 
 
+def test_questions_without_evidence_are_in_no_mean_of_it():
+    rows = [(2.0, 0.5), (2.0, 1.0), (0.0, 0.0)]
+    samples = [{"data_source": "s", "evidence": number, "evidence_recall": recall} for number, recall in rows]
+    assert component_metrics(samples) == {"reward/s/evidence/mean": 2.0, "reward/s/evidence_recall/mean": 0.75}
+
+
 def test_accuracy_by_level_leaves_out_rows_without_one_and_answers_without_a_verdict():
     rows = [("L2", 1.0), ("L2", 0.0), ("L2", 0.0), ("L1", np.bool_(True)), ("", 1.0), ("L1", None), ("L3", "1")]
     samples = [{"data_source": "s", "level": level, "acc": acc} for level, acc in rows]

@@ -83,6 +83,14 @@ def test_levels_of_a_selection_are_families(tmp_path: Path) -> None:
     assert [families[row] for row in order] == ["L1"] * 3 + ["L2"] * 3
 
 
+def test_a_row_without_a_stage_is_one_whose_answer_alone_counts(tmp_path: Path) -> None:
+    for name, infos in {"a": [{"stage": "reason"}, {"stage": None}], "b": [{"row_id": "1"}]}.items():
+        rows = [{"extra_info": info} for info in infos]
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / name)
+    assert [read_families(tmp_path / name, "stage") for name in "ab"] == [["reason", "joint"], ["joint"]]
+    assert families_of(Dataset.from_list([{"extra_info": {"stage": None}}]), "stage") == ["joint"]
+
+
 def test_a_file_without_levels_has_no_family(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist([{"extra_info": {"row_id": "1"}}]), tmp_path / "train.parquet")
     assert read_families(tmp_path / "train.parquet", "level") == [None]

@@ -30,6 +30,8 @@ def episode_violations(config: DictConfig) -> Iterator[str]:
     if loop != EPISODE_LOOP:
         if episodes.environment is not None:
             yield f"episodes.environment is {episodes.environment!r}, and nobody talks to it; set {key}={EPISODE_LOOP}."
+        if config.scoring.scheme == "staged":
+            yield f"scoring.scheme is 'staged', which rewards what searches find; set {key}={EPISODE_LOOP}."
         return
     mode = config.trainer.v1.trainer_mode
     if mode != "medu1_sync":
@@ -50,6 +52,8 @@ def episode_violations(config: DictConfig) -> Iterator[str]:
     share = episodes.max_failed_share
     if not isinstance(share, int | float) or not 0 <= share <= 1:
         yield f"episodes.max_failed_share is {share!r}; it must be a number from 0 to 1."
+    if not isinstance(episodes.answer_gain, bool):
+        yield f"episodes.answer_gain is {episodes.answer_gain!r}; it must be true or false."
     room = config.data.max_response_length
     for name in LIMITS[1:]:
         if episodes[name] >= room and episodes.max_turns > 1:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
+from reward_score.evidence import RETRIEVE
 from verl_medu1.checks.batches import batch_violations
 from verl_medu1.checks.mixture import mixture_violations
 from verl_medu1.checks.rewards import is_on
@@ -17,7 +18,7 @@ from verl_medu1.data.folds import official_violations
 from verl_medu1.data.schema import QUESTION_COLUMNS
 from verl_medu1.data.storage import as_list
 from verl_medu1.length.budget import COUNTED, what_is_counted
-from verl_medu1.length.penalties import PENALTIES
+from verl_medu1.length.penalties import PENALTIES, TOKENS
 
 
 def file_violations(key: str, value: Any, columns: Sequence[str]) -> Iterator[str]:
@@ -62,6 +63,13 @@ def _unlike_files(key: str, names: Sequence[str]) -> Iterator[str]:
             )
 
 
+def _without_evidence(config: DictConfig, infos: Sequence[dict[str, Any]]) -> int:
+    """Count the rows that the configured scheme can't reward, because nothing says what their searches should find."""
+    if config.scoring.scheme != "staged" or config.episodes.answer_gain is True:
+        return 0
+    return sum(info.get("stage") == RETRIEVE and not info.get("environment") for info in infos)
+
+
 def data_violations(config: DictConfig) -> Iterator[str]:
     """Check the files of questions, and the settings that depend on their rows."""
     from reward_score import known_sources
@@ -87,6 +95,11 @@ def data_violations(config: DictConfig) -> Iterator[str]:
             infos = table["extra_info"].to_pylist()
             if key == "data.train_files":
                 found_modes |= {info.get("budget_mode") or "none" for info in infos}
+            if without := _without_evidence(config, infos):
+                yield (
+                    f"{key} is {name!r}, where {without} rows of the stage {RETRIEVE!r} name no evidence for "
+                    "scoring.scheme=staged to reward; name it, or set episodes.answer_gain=true."
+                )
             counted = {what_is_counted(info) for info in infos}
             if wrong := sorted(counted - set(COUNTED)):
                 yield f"{key} is {name!r} with budget_counts {wrong[0]!r}; known are {', '.join(COUNTED)}."
@@ -96,7 +109,8 @@ def data_violations(config: DictConfig) -> Iterator[str]:
             yield from official_violations(as_list(value))
     penalty = config.algorithm.length_penalty
     known = PENALTIES.get(penalty.name)
-    if known and penalty.where != "off" and is_on(penalty) and found_modes and not known.modes & found_modes:
+    has_budgets = penalty.unit == TOKENS and penalty.where != "off" and is_on(penalty)
+    if known and has_budgets and found_modes and not known.modes & found_modes:
         yield (
             f"algorithm.length_penalty.name is {penalty.name!r}, which is for questions with budget "
             f"{' or '.join(sorted(known.modes))}, and the data has {' and '.join(sorted(found_modes))} only; prepare "

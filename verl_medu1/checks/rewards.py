@@ -5,13 +5,14 @@ from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from reward_score.schemes import DEFAULT_SCHEME
 from verl_medu1.checks.checklist import checklist_violations
 from verl_medu1.checks.judge import judge_violations
 from verl_medu1.config.scorers import uses_our_scorers
-from verl_medu1.length.penalties import get_penalty
+from verl_medu1.length.penalties import CALLS, OF_CALLS, UNITS, get_penalty
+from verl_medu1.rollout.names import EPISODE_LOOP
 
 LENGTH_PENALTY_PLACES = ("off", "advantage", "reward")
 # The modes of verl_medu1/training/trainer.py, which pass a response's components on to the advantage, and verl's own.
@@ -130,6 +131,7 @@ def penalty_violations(config: DictConfig) -> Iterator[str]:
         yield (
             f"algorithm.length_penalty.where is {penalty.where!r}; choose one of {', '.join(LENGTH_PENALTY_PLACES)}."
         )
+    yield from _unit_violations(config)
     per_source = _weights_of_sources(penalty)
     if penalty.per_source and not per_source:
         found = penalty.per_source
@@ -146,6 +148,22 @@ def penalty_violations(config: DictConfig) -> Iterator[str]:
         yield (
             f"algorithm.length_penalty.per_source names {source!r}, which is not a data source; known are "
             f"{', '.join(known_sources())}."
+        )
+
+
+def _unit_violations(config: DictConfig) -> Iterator[str]:
+    penalty, key = config.algorithm.length_penalty, "algorithm.length_penalty.unit"
+    if penalty.unit not in UNITS:
+        yield f"{key} is {penalty.unit!r}; choose {' or '.join(UNITS)}."
+    if penalty.unit != CALLS or penalty.where == "off" or not is_on(penalty):
+        return
+    loop = "actor_rollout_ref.rollout.agent.default_agent_loop"
+    if OmegaConf.select(config, loop) != EPISODE_LOOP:
+        yield f"{key} is {CALLS!r}, and there are none in one turn; set {loop}={EPISODE_LOOP}, or {key}=tokens."
+    if penalty.name not in OF_CALLS:
+        yield (
+            f"algorithm.length_penalty.name is {penalty.name!r}, which counts tokens; with {key}={CALLS} choose one of "
+            f"{', '.join(OF_CALLS)}."
         )
 
 

@@ -35,6 +35,7 @@ class Example:
         safe_lower: smallest safe value of a calculation; None: no limit.
         safe_upper: largest safe value.
         environment: what an environment must know of the question, as JSON; "" without one (docs/episodes.md).
+        stage: one of `reward_score.evidence.STAGES`; "" for the last of them.
     """
 
     data_source: str
@@ -56,3 +57,4 @@ class Example:
     safe_lower: float | None = None
     safe_upper: float | None = None
     environment: str = ""
+    stage: str = ""

@@ -61,6 +61,8 @@ QUESTIONS = pa.schema(
                     ("override", pa.string()),
                     # What an environment must know of the question, as JSON; else null.
                     ("environment", pa.string()),
+                    # "reason", "retrieve" or "joint" (reward_score/evidence.py); null: "joint".
+                    ("stage", pa.string()),
                     # "none", "exact" or "max"; tokens (0 for "none"); what is counted, "response" or "reasoning".
                     ("budget_mode", pa.string()),
                     ("budget_tokens", pa.int64()),
@@ -119,6 +121,7 @@ def question_row(
             "unit": example.unit,
             "override": example.override or None,
             "environment": example.environment or None,
+            "stage": example.stage or None,
             "budget_mode": budget.mode,
             "budget_tokens": budget.tokens,
             "budget_counts": budget.counts,

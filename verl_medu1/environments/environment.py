@@ -44,7 +44,10 @@ class Session(Protocol):
         return
 
     def facts(self) -> Mapping[str, Any]:
-        """Return what happened, for scorers (`extra_info["facts"]`) and the rollout dump; JSON's types only."""
+        """Return what happened, for scorers (`extra_info["facts"]`) and the rollout dump; JSON's types only.
+
+        `evidence` and `searches` are what `reward_score.evidence` reads; leave them out, or have both.
+        """
         ...
 
 

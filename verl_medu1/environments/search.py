@@ -1,6 +1,7 @@
 """Search: the model writes a query, and reads the documents that it finds, until it answers."""
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,6 +21,8 @@ DOCUMENTS = 3
 
 class Search:
     """The environment `search`: one retriever for all conversations of a process.
+
+    A row's `extra_info.environment` may be JSON with `evidence`, the ids of the documents that answer its question.
 
     Settings: those of the retriever (`verl_medu1.retrieval.settings`); `documents`, how many a search shows at most;
     and for controls `instead`, what it shows in place of what it finds: "nothing", or documents at "random".
@@ -48,10 +51,10 @@ class Search:
         """Begin a conversation.
 
         Raises:
-            ValueError: its queries may not be sent to where they are searched.
+            ValueError: its queries may not be sent to where they are searched, or its evidence can't be read.
         """
         self.check_may_see(row)
-        return SearchSession(self)
+        return SearchSession(self, gold_evidence(row["extra_info"]))
 
     def check_may_see(self, row: Mapping[str, Any]) -> None:
         """Refuse a row whose text may not be sent to where it would be.
@@ -79,11 +82,29 @@ class Search:
         return await self._retriever.search(query, self._documents)
 
 
+def gold_evidence(extra_info: Mapping[str, Any]) -> list[str]:
+    """Return the ids of the documents that answer a row's question; [] if it names none.
+
+    Raises:
+        ValueError: `extra_info.environment` can't be read.
+    """
+    try:
+        named = json.loads(extra_info.get("environment") or "{}").get("evidence") or []
+    except (ValueError, TypeError, AttributeError):
+        named = None
+    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+        raise ValueError(
+            f"row {extra_info.get('row_id')!r} has an extra_info.environment that can't be read (JSON with evidence, a "
+            "list of ids of documents); prepare the file for searches"
+        )
+    return named
+
+
 class SearchSession(Session):
     """A conversation with searches. An answer ends it; anything else that is no search is answered with a hint."""
 
-    def __init__(self, environment: Search) -> None:
-        self._environment = environment
+    def __init__(self, environment: Search, evidence: Sequence[str]) -> None:
+        self._environment, self._evidence = environment, list(evidence)
         self.calls = self.invalid = self.failed = 0
         self._searches: list[dict[str, Any]] = []
 
@@ -113,5 +134,5 @@ class SearchSession(Session):
         return "\n\n".join(f"{document.title}: {document.text}" for document in found)
 
     def facts(self) -> Mapping[str, Any]:
-        """Return the queries, each with the ids of the documents that were shown."""
-        return {"searches": self._searches}
+        """Return the queries, each with the ids of the documents that were shown, and the ids of the evidence."""
+        return {"searches": self._searches, "evidence": self._evidence}

@@ -12,7 +12,7 @@ from reward_score.response import THINK_CLOSE
 from verl_medu1.data.actions import SEARCH_CLOSE, SEARCH_OPEN, SELECT_CLOSE, SELECT_OPEN, STOP
 from verl_medu1.environments.reader import ReaderFailed
 from verl_medu1.environments.readers import make_reader
-from verl_medu1.environments.search import Search, SearchSession
+from verl_medu1.environments.search import Search, SearchSession, gold_evidence
 from verl_medu1.retrieval.documents import Document
 from verl_medu1.retrieval.retriever import SearchFailed
 
@@ -59,11 +59,11 @@ class Searcher(Search):
         """Begin a conversation about the last user message of the prompt, which is also what the reader is asked.
 
         Raises:
-            ValueError: its text may not be sent to where it is searched or read.
+            ValueError: its text may not be sent to where it is searched or read, or its evidence can't be read.
         """
         self.check_may_see(row)
         *_, question = (message["content"] for message in row["raw_prompt"] if message["role"] == "user")
-        return SearcherSession(self, question)
+        return SearcherSession(self, question, gold_evidence(row["extra_info"]))
 
     def check_may_see(self, row: Mapping[str, Any]) -> None:
         """Refuse a row whose text may not be sent to retriever or reader."""
@@ -94,8 +94,8 @@ class Searcher(Search):
 class SearcherSession(SearchSession):
     """A conversation whose documents stay here: the model names them by number, and nothing it writes is one."""
 
-    def __init__(self, environment: Searcher, question: str) -> None:
-        super().__init__(environment)
+    def __init__(self, environment: Searcher, question: str, evidence: Sequence[str]) -> None:
+        super().__init__(environment, evidence)
         self._library, self._question = environment, question
         # By id, in the order in which they were first shown; the first has number 1.
         self._found: dict[str, Document] = {}

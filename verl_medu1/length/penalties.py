@@ -15,6 +15,9 @@ from reward_score.schemes import release_length
 from verl_medu1.length.budget import BUDGET_MODES, check_budget
 
 Values = NDArray[np.float64]
+# `algorithm.length_penalty.unit` -> the component that counts it. Budgets are in tokens.
+TOKENS, CALLS = "tokens", "calls"
+UNITS = {TOKENS: "counted_tokens", CALLS: "calls"}
 
 
 @dataclass(frozen=True)
@@ -22,11 +25,11 @@ class Group:
     """The responses to one question.
 
     Attributes:
-        lengths: (G,) counted tokens of each response.
+        lengths: (G,) counted tokens of each response, or its calls.
         correct: (G,) bool, whether each is right.
         mode: the question's budget mode: "none", "exact" or "max".
         budget: N, in tokens; ignored if the mode is "none".
-        longest: maximum response length in tokens (`data.max_response_length`).
+        longest: most tokens of a response (`data.max_response_length`), or most calls.
         tolerance: share of the budget that costs nothing; only `relative_distance` uses it.
         free_share: share of the limit that costs nothing; only `soft_overlong_cosine` uses it.
 
@@ -241,6 +244,9 @@ PENALTIES = {
     "short_rl": Penalty(short_rl, _ANY),
     "group_relative": Penalty(group_relative, _ANY),
 }
+
+# Those that can count calls in place of tokens: budgets, and the tolerance of Short-RL, are in tokens.
+OF_CALLS = tuple(name for name, penalty in PENALTIES.items() if "none" in penalty.modes and name != "short_rl")
 
 
 def get_penalty(name: str) -> Penalty:

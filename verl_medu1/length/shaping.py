@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from verl_medu1.length.penalties import Group, get_penalty
+from verl_medu1.length.penalties import TOKENS, UNITS, Group, get_penalty
 
 # What the reward manager returned for one sample, with `uid` (its question) and `data_source`.
 Components = dict[str, Any]
@@ -33,18 +33,22 @@ class LengthShaping:
     weight: torch.Tensor
 
 
-# The components that the length term needs.
-NEEDED = ("score", "counted_tokens", "budget_mode", "budget_tokens")
+# The components that the length term needs, beside the one that counts.
+NEEDED = ("score", "budget_mode", "budget_tokens")
 
 
-def lacking(samples: Sequence[Components]) -> list[str]:
-    """Return the components of `NEEDED` that at least one sample lacks.
+def lacking(samples: Sequence[Components], unit: str) -> list[str]:
+    """Return the components that the length term needs and at least one sample lacks.
+
+    Args:
+        samples: components of each response.
+        unit: `algorithm.length_penalty.unit`.
 
     Example:
-        >>> lacking([{"score": 1.0, "budget_mode": "none", "budget_tokens": 0.0}])
+        >>> lacking([{"score": 1.0, "budget_mode": "none", "budget_tokens": 0.0}], "tokens")
         ['counted_tokens']
     """
-    return [name for name in NEEDED if any(name not in sample for sample in samples)]
+    return [name for name in (*NEEDED, UNITS[unit]) if any(name not in sample for sample in samples)]
 
 
 def _number(sample: Components, name: str) -> float:
@@ -63,11 +67,11 @@ def length_shaping(
     """Group a batch by question, and apply `algorithm.length_penalty` to each group.
 
     Args:
-        samples: components with `uid`, `data_source`, `score`, `acc`, `counted_tokens`, `budget_mode` and
-            `budget_tokens`.
+        samples: components with `uid`, `data_source`, `score`, `acc`, `budget_mode`, `budget_tokens`, and
+            `counted_tokens` or `calls`, by the penalty's unit. A budget is one of tokens: with calls there is none.
         is_padding: for each sample, whether it only fills up the batch; padding is never right, and groups ignore it.
-        penalty: `algorithm.length_penalty` (name, weight, per_source, tolerance, free_share).
-        longest: `data.max_response_length`.
+        penalty: `algorithm.length_penalty` (name, unit, weight, per_source, tolerance, free_share).
+        longest: most tokens of a response (`data.max_response_length`), or most calls (`episodes.max_turns`).
 
     Example: see tests/length/test_shaping.py.
     """
@@ -76,15 +80,16 @@ def length_shaping(
     # A user's reward function may return no `acc`.
     verdicts = [min(_number(sample, name) for name in ("acc", "score") if name in sample) for sample in samples]
     correct = np.array([verdict > 0 for verdict in verdicts], dtype=bool) & real
-    lengths = np.array([sample["counted_tokens"] for sample in samples], dtype=float)
+    has_budgets, counted = penalty.unit == TOKENS, UNITS[penalty.unit]
+    lengths = np.array([sample[counted] for sample in samples], dtype=float)
     values = np.zeros(len(samples))
     get_values = get_penalty(penalty.name).values
     # Read once: each look into a DictConfig takes longer than a group's values.
     shares, weight, per_source = (penalty.tolerance, penalty.free_share), penalty.weight, dict(penalty.per_source or {})
     for rows in _groups(label, real):
         first = samples[rows[0]]
-        budget = (first["budget_mode"], first["budget_tokens"])
-        values[rows] = get_values(Group(lengths[rows], correct[rows], *budget, longest, *shares))
+        mode, budget = (first["budget_mode"], first["budget_tokens"]) if has_budgets else ("none", 0.0)
+        values[rows] = get_values(Group(lengths[rows], correct[rows], mode, budget, longest, *shares))
     weights = [per_source.get(sample["data_source"], weight) for sample in samples]
     return LengthShaping(
         torch.from_numpy(label),

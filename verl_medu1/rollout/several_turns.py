@@ -1,5 +1,6 @@
 """The agent loop of several turns: samples them with verl's server, each with a seed of its own."""
 
+from functools import partial
 from typing import Any, override
 from uuid import uuid4
 
@@ -7,7 +8,9 @@ from omegaconf import OmegaConf
 from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput
 from verl.utils.profiler import simple_timer
 
+from reward_score.evidence import ANSWER_GAIN
 from verl_medu1.environments.environment import make_environment
+from verl_medu1.rollout.answer_gain import answer_gain, with_replies
 from verl_medu1.rollout.episode import Episode, Limits
 from verl_medu1.rollout.names import EPISODE
 from verl_medu1.rollout.sampling import turn_seed, whole_turns
@@ -48,6 +51,14 @@ class EpisodeAgentLoop(AgentLoopBase):
                 extra_fields["max_global_steps"] = output.extra_fields["max_global_steps"]
             with simple_timer("tool_calls", metrics):
                 goes_on = await episode.proceed(output.token_ids, output.log_probs)
+        record = episode.record()
+        if episodes.answer_gain:
+            generate = partial(self.server_manager.generate, request_id=request, priority=priority)
+            asked = await self.ct_build_initial_tokens(with_replies(messages, episode.said))
+            answer, most = str(row["reward_model"]["ground_truth"]), rollout.prompt_length + rollout.response_length - 1
+            with simple_timer("tool_calls", metrics):
+                gain = await answer_gain(generate, prompt, asked, answer, most, self.tokenizer)
+            record["facts"][ANSWER_GAIN] = gain
         split = len(episode.ids) - len(episode.mask)
         return AgentLoopOutput(
             prompt_ids=episode.ids[:split],
@@ -57,5 +68,5 @@ class EpisodeAgentLoop(AgentLoopBase):
             num_turns=1 + len(episode.said),
             metrics=metrics,
             # verl's own loops have the last two, too, and all rows of a batch must have the same.
-            extra_fields=extra_fields | {EPISODE: episode.record(), "turn_scores": [], "tool_rewards": []},
+            extra_fields=extra_fields | {EPISODE: record, "turn_scores": [], "tool_rewards": []},
         )

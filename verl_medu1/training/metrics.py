@@ -15,6 +15,8 @@ from verl_medu1.length.advantage import Shaped
 ADDED_TIME = "medu1"
 # Components that have no meaning without a budget.
 OF_BUDGET = ("budget_tokens", "over_budget", "budget_distance")
+# Components that have no meaning for a question without evidence.
+OF_EVIDENCE = ("evidence", "evidence_recall")
 
 
 def component_metrics(samples: Sequence[dict[str, Any]]) -> dict[str, float]:
@@ -22,7 +24,7 @@ def component_metrics(samples: Sequence[dict[str, Any]]) -> dict[str, float]:
 
     Args:
         samples: one dict per response: `data_source`, and the components of the reward manager. Strings are skipped,
-            as are budget components of rows without a budget. Other values (None, a list) are counted.
+            as are components of budget and evidence for rows without them. Other values (None, a list) are counted.
 
     Returns:
         `reward/<data_source>/<component>/mean`, and `/p50` and `/p95` of `length`; `/no_number` counts the values
@@ -37,6 +39,8 @@ def component_metrics(samples: Sequence[dict[str, Any]]) -> dict[str, float]:
     for sample in samples:
         for name, value in sample.items():
             if isinstance(value, str) or (name in OF_BUDGET and sample.get("budget_mode") == "none"):
+                continue
+            if name in OF_EVIDENCE and not sample.get("evidence"):
                 continue
             if name in ("judge_failed", "reader_failed"):  # these samples are left out, and counted apart
                 continue

@@ -32,8 +32,9 @@ class MedU1RewardManager(NaiveRewardManager):
     knows the group. So the reward that validation reports never includes that term.
 
     With our agent loop of several turns also `turns` (of the model), `calls`, `invalid_calls` and `failed_calls` (of
-    the environment), `out_of_turns` and `out_of_room` (0 or 1: the episode ended so), and as JSON texts `dialogue` and
-    `facts`.
+    the environment), `out_of_turns` and `out_of_room` (0 or 1: the episode ended so), `evidence` and `evidence_recall`
+    (documents that answer the question, and the share of them that searches have shown), and as JSON texts `dialogue`
+    and `facts`.
 
     A scorer gets the model's last turn alone: what an environment says is never an answer. Where a reader answers in
     the model's place (`reward_score.reader`), what it replied is scored instead.

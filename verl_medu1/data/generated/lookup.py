@@ -3,10 +3,12 @@
 A model can't know the answer, and can't guess it: it must search for the drug, read its class, and search for that.
 """
 
+import json
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from reward_score.evidence import JOINT, REASON, RETRIEVE
 from reward_score.response import format_response
 from verl_medu1.data.actions import search_turn
 from verl_medu1.data.example import Example
@@ -25,6 +27,8 @@ QUESTIONS = (
 AGES = range(20, 90)
 # What demonstrations do: search twice and answer, guess at once, or search for a wrong name on the way.
 RIGHT_SHARE, GUESS_SHARE = 0.35, 0.4
+# Demonstrations that read the dose in the prompt's documents; the others guess it.
+READ_SHARE = 0.5
 
 Turn = tuple[str, str]  # (role, text)
 
@@ -96,7 +100,28 @@ def ask(drug: Drug, rng: random.Random) -> Example:
     """Draw a question about a drug's dose; its evidence is the two documents that say it."""
     question = rng.choice(QUESTIONS).format(drug=drug.name, age=rng.choice(AGES))
     dose = float(drug.dose)
-    return Example(SOURCE, "", "calculation", question, str(drug.dose), lower_limit=dose, upper_limit=dose, unit="mg")
+    evidence = json.dumps({"evidence": [drug.name, drug.kind]})
+    start = (SOURCE, "", "calculation", question, str(drug.dose))
+    return Example(*start, lower_limit=dose, upper_limit=dose, unit="mg", environment=evidence)
+
+
+def in_stages(drug: Drug, rng: random.Random) -> list[Example]:
+    """Draw a question, and return it in the form of each of `reward_score.evidence.STAGES`.
+
+    Example:
+        >>> [form.question for form in in_stages(Drug("zolmira", "tarveli", 35), random.Random(0))][0].split("\\n")[:2]
+        ['zolmira: is a drug of class tarveli', 'tarveli: of tarveli give 35 mg']
+    """
+    asked = ask(drug, rng)
+    shown = "\n".join(entry.shown() for entry in documents([drug]))
+    reading = replace(asked, stage=REASON, question=f"{shown}\n{asked.question}")
+    return [reading, replace(asked, stage=RETRIEVE), replace(asked, stage=JOINT)]
+
+
+def demonstrate_reading(drug: Drug, rng: random.Random) -> list[Turn]:
+    """Draw the answer to a question with its documents, right or guessed."""
+    dose = str(drug.dose if rng.random() < READ_SHARE else rng.choice(DOSES))
+    return [("assistant", format_response(dose, dose))]
 
 
 def demonstrate(drug: Drug, others: Sequence[Drug], rng: random.Random) -> list[Turn]:

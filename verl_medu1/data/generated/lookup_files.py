@@ -8,11 +8,22 @@ from typing import Any
 import pyarrow as pa
 
 from verl_medu1.data.budget import Budget
-from verl_medu1.data.generated.lookup import SOURCE, Drug, ask, demonstrate, documents, draw_drugs
+from verl_medu1.data.example import Example
+from verl_medu1.data.generated.lookup import (
+    SOURCE,
+    ask,
+    demonstrate,
+    demonstrate_reading,
+    documents,
+    draw_drugs,
+    in_stages,
+)
 from verl_medu1.data.prompts import Prompts
 from verl_medu1.data.schema import DEMONSTRATIONS, QUESTIONS, question_row
 from verl_medu1.data.storage import write_data_set
 
+# One of so many demonstrations in stages_warmup.parquet has its documents in the prompt.
+READING_IN = 3
 CORPUS = pa.schema([("id", pa.string()), ("title", pa.string()), ("text", pa.string())])
 
 
@@ -23,9 +34,11 @@ def prepare_lookup(out: Path, prompts: Prompts, num_train: int, num_warmup: int,
     are in no corpus: a model that remembers them has learned nothing that answers a question.
 
     Args:
-        out: folder for train.parquet, test.parquet, warmup.parquet, corpus.parquet and manifest.json.
+        out: folder for train.parquet, test.parquet, warmup.parquet, corpus.parquet and manifest.json; and for a
+            training in stages (docs/methods/med-r3.md) stages.parquet, each question in three forms, and
+            stages_warmup.parquet.
         prompts: texts of the prompts.
-        num_train: number of rows for reinforcement learning.
+        num_train: number of questions for reinforcement learning.
         num_warmup: number of dialogues.
         seed: the same seed gives the same bytes.
 
@@ -38,22 +51,29 @@ def prepare_lookup(out: Path, prompts: Prompts, num_train: int, num_warmup: int,
     train, test, demonstrated = draw_drugs(seed)
     rng = random.Random(seed)
 
-    def row(drug: Drug, split: str, index: int) -> dict[str, Any]:
-        example = replace(ask(drug, rng), row_id=f"{SOURCE}/{split}/{index}")
+    def row(asked: Example, split: str, index: int) -> dict[str, Any]:
+        example = replace(asked, row_id=f"{SOURCE}/{split}/{index}")
         return question_row(example, prompts.messages(example, Budget()), Budget(), split, index)
 
-    def dialogue() -> dict[str, Any]:
+    def dialogue(is_reading: bool = False) -> dict[str, Any]:
         drug = rng.choice(demonstrated)
-        turns = [{"role": role, "content": text} for role, text in demonstrate(drug, demonstrated, rng)]
-        return {"messages": [*prompts.messages(ask(drug, rng), Budget()), *turns]}
+        turns = demonstrate_reading(drug, rng) if is_reading else demonstrate(drug, demonstrated, rng)
+        asked = in_stages(drug, rng)[0] if is_reading else ask(drug, rng)
+        said = [{"role": role, "content": text} for role, text in turns]
+        return {"messages": [*prompts.messages(asked, Budget()), *said]}
 
     tables = {
-        "train.parquet": (QUESTIONS, [row(rng.choice(train), "train", index) for index in range(num_train)]),
-        "test.parquet": (QUESTIONS, [row(drug, "test", index) for index, drug in enumerate(test)]),
+        "train.parquet": (QUESTIONS, [row(ask(rng.choice(train), rng), "train", index) for index in range(num_train)]),
+        "test.parquet": (QUESTIONS, [row(ask(drug, rng), "test", index) for index, drug in enumerate(test)]),
         "warmup.parquet": (DEMONSTRATIONS, [dialogue() for _ in range(num_warmup)]),
         "corpus.parquet": (CORPUS, [asdict(entry) for entry in documents([*train, *test])]),
     }
-    counts = {"train": {SOURCE: num_train}, "test": {SOURCE: len(test)}}
+    # After the others, which so don't depend on them.
+    forms = [form for _ in range(num_train) for form in in_stages(rng.choice(train), rng)]
+    tables["stages.parquet"] = (QUESTIONS, [row(form, "stages", index) for index, form in enumerate(forms)])
+    read = [dialogue(index % READING_IN == 0) for index in range(num_warmup)]
+    tables["stages_warmup.parquet"] = (DEMONSTRATIONS, read)
+    counts = {"train": {SOURCE: num_train}, "test": {SOURCE: len(test)}, "stages": {SOURCE: len(forms)}}
     manifest = {"source": SOURCE, "licence": "Apache-2.0", "seed": seed, "rows": counts}
     write_data_set(out, tables, manifest)
     return manifest

@@ -4,7 +4,8 @@ Columns: question and answer; for multiple choice also options (letters to texts
 named by its letter. Optional: context (a text, or a list of texts, placed before the question), id, for calculations
 lower_limit, upper_limit, safe_lower, safe_upper and unit, and for open-ended questions aliases, other wordings of the
 answer (a list of texts, or one text with bars between them), and checklist, statements that a judge decides (a list of
-items, or JSON of one).
+items, or JSON of one). For searches: evidence, ids of the documents that answer the question (like aliases), and stage
+(`reward_score.evidence.STAGES`).
 The answer to a multiple-choice question is a letter.
 
 The data sources in `reward_score.registry` are own-multiple_choice, own-calculation and own-open_ended.
@@ -12,12 +13,14 @@ The data sources in `reward_score.registry` are own-multiple_choice, own-calcula
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reward_score.evidence import STAGES
 from reward_score.registry import ANSWER_TYPES
 from verl_medu1.data.example import Example
 from verl_medu1.data.records import Record
-from verl_medu1.data.sources.fields import LETTERS, FieldError, is_empty, letter, options, passages, text
+from verl_medu1.data.sources.fields import LETTERS, FieldError, is_empty, letter, options, passages, shown, text
 from verl_medu1.data.sources.reader import Read, Reader, Shape
 from verl_medu1.data.sources.results import gold_result, limit, limits
 
@@ -34,12 +37,23 @@ def _context(record: Record) -> str:
     return "\n".join(passages(given, "context", least=0)) if isinstance(given, list) else text(record, "context")
 
 
-def _aliases(record: Record) -> tuple[str, ...]:
-    given = record.get("aliases")
+def _several(record: Record, name: str) -> tuple[str, ...]:
+    """Return the texts of a list, or those between bars."""
+    given = record.get(name)
     if is_empty(given):
         return ()
-    texts = passages(given, "aliases", least=0) if isinstance(given, list) else text(record, "aliases").split("|")
-    return tuple(wording.strip() for wording in texts if wording.strip())
+    texts = passages(given, name, least=0) if isinstance(given, list) else text(record, name).split("|")
+    return tuple(one.strip() for one in texts if one.strip())
+
+
+def _with_searches(record: Record, example: Example) -> Example:
+    """Add what searches need, if the record has it."""
+    evidence = _several(record, "evidence")
+    stage = "" if is_empty(record.get("stage")) else text(record, "stage")
+    if stage and stage not in STAGES:
+        raise FieldError("stage", f"holds {shown(stage)}", f"it must be one of {', '.join(STAGES)}")
+    environment = json.dumps({"evidence": evidence}) if evidence else ""
+    return replace(example, environment=environment, stage=stage)
 
 
 def _checklist(record: Record) -> "tuple[Item, ...]":
@@ -59,6 +73,9 @@ def _checklist(record: Record) -> "tuple[Item, ...]":
 
 def _reader(answer_type: str) -> Read:
     def read(record: Record, row_id: str) -> Example:
+        return _with_searches(record, alone(record, row_id))
+
+    def alone(record: Record, row_id: str) -> Example:
         context, question = _context(record), text(record, "question")
         problem = f"{context}\n{question}" if context else question
         # Questions with the same context are one group, which is never on both sides of a split.
@@ -67,7 +84,7 @@ def _reader(answer_type: str) -> Read:
             choices = options(_options(record), "options")
             return Example(*start, letter(record, "answer", choices), choices, group=context)
         if answer_type == "open_ended":
-            aliases, checklist = _aliases(record), _checklist(record)
+            aliases, checklist = _several(record, "aliases"), _checklist(record)
             return Example(*start, text(record, "answer"), group=context, aliases=aliases, checklist=checklist)
         gold = gold_result(record, "answer")
         lower, upper = limits(record, "lower_limit", "upper_limit", gold)
