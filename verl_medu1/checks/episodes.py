@@ -66,6 +66,6 @@ def episode_violations(config: DictConfig) -> Iterator[str]:
         files = [*as_list(config.data.train_files), *as_list(config.data.val_files)]
         if found := credentialed_in(files):
             yield (
-                f"episodes.settings.address is {environment.address!r}, and the data has rows of {', '.join(found)}, "
-                "which may not leave this machine; take an environment on 127.0.0.1."
+                f"episodes.settings name the address {environment.address!r}, and the data has rows of "
+                f"{', '.join(found)}, which may not leave this machine; take one on 127.0.0.1."
             )
