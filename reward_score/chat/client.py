@@ -50,7 +50,7 @@ class ChatClient:
 
         self.settings, self.usage = settings, Usage()
         self._failure = failure
-        hooks = {"request": [self._count], "response": [bound]}
+        hooks: dict[str, list[Any]] = {"request": [self._count], "response": [bound]}
         self._client = AsyncOpenAI(
             base_url=settings.base_url,
             # The client requires a key; a server that needs none ignores it.

@@ -16,11 +16,11 @@ def search_turn(query: str) -> str:
     return f"{THINK_OPEN}{query}{THINK_CLOSE}{SEARCH_OPEN}{query}{SEARCH_CLOSE}"
 
 
-def ask_turn(finding: str) -> str:
-    """Write a turn that asks for a finding.
+def ask_turn(finding: str, thought: str = "") -> str:
+    """Write a turn that asks for a finding, after a thought; without one, after its name.
 
     Example:
-        >>> ask_turn("fever")
-        '<think>fever</think><ask>fever</ask>'
+        >>> ask_turn("fever", "cough no")
+        '<think>cough no</think><ask>fever</ask>'
     """
-    return f"{THINK_OPEN}{finding}{THINK_CLOSE}{ASK_OPEN}{finding}{ASK_CLOSE}"
+    return f"{THINK_OPEN}{thought or finding}{THINK_CLOSE}{ASK_OPEN}{finding}{ASK_CLOSE}"

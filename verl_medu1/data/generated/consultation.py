@@ -215,17 +215,20 @@ def draw_case(world: World, rng: random.Random) -> Case:
 def demonstrate(world: World, case: Case, rng: random.Random) -> list[tuple[str, str]]:
     """Draw a dialogue that asks for any findings, and then says a disease as often as it is likely.
 
-    It teaches how to ask and what diseases look like, and nothing about what is worth asking.
+    Each turn begins with what was heard last. The dialogue teaches how to ask and what diseases look like, and nothing
+    about what is worth asking.
 
     Returns:
         (role, text) of the turns after the question; the last is the model's.
     """
     others = [finding for finding in range(len(FINDINGS)) if finding != case.complaint]
     answers: Answers = ((case.complaint, True),)
+    heard = f"{FINDINGS[case.complaint]} {YES}"
     turns: list[tuple[str, str]] = []
     for finding in rng.sample(others, rng.randint(0, case.budget)):
         present = case.findings[finding]
-        turns += [("assistant", ask_turn(FINDINGS[finding])), ("user", YES if present else NO)]
-        answers = (*answers, (finding, present))
-    disease = DISEASES[rng.choices(range(len(DISEASES)), world.posterior(answers))[0]]
-    return [*turns, ("assistant", format_response(disease, disease))]
+        reply = YES if present else NO
+        turns += [("assistant", ask_turn(FINDINGS[finding], heard)), ("user", reply)]
+        answers, heard = (*answers, (finding, present)), f"{FINDINGS[finding]} {reply}"
+    disease = DISEASES[rng.choices(range(len(DISEASES)), world.posterior(tuple(sorted(answers))))[0]]
+    return [*turns, ("assistant", format_response(heard, disease))]
