@@ -20,6 +20,7 @@ PAGES = [
 ]
 # Parts of others, and trl_step.py needs TRL.
 PARTS = (
+    "consultation_gap.py",
     "measure.py",
     "published_rule.py",
     "rank_memory.py",

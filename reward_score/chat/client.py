@@ -50,7 +50,7 @@ class ChatClient:
 
         self.settings, self.usage = settings, Usage()
         self._failure = failure
-        hooks = {"request": [self._count], "response": [bound]}
+        hooks: dict[str, list[Any]] = {"request": [self._count], "response": [bound]}
         self._client = AsyncOpenAI(
             base_url=settings.base_url,
             # The client requires a key; a server that needs none ignores it.
@@ -115,8 +115,10 @@ class ChatClient:
             raise self._failure("timeout", f"no reply within {seconds:g} s") from None
         except APIStatusError as error:
             raise self._failure(f"HTTP {error.status_code}") from None
-        except APIConnectionError as error:
-            raise self._failure("too long" if isinstance(error.__cause__, TooLong) else "unreachable") from None
+        # Older versions of the package wrap what a hook raises.
+        except (TooLong, APIConnectionError) as error:
+            is_too_long = isinstance(error, TooLong) or isinstance(error.__cause__, TooLong)
+            raise self._failure("too long" if is_too_long else "unreachable") from None
         except (OpenAIError, ValueError, RecursionError) as error:
             raise self._failure("bad reply", type(error).__name__) from None
         completion = read_completion(received, self._failure)

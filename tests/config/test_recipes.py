@@ -32,7 +32,7 @@ from verl_medu1.verl_compat.versions import REQUIRED_VERL
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = sorted({*recipe_names(), *recipe_names(SFT)})
 NAME = re.compile(
-    r"(?P<model>.+?)(?:-(?:release|alphamed|brief|checklist|lora|med-r3|medcco|s3|study|wingpt))?"
+    r"(?P<model>.+?)(?:-(?:release|alphamed|brief|checklist|consultation|lora|med-r3|medcco|s3|study|wingpt))?"
     r"-(?P<nodes>\d+)x(?P<gpus>\d+)(?P<gpu>h100|h200|a100|l40s)"
     r"-tp(?P<tp>\d+)-pp(?P<pp>\d+)(?:-cp(?P<cp>\d+))?(?:-ep(?P<ep>\d+))?"
 )

@@ -6,9 +6,13 @@ import random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from reward_score import compute_score
+from reward_score.response import format_response
 from verl_medu1.data.actions import ask_turn
-from verl_medu1.data.generated.consultation import demonstrate, draw_case, make_world
+from verl_medu1.data.generated.consultation import FINDINGS, demonstrate, draw_case, make_world
 from verl_medu1.environments.consultation import Consultation
 
 
@@ -17,7 +21,7 @@ def row(**case: Any) -> dict[str, Any]:
 
 
 PATIENT = row(findings={"fever": True, "Cough": False}, budget=2)
-MORE = "No more questions: give the diagnosis."
+MORE = "No more questions: give the answer."
 
 
 def said(turns: list[str], **settings: Any) -> tuple[list[str | None], Any]:
@@ -32,10 +36,10 @@ def said(turns: list[str], **settings: Any) -> tuple[list[str | None], Any]:
         ("<think>a</think><ask> FEVER </ask>", "yes"),
         (ask_turn("cough"), "no"),
         (ask_turn("rash"), "unknown"),
-        ("<think>a</think><ask></ask>", "Ask for one finding, or give the diagnosis."),
-        ("<think>a</think><ask>fever</ask><ask>cough</ask>", "Ask for one finding, or give the diagnosis."),
-        ("<think><ask>fever</ask></think>hm", "Ask for one finding, or give the diagnosis."),
-        ("", "Ask for one finding, or give the diagnosis."),
+        ("<think>a</think><ask></ask>", "Ask one question, or give the answer."),
+        ("<think>a</think><ask>fever</ask><ask>cough</ask>", "Ask one question, or give the answer."),
+        ("<think><ask>fever</ask></think>hm", "Ask one question, or give the answer."),
+        ("", "Ask one question, or give the answer."),
         ("<think>a</think><answer>flu</answer>", None),
         ("<think>a</think><answer>flu", None),
     ],
@@ -55,7 +59,7 @@ def test_a_silent_patient_knows_nothing() -> None:
     assert said([ask_turn("fever")], silent=True)[0] == ["unknown"]
 
 
-@pytest.mark.parametrize("settings", [{"silent": 1}, {"quiet": True}])
+@pytest.mark.parametrize("settings", [{"silent": 1}, {"quiet": True}, {"base_url": "127.0.0.1:8000", "model": "m"}])
 def test_wrong_settings_are_one_sentence(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"^episodes.settings"):
         Consultation(settings)
@@ -66,7 +70,16 @@ WITHOUT_NUMBER = json.dumps({"findings": {}, "budget": "some"})
 
 @pytest.mark.parametrize(
     "extra_info",
-    [{}, {"environment": None}, {"environment": "{"}, {"environment": "[]"}, {"environment": WITHOUT_NUMBER}],
+    [
+        {},
+        {"environment": None},
+        {"environment": "{"},
+        {"environment": "[]"},
+        {"environment": WITHOUT_NUMBER},
+        {"environment": json.dumps({"budget": 1})},
+        {"environment": json.dumps({"budget": 1, "facts": ["Fever."]})},
+        {"environment": json.dumps({"budget": 1, "facts": None, "names": []})},
+    ],
 )
 def test_a_row_without_a_patient_is_named(extra_info: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"row 'r' has no patient in extra_info.environment"):
@@ -82,3 +95,22 @@ def test_demonstrations_say_what_the_patient_says() -> None:
         heard = [asyncio.run(patient.step(text)) for role, text in turns if role == "assistant"]
         assert heard == [text for role, text in turns if role == "user"] + [None]
         assert patient.invalid == 0 and len(turns) <= 2 * case.budget + 1
+        # Each turn begins with what was heard last.
+        last = f"{FINDINGS[case.complaint]} yes"
+        for (_, text), reply, asked in zip(turns[::2], heard, [*patient.facts()["asked"], ""], strict=True):
+            assert text.startswith(f"<think>{last}</think>")
+            last = f"{asked} {reply}"
+
+
+@given(st.lists(st.sampled_from([ask_turn("fever"), ask_turn("cough"), "hm"]), max_size=4), st.sampled_from("ab"))
+def test_asking_more_earns_nothing(turns: list[str], answer: str) -> None:
+    """The reward is for the last turn alone: it is the same after any questions, and none is paid by itself."""
+    _, patient = said(turns)
+    last = format_response("r", {"a": "amavia", "b": "borelis"}[answer])
+    rewards = [
+        compute_score("quickstart-consultation", last, "amavia", {"facts": facts})["score"]
+        for facts in (patient.facts(), {"asked": [], "budget": 2})
+    ]
+    assert rewards == [float(answer == "a")] * 2
+    for turn in turns:
+        assert compute_score("quickstart-consultation", turn, "amavia", {"facts": patient.facts()})["score"] == 0.0

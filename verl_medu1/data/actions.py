@@ -30,11 +30,11 @@ def stop_turn(numbers: Sequence[int]) -> str:
     return f"{THINK_OPEN}{chosen}{THINK_CLOSE}{SELECT_OPEN}{chosen}{SELECT_CLOSE}{STOP}"
 
 
-def ask_turn(finding: str) -> str:
-    """Write a turn that asks for a finding.
+def ask_turn(finding: str, thought: str = "") -> str:
+    """Write a turn that asks for a finding, after a thought; without one, after its name.
 
     Example:
-        >>> ask_turn("fever")
-        '<think>fever</think><ask>fever</ask>'
+        >>> ask_turn("fever", "cough no")
+        '<think>cough no</think><ask>fever</ask>'
     """
-    return f"{THINK_OPEN}{finding}{THINK_CLOSE}{ASK_OPEN}{finding}{ASK_CLOSE}"
+    return f"{THINK_OPEN}{thought or finding}{THINK_CLOSE}{ASK_OPEN}{finding}{ASK_CLOSE}"

@@ -1,5 +1,6 @@
 """Builds chat messages from question, options, instruction and budget; the model's chat template renders them."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ _PLACEHOLDERS = {
     "option": {"letter", "text"},
     "budget": {"tokens"},
     "reasoning_budget": {"tokens"},
+    "consultation": {"questions"},
 }
 _BUDGETS_IN_WORDS = ("exact", "max")
 # What a budget counts -> key of the file.
@@ -33,11 +35,13 @@ class Prompts:
     instructions: Mapping[str, str]
     option: str
     budget: Mapping[str, Mapping[str, str]]
+    consultation: str = ""
 
     def messages(self, example: Example, budget: Budget) -> list[dict[str, str]]:
         """Return the chat messages of a question: a system and a user message.
 
-        The user message has the question, one line per option, and a last line with instruction and budget.
+        The user message has the question, one line per option, and a last line with instruction and budget. For a
+        consultation that line begins with how many questions may be asked.
 
         Args:
             example: the question.
@@ -61,6 +65,9 @@ class Prompts:
                 "give a file that has it with --prompts."
             )
         closing = f"{self.instructions[example.answer_type]} {budget_sentence(budget, self.budget)}".strip()
+        if self.consultation and example.environment:
+            questions = json.loads(example.environment)["budget"]
+            closing = f"{self.consultation.format(questions=questions)} {closing}"
         return [
             {"role": "system", "content": self.system},
             {"role": "user", "content": "\n".join([example.question, *options, closing])},
@@ -83,6 +90,7 @@ def load_prompts(path: Path = DEFAULT_FILE) -> Prompts:
         system=texts["system"],
         instructions=texts["instructions"],
         option=texts["option"],
+        consultation=texts.get("consultation", ""),
         budget={counts: {mode: texts[key][mode] for mode in _BUDGETS_IN_WORDS} for counts, key in _BUDGET_KEYS.items()},
     )
 
@@ -94,6 +102,7 @@ def _check(texts: Any, path: Path) -> None:
     others = [str(kind) for kind in instructions if kind not in ANSWER_TYPES] if isinstance(instructions, dict) else []
     wanted += [("instructions", kind) for kind in [*ANSWER_TYPES, *others]]
     wanted += [(key, mode) for key in _BUDGET_KEYS.values() for mode in _BUDGETS_IN_WORDS]
+    wanted += [(key, None) for key in ("consultation",) if isinstance(texts, dict) and key in texts]
     for key, part in wanted:
         name = key if part is None else f"{key}.{part}"
         value = texts.get(key) if isinstance(texts, dict) else None

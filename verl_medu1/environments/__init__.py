@@ -8,4 +8,7 @@ readers.py       where readers come from
 endpoint_reader.py  a model at an endpoint as reader
 rule_reader.py   the reader of generated documents
 consultation.py  a patient, who says what is asked for
+patients.py      what a patient is, and one with a table of findings
+endpoint_patient.py  one for whom a language model speaks
+naming.py        names that a patient must not say, found in a text
 """

@@ -1,4 +1,4 @@
-"""Consultation: the model asks a patient for findings, one in a turn, and ends with a diagnosis."""
+"""Consultation: the model asks a patient, one question in a turn, and ends with an answer, such as a diagnosis."""
 
 import json
 import re
@@ -8,64 +8,88 @@ from typing import Any
 from reward_score.response import ANSWER_OPEN, THINK_CLOSE
 from verl_medu1.data.actions import ASK_CLOSE, ASK_OPEN
 from verl_medu1.environments.environment import Session
+from verl_medu1.environments.patients import Patient, TablePatient, Unanswered
 
 _QUESTION = re.compile(f"{ASK_OPEN}(.*?){ASK_CLOSE}", re.DOTALL)
-YES, NO, UNKNOWN = "yes", "no", "unknown"
-NEITHER, NO_MORE = "Ask for one finding, or give the diagnosis.", "No more questions: give the diagnosis."
+NEITHER, NO_MORE, FAILED = (
+    "Ask one question, or give the answer.",
+    "No more questions: give the answer.",
+    "Nobody answers.",
+)
 
 
 class Consultation:
-    """The environment `consultation`: patients who know their findings by a table.
+    """The environment `consultation`.
 
-    A row's `extra_info.environment` is JSON: `findings`, which maps names to true or false, and `budget`, the number of
-    questions that may be asked; it is the same for all responses to a question.
+    A row's `extra_info.environment` is JSON: `budget`, the number of questions that may be asked, which is the same for
+    all responses to a row, and what the patient knows: either `findings`, which maps names to true or false, or
+    `facts`, sentences, with `names`, which the patient never says.
 
-    Settings: `silent`, for controls: patients answer "unknown" to everything.
+    Settings: those of the endpoint that speaks for patients with facts (`reward_score.chat.ChatSettings`); and
+    `silent`, for controls: patients know nothing.
     """
 
     last_turn = NO_MORE
-    address = None
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        if others := sorted(set(settings) - {"silent"}):
-            raise ValueError(f"episodes.settings has {others[0]!r}; the environment consultation knows silent.")
         self.silent = settings.get("silent", False)
         if not isinstance(self.silent, bool):
             raise ValueError(f"episodes.settings.silent is {self.silent!r}; it must be true or false.")
+        endpoint = {name: value for name, value in settings.items() if name != "silent"}
+        self.address = endpoint.get("base_url")
+        self._speaker = None
+        if endpoint:  # pydantic and openai, which no patient with a table needs
+            from verl_medu1.environments.endpoint_patient import Speaker
 
-    def start(self, row: Mapping[str, Any]) -> "Patient":
+            self._speaker = Speaker(endpoint)
+
+    def start(self, row: Mapping[str, Any]) -> "Interview":
         """Begin a consultation.
 
         Raises:
-            ValueError: the row has no patient.
+            ValueError: the row has no patient, there is no endpoint to speak for it, or the row may not be sent there.
         """
         extra_info = row["extra_info"]
+        row_id = extra_info.get("row_id")
         try:
             case = json.loads(extra_info.get("environment") or "")
-            findings = {str(name).casefold(): bool(value) for name, value in case["findings"].items()}
-            budget = int(case["budget"])
+            budget, is_table = int(case["budget"]), "findings" in case
+            findings = {str(name): bool(value) for name, value in case["findings"].items()} if is_table else {}
+            facts, names = ([], []) if is_table else ([str(text) for text in case[key]] for key in ("facts", "names"))
         except (ValueError, TypeError, KeyError, AttributeError):
             raise ValueError(
-                f"row {extra_info.get('row_id')!r} has no patient in extra_info.environment (JSON with findings and "
-                "budget); prepare the file for consultations"
+                f"row {row_id!r} has no patient in extra_info.environment (JSON with budget, and findings or facts and "
+                "names); prepare the file for consultations"
             ) from None
-        return Patient({} if self.silent else findings, budget)
+        if is_table or self.silent:
+            return Interview(TablePatient({} if self.silent else findings), budget)
+        if self._speaker is None:
+            raise ValueError(
+                f"row {row_id!r} has a patient for whom a language model speaks; set episodes.settings.base_url and "
+                "episodes.settings.model"
+            )
+        from verl_medu1.environments.endpoint_patient import EndpointPatient
+
+        if not self._speaker.may_see(str(row["data_source"])):
+            raise ValueError(f"{row['data_source']} may not leave this machine, and {self.address} is elsewhere")
+        return Interview(EndpointPatient(self._speaker, facts, names), budget)
 
 
-class Patient(Session):
-    """A patient with a table of findings, who says yes, no or unknown."""
+class Interview(Session):
+    """A conversation with a patient. An answer ends it; what is no question is answered with a hint."""
 
-    def __init__(self, findings: Mapping[str, bool], budget: int) -> None:
-        self._findings, self._budget = findings, budget
+    def __init__(self, patient: Patient, budget: int) -> None:
+        self._patient, self._budget = patient, budget
         self.calls = self.invalid = self.failed = 0
         self._asked: list[str] = []
+        self._failures: list[str] = []
 
     async def step(self, text: str) -> str | None:
         """Answer the question that the turn has after its reasoning."""
         said = text.rpartition(THINK_CLOSE)[2]
         if ANSWER_OPEN in said:
             return None
-        questions = [question.strip().casefold() for question in _QUESTION.findall(said)]
+        questions = [question.strip() for question in _QUESTION.findall(said)]
         if len(questions) != 1 or not questions[0]:
             self.invalid += 1
             return NEITHER
@@ -73,10 +97,15 @@ class Patient(Session):
             self.invalid += 1
             return NO_MORE
         self.calls += 1
-        self._asked.append(questions[0])
-        present = self._findings.get(questions[0])
-        return UNKNOWN if present is None else YES if present else NO
+        self._asked += questions
+        try:
+            return await self._patient.answer(questions[0])
+        except Unanswered as error:
+            self.failed += 1
+            self._failures.append(str(error))
+            return FAILED
 
     def facts(self) -> Mapping[str, Any]:
-        """Return what was asked for, in order, and how much could have been."""
-        return {"asked": self._asked, "budget": self._budget}
+        """Return what was asked for, in order, how much could have been, why calls failed, and the patient's facts."""
+        failures = {"failures": self._failures} if self._failures else {}
+        return {"asked": self._asked, "budget": self._budget, **failures, **self._patient.facts()}

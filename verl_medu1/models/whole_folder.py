@@ -40,7 +40,9 @@ def whole_folder(out: Path) -> Iterator[Path]:
         try:
             fcntl.lockf(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
-            raise ValueError(f"--out {out} is being written by another process; wait for it, or give another.") from None
+            raise ValueError(
+                f"--out {out} is being written by another process; wait for it, or give another --out."
+            ) from None
         except OSError:  # a file system without locks
             pass
         try:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from verl_medu1.length.advantage import Shaped
+from verl_medu1.training.checklist_metrics import audit_metrics
 
 # verl's timer (`timing_s/...`) for everything that we add to a step.
 ADDED_TIME = "medu1"
@@ -74,29 +75,24 @@ def level_metrics(samples: Sequence[dict[str, Any]]) -> dict[str, float]:
     return {f"level/{level}/acc/mean": float(np.mean(values)) for level, values in right.items()}
 
 
-def judge_metrics(samples: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Count the responses that the judge was asked about, and those without a verdict; {} without a judge.
+def verdict_metrics(samples: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Count the responses that a judge was asked about, and those without a verdict of a judge or reader.
+
+    Returns:
+        `judge/asked` and `judge/failed` with a judge, `reader/failed` with a reader, and those of `audit_metrics`.
 
     Example:
-        >>> judge_metrics([{"judge_asked": 1.0, "judge_failed": 1.0}, {"judge_asked": 0.0, "judge_failed": 0.0}])
+        >>> verdict_metrics([{"judge_asked": 1.0, "judge_failed": 1.0}, {"judge_asked": 0.0, "judge_failed": 0.0}])
         {'judge/asked': 1, 'judge/failed': 1}
-    """
-    if not any("judge_asked" in sample for sample in samples):
-        return {}
-    return {
-        f"judge/{what}": sum(bool(sample.get(f"judge_{what}")) for sample in samples) for what in ("asked", "failed")
-    }
-
-
-def reader_metrics(samples: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Count the responses without a reply of the reader; {} without a reader.
-
-    Example:
-        >>> reader_metrics([{"reader_failed": 1.0}, {"reader_failed": 0.0}]), reader_metrics([{"acc": 1.0}])
+        >>> verdict_metrics([{"reader_failed": 1.0}, {"reader_failed": 0.0}]), verdict_metrics([{"acc": 1.0}])
         ({'reader/failed': 1}, {})
     """
-    failed = [bool(sample["reader_failed"]) for sample in samples if "reader_failed" in sample]
-    return {"reader/failed": sum(failed)} if failed else {}
+    found = {
+        name.replace("_", "/"): sum(bool(sample.get(name)) for sample in samples)
+        for name in ("judge_asked", "judge_failed", "reader_failed")
+        if any(name in sample for sample in samples)
+    }
+    return found | audit_metrics(samples)
 
 
 def group_metrics(group: torch.Tensor, correct: torch.Tensor, sources: Sequence[str]) -> dict[str, float]:

@@ -34,7 +34,7 @@ from verl_medu1.run_folder.progress import SAVE, STOPPED, Progress
 from verl_medu1.run_folder.stop_request import StopRequest
 from verl_medu1.training.advantages import Change, add_to_rewards, change_advantages
 from verl_medu1.training.batch_order import Asked
-from verl_medu1.training.checklist_metrics import audit_metrics, item_metrics
+from verl_medu1.training.checklist_metrics import item_metrics
 from verl_medu1.training.checklist_sample import draw_items
 from verl_medu1.training.constraints import Constraints
 from verl_medu1.training.dynamic_sampling import ask_in_rounds, cost_metrics, forget_replaced
@@ -47,10 +47,9 @@ from verl_medu1.training.metrics import (
     ADDED_TIME,
     component_metrics,
     group_metrics,
-    judge_metrics,
     level_metrics,
-    reader_metrics,
     shaping_metrics,
+    verdict_metrics,
 )
 from verl_medu1.training.mismatch import alarm_metrics, mismatch_error, over_bounds
 from verl_medu1.training.mixture_sampler import MixtureSampler, plan_stages
@@ -273,7 +272,7 @@ class MedU1Trainer(PPOTrainer):
         real = [not tag.get("is_padding", False) for tag in batch.tags]
         responses = [sample for sample, is_real in zip(components, real, strict=True) if is_real]
         self._failures.add(responses)
-        metrics.update(judge_metrics(responses) | audit_metrics(responses) | reader_metrics(responses))
+        metrics.update(verdict_metrics(responses))
         if rows := [row for row in rows_left_out(batch.keys, components) if real[row]]:
             metrics["judge/left_out"] = len(rows)
             leave_out(batch, rows)
@@ -348,7 +347,7 @@ class MedU1Trainer(PPOTrainer):
             judged.sources, judged.uids, resampled(judged.infos), sample_turns, expected_acc_counts=judged.expected
         )
         metrics |= component_means(judged.sources, judged.uids, judged.infos)
-        counts = judge_metrics(components) | audit_metrics(components) | reader_metrics(components)
+        counts = verdict_metrics(components)
         if gone := sampled.without_verdict():
             counts["judge/questions_left_out"] = len(gone)
         return metrics | {f"val-aux/{name}": value for name, value in counts.items()}

@@ -6,6 +6,7 @@ reaches can be compared with it. Diseases and numbers are made up.
 
 import json
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -15,14 +16,32 @@ from verl_medu1.data.example import Example
 
 SOURCE = "quickstart-consultation"
 DISEASES = ("amavia", "borelis", "cintora", "delvosa", "ermunia", "fantosis", "gorvitis", "helmora")
-FINDINGS = ("fever", "cough", "rash", "pain", "nausea", "thirst", "swelling", "dizziness")
-# Number of findings that are typical of a disease, and how likely these and the others are.
-TYPICAL, LIKELY, UNLIKELY = 4, 0.9, 0.1
+FINDINGS = (
+    "fever",
+    "cough",
+    "rash",
+    "pain",
+    "nausea",
+    "thirst",
+    "swelling",
+    "dizziness",
+    "tremor",
+    "itching",
+    "cramps",
+    "fatigue",
+)
+# Number of findings that are typical of a disease, and how likely these and the others are: most findings say little
+# about a given complaint, so that it matters what is asked.
+TYPICAL, LIKELY, UNLIKELY = 2, 0.95, 0.05
 BUDGETS = (1, 2, 3, 4, 5)
 # What a patient says (verl_medu1/environments/consultation.py).
 YES, NO = "yes", "no"
 
 Answers = tuple[tuple[int, bool], ...]  # (finding, whether the patient has it), sorted by finding
+
+
+def _with(answers: Answers, finding: int, present: bool) -> Answers:
+    return tuple(sorted((*answers, (finding, present))))
 
 
 @dataclass(frozen=True)
@@ -45,36 +64,54 @@ class World:
             >>> world.posterior(((0, True),))
             (0.9, 0.1)
         """
-        weights = list(self.prior)
-        for finding, present in answers:
-            for disease, chances in enumerate(self.likelihood):
-                weights[disease] *= chances[finding] if present else 1 - chances[finding]
-        total = sum(weights)
-        return tuple(weight / total for weight in weights)
+        joint = self._joint(answers)
+        return tuple(weight / sum(joint) for weight in joint)
 
     @cached_property
-    def _best(self):  # type: ignore[no-untyped-def]
+    def _joint(self) -> Callable[[Answers], tuple[float, ...]]:
+        """Probability of these answers together with each disease."""
+
         @cache
-        def best(answers: Answers, questions: int) -> tuple[float, int | None]:
-            beliefs = self.posterior(answers)
-            value, action = max(beliefs), None
-            if questions:
-                for finding in set(range(len(self.likelihood[0]))) - {known for known, _ in answers}:
-                    found = self._after(answers, beliefs, finding, questions - 1)
-                    if found > value + 1e-12:
-                        value, action = found, finding
-            return value, action
+        def joint(answers: Answers) -> tuple[float, ...]:
+            if not answers:
+                return self.prior
+            finding, present = answers[-1]
+            rows = zip(joint(answers[:-1]), self.likelihood, strict=True)
+            return tuple(weight * (row[finding] if present else 1 - row[finding]) for weight, row in rows)
 
-        return best
+        return joint
 
-    def _after(self, answers: Answers, beliefs: tuple[float, ...], finding: int, questions: int) -> float:
-        chance = sum(belief * row[finding] for belief, row in zip(beliefs, self.likelihood, strict=True))
-        value = 0.0
-        for present, weight in ((True, chance), (False, 1 - chance)):
-            if weight > 0:
-                known = tuple(sorted((*answers, (finding, present))))
-                value += weight * self._best(known, questions)[0]
-        return value
+    @cached_property
+    def _right(self) -> Callable[[Answers, int], float]:
+        """Probability of these answers together with a right diagnosis in the end."""
+
+        @cache
+        def right(answers: Answers, questions: int) -> float:
+            asked = [self._asked(answers, finding, questions) for finding in self._unknown(answers) if questions]
+            return max([*self._joint(answers), *asked])
+
+        return right
+
+    @cached_property
+    def _right_unguided(self) -> Callable[[Answers, int], float]:
+        """As `_right`, where each question is drawn at random."""
+
+        @cache
+        def right(answers: Answers, questions: int) -> float:
+            unknown = self._unknown(answers)
+            if not questions or not unknown:
+                return max(self._joint(answers))
+            after = (_with(answers, finding, present) for finding in unknown for present in (True, False))
+            return sum(right(known, questions - 1) for known in after) / len(unknown)
+
+        return right
+
+    def _unknown(self, answers: Answers) -> list[int]:
+        known = {finding for finding, _ in answers}
+        return [finding for finding in range(len(self.likelihood[0])) if finding not in known]
+
+    def _asked(self, answers: Answers, finding: int, questions: int) -> float:
+        return sum(self._right(_with(answers, finding, present), questions - 1) for present in (True, False))
 
     def value(self, answers: Answers, questions: int) -> float:
         """Return the probability of a right diagnosis under the best policy that may ask so many more questions.
@@ -86,13 +123,38 @@ class World:
             >>> world.value((), 0), round(world.value((), 1), 3)
             (0.5, 0.9)
         """
-        found: float = self._best(answers, questions)[0]
-        return found
+        return self._right(answers, questions) / sum(self._joint(answers))
+
+    def asking(self, answers: Answers, finding: int, questions: int) -> float:
+        """Return the probability of a right diagnosis if that finding is asked for next, and the best policy goes on.
+
+        Args:
+            answers: what is known.
+            finding: that is not known.
+            questions: how many may be asked, this one among them.
+        """
+        return self._asked(answers, finding, questions) / sum(self._joint(answers))
+
+    def unguided(self, answers: Answers, questions: int) -> float:
+        """Return the probability of a right diagnosis if so many findings are asked for at random, none twice.
+
+        The diagnosis is the most likely one by the exact posterior, so that this is what reading the answers is worth
+        to who does not choose what to ask.
+
+        Example:
+            >>> world = World((0.5, 0.5), ((0.9, 0.5), (0.1, 0.5)))
+            >>> round(world.unguided((), 1), 3), round(world.value((), 1), 3)
+            (0.7, 0.9)
+        """
+        return self._right_unguided(answers, questions) / sum(self._joint(answers))
 
     def question(self, answers: Answers, questions: int) -> int | None:
         """Return the finding that the best policy asks for; None if it diagnoses."""
-        action: int | None = self._best(answers, questions)[1]
-        return action
+        value, best = max(self.posterior(answers)), None
+        for finding in self._unknown(answers) if questions else ():
+            if (found := self.asking(answers, finding, questions)) > value + 1e-12:
+                value, best = found, finding
+        return best
 
 
 def make_world(seed: int, skewed: bool = False) -> World:
@@ -153,17 +215,20 @@ def draw_case(world: World, rng: random.Random) -> Case:
 def demonstrate(world: World, case: Case, rng: random.Random) -> list[tuple[str, str]]:
     """Draw a dialogue that asks for any findings, and then says a disease as often as it is likely.
 
-    It teaches how to ask and what diseases look like, and nothing about what is worth asking.
+    Each turn begins with what was heard last. The dialogue teaches how to ask and what diseases look like, and nothing
+    about what is worth asking.
 
     Returns:
         (role, text) of the turns after the question; the last is the model's.
     """
     others = [finding for finding in range(len(FINDINGS)) if finding != case.complaint]
     answers: Answers = ((case.complaint, True),)
+    heard = f"{FINDINGS[case.complaint]} {YES}"
     turns: list[tuple[str, str]] = []
     for finding in rng.sample(others, rng.randint(0, case.budget)):
         present = case.findings[finding]
-        turns += [("assistant", ask_turn(FINDINGS[finding])), ("user", YES if present else NO)]
-        answers = (*answers, (finding, present))
-    disease = DISEASES[rng.choices(range(len(DISEASES)), world.posterior(answers))[0]]
-    return [*turns, ("assistant", format_response(disease, disease))]
+        reply = YES if present else NO
+        turns += [("assistant", ask_turn(FINDINGS[finding], heard)), ("user", reply)]
+        answers, heard = (*answers, (finding, present)), f"{FINDINGS[finding]} {reply}"
+    disease = DISEASES[rng.choices(range(len(DISEASES)), world.posterior(tuple(sorted(answers))))[0]]
+    return [*turns, ("assistant", format_response(heard, disease))]
