@@ -281,9 +281,8 @@ class MedU1Trainer(PPOTrainer):
             dp = settings_in(self.config).dp
             if has_empty_mini_batch(is_padding, ours.actor, ours.rollout.n, dp):
                 raise RuntimeError(
-                    f"step {self.global_steps} is not trained on: there was no verdict on any group of answers in one "
-                    "of its mini-batches; see that the judge's or the reader's server answers, then run the same "
-                    "command again"
+                    f"step {self.global_steps} is not trained on: there was no verdict on any group of a mini-batch; "
+                    "see that the judge's or reader's server answers, then run the same command again"
                 )
 
     def _length_shaping(
@@ -296,10 +295,9 @@ class MedU1Trainer(PPOTrainer):
                 f"algorithm.length_penalty.where is {self._penalty.where}, and the agent loop returned several "
                 "sequences for one answer, of which the length term knows only one; set where=off"
             )
-        unit = self._penalty.unit
-        lacks = lacking(components, unit)
+        lacks, ours = lacking(components, self._penalty.unit), self.config
         if not lacks:
-            longest = self.config.data.max_response_length if unit == TOKENS else self.config.episodes.max_turns
+            longest = ours.data.max_response_length if self._penalty.unit == TOKENS else ours.episodes.max_turns
             return length_shaping(components, is_padding, self._penalty, longest)
         if self._penalty.where != "off" and is_on(self._penalty):
             raise RuntimeError(
