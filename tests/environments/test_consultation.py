@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reward_score import compute_score
 from reward_score.response import format_response
 from verl_medu1.data.actions import ask_turn
-from verl_medu1.data.generated.consultation import FINDINGS, demonstrate, draw_case, make_world
+from verl_medu1.data.generated.consultation import DISEASES, FINDINGS, demonstrate, draw_case, make_world
 from verl_medu1.environments.consultation import Consultation
 
 
@@ -95,11 +95,13 @@ def test_demonstrations_say_what_the_patient_says() -> None:
         heard = [asyncio.run(patient.step(text)) for role, text in turns if role == "assistant"]
         assert heard == [text for role, text in turns if role == "user"] + [None]
         assert patient.invalid == 0 and len(turns) <= 2 * case.budget + 1
-        # Each turn begins with what was heard last.
-        last = f"{FINDINGS[case.complaint]} yes"
+        # Each turn begins with all that was heard, and a disease; the last one with the disease that it names.
+        said = f"{FINDINGS[case.complaint]} yes"
         for (_, text), reply, asked in zip(turns[::2], heard, [*patient.facts()["asked"], ""], strict=True):
-            assert text.startswith(f"<think>{last}</think>")
-            last = f"{asked} {reply}"
+            thought, colon, disease = text.partition("</think>")[0].partition(":")
+            assert (thought, colon) == (f"<think>{said}", ":") and disease.strip() in DISEASES
+            said += f" {asked} {reply}"
+        assert turns[-1][1].endswith(f"<answer>{disease.strip()}</answer>")
 
 
 @given(st.lists(st.sampled_from([ask_turn("fever"), ask_turn("cough"), "hm"]), max_size=4), st.sampled_from("ab"))

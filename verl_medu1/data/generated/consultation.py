@@ -213,10 +213,10 @@ def draw_case(world: World, rng: random.Random) -> Case:
 
 
 def demonstrate(world: World, case: Case, rng: random.Random) -> list[tuple[str, str]]:
-    """Draw a dialogue that asks for any findings, and then says a disease as often as it is likely.
+    """Draw a dialogue that asks for any findings, and then says a disease.
 
-    Each turn begins with what was heard last. The dialogue teaches how to ask and what diseases look like, and nothing
-    about what is worth asking.
+    Each turn begins with all that was heard, and a disease that is drawn as often as it is likely by then. So the
+    dialogue teaches how to ask and what diseases look like, and nothing about what is worth asking.
 
     Returns:
         (role, text) of the turns after the question; the last is the model's.
@@ -228,7 +228,12 @@ def demonstrate(world: World, case: Case, rng: random.Random) -> list[tuple[str,
     for finding in rng.sample(others, rng.randint(0, case.budget)):
         present = case.findings[finding]
         reply = YES if present else NO
-        turns += [("assistant", ask_turn(FINDINGS[finding], heard)), ("user", reply)]
-        answers, heard = (*answers, (finding, present)), f"{FINDINGS[finding]} {reply}"
-    disease = DISEASES[rng.choices(range(len(DISEASES)), world.posterior(tuple(sorted(answers))))[0]]
-    return [*turns, ("assistant", format_response(heard, disease))]
+        thought = f"{heard}: {_likely(world, answers, rng)}"
+        turns += [("assistant", ask_turn(FINDINGS[finding], thought)), ("user", reply)]
+        answers, heard = _with(answers, finding, present), f"{heard} {FINDINGS[finding]} {reply}"
+    disease = _likely(world, answers, rng)
+    return [*turns, ("assistant", format_response(f"{heard}: {disease}", disease))]
+
+
+def _likely(world: World, answers: Answers, rng: random.Random) -> str:
+    return DISEASES[rng.choices(range(len(DISEASES)), world.posterior(answers))[0]]
