@@ -51,6 +51,17 @@ def lacking(samples: Sequence[Components], unit: str) -> list[str]:
     return [name for name in (*NEEDED, UNITS[unit]) if any(name not in sample for sample in samples)]
 
 
+def longest(config: DictConfig, unit: str) -> int:
+    """Return the most tokens, or calls, that a response can have.
+
+    Args:
+        config: of the run.
+        unit: `algorithm.length_penalty.unit`.
+    """
+    most: int = config.data.max_response_length if unit == TOKENS else config.episodes.max_turns
+    return most
+
+
 def _number(sample: Components, name: str) -> float:
     value = sample[name]
     if not isinstance(value, Real | np.bool_):
@@ -71,7 +82,7 @@ def length_shaping(
             `counted_tokens` or `calls`, by the penalty's unit. A budget is one of tokens: with calls there is none.
         is_padding: for each sample, whether it only fills up the batch; padding is never right, and groups ignore it.
         penalty: `algorithm.length_penalty` (name, unit, weight, per_source, tolerance, free_share).
-        longest: most tokens of a response (`data.max_response_length`), or most calls (`episodes.max_turns`).
+        longest: see `longest`.
 
     Example: see tests/length/test_shaping.py.
     """

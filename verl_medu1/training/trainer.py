@@ -26,8 +26,7 @@ from verl_medu1.config.compose import settings_in
 from verl_medu1.config.constraints import REFERENCE_SURPRISAL
 from verl_medu1.data.families import families_of
 from verl_medu1.length.advantage import shape_advantages
-from verl_medu1.length.penalties import TOKENS
-from verl_medu1.length.shaping import Components, LengthShaping, lacking, length_shaping
+from verl_medu1.length.shaping import Components, LengthShaping, lacking, length_shaping, longest
 from verl_medu1.models.folder import correct_description
 from verl_medu1.run_folder.checkpoints import ACTOR, mend_tracker, model_folders, step_folder
 from verl_medu1.run_folder.progress import SAVE, STOPPED, Progress
@@ -295,10 +294,9 @@ class MedU1Trainer(PPOTrainer):
                 f"algorithm.length_penalty.where is {self._penalty.where}, and the agent loop returned several "
                 "sequences for one answer, of which the length term knows only one; set where=off"
             )
-        lacks, ours = lacking(components, self._penalty.unit), self.config
+        lacks = lacking(components, self._penalty.unit)
         if not lacks:
-            longest = ours.data.max_response_length if self._penalty.unit == TOKENS else ours.episodes.max_turns
-            return length_shaping(components, is_padding, self._penalty, longest)
+            return length_shaping(components, is_padding, self._penalty, longest(self.config, self._penalty.unit))
         if self._penalty.where != "off" and is_on(self._penalty):
             raise RuntimeError(
                 f"algorithm.length_penalty.where is {self._penalty.where}, and the rewards come without "
