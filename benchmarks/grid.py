@@ -5,7 +5,8 @@
 
 Warms a small model up for each seed and trains it once in each of the eight cells (`recipe=study-cpu`), all else alike,
 on the quickstart's questions; then asks held-out questions. Prints one table of the cells and one of the effect of each
-factor, from pairs of runs that differ in this factor alone, and draws the curves. A run that is there already, with the
+factor, from pairs of runs that differ in this factor alone: the mean difference, Student's interval over the pairs, and
+the p-value of the exact test that flips signs of pairs. Draws the curves. A run that is there already, with the
 same settings, is read and not repeated.
 """
 
@@ -16,9 +17,10 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from figures import pyplot, save
+from scipy.stats import ttest_1samp
 from trainings import answers, medu1, train, warm_up
 
-from verl_medu1.evaluate.statistics import paired_difference
+from verl_medu1.evaluate.statistics import sign_flip_test
 from verl_medu1.run_folder.names import VALIDATION
 from verl_medu1.run_folder.reader import read_scalars
 from verl_medu1.training.reward_spread import ALARM
@@ -109,15 +111,19 @@ def main(
         row = [*cell, by_seed, f"{accuracy:.2f}", f"{tokens:.1f}", f"{distance:.1f}"]
         typer.echo(f"| {' | '.join(row)} | {sum(found['alarms'] for found in of_cell):.0f} |")
 
-    typer.echo("\n| factor | pairs | accuracy, 95 % interval | p | tokens, least to most |\n|---|---|---|---|---|")
+    heads = ["factor", "pairs", "accuracy, 95 % interval", "p", "tokens, least to most", "from budget, least to most"]
+    typer.echo(f"\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     for place, (name, levels) in enumerate(FACTORS.items()):
         before, after = effect(runs, place, "accuracy")
-        change = paired_difference(before, after)
-        fewer, more = effect(runs, place, "tokens")
-        tokens = more - fewer
+        change = after - before
+        interval = ttest_1samp(change, 0).confidence_interval()
         row = [f"{name}: {' to '.join(levels)}", str(len(before))]
-        row.append(f"{change.value:+.3f} ({change.low:+.3f} to {change.high:+.3f})")
-        row += [f"{change.p_value:.3f}", f"{tokens.mean():+.1f} ({tokens.min():+.1f} to {tokens.max():+.1f})"]
+        row.append(f"{change.mean():+.3f} ({interval.low:+.3f} to {interval.high:+.3f})")
+        row.append(f"{sign_flip_test(change):.3f}")
+        for figure in MEANS[1:]:
+            first, second = effect(runs, place, figure)
+            moved = second - first
+            row.append(f"{moved.mean():+.1f} ({moved.min():+.1f} to {moved.max():+.1f})")
         typer.echo(f"| {' | '.join(row)} |")
     if plot is not None:
         draw(folders, plot)

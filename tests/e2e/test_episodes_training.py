@@ -1,6 +1,7 @@
 """Episodes on the real stack: tokens, masks and log-probs of searches, their rewards, and an evaluation of them."""
 
 import json
+import shutil
 from collections import Counter
 from itertools import chain
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from tests.e2e.recording_loop import RECORDS
 from tests.e2e.runs import medu1, tail
 from verl_medu1.run.channel import METRICS
+from verl_medu1.run_folder.checkpoints import TRACKER, step_folder
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(1500)]
 LOOPS = """- name: medu1_episode
@@ -50,7 +52,7 @@ def test_searches_are_trained_and_evaluated(tmp_path: Path, monkeypatch: pytest.
         # The trainer computes the log-probabilities of the rollout again, and logs how far the two are apart.
         "algorithm.rollout_correction.bypass_mode": "false",
         "trainer.total_training_steps": STEPS,
-        "trainer.save_freq": STEPS,
+        "trainer.save_freq": 1,
     }
     medu1("train", "recipe=lookup-cpu", *(f"{key}={value}" for key, value in keys.items()))
 
@@ -73,6 +75,15 @@ def test_searches_are_trained_and_evaluated(tmp_path: Path, monkeypatch: pytest.
         # Rollout and trainer agree on the tokens of the model; those of the environment are in neither.
         assert metrics["data"]["training/rollout_probs_diff_mean"] < 1e-4
         assert metrics["data"]["reward/quickstart-lookup/turns/mean"] > 1
+
+    # Stopped after its first step and started again, it holds the same conversations in its second.
+    resumed = tmp_path / "resumed"
+    shutil.copytree(step_folder(run / "checkpoints", 1), step_folder(resumed / "checkpoints", 1))
+    (resumed / "checkpoints" / TRACKER).write_text("1")
+    medu1("train", "recipe=lookup-cpu", *(f"{key}={value}" for key, value in (keys | {"run_dir": resumed}).items()))
+    assert not (resumed / "rollouts" / "1.jsonl").exists()
+    again, before = (rows(folder / "rollouts" / "2.jsonl") for folder in (resumed, run))
+    assert sorted(answer["dialogue"] for answer in again) == sorted(answer["dialogue"] for answer in before)
 
     medu1("eval", "--model", run, "--data", data / "test.parquet", "--max-tokens", 128, "--out", tmp_path / "eval")
     samples = rows(tmp_path / "eval" / "samples.jsonl")
