@@ -106,6 +106,10 @@ EPISODES += ["episodes.max_observation_tokens=64"]
         ([f"{ROLLOUT}.agent.default_agent_loop=tool_agent"], "'tool_agent', and .* what tools return .*where=off"),
         (["episodes.environment=search"], "'search', and nobody talks to it; set .*=medu1_episode"),
         (EPISODES, "episodes.environment is 'None'; choose one of consultation, search"),
+        (
+            [*EPISODES, "episodes.environment=consultation"],
+            "'consultation', and in .*train.parquet row 'quickstart.*' has no patient in extra_info.environment",
+        ),
         ([*EPISODES, *ANOTHER_MANAGER], "'dapo', which takes what an environment says as the model's"),
         ([*EPISODES, "episodes.max_turns=0"], "episodes.max_turns is 0; it must be a whole number of at least 1"),
         ([*EPISODES, "episodes.max_turn_tokens=200"], "max_turn_tokens is 200, and all .*max_response_length=128"),
