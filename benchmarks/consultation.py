@@ -19,14 +19,21 @@ import pyarrow.parquet as pq
 import typer
 from consultation_gap import Measured, gap_closed, measure, read_case, transferred
 from figures import pyplot, save
-from trainings import HELD_OUT_SAMPLES, SAMPLED, answers, train, warm_up
+from trainings import SAMPLED, answers, train, warm_up
 
 from verl_medu1.data.generated.consultation import BUDGETS, SOURCE, Case, World, make_world
 from verl_medu1.run_folder.checkpoints import newest_model
 from verl_medu1.run_folder.names import VALIDATION
 
 RECIPE = "consultation-cpu"
-HELD_OUT = {"trainer.test_freq": "${trainer.total_training_steps}", "trainer.val_before_train": "true", **SAMPLED}
+# There are many held-out patients, so that each is seen twice only.
+CONSULTATIONS = 2
+HELD_OUT = {
+    "trainer.test_freq": "${trainer.total_training_steps}",
+    "trainer.val_before_train": "true",
+    **SAMPLED,
+    "actor_rollout_ref.rollout.val_kwargs.n": CONSULTATIONS,
+}
 # Name of the patients -> their file, and whether their prior is the other one.
 PATIENTS = {"the training's prior": ("test.parquet", False), "another prior": ("test_prior.parquet", True)}
 SILENT = "silent"
@@ -141,7 +148,7 @@ def main(
         typer.echo(line(SILENT, None, [], list(measured(world, cases, unheard, silent=True).values())))
         typer.echo(f"\n{unaware(number, cases_of(data / 'test_prior.parquet'))}")
         curves[number] = curve(run, cases_of(data / "train.parquet"))
-    typer.echo(f"\n{HELD_OUT_SAMPLES} consultations with each held-out patient.")
+    typer.echo(f"\n{CONSULTATIONS} consultations with each held-out patient.")
     if plot:
         draw(curves, plot)
 

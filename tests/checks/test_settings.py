@@ -109,6 +109,10 @@ SEARCHER += ["+episodes.settings.address=http://127.0.0.1:1/"]
         (["episodes.environment=search"], "'search', and nobody talks to it; set .*=medu1_episode"),
         (["scoring.scheme=staged"], "'staged', which rewards what searches find; set .*=medu1_episode"),
         (EPISODES, "episodes.environment is 'None'; choose one of consultation, search, searcher"),
+        (
+            [*EPISODES, "episodes.environment=consultation"],
+            "'consultation', and in .*train.parquet row 'quickstart.*' has no patient in extra_info.environment",
+        ),
         ([*EPISODES, *ANOTHER_MANAGER], "'dapo', which takes what an environment says as the model's"),
         (["algorithm.length_penalty.unit=words"], "unit is 'words'; choose tokens or calls"),
         (["algorithm.length_penalty.unit=calls"], "'calls', and there are none in one turn; set .*=medu1_episode"),

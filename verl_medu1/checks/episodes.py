@@ -1,8 +1,11 @@
 """Checks agent loops of several turns, and `episodes`."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
 from reward_score.loopback import is_loopback
@@ -10,6 +13,7 @@ from reward_score.schemes import DEFAULT_SCHEME
 from verl_medu1.checks.rewards import is_on
 from verl_medu1.config.scorers import uses_our_scorers
 from verl_medu1.data.credentialed import credentialed_in
+from verl_medu1.data.schema import QUESTION_COLUMNS
 from verl_medu1.data.storage import as_list
 from verl_medu1.environments.environment import make_environment
 from verl_medu1.rollout.names import EPISODE_LOOP
@@ -69,13 +73,30 @@ def episode_violations(config: DictConfig) -> Iterator[str]:
     except ValueError as error:
         yield str(error)
         return
-    if environment.address and not is_loopback(environment.address):
-        files = [*as_list(config.data.train_files), *as_list(config.data.val_files)]
-        if found := credentialed_in(files):
-            yield (
-                f"episodes.environment is {episodes.environment!r}, which sends text to {environment.address!r}, and "
-                f"the data has rows of {', '.join(found)}, which may not leave this machine; take servers on 127.0.0.1."
-            )
+    files = [*as_list(config.data.train_files), *as_list(config.data.val_files)]
+    if environment.address and not is_loopback(environment.address) and (found := credentialed_in(files)):
+        yield (
+            f"episodes.environment is {episodes.environment!r}, which sends text to {environment.address!r}, and "
+            f"the data has rows of {', '.join(found)}, which may not leave this machine; take servers on 127.0.0.1."
+        )
+        return
+    for file in files:
+        row = _first_row(file)
+        try:
+            if row is not None:
+                environment.start(row | {"raw_prompt": row["prompt"]})
+        except ValueError as error:
+            yield f"episodes.environment is {episodes.environment!r}, and in {file} {error}."
+
+
+def _first_row(file: str) -> dict[str, Any] | None:
+    """Return the first row of a file; None if there is none that is a question, which another check reports."""
+    try:
+        batch = next(pq.ParquetFile(Path(file).expanduser()).iter_batches(batch_size=1))
+    except (OSError, pa.ArrowInvalid, StopIteration):
+        return None
+    (row,) = batch.to_pylist()
+    return row if row.keys() >= set(QUESTION_COLUMNS) else None
 
 
 def _reader_violations(config: DictConfig) -> Iterator[str]:

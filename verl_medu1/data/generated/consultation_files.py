@@ -11,7 +11,8 @@ from verl_medu1.data.prompts import Prompts
 from verl_medu1.data.schema import DEMONSTRATIONS, QUESTIONS, question_row
 from verl_medu1.data.storage import write_data_set
 
-TEST_CASES = 200
+# A hundred for each number of questions, on average.
+TEST_CASES = 500
 
 
 def prepare_consultation(out: Path, prompts: Prompts, num_train: int, num_warmup: int, seed: int) -> dict[str, Any]:
