@@ -65,8 +65,8 @@ class Prompts:
                 "give a file that has it with --prompts."
             )
         closing = f"{self.instructions[example.answer_type]} {budget_sentence(budget, self.budget)}".strip()
-        if self.consultation and example.environment:
-            questions = json.loads(example.environment)["budget"]
+        questions = json.loads(example.environment or "{}").get("budget")
+        if self.consultation and questions is not None:
             closing = f"{self.consultation.format(questions=questions)} {closing}"
         return [
             {"role": "system", "content": self.system},
