@@ -62,7 +62,7 @@ def test_searches_are_trained_and_evaluated(tmp_path: Path, monkeypatch: pytest.
     for record in records:
         check_tokens(record, tokenizer)
     assert len({record["episode"]["ended"] for record in records}) > 1
-    assert max(len(record["episode"]["spans"]) for record in records) == 3
+    assert max(len(record["episode"]["spans"]) for record in records) >= 3
 
     answers = [row for step in range(1, STEPS + 1) for row in rows(run / "rollouts" / f"{step}.jsonl")]
     dialogues = Counter(json.dumps(record["episode"]["said"], ensure_ascii=False) for record in records)
@@ -87,7 +87,7 @@ def test_searches_are_trained_and_evaluated(tmp_path: Path, monkeypatch: pytest.
 
     medu1("eval", "--model", run, "--data", data / "test.parquet", "--max-tokens", 128, "--out", tmp_path / "eval")
     samples = rows(tmp_path / "eval" / "samples.jsonl")
-    assert len(samples) == 90 and max(sample["turns"] for sample in samples) == 3
+    assert len(samples) == 90 and max(sample["turns"] for sample in samples) >= 3
     found = [search for sample in samples for search in json.loads(sample["facts"])["searches"]]
     assert found and all("documents" in search for search in found)
     medu1("report", run, "--out", tmp_path / "report.html")
