@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.recording_loop import RECORDS
 from tests.e2e.runs import medu1, tail
 from verl_medu1.run.channel import METRICS
-from verl_medu1.run_folder.checkpoints import TRACKER, step_folder
+from verl_medu1.run_folder.checkpoints import TRACKER, newest_model, step_folder
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(1500)]
 LOOPS = """- name: medu1_episode
@@ -38,7 +38,7 @@ def test_searches_are_trained_and_evaluated(tmp_path: Path, monkeypatch: pytest.
     medu1("model", "tiny", "--data", data, "--out", model)
     keys = {"run_dir": warm, "model.path": model, "data.train_files": data / "warmup.parquet"}
     medu1("sft", "recipe=lookup-cpu", *(f"{key}={value}" for key, value in keys.items()))
-    (start,) = (warm / "checkpoints").glob("global_step_*/huggingface")
+    start = newest_model(warm)
     keys = {
         "run_dir": run,
         "data.train_files": data / "train.parquet",

@@ -9,6 +9,7 @@ import pytest
 from reward_score.evidence import JOINT, REASON, RETRIEVE, STAGES, evidence_recall
 from tests.e2e.runs import medu1
 from verl_medu1.run.channel import METRICS
+from verl_medu1.run_folder.checkpoints import newest_model
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(1500)]
 QUESTIONS, SAMPLES = 6, 8
@@ -25,7 +26,7 @@ def test_each_stage_trains_its_questions_by_its_reward(tmp_path: Path) -> None:
     medu1("model", "tiny", "--data", data, "--out", model)
     keys = {"run_dir": warm, "model.path": model, "data.train_files": data / "stages_warmup.parquet"}
     medu1("sft", "recipe=med-r3-cpu", *(f"{key}={value}" for key, value in keys.items()))
-    (start,) = (warm / "checkpoints").glob("global_step_*/huggingface")
+    start = newest_model(warm)
     keys = {
         "run_dir": run,
         "data.train_files": data / "stages.parquet",
