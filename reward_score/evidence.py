@@ -32,7 +32,7 @@ def evidence_recall(facts: Mapping[str, Any]) -> float | None:
     evidence = set(facts.get("evidence") or ())
     if not evidence:
         return None
-    shown = {document for search in facts["searches"] for document in search.get("documents", ())}
+    shown = {document for search in facts.get("searches", ()) for document in search.get("documents", ())}
     return len(evidence & shown) / len(evidence)
 
 

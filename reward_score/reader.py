@@ -46,12 +46,13 @@ def reading_of(extra_info: Any) -> Mapping[str, Any] | None:
     """Return the reader's replies of a row; None without a reader.
 
     Example:
-        >>> reading_of({"facts": {"reading": {"reader": "r"}}}), reading_of({"facts": {}}), reading_of(None)
-        ({'reader': 'r'}, None, None)
+        >>> replies = {"reader": "r", "answer": "a", "naive_answer": "b", "failed": ""}
+        >>> reading_of({"facts": {"reading": replies}}) == replies, reading_of({"facts": {}}), reading_of(None)
+        (True, None, None)
     """
     facts = extra_info.get(FACTS) if isinstance(extra_info, Mapping) else None
     reading = facts.get(READING) if isinstance(facts, Mapping) else None
-    return reading if isinstance(reading, Mapping) else None
+    return reading if isinstance(reading, Mapping) and reading.keys() >= Reading.__required_keys__ else None
 
 
 def score_reading(reading: Mapping[str, Any], score: Callable[[Any], Score]) -> ReaderScore:

@@ -9,12 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from verl_medu1.checks.run import check
+from verl_medu1.retrieval.build import build_index
 
 LOOP = "actor_rollout_ref.rollout.agent"
 EPISODES = [
     f"{LOOP}.default_agent_loop=medu1_episode",
     "actor_rollout_ref.rollout.enable_chunked_prefill=false",
-    "episodes.environment=consultation",
+    "episodes.environment=search",
     "episodes.max_turn_tokens=64",
     "episodes.max_observation_tokens=64",
 ]
@@ -35,7 +36,10 @@ def staged(inputs: Path, tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("overrides", [[], ["scoring.scheme=staged", "episodes.answer_gain=true"]])
-def test_rows_that_can_be_rewarded_pass(configure: Any, staged: str, overrides: list[str]) -> None:
+def test_rows_that_can_be_rewarded_pass(configure: Any, staged: str, overrides: list[str], tmp_path: Path) -> None:
+    (tmp_path / "corpus.jsonl").write_text('{"text": "rest"}')
+    build_index([tmp_path / "corpus.jsonl"], tmp_path / "index")
+    overrides = [*overrides, f"+episodes.settings.index={tmp_path}/index"]
     check(configure(staged, *EPISODES, "data.mixture.by=stage", *overrides))
 
 

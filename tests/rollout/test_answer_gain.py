@@ -60,8 +60,7 @@ def test_what_the_server_can_not_read_is_not_measured() -> None:
     assert found is None and server.asked == []
 
 
-def test_the_models_own_words_are_not_read() -> None:
+def test_replies_stand_before_the_question() -> None:
     prompt = [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}]
-    said = [("assistant", "it is 35"), ("user", "one"), ("assistant", "35"), ("user", "two"), ("assistant", "35")]
-    assert with_replies(prompt, said) == [prompt[0], {"role": "user", "content": "one\n\ntwo\n\nq"}]
-    assert with_replies(prompt, said[:1]) == prompt
+    assert with_replies(prompt, ["one", "two"]) == [prompt[0], {"role": "user", "content": "one\n\ntwo\n\nq"}]
+    assert with_replies(prompt, []) == prompt

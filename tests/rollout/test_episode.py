@@ -248,6 +248,16 @@ def test_the_gain_of_the_right_answer_is_a_component(hold: Hold, tokenizer: Any)
     assert "answer_gain" not in score(hold([ASK, ANSWER])[0], tokenizer)["reward_extra_info"]
 
 
+def test_only_what_calls_have_found_is_read_for_the_gain(hold: Hold, tokenizer: Any) -> None:
+    _, engine = hold(
+        ["<think>5 mg</think>well", ASK, ANSWER], "episodes.answer_gain=true", "data.max_prompt_length=200"
+    )
+    told, alone = (tokenizer.decode(turn["prompt_ids"]) for turn in engine.asked[3:])
+    assert len(told) - len(alone) == len("The dose is 5 mg.\n\n") and "Answer now." not in told
+    output, engine = hold(["<think>5 mg</think>well", ANSWER], "episodes.answer_gain=true")
+    assert len(engine.asked) == 2 and score(output, tokenizer)["reward_extra_info"]["answer_gain"] == 0.0
+
+
 def test_the_answer_is_the_last_turn_and_all_turns_have_a_length(hold: Hold, tokenizer: Any) -> None:
     output, _ = hold([ASK, ANSWER])
     scored = score(output, tokenizer, budget_mode="max", budget_tokens=10)

@@ -17,6 +17,7 @@ from verl_medu1.data.credentialed import credentialed_violations
 from verl_medu1.data.folds import official_violations
 from verl_medu1.data.schema import QUESTION_COLUMNS
 from verl_medu1.data.storage import as_list
+from verl_medu1.environments.search import gold_evidence
 from verl_medu1.length.budget import COUNTED, what_is_counted
 from verl_medu1.length.penalties import PENALTIES, TOKENS
 
@@ -67,7 +68,7 @@ def _without_evidence(config: DictConfig, infos: Sequence[dict[str, Any]]) -> in
     """Count the rows that the configured scheme can't reward, because nothing says what their searches should find."""
     if config.scoring.scheme != "staged" or config.episodes.answer_gain is True:
         return 0
-    return sum(info.get("stage") == RETRIEVE and not info.get("environment") for info in infos)
+    return sum(info.get("stage") == RETRIEVE and not gold_evidence(info) for info in infos)
 
 
 def data_violations(config: DictConfig) -> Iterator[str]:

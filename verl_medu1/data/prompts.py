@@ -65,9 +65,9 @@ class Prompts:
                 "give a file that has it with --prompts."
             )
         closing = f"{self.instructions[example.answer_type]} {budget_sentence(budget, self.budget)}".strip()
-        questions = json.loads(example.environment or "{}").get("budget")
-        if self.consultation and questions is not None:
-            closing = f"{self.consultation.format(questions=questions)} {closing}"
+        environment = json.loads(example.environment or "{}")
+        if self.consultation and "budget" in environment:
+            closing = f"{self.consultation.format(questions=environment['budget'])} {closing}"
         return [
             {"role": "system", "content": self.system},
             {"role": "user", "content": "\n".join([example.question, *options, closing])},

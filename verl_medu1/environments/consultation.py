@@ -36,7 +36,7 @@ class Consultation:
         if not isinstance(self.silent, bool):
             raise ValueError(f"episodes.settings.silent is {self.silent!r}; it must be true or false.")
         endpoint = {name: value for name, value in settings.items() if name != "silent"}
-        self.address = endpoint.get("base_url")
+        self.address = None if self.silent else endpoint.get("base_url")
         self._speaker = None
         if endpoint:  # pydantic and openai, which no patient with a table needs
             from verl_medu1.environments.endpoint_patient import Speaker

@@ -73,8 +73,10 @@ def figures(samples: Sequence[Sample]) -> Figures:
         >>> figures([sample])["budget_distance"]
         2.0
     """
-    number = len(samples)
-    samples = with_verdict(samples)
+    given, samples = samples, with_verdict(samples)
+    number = len(given)
+    if not samples:
+        raise ValueError(f"none of {number} samples has a verdict; the first has none because of: {given[0]['reason']}")
     by_question: dict[QuestionKey, list[Sample]] = defaultdict(list)
     for sample in samples:
         by_question[question_key(sample)].append(sample)

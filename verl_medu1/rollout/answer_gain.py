@@ -11,16 +11,14 @@ Generate = Callable[..., Awaitable[Any]]
 BEFORE_ANSWER = THINK_OPEN + THINK_CLOSE + ANSWER_OPEN
 
 
-def with_replies(messages: Sequence[Mapping[str, Any]], said: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
-    """Return a prompt with all replies of an environment before its last message. What the model wrote is left out.
+def with_replies(messages: Sequence[Mapping[str, Any]], replies: Sequence[str]) -> list[dict[str, Any]]:
+    """Return a prompt with what an environment replied to calls (`Episode.found`) before its last message.
 
     Example:
-        >>> said = [("assistant", "<search>a</search>"), ("user", "a: is b"), ("assistant", "<answer>b</answer>")]
-        >>> with_replies([{"role": "user", "content": "What is a?"}], said)
+        >>> with_replies([{"role": "user", "content": "What is a?"}], ["a: is b"])
         [{'role': 'user', 'content': 'a: is b\\n\\nWhat is a?'}]
     """
     *before, question = (dict(message) for message in messages)
-    replies = [text for who, text in said if who == "user"]
     return [*before, question | {"content": "\n\n".join([*replies, str(question["content"])])}]
 
 

@@ -58,6 +58,7 @@ class Episode:
         log_probs: of the same tokens, 0 where the model did not write; empty if none are given.
         spans: [start, end) of each turn of the model, in the tokens since the prompt.
         said: each turn since the prompt, in order: who ("assistant" or "user"), and what.
+        found: what the model read in reply to calls that did not fail: no hints, and nothing about turns.
         ended: one of the ends in `names`.
     """
 
@@ -77,6 +78,7 @@ class Episode:
         self.log_probs: list[float] = []
         self.spans: list[tuple[int, int]] = []
         self.said: list[tuple[str, str]] = []
+        self.found: list[str] = []
         self.ended = OUT_OF_TURNS
 
     @property
@@ -102,6 +104,7 @@ class Episode:
         if is_cut:
             self.ended = OUT_OF_ROOM
             return False
+        known = self._session.calls - self._session.failed
         reply = await self._session.step(text)
         if reply is None:
             self.ended = ANSWERED
@@ -109,7 +112,10 @@ class Episode:
         left = self._limits.turns - len(self.spans)
         if not left:
             return False
-        if self._take_reply(self._readable(reply) + (f"\n\n{self._limits.last_turn}" if left == 1 else "")):
+        readable = self._readable(reply)
+        if self._take_reply(readable + (f"\n\n{self._limits.last_turn}" if left == 1 else "")):
+            if self._session.calls - self._session.failed > known:
+                self.found.append(readable)
             return True
         self.ended = OUT_OF_ROOM
         return False

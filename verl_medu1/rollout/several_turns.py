@@ -54,7 +54,7 @@ class EpisodeAgentLoop(AgentLoopBase):
         record = episode.record()
         if episodes.answer_gain:
             generate = partial(self.server_manager.generate, request_id=request, priority=priority)
-            asked = await self.ct_build_initial_tokens(with_replies(messages, episode.said))
+            asked = await self.ct_build_initial_tokens(with_replies(messages, episode.found))
             answer, most = str(row["reward_model"]["ground_truth"]), rollout.prompt_length + rollout.response_length - 1
             with simple_timer("tool_calls", metrics):
                 gain = await answer_gain(generate, prompt, asked, answer, most, self.tokenizer)

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from verl_medu1.training.metrics import OF_EVIDENCE
+
 # `pred` is what verl takes the majority of.
 RESAMPLED = ("reward", "acc", "pred")
 
@@ -42,8 +44,10 @@ def component_means(
     for name, values in infos.items():
         if name in RESAMPLED:
             continue
-        for source, question, value in zip(sources, questions, values, strict=True):
-            if isinstance(value, Real | np.bool_):
+        # Questions without evidence have no share of it.
+        counts = infos["evidence"] if name in OF_EVIDENCE else [True] * len(values)
+        for source, question, value, is_counted in zip(sources, questions, values, counts, strict=True):
+            if is_counted and isinstance(value, Real | np.bool_):
                 of_question[source, name, question].append(float(value))
     means: dict[str, list[float]] = defaultdict(list)
     for (source, name, _), values in of_question.items():
