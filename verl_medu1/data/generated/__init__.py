@@ -5,6 +5,7 @@ prepare.py    the quickstart's files
 dosing.py     doses with a maximum, which the scorer's tolerance lets pass
 advice.py     advice with a checklist that rules decide
 flawed.py     the files of a set whose demonstrations have stated flaws
+rows.py       rows of generated conversations
 lookup.py     questions that take two searches, with their documents; lookup_files.py writes them
 searcher.py   questions that a frozen reader answers, with their documents; searcher_files.py writes them
 consultation.py  patients whose best policy is known exactly; consultation_files.py writes them

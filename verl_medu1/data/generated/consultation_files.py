@@ -1,14 +1,13 @@
 """The files of the generated consultations: patients for training and evaluation, and dialogues for the warm-up."""
 
 import random
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from verl_medu1.data.budget import Budget
-from verl_medu1.data.generated.consultation import SOURCE, Case, World, demonstrate, draw_case, make_world
+from verl_medu1.data.generated.consultation import SOURCE, World, demonstrate, draw_case, make_world
+from verl_medu1.data.generated.rows import dialogue_of, row_of
 from verl_medu1.data.prompts import Prompts
-from verl_medu1.data.schema import DEMONSTRATIONS, QUESTIONS, question_row
+from verl_medu1.data.schema import DEMONSTRATIONS, QUESTIONS
 from verl_medu1.data.storage import write_data_set
 
 # A hundred for each number of questions, on average.
@@ -34,17 +33,12 @@ def prepare_consultation(out: Path, prompts: Prompts, num_train: int, num_warmup
     """
     world, rng = make_world(seed), random.Random(seed)
 
-    def row(case: Case, split: str, index: int) -> dict[str, Any]:
-        example = replace(case.example(), row_id=f"{SOURCE}/{split}/{index}")
-        return question_row(example, prompts.messages(example, Budget()), Budget(), split, index)
-
     def rows(of: World, split: str, number: int) -> list[dict[str, Any]]:
-        return [row(draw_case(of, rng), split, index) for index in range(number)]
+        return [row_of(draw_case(of, rng).example(), prompts, split, index) for index in range(number)]
 
     def dialogue() -> dict[str, Any]:
         case = draw_case(world, rng)
-        turns = [{"role": role, "content": text} for role, text in demonstrate(world, case, rng)]
-        return {"messages": [*prompts.messages(case.example(), Budget()), *turns]}
+        return dialogue_of(case.example(), demonstrate(world, case, rng), prompts)
 
     tables = {
         "train.parquet": (QUESTIONS, rows(world, "train", num_train)),

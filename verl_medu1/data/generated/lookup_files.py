@@ -1,14 +1,12 @@
 """The files of the questions that take two searches: questions, dialogues for the warm-up, and the corpus."""
 
 import random
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from verl_medu1.data.budget import Budget
-from verl_medu1.data.example import Example
 from verl_medu1.data.generated.lookup import (
     SOURCE,
     ask,
@@ -18,8 +16,9 @@ from verl_medu1.data.generated.lookup import (
     draw_drugs,
     in_stages,
 )
+from verl_medu1.data.generated.rows import dialogue_of, row_of
 from verl_medu1.data.prompts import Prompts
-from verl_medu1.data.schema import DEMONSTRATIONS, QUESTIONS, question_row
+from verl_medu1.data.schema import DEMONSTRATIONS, QUESTIONS
 from verl_medu1.data.storage import write_data_set
 
 # One of so many demonstrations in stages_warmup.parquet has its documents in the prompt.
@@ -51,26 +50,23 @@ def prepare_lookup(out: Path, prompts: Prompts, num_train: int, num_warmup: int,
     train, test, demonstrated = draw_drugs(seed)
     rng = random.Random(seed)
 
-    def row(asked: Example, split: str, index: int) -> dict[str, Any]:
-        example = replace(asked, row_id=f"{SOURCE}/{split}/{index}")
-        return question_row(example, prompts.messages(example, Budget()), Budget(), split, index)
-
     def dialogue(is_reading: bool = False) -> dict[str, Any]:
         drug = rng.choice(demonstrated)
         turns = demonstrate_reading(drug, rng) if is_reading else demonstrate(drug, demonstrated, rng)
         asked = in_stages(drug, rng)[0] if is_reading else ask(drug, rng)
-        said = [{"role": role, "content": text} for role, text in turns]
-        return {"messages": [*prompts.messages(asked, Budget()), *said]}
+        return dialogue_of(asked, turns, prompts)
 
+    questions = [ask(rng.choice(train), rng) for _ in range(num_train)]
+    held_out = [ask(drug, rng) for drug in test]
     tables = {
-        "train.parquet": (QUESTIONS, [row(ask(rng.choice(train), rng), "train", index) for index in range(num_train)]),
-        "test.parquet": (QUESTIONS, [row(ask(drug, rng), "test", index) for index, drug in enumerate(test)]),
+        "train.parquet": (QUESTIONS, [row_of(asked, prompts, "train", index) for index, asked in enumerate(questions)]),
+        "test.parquet": (QUESTIONS, [row_of(asked, prompts, "test", index) for index, asked in enumerate(held_out)]),
         "warmup.parquet": (DEMONSTRATIONS, [dialogue() for _ in range(num_warmup)]),
         "corpus.parquet": (CORPUS, [asdict(entry) for entry in documents([*train, *test])]),
     }
     # After the others, which so don't depend on them.
     forms = [form for _ in range(num_train) for form in in_stages(rng.choice(train), rng)]
-    tables["stages.parquet"] = (QUESTIONS, [row(form, "stages", index) for index, form in enumerate(forms)])
+    tables["stages.parquet"] = (QUESTIONS, [row_of(form, prompts, "stages", index) for index, form in enumerate(forms)])
     read = [dialogue(index % READING_IN == 0) for index in range(num_warmup)]
     tables["stages_warmup.parquet"] = (DEMONSTRATIONS, read)
     counts = {"train": {SOURCE: num_train}, "test": {SOURCE: len(test)}, "stages": {SOURCE: len(forms)}}

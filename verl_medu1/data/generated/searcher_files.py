@@ -1,15 +1,15 @@
 """The files of the questions that a frozen reader answers: questions, dialogues for the warm-up, and the corpus."""
 
 import random
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from verl_medu1.data.budget import Budget
 from verl_medu1.data.generated.lookup_files import CORPUS
-from verl_medu1.data.generated.searcher import SOURCE, Drug, ask, demonstrate, documents, draw_drugs
+from verl_medu1.data.generated.rows import dialogue_of, row_of
+from verl_medu1.data.generated.searcher import SOURCE, ask, demonstrate, documents, draw_drugs
 from verl_medu1.data.prompts import Prompts
-from verl_medu1.data.schema import DEMONSTRATIONS, QUESTIONS, question_row
+from verl_medu1.data.schema import DEMONSTRATIONS, QUESTIONS
 from verl_medu1.data.storage import write_data_set
 
 
@@ -34,18 +34,16 @@ def prepare_searcher(out: Path, prompts: Prompts, num_train: int, num_warmup: in
     train, test, demonstrated = draw_drugs(seed)
     rng = random.Random(seed)
 
-    def row(drug: Drug, split: str, index: int) -> dict[str, Any]:
-        example = replace(ask(drug, rng), row_id=f"{SOURCE}/{split}/{index}")
-        return question_row(example, prompts.messages(example, Budget()), Budget(), split, index)
-
     def dialogue() -> dict[str, Any]:
         drug = rng.choice(demonstrated)
-        turns = [{"role": role, "content": text} for role, text in demonstrate(drug, demonstrated, rng)]
-        return {"messages": [*prompts.messages(ask(drug, rng), Budget()), *turns]}
+        turns = demonstrate(drug, demonstrated, rng)
+        return dialogue_of(ask(drug, rng), turns, prompts)
 
+    questions = [ask(rng.choice(train), rng) for _ in range(num_train)]
+    held_out = [ask(drug, rng) for drug in test]
     tables = {
-        "train.parquet": (QUESTIONS, [row(rng.choice(train), "train", index) for index in range(num_train)]),
-        "test.parquet": (QUESTIONS, [row(drug, "test", index) for index, drug in enumerate(test)]),
+        "train.parquet": (QUESTIONS, [row_of(asked, prompts, "train", index) for index, asked in enumerate(questions)]),
+        "test.parquet": (QUESTIONS, [row_of(asked, prompts, "test", index) for index, asked in enumerate(held_out)]),
         "warmup.parquet": (DEMONSTRATIONS, [dialogue() for _ in range(num_warmup)]),
         "corpus.parquet": (CORPUS, [asdict(entry) for entry in documents([*train, *test])]),
     }
