@@ -1,222 +1,120 @@
-"""An offline bundle: the wheels of a set, in parts of a limited size, with hashes and an install script.
+"""An offline bundle: the packages of an environment, in parts of a limited size, with hashes and an install script.
 
-    python benchmarks/gpu/bundle.py engine --wheels MY_WHEELS    # what benchmarks/gpu/engine.py needs on a GPU
-    python benchmarks/gpu/bundle.py engine-cpu                   # the same without Transformer Engine, to rehearse it
-    python benchmarks/gpu/bundle.py all --wheels MY_WHEELS       # everything, with vLLM
+    make install-gpu VENV=.venv-gpu DRIVER=later
+    .venv-gpu/bin/python benchmarks/gpu/bundle.py
 
-For a machine that reaches no index and takes files only in small amounts. It has Python 3.12 and, for the first two
-sets, torch with CUDA. OUT/part-00, OUT/part-01, ... hold at most --part MiB each; a wheel that is larger is cut into
-pieces. On the machine, `bash install.sh SITE` checks every piece, joins and checks the wheels, and installs them into
-the folder SITE. docs/gpu.md has the whole order.
+For a machine that reaches no index, takes files only in small amounts, and has Python 3.12 and torch with CUDA. What is
+carried are the packages of this interpreter, less those of benchmarks/gpu/machine.txt, which such a machine has or which
+nothing here reaches. OUT/part-00, OUT/part-01, ... hold a piece of at most --part MiB each. On the machine, `python
+install.py` checks the pieces, and installs them into its interpreter. docs/gpu.md has the whole order.
 """
 
+import fnmatch
 import hashlib
+import io
 import json
-import re
 import shutil
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+import sysconfig
+import tarfile
+from collections.abc import Iterable, Iterator
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.utils import canonicalize_name
+from thin import thin
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 MIB = 2**20
-BUILT = "gpu-built.txt"
-SCRIPTS = ("engine.py", "stack.py", "device.py", "model.py", "results.py", "rows.py", "table.py")
+# Files of packages that are carried, which nothing reaches on a Hopper GPU.
+LEFT_OUT = (
+    "*.pyc",
+    "pulp/solverdir/*",  # solvers of integer programs
+    "ray/dashboard/client/*",
+    "ray/jars/*",  # Ray for Java
+    "vllm/third_party/deep_gemm/_C.cpython-31[0134]-*",  # other Pythons
+    "vllm/third_party/fmha_sm100/*",  # kernels for Blackwell
+    "vllm/vllm_flash_attn/_vllm_fa2_C.abi3.so",  # on Hopper vLLM takes the third version
+)
 
 
-class Set(StrEnum):
-    """What a bundle is for."""
-
-    engine = "engine"
-    engine_cpu = "engine-cpu"
-    all = "all"
+def names_in(path: Path) -> set[str]:
+    """Names of packages, one in a line; a line that starts with # is a comment."""
+    lines = (line.strip() for line in path.read_text().splitlines())
+    return {canonicalize_name(line) for line in lines if line and not line.startswith("#")}
 
 
-@dataclass(frozen=True)
-class Piece:
-    """A part of a file, or all of it.
+def carried(site: Path, without: set[str]) -> list[Distribution]:
+    """The packages in a folder, sorted by name, less those named and those that are links to another folder."""
+    found = {canonicalize_name(package.name): package for package in distributions(path=[str(site)])}
+    # direct_url.json: the package is a link to a folder, such as this project.
+    kept = (found[name] for name in sorted(found) if name not in without)
+    return [package for package in kept if not package.read_text("direct_url.json")]
 
-    Attributes:
-        file: that it is from.
-        start: its first byte.
-        size: in bytes.
-        name: under which it is carried.
+
+def files_of(package: Distribution, site: Path) -> Iterator[Path]:
+    """The files of a package that are carried, relative to the folder."""
+    for file in package.files or ():
+        path = str(file)
+        # Commands lie in a folder beside it, and start another interpreter.
+        if not path.startswith("..") and not any(fnmatch.fnmatch(path, left) for left in LEFT_OUT):
+            if (site / path).is_file():
+                yield Path(path)
+
+
+def write_archive(packages: Iterable[Distribution], site: Path, archive: Path, architecture: int) -> dict[str, str]:
+    """Write the packages' files into one compressed archive, libraries with GPU code for one architecture only.
+
+    Returns:
+        Package -> version.
     """
-
-    file: Path
-    start: int
-    size: int
-    name: str
-
-
-def pinned(path: Path) -> dict[str, str]:
-    """Name -> version of a list of requirements of the form name==version."""
-    lines = re.findall(r"^([\w.-]+)==([^\s\\;]+)", path.read_text(), re.M)
-    return {canonicalize_name(name): version for name, version in lines}
-
-
-def wanted(chosen: Set, lists: Path, names: Iterable[str], own: Mapping[str, str]) -> dict[str, str]:
-    """Name -> version of all packages of a set.
-
-    Args:
-        chosen: the set.
-        lists: folder of stack.txt, which both machines install, of gpu.txt, which a GPU needs besides, and of
-            gpu-built.txt, which is of that what no index has a wheel of.
-        names: what the engine imports.
-        own: name -> version of own wheels, which come before the lists' versions.
-
-    Raises:
-        SystemExit: a list or a package is missing.
-    """
-    both = pinned(lists / "stack.txt")
-    if chosen == Set.engine_cpu:
-        return {name: both[name] for name in names if name in both}
-    for name in ("gpu.txt", BUILT):
-        if not (lists / name).is_file():
-            raise SystemExit(f"{lists / name} is missing, and the set {chosen.value} needs it; choose engine-cpu.")
-    built = pinned(lists / BUILT)
-    known = {**both, **pinned(lists / "gpu.txt"), **built, **own}
-    found = known if chosen == Set.all else {name: known.get(name, "") for name in names}
-    if missing := [name for name, version in found.items() if not version]:
-        raise SystemExit(f"no list in {lists} and no wheel of --wheels has {', '.join(missing)}; add them there.")
-    if missing := [f"{name}=={version}" for name, version in built.items() if name in found and name not in own]:
-        raise SystemExit(f"no index has a wheel of {', '.join(missing)}; build it, and name its folder with --wheels.")
+    found = {}
+    with tarfile.open(archive, "w:xz", preset=3) as tar:
+        for package in packages:
+            for name in files_of(package, site):
+                data = (site / name).read_bytes()
+                if ".so" in name.suffixes:
+                    data = thin(data, architecture)
+                about = tarfile.TarInfo(str(name))
+                about.size, about.mode = len(data), (site / name).stat().st_mode & 0o777
+                tar.addfile(about, io.BytesIO(data))
+            found[package.name] = package.version
     return found
 
 
-def cut(files: Iterable[Path], limit: int) -> list[Piece]:
-    """Pieces of at most `limit` bytes; a file that is smaller is one piece under its own name."""
-    pieces = []
-    for file in files:
-        size = file.stat().st_size
-        if size <= limit:
-            pieces.append(Piece(file, 0, size, file.name))
-            continue
-        starts = range(0, size, limit)
-        pieces += [
-            Piece(file, start, min(limit, size - start), f"{file.name}.{number:03}")
-            for number, start in enumerate(starts)
-        ]
+def write_parts(archive: Path, out: Path, limit: int) -> list[dict[str, str | int]]:
+    """Cut a file into OUT/part-00/piece, OUT/part-01/piece, ... of at most `limit` bytes; their sizes and hashes."""
+    pieces: list[dict[str, str | int]] = []
+    with archive.open("rb") as file:
+        while data := file.read(limit):
+            piece = out / f"part-{len(pieces):02}" / "piece"
+            piece.parent.mkdir(parents=True)
+            piece.write_bytes(data)
+            name = f"{piece.parent.name}/{piece.name}"
+            pieces.append({"name": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()})
     return pieces
 
 
-def parts_of(pieces: Iterable[Piece], limit: int) -> list[list[Piece]]:
-    """Put pieces into as few parts of at most `limit` bytes as the largest-first rule finds."""
-    parts: list[list[Piece]] = []
-    for piece in sorted(pieces, key=lambda piece: (-piece.size, piece.name)):
-        for part in parts:
-            if sum(other.size for other in part) + piece.size <= limit:
-                part.append(piece)
-                break
-        else:
-            parts.append([piece])
-    return parts
-
-
-def sha256_of(data: Path) -> str:
-    """The hash of a file, in hexadecimal digits."""
-    with data.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_parts(wheels: list[Path], out: Path, limit: int) -> dict[str, dict[str, object]]:
-    """Write part-00, part-01, ... and the two lists of hashes that install.sh checks.
-
-    Returns:
-        Wheel -> its bytes, its hash, and its pieces with bytes and hash.
-    """
-    manifest: dict[str, dict[str, object]] = {
-        wheel.name: {"bytes": wheel.stat().st_size, "sha256": sha256_of(wheel), "pieces": {}} for wheel in wheels
-    }
-    sums = []
-    for number, part in enumerate(parts_of(cut(wheels, limit), limit)):
-        folder = out / f"part-{number:02}"
-        folder.mkdir(parents=True)
-        for piece in part:
-            target = folder / piece.name
-            with piece.file.open("rb") as file:
-                file.seek(piece.start)
-                target.write_bytes(file.read(piece.size))
-            name, digest = f"{folder.name}/{piece.name}", sha256_of(target)
-            sums.append(f"{digest}  {name}\n")
-            manifest[piece.file.name]["pieces"][name] = {"bytes": piece.size, "sha256": digest}  # type: ignore[index]
-    (out / "pieces.sha256").write_text("".join(sums))
-    (out / "wheels.sha256").write_text("".join(f"{kept['sha256']}  {name}\n" for name, kept in manifest.items()))
-    return manifest
-
-
-def pip_wheel(*arguments: str | Path) -> None:
-    """Download wheels, or build them from pure Python."""
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "-qq", "--no-deps"]
-    if subprocess.run([*command, *map(str, arguments)]).returncode:
-        raise SystemExit("pip could not get all wheels; the lines above say which.")
-
-
-def project_wheel(folder: Path) -> None:
-    """Build this project from a copy of the working tree, so that the build writes nothing into it."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    with tempfile.TemporaryDirectory() as copy:
-        for name in listed.stdout.splitlines():
-            if (ROOT / name).is_file():
-                target = Path(copy, name)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, target)
-        pip_wheel("--no-build-isolation", "-w", folder, copy)
-
-
 def main(
-    chosen: Annotated[Set, typer.Argument(metavar="SET", help="engine, engine-cpu or all.")],
     out: Annotated[Path, typer.Option(help="Folder of the bundle; it must not exist.")] = Path("outputs/bundle"),
     part: Annotated[int, typer.Option(help="MiB of a part at most.", min=1)] = 56,
-    wheels: Annotated[Path | None, typer.Option(help="Folder of own wheels, which come before the lists.")] = None,
+    capability: Annotated[str, typer.Option(help="Compute capability of the GPU; code for others is left out.")] = "9.0",
+    without: Annotated[Path, typer.Option(help="List of packages that are not carried.")] = HERE / "machine.txt",
 ) -> None:
-    """Make an offline bundle of wheels."""
+    """Make an offline bundle of this interpreter's packages."""
     if out.exists():
         raise SystemExit(f"--out {out} exists; choose another folder.")
-    files = sorted(wheels.glob("*.whl")) if wheels else []
-    own = {name: str(version) for name, version, *_ in (parse_wheel_filename(file.name) for file in files)}
-    lines = (HERE / "engine.txt").read_text().splitlines()
-    names = [canonicalize_name(line) for line in lines if line and not line.startswith("#")]
-    packages = wanted(chosen, ROOT / "requirements", names, own)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        for file in files:
-            if parse_wheel_filename(file.name)[0] in packages:
-                shutil.copy(file, folder)
-        others = [f"{name}=={version}\n" for name, version in packages.items() if name not in own]
-        listed = folder / "requirements.txt"
-        listed.write_text("".join(others))
-        typer.echo(f"{len(packages)} packages and this project ...", err=True)
-        pip_wheel("-w", folder, "-r", listed)
-        project_wheel(folder)
-        found = sorted(folder.glob("*.whl"))
-        manifest = write_parts(found, out, part * MIB)
-    exact = [f"{name}=={version}\n" for name, version, *_ in map(parse_wheel_filename, manifest)]
-    (out / "requirements.txt").write_text("".join(exact))
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    about = {"set": chosen.value, "commit": commit.stdout.strip(), "part MiB": part, "wheels": manifest}
-    (out / "manifest.json").write_text(json.dumps(about, indent=1) + "\n")
-    shutil.copy(HERE / "install.sh", out)
-    (out / "benchmarks").mkdir()
-    for name in SCRIPTS:
-        shutil.copy(HERE / name, out / "benchmarks")
-    sizes = {path.name: sum(file.stat().st_size for file in path.iterdir()) for path in sorted(out.glob("part-*"))}
-    for name, size in sizes.items():
-        typer.echo(f"{name}  {size / MIB:6.1f} MiB  {len(list((out / name).iterdir()))} files")
-    typer.echo(f"{out}: {len(manifest)} wheels, {sum(sizes.values()) / MIB:.1f} MiB in {len(sizes)} parts")
+    site = Path(sysconfig.get_path("purelib"))
+    out.mkdir(parents=True)
+    archive = out / "site.tar.xz"
+    packages = write_archive(carried(site, names_in(without)), site, archive, int(capability.replace(".", "")))
+    pieces = write_parts(archive, out, part * MIB)
+    archive.unlink()
+    (out / "manifest.json").write_text(json.dumps({"packages": packages, "pieces": pieces}, indent=1) + "\n")
+    shutil.copy(HERE / "install.py", out)
+    size = sum(int(piece["bytes"]) for piece in pieces) / MIB
+    typer.echo(f"{out}: {len(packages)} packages, {size:.1f} MiB in {len(pieces)} parts")
 
 
 if __name__ == "__main__":

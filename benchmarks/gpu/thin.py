@@ -1,0 +1,54 @@
+"""Compiled GPU code of one architecture out of a library that has it for many: what is carried becomes smaller."""
+
+import struct
+
+# A library has containers ("fat binaries"), each with the same kernels for several architectures. cuobjdump lists them;
+# the layout is not documented, and what does not have it stays as it is.
+CONTAINER = struct.Struct("<IHHQ")  # magic, version, bytes of this header, bytes of the entries
+MAGIC = 0xBA55ED50
+ENTRY = struct.Struct("<HHIQ8xI4x")  # kind, version, bytes of this header, bytes of the code; architecture at byte 28
+PTX, MACHINE_CODE = 1, 2
+
+
+def entries_of(data: bytes | bytearray, start: int, end: int) -> list[tuple[int, int, int, int]] | None:
+    """Kind, architecture, first byte and length of the code of all entries; None if this is not a container."""
+    found, at = [], start
+    while at + 64 <= end:
+        kind, _, header, size = struct.unpack_from("<HHIQ", data, at)
+        (architecture,) = struct.unpack_from("<I", data, at + 28)
+        if kind not in (PTX, MACHINE_CODE) or not 32 <= header <= 256 or at + header + size > end:
+            return None
+        found.append((kind, architecture, at + header, size))
+        at += header + size
+    return found
+
+
+def thin(data: bytes, architecture: int) -> bytes:
+    """Overwrite with zeros what a GPU does not load, so that it takes no room when compressed; sizes stay.
+
+    A container with machine code of the architecture keeps that alone. Another keeps its newest PTX that the driver
+    can compile for the GPU, if it has any.
+
+    Args:
+        data: of a shared library.
+        architecture: such as 90 for compute capability 9.0.
+    """
+    out = bytearray(data)
+    magic, at = struct.pack("<I", MAGIC), 0
+    while (at := data.find(magic, at)) >= 0:
+        if at + CONTAINER.size > len(data):
+            break
+        _, version, header, size = CONTAINER.unpack_from(data, at)
+        start, end = at + header, at + header + size
+        entries = entries_of(data, start, end) if version == 1 and header == 16 and end <= len(data) else None
+        if entries is None:
+            at += 4
+            continue
+        own = [entry for entry in entries if entry[:2] == (MACHINE_CODE, architecture)]
+        ptx = [entry for entry in entries if entry[0] == PTX and entry[1] <= architecture]
+        kept = own or sorted(ptx, key=lambda entry: entry[1])[-1:]
+        for entry in entries:
+            if entry not in kept:
+                out[entry[2] : entry[2] + entry[3]] = bytes(entry[3])
+        at = end
+    return bytes(out)
