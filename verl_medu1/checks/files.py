@@ -17,7 +17,7 @@ from verl_medu1.data.credentialed import credentialed_violations
 from verl_medu1.data.folds import official_violations
 from verl_medu1.data.schema import QUESTION_COLUMNS
 from verl_medu1.data.storage import as_list
-from verl_medu1.environments.search import gold_evidence
+from verl_medu1.environments.gold_evidence import gold_evidence
 from verl_medu1.length.budget import COUNTED, what_is_counted
 from verl_medu1.length.penalties import PENALTIES, TOKENS
 

@@ -2,6 +2,7 @@
 
 environment.py   what an environment is, and where it comes from
 search.py        documents, found by the model's own queries
+gold_evidence.py  the documents that answer a question, as its row names them
 searcher.py      documents that the model finds and selects for a reader, who answers
 reader.py        what a reader is
 readers.py       where readers come from

@@ -1,7 +1,6 @@
 """Search: the model writes a query, and reads the documents that it finds, until it answers."""
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from reward_score.response import ANSWER_OPEN, THINK_CLOSE
 from verl_medu1.data.actions import SEARCH_CLOSE, SEARCH_OPEN
 from verl_medu1.environments.environment import Session
+from verl_medu1.environments.gold_evidence import gold_evidence
 from verl_medu1.retrieval.documents import Document
 from verl_medu1.retrieval.retriever import LocalRetriever, SearchFailed
 from verl_medu1.retrieval.settings import make_retriever
@@ -80,24 +80,6 @@ class Search:
             digests = (hashlib.sha256(f"{number} {query}".encode()).hexdigest() for number in range(self._documents))
             return [index.document(int(digest, 16) % index.facts.documents) for digest in digests]
         return await self._retriever.search(query, self._documents)
-
-
-def gold_evidence(extra_info: Mapping[str, Any]) -> list[str]:
-    """Return the ids of the documents that answer a row's question; [] if it names none.
-
-    Raises:
-        ValueError: `extra_info.environment` can't be read.
-    """
-    try:
-        named = json.loads(extra_info.get("environment") or "{}").get("evidence") or []
-    except (ValueError, TypeError, AttributeError):
-        named = None
-    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
-        raise ValueError(
-            f"row {extra_info.get('row_id')!r} has an extra_info.environment that can't be read (JSON with evidence, a "
-            "list of ids of documents); prepare the file for searches"
-        )
-    return named
 
 
 class SearchSession(Session):

@@ -10,9 +10,10 @@ from reward_score.reader import READING, Reading
 from reward_score.registry import credentialed_sources
 from reward_score.response import THINK_CLOSE
 from verl_medu1.data.actions import SEARCH_CLOSE, SEARCH_OPEN, SELECT_CLOSE, SELECT_OPEN, STOP
+from verl_medu1.environments.gold_evidence import gold_evidence
 from verl_medu1.environments.reader import ReaderFailed
 from verl_medu1.environments.readers import make_reader
-from verl_medu1.environments.search import Search, SearchSession, gold_evidence
+from verl_medu1.environments.search import Search, SearchSession
 from verl_medu1.retrieval.documents import Document
 from verl_medu1.retrieval.retriever import SearchFailed
 
