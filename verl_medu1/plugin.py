@@ -1,8 +1,8 @@
 """The `verl.plugins` entry point: verl imports this module in each process that imports verl.
 
 It stays tiny and imports nothing large: our trainers are registered when verl's own are imported, each run gets a
-socket of its own for new weights, answers go into verl's queue in groups, and the CPU support is installed only on a
-machine without an accelerator.
+socket of its own for new weights, answers go into verl's queue in groups, log-probabilities are taken in one call,
+Transformer Engine finds its own libraries, and the CPU support is installed only on a machine without an accelerator.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import ModuleType
 
 from verl_medu1.machine.accelerator import has_accelerator
-from verl_medu1.verl_compat import grouped_puts, weight_socket
+from verl_medu1.verl_compat import grouped_puts, log_probs, te_libraries, weight_socket
 from verl_medu1.verl_compat.import_hook import around_import
 
 
@@ -25,6 +25,8 @@ def _register_trainer(_module: ModuleType) -> Iterator[None]:
 around_import("verl.trainer.ppo.v1", _register_trainer)
 weight_socket.install()
 grouped_puts.install()
+log_probs.install()
+te_libraries.install()
 
 if not has_accelerator():
     from verl_medu1 import cpu

