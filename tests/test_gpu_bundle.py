@@ -1,176 +1,150 @@
-"""benchmarks/gpu/bundle.py: what is in a set, how it is cut, and a bundle that is installed from its parts."""
+"""benchmarks/gpu/bundle.py and install.py: what is carried, how it is cut, and what another Python has afterwards."""
 
-import hashlib
 import json
-import os
+import struct
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from benchmarks.gpu.bundle import HERE, ROOT, Set, cut, parts_of, pinned, wanted, write_parts
+from benchmarks.gpu.thin import MACHINE_CODE, PTX, thin
 
-STACK = "# what both install\nTransformers==5.9.0\nray==2.60.0 \\\n    --hash=sha256:00\nverl==0.9.1\n"
-GPU, BUILT = "transformer-engine==2.15.0\nvllm==0.24.0\n", "transformer_engine_torch==2.15.0\n"
-NAMES = ["transformers", "verl", "transformer-engine", "transformer-engine-torch"]
-OWN = {"transformer-engine-torch": "2.12.0"}
-
-
-@pytest.fixture
-def lists(tmp_path: Path) -> Path:
-    (tmp_path / "stack.txt").write_text(STACK)
-    (tmp_path / "gpu.txt").write_text(GPU)
-    (tmp_path / "gpu-built.txt").write_text(BUILT)
-    return tmp_path
+FOLDER = Path(__file__).resolve().parents[1] / "benchmarks" / "gpu"
+MIB = 2**20
 
 
-@pytest.mark.parametrize(
-    ("chosen", "own", "expected"),
-    [
-        (Set.engine_cpu, {}, {"transformers": "5.9.0", "verl": "0.9.1"}),
-        (
-            Set.engine,
-            OWN,
-            {
-                "transformers": "5.9.0",
-                "verl": "0.9.1",
-                "transformer-engine": "2.15.0",
-                "transformer-engine-torch": "2.12.0",
-            },
-        ),
-        (
-            Set.all,
-            OWN,
-            {
-                "transformers": "5.9.0",
-                "ray": "2.60.0",
-                "verl": "0.9.1",
-                "transformer-engine": "2.15.0",
-                "transformer-engine-torch": "2.12.0",
-                "vllm": "0.24.0",
-            },
-        ),
-    ],
-)
-def test_a_set_has_its_packages_in_the_versions_of_the_lists(lists, chosen, own, expected):
-    assert wanted(chosen, lists, NAMES, own) == expected
-
-
-def test_what_a_set_lacks_is_said(lists):
-    with pytest.raises(SystemExit, match=r"no index has a wheel of transformer-engine-torch==2.15.0; build"):
-        wanted(Set.engine, lists, NAMES, {})
-    with pytest.raises(SystemExit, match=r"no list in .* has onnx; add"):
-        wanted(Set.engine, lists, [*NAMES, "onnx"], OWN)
-    (lists / "gpu.txt").unlink()
-    with pytest.raises(SystemExit, match=r"gpu.txt is missing, and the set all needs it; choose engine-cpu\."):
-        wanted(Set.all, lists, NAMES, OWN)
-
-
-def test_the_engines_packages_are_sorted_and_pinned():
-    blocks = [
-        [line for line in block.splitlines() if not line.startswith("#")]
-        for block in (HERE / "engine.txt").read_text().split("\n\n")
-    ]
-    assert all(names == sorted(set(names)) for names in blocks)
-    # The first block runs without a GPU.
-    assert set(blocks[0]) <= set(pinned(ROOT / "requirements" / "stack.txt"))
+def container(*entries: tuple[int, int, bytes]) -> bytes:
+    """Kernels as cuobjdump finds them in a library: kind, architecture and code of each."""
+    body = b""
+    for kind, architecture, code in entries:
+        header = struct.pack("<HHIQ", kind, 0x101, 64, len(code)) + bytes(12) + struct.pack("<I", architecture)
+        body += header.ljust(64, b"\0") + code
+    return struct.pack("<IHHQ", 0xBA55ED50, 1, 16, len(body)) + body
 
 
 @pytest.mark.parametrize(
-    ("sizes", "limit", "expected"),
+    ("entries", "kept"),
     [
-        ([10], 10, [["0"]]),
-        ([10], 4, [["0.000"], ["0.001"], ["0.002"]]),
-        ([3, 9, 7], 10, [["1"], ["2", "0"]]),
-        # The rest of a wheel that was cut shares its part with others.
-        ([14, 5, 1], 10, [["0.000"], ["1", "0.001", "2"]]),
-        ([], 10, []),
+        ([(MACHINE_CODE, 80), (MACHINE_CODE, 90), (MACHINE_CODE, 100), (PTX, 120)], [1]),
+        # Two of a kind, for sm_90 and sm_90a.
+        ([(MACHINE_CODE, 90), (MACHINE_CODE, 90), (PTX, 90)], [0, 1]),
+        # Machine code of another generation does not run: the driver compiles the newest PTX that it may.
+        ([(MACHINE_CODE, 80), (PTX, 75), (PTX, 80), (PTX, 120)], [2]),
+        ([(MACHINE_CODE, 100), (PTX, 120)], []),
     ],
 )
-def test_parts_hold_no_more_than_their_limit(tmp_path, sizes, limit, expected):
-    files = [tmp_path / str(number) for number in range(len(sizes))]
-    for file, size in zip(files, sizes, strict=True):
-        file.write_bytes(b"x" * size)
-    parts = parts_of(cut(files, limit), limit)
-    assert [[piece.name for piece in part] for part in parts] == expected
-    assert all(sum(piece.size for piece in part) <= limit for part in parts)
+def test_only_code_that_the_gpu_loads_is_left(entries, kept):
+    codes = [bytes([65 + number]) * 24 for number in range(len(entries))]
+    kernels = container(*((*entry, code) for entry, code in zip(entries, codes, strict=True)))
+    data = b"\x7fELF before" + kernels + b"after"
+    found = thin(data, 90)
+    assert len(found) == len(data) and found.startswith(b"\x7fELF before") and found.endswith(b"after")
+    assert [number for number, code in enumerate(codes) if code in found] == kept
+    assert thin(found, 90) == found
 
 
-def wheel(folder: Path, name: str, text: str) -> Path:
-    """A wheel of one module."""
-    file = folder / f"{name}-1.0-py3-none-any.whl"
-    about = f"{name}-1.0.dist-info"
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr(f"{name}.py", text)
-        archive.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{about}/RECORD", "")
-    return file
+@given(before=st.binary(max_size=200), cut=st.integers(0, 300))
+def test_what_is_no_container_stays_as_it_is(before, cut):
+    assert thin(before, 90) == before
+    # The magic number alone, or a container that is cut off, is data of another kind.
+    broken = container((MACHINE_CODE, 80, b"x" * 100))[:-1][:cut]
+    assert thin(before + broken, 90) == before + broken
+
+
+def package(site: Path, name: str, version: str, files: dict[str, bytes], editable: bool = False) -> None:
+    """Install a package as pip does."""
+    about = f"{name}-{version}.dist-info"
+    kept = {f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode(), **files}
+    if editable:
+        kept[f"{about}/direct_url.json"] = b'{"url": "file:///somewhere", "dir_info": {"editable": true}}'
+    for path, data in kept.items():
+        (site / path).parent.mkdir(parents=True, exist_ok=True)
+        (site / path).write_bytes(data)
+    listed = [*kept, f"{about}/RECORD", f"../../../bin/{name}"]
+    (site / about / "RECORD").write_text("".join(f"{path},,\n" for path in listed))
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess:
+    return subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=100)
 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    """Two wheels in parts of 1,000 bytes; the pieces of the larger are in several."""
-    names = {"carried_small": "VALUE = 1\n", "carried_large": f"VALUE = {'9' * 4000}\n"}
-    wheels = [wheel(tmp_path, name, text) for name, text in names.items()]
+    """A large library, a small package, and what is not carried, in parts of one MiB."""
+    site = tmp_path / "site"
+    noise = b"".join(struct.pack("<Q", number * 0x9E3779B97F4A7C15 % 2**64) for number in range(250_000))
+    package(site, "large", "1.0", {"large/__init__.py": b"VALUE = 1\n", "large/kernels.so": noise})
+    package(site, "small", "2.0", {"small.py": b"VALUE = 2\n", "small.pyc": b"?", "ray/jars/ray.jar": b"?"})
+    package(site, "there_already", "1.0", {"there_already.py": b""})
+    package(site, "link", "1.0", {"link.pth": b"/somewhere\n"}, editable=True)
+    (tmp_path / "without.txt").write_text("# a comment\nThere.Already\n")
     out = tmp_path / "bundle"
-    out.mkdir()
-    manifest = write_parts(wheels, out, 1000)
-    assert {name: kept["sha256"] for name, kept in manifest.items()} == {
-        file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in wheels
-    }
-    assert len(manifest["carried_large-1.0-py3-none-any.whl"]["pieces"]) == 5
-    assert len(list(out.glob("part-*"))) > 4
-    (out / "requirements.txt").write_text("carried-small==1.0\ncarried-large==1.0\n")
-    (out / "install.sh").write_text((HERE / "install.sh").read_text())
+    options = ("--packages", site, "--without", tmp_path / "without.txt", "--part", "1", "--out", out)
+    done = run(sys.executable, FOLDER / "bundle.py", *options)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{out}: 2 packages, ")
+    assert all(
+        (out / piece["name"]).stat().st_size <= MIB
+        for piece in json.loads((out / "manifest.json").read_text())["pieces"]
+    )
+    assert len(list(out.glob("part-*"))) > 1
     return out
 
 
-def install(bundle: Path, site: Path) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "PYTHON": sys.executable}
-    command = ["bash", str(bundle / "install.sh"), str(site)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
+@pytest.fixture
+def python(tmp_path: Path) -> Path:
+    """Another Python, with an older version of one of the packages."""
+    assert run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv").returncode == 0
+    (site,) = (tmp_path / "venv").glob("lib/python3.*/site-packages")
+    package(site, "small", "1.0", {"small.py": b"VALUE = 1\n", "small_old.py": b""})
+    return tmp_path / "venv" / "bin" / "python"
 
 
-def test_a_bundle_is_joined_and_installed(bundle, tmp_path):
-    site = tmp_path / "site"
+def test_another_python_has_the_packages_afterwards(bundle, python, tmp_path):
     # Twice: a second start on the same machine replaces the first.
     for _ in range(2):
-        done = install(bundle, site)
+        done = run(python, bundle / "install.py")
         assert done.returncode == 0, done.stderr
-    assert f"export PYTHONPATH={site}" in done.stdout and "LD_PRELOAD" not in done.stdout
-    code = "import carried_small, carried_large, json; print(json.dumps([carried_small.VALUE, carried_large.__file__]))"
-    found = subprocess.run([sys.executable, "-c", code], cwd=site, capture_output=True, text=True, check=True)
-    assert json.loads(found.stdout) == [1, str(site / "carried_large.py")]
-
-
-def test_a_cublas_of_its_own_is_preloaded(bundle, tmp_path):
-    library = tmp_path / "site/nvidia/cu13/lib/libcublas.so.13"
-    library.parent.mkdir(parents=True)
-    library.touch()
-    assert f"LD_PRELOAD={library.parent}/libcublasLt.so.13:{library}" in install(bundle, tmp_path / "site").stdout
+    assert done.stdout.startswith("2 packages in ")
+    code = "import large, small, importlib.metadata as m; print(large.VALUE, small.VALUE, m.version('small'))"
+    assert run(python, "-c", code).stdout.split() == ["1", "2", "2.0"]
+    (site,) = (tmp_path / "venv").glob("lib/python3.*/site-packages")
+    assert (site / "large" / "kernels.so").read_bytes() == (tmp_path / "site" / "large" / "kernels.so").read_bytes()
+    # The older version is gone; what is left out, listed or a link is not there.
+    for name in ("small_old.py", "small-1.0.dist-info", "ray", "small.pyc", "there_already.py", "link.pth"):
+        assert not (site / name).exists()
 
 
 @pytest.mark.parametrize("harm", ["damaged", "missing"])
-def test_a_piece_that_did_not_arrive_is_named(bundle, tmp_path, harm):
-    piece = sorted(bundle.glob("part-*/carried_large*.002"))[0]
+def test_a_piece_that_did_not_arrive_is_named(bundle, python, harm):
+    piece = bundle / "part-01" / "piece"
     if harm == "damaged":
         piece.write_bytes(piece.read_bytes()[:-1] + b"!")
     else:
         piece.unlink()
-    done = install(bundle, tmp_path / "site")
-    assert done.returncode == 1 and piece.name in done.stdout + done.stderr
-    assert "pieces are missing or damaged, see above; copy their parts again." in done.stderr
-    assert not list((tmp_path / "site").iterdir())
+    done = run(python, bundle / "install.py")
+    assert done.returncode == 1 and done.stderr == "missing or damaged: part-01/piece; copy these again.\n"
+    assert run(python, "-c", "import small; print(small.VALUE)").stdout == "1\n"
 
 
-def test_another_python_is_refused(bundle, tmp_path):
-    other = tmp_path / "python"
-    other.write_text("#!/bin/sh\necho 3.11\n")
-    other.chmod(0o755)
-    environment = {**os.environ, "PYTHON": str(other)}
-    command = ["bash", str(bundle / "install.sh"), str(tmp_path / "site")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 1 and "is Python 3.11, and the wheels are for 3.12" in done.stderr
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--out", "."), "--out . exists; choose another folder."),
+        (("--capability", "hopper"), "--capability is hopper; give it as in 9.0."),
+        (("--packages", "empty"), "has no package that"),
+    ],
+)
+def test_a_mistake_is_told(tmp_path, options, said):
+    done = run(sys.executable, FOLDER / "bundle.py", "--out", tmp_path / "bundle", *options)
+    assert done.returncode == 1 and said in done.stderr and not (tmp_path / "bundle").exists()
+
+
+def test_the_list_of_packages_that_are_not_carried_is_sorted():
+    blocks = (FOLDER / "machine.txt").read_text().split("\n\n")
+    for block in blocks:
+        names = [line for line in block.splitlines() if not line.startswith("#")]
+        assert names == sorted(set(names))

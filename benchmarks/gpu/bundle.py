@@ -13,10 +13,11 @@ import fnmatch
 import hashlib
 import io
 import json
+import re
 import shutil
 import sysconfig
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,7 @@ from typing import Annotated
 import typer
 from packaging.utils import canonicalize_name
 from thin import thin
+from tqdm import tqdm
 
 HERE = Path(__file__).resolve().parent
 MIB = 2**20
@@ -63,7 +65,7 @@ def files_of(package: Distribution, site: Path) -> Iterator[Path]:
                 yield Path(path)
 
 
-def write_archive(packages: Iterable[Distribution], site: Path, archive: Path, architecture: int) -> dict[str, str]:
+def write_archive(packages: list[Distribution], site: Path, archive: Path, architecture: int) -> dict[str, str]:
     """Write the packages' files into one compressed archive, libraries with GPU code for one architecture only.
 
     Returns:
@@ -71,7 +73,7 @@ def write_archive(packages: Iterable[Distribution], site: Path, archive: Path, a
     """
     found = {}
     with tarfile.open(archive, "w:xz", preset=3) as tar:
-        for package in packages:
+        for package in tqdm(packages, unit="package"):
             for name in files_of(package, site):
                 data = (site / name).read_bytes()
                 if ".so" in name.suffixes:
@@ -100,21 +102,27 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder of the bundle; it must not exist.")] = Path("outputs/bundle"),
     part: Annotated[int, typer.Option(help="MiB of a part at most.", min=1)] = 56,
     capability: Annotated[str, typer.Option(help="Compute capability of the GPU; code for others stays out.")] = "9.0",
+    packages: Annotated[Path | None, typer.Option(help="Folder of the packages.  [default: this Python's]")] = None,
     without: Annotated[Path, typer.Option(help="List of packages that are not carried.")] = HERE / "machine.txt",
 ) -> None:
-    """Make an offline bundle of this interpreter's packages."""
+    """Make an offline bundle of an environment's packages."""
     if out.exists():
         raise SystemExit(f"--out {out} exists; choose another folder.")
-    site = Path(sysconfig.get_path("purelib"))
+    if not re.fullmatch(r"\d+\.\d", capability):
+        raise SystemExit(f"--capability is {capability}; give it as in 9.0.")
+    site = packages or Path(sysconfig.get_path("purelib"))
+    found = carried(site, names_in(without))
+    if not found:
+        raise SystemExit(f"{site} has no package that {without} does not list; choose other --packages.")
     out.mkdir(parents=True)
     archive = out / "site.tar.xz"
-    packages = write_archive(carried(site, names_in(without)), site, archive, int(capability.replace(".", "")))
+    versions = write_archive(found, site, archive, int(capability.replace(".", "")))
     pieces = write_parts(archive, out, part * MIB)
     archive.unlink()
-    (out / "manifest.json").write_text(json.dumps({"packages": packages, "pieces": pieces}, indent=1) + "\n")
+    (out / "manifest.json").write_text(json.dumps({"packages": versions, "pieces": pieces}, indent=1) + "\n")
     shutil.copy(HERE / "install.py", out)
     size = sum(int(piece["bytes"]) for piece in pieces) / MIB
-    typer.echo(f"{out}: {len(packages)} packages, {size:.1f} MiB in {len(pieces)} parts")
+    typer.echo(f"{out}: {len(versions)} packages, {size:.1f} MiB in {len(pieces)} parts")
 
 
 if __name__ == "__main__":

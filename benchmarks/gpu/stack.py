@@ -12,8 +12,10 @@ not run again. What a rule of `medu1 plan` refuses here does not start. Needs an
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import count
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated
 
@@ -168,8 +170,11 @@ def main(
         if (out / "model").exists():
             return
         texts = read_warmup_texts(out / "data")
-        # On the CPU: this process is to leave all of the GPU to the runs.
-        result.figures["parameters"] = write_random_model(found, texts, out / "model", plan.settings.dtype)
+        where = "cuda" if machine == Machine.gpu else "cpu"
+        # In a process of its own: this one is to leave all of the GPU to the runs.
+        with ProcessPoolExecutor(1, get_context("spawn")) as other:
+            made = other.submit(write_random_model, found, texts, out / "model", plan.settings.dtype, where)
+            result.figures["parameters"] = made.result()
 
     def run(result: Result) -> None:
         folder = next_run(out, precision)

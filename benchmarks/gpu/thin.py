@@ -4,18 +4,17 @@ import struct
 
 # A library has containers ("fat binaries"), each with the same kernels for several architectures. cuobjdump lists them;
 # the layout is not documented, and what does not have it stays as it is.
-CONTAINER = struct.Struct("<IHHQ")  # magic, version, bytes of this header, bytes of the entries
+CONTAINER = struct.Struct("<IHHQ")  # magic number, version, bytes of this header, bytes of the entries
 MAGIC = 0xBA55ED50
-ENTRY = struct.Struct("<HHIQ8xI4x")  # kind, version, bytes of this header, bytes of the code; architecture at byte 28
+ENTRY = struct.Struct("<H2xIQ12xI32x")  # kind, bytes of this header, bytes of the code, architecture
 PTX, MACHINE_CODE = 1, 2
 
 
 def entries_of(data: bytes | bytearray, start: int, end: int) -> list[tuple[int, int, int, int]] | None:
     """Kind, architecture, first byte and length of the code of all entries; None if this is not a container."""
     found, at = [], start
-    while at + 64 <= end:
-        kind, _, header, size = struct.unpack_from("<HHIQ", data, at)
-        (architecture,) = struct.unpack_from("<I", data, at + 28)
+    while at + ENTRY.size <= end:
+        kind, header, size, architecture = ENTRY.unpack_from(data, at)
         if kind not in (PTX, MACHINE_CODE) or not 32 <= header <= 256 or at + header + size > end:
             return None
         found.append((kind, architecture, at + header, size))

@@ -10,6 +10,7 @@ Transformer Engine also imports JAX where it is installed, and the first use of 
 memory; no part of this stack computes with it.
 """
 
+import ctypes
 import os
 import sysconfig
 from collections.abc import Iterator
@@ -37,9 +38,13 @@ def point_to_wheels(packages: Path) -> None:
 
 @contextmanager
 def _prepared(_module: Any) -> Iterator[None]:
-    point_to_wheels(Path(sysconfig.get_path("purelib")))
-    import torch  # noqa: F401  (loads cuBLAS)
+    packages = Path(sysconfig.get_path("purelib"))
+    point_to_wheels(packages)
+    import torch  # noqa: F401  (loads cuBLAS and others)
 
+    # The parts of cuDNN, which Transformer Engine loads itself only where it has found no toolkit.
+    for library in sorted((packages / "nvidia" / "cudnn" / "lib").glob("lib*.so.*")):
+        ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
     yield
 
 
