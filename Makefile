@@ -57,6 +57,7 @@ test-verl: install
 test-gpu-stack:
 	$(MAKE) install-gpu VENV=.venv-gpu DRIVER=later
 	.venv-gpu/bin/python -m pytest -m gpu_stack tests/gpu_stack/test_output_layer.py
+	.venv-gpu/bin/python -m pytest -m gpu_stack tests/gpu_stack/test_system_libraries.py
 	.venv-gpu/bin/python -m pytest -m gpu_stack tests/gpu_stack/test_vllm_configuration.py
 
 test-slurm: install
