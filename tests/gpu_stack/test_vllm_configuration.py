@@ -142,6 +142,18 @@ def test_the_kernel_of_linear_layers_in_fp8(overrides, kernel, vllm_config_of):
 
 
 @pytest.mark.parametrize(
+    ("overrides", "uses"),
+    [([], False), ([f"~{ENVIRONMENT}.VLLM_USE_FLASHINFER_SAMPLER"], True)],
+    ids=["as configured", "without the variable"],
+)
+def test_sampling_without_flashinfer(overrides, uses, vllm_config_of):
+    from vllm.v1.sample.ops.topk_topp_sampler import flashinfer_sampler_supported
+
+    vllm_config_of(f"recipe={RECIPES[0]}", *overrides)
+    assert flashinfer_sampler_supported() is uses
+
+
+@pytest.mark.parametrize(
     ("override", "error", "said"),
     [
         ("+actor_rollout_ref.rollout.max_num_sequences=8", InstantiationException, "argument 'max_num_sequences'"),
