@@ -241,6 +241,7 @@ def test_settings_of_the_user_stay(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     set_environment("org/name")
     assert environ["VLLM_CPU_KVCACHE_SPACE"] == "7"
     assert environ["DO_NOT_TRACK"] == environ["VLLM_NO_USAGE_STATS"] == "1"
+    assert environ["VLLM_USE_FLASHINFER_SAMPLER"] == "0"
     assert "HF_HUB_OFFLINE" not in environ
     set_environment(str(tmp_path))
     assert environ["HF_HUB_OFFLINE"] == "1"

@@ -1,4 +1,7 @@
-"""The configuration that vLLM 0.24 makes of each GPU recipe, from the arguments that verl's server gives it."""
+"""The configuration that vLLM 0.24 makes of each GPU recipe, from the arguments that verl's server gives it.
+
+And which kernels vLLM chooses with the recipe's environment variables.
+"""
 
 import asyncio
 from pathlib import Path
@@ -7,6 +10,7 @@ from typing import Any
 
 import pytest
 from hydra.errors import InstantiationException
+from omegaconf import OmegaConf
 
 from tests.rehearse.models import gpu_recipes, model_of
 from verl_medu1.config.compose import compose_config
@@ -15,6 +19,7 @@ from verl_medu1.config.compose import compose_config
 pytestmark = [pytest.mark.gpu_stack, pytest.mark.timeout(600)]
 
 RECIPES = gpu_recipes()
+ENVIRONMENT = "ray_kwargs.ray_init.runtime_env.env_vars"
 
 
 class Configured(Exception):
@@ -34,6 +39,7 @@ def vllm_config_of(folders, monkeypatch, vllm_as_on_h100):
     from verl.utils.config import omega_conf_to_dataclass
     from verl.workers.rollout.replica import RolloutMode
     from verl.workers.rollout.vllm_rollout import vllm_async_server
+    from vllm.utils.deep_gemm import is_deep_gemm_supported
 
     class Engine(vllm_async_server.AsyncLLM):
         @classmethod
@@ -47,7 +53,12 @@ def vllm_config_of(folders, monkeypatch, vllm_as_on_h100):
     monkeypatch.setattr(vllm_async_server, "AsyncLLM", Engine)
 
     def configure(*overrides: str) -> tuple[Any, Any]:
-        roles = compose_config(overrides).actor_rollout_ref
+        config = compose_config(overrides)
+        # Ray sets these variables for its workers. vLLM keeps what follows from one of them.
+        for name, value in OmegaConf.select(config, ENVIRONMENT).items():
+            monkeypatch.setenv(name, value)
+        is_deep_gemm_supported.cache_clear()
+        roles = config.actor_rollout_ref
         _, folder = model_of(str(roles.model.path), folders)
         with open_dict(roles):
             roles.model.path = str(folder)
@@ -105,6 +116,41 @@ def test_each_recipe(recipe, precision, vllm_config_of):
     assert found == wanted
     assert made.model_config.override_generation_config["temperature"] == rollout.temperature
     resolve_obj_by_qualname(made.parallel_config.worker_extension_cls)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "kernel"),
+    [
+        ([], "CutlassFp8BlockScaledMMKernel"),
+        ([f"~{ENVIRONMENT}.VLLM_USE_DEEP_GEMM"], "FlashInferFp8DeepGEMMDynamicBlockScaledKernel"),
+    ],
+    ids=["as configured", "without the variable"],
+)
+def test_the_kernel_of_linear_layers_in_fp8(overrides, kernel, vllm_config_of):
+    from vllm.config import set_current_vllm_config
+    from vllm.model_executor.kernels.linear import init_fp8_linear_kernel
+    from vllm.model_executor.layers.quantization.fp8 import Fp8LinearMethod
+
+    made, _ = vllm_config_of(f"recipe={RECIPES[0]}", "precision=fp8", *overrides)
+    dtype, size = made.model_config.dtype, made.model_config.get_hidden_size()
+    with set_current_vllm_config(made):
+        method = Fp8LinearMethod(made.quant_config)
+        chosen = init_fp8_linear_kernel(
+            method.activation_quant_key, method.weight_quant_key, dtype, dtype, weight_shape=(size, size)
+        )
+    assert type(chosen).__name__ == kernel
+
+
+@pytest.mark.parametrize(
+    ("overrides", "uses"),
+    [([], False), ([f"~{ENVIRONMENT}.VLLM_USE_FLASHINFER_SAMPLER"], True)],
+    ids=["as configured", "without the variable"],
+)
+def test_sampling_without_flashinfer(overrides, uses, vllm_config_of):
+    from vllm.v1.sample.ops.topk_topp_sampler import flashinfer_sampler_supported
+
+    vllm_config_of(f"recipe={RECIPES[0]}", *overrides)
+    assert flashinfer_sampler_supported() is uses
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ def set_environment(model: str) -> None:
         # An engine in this process starts in half the time and can't outlive it.
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB; no effect on a GPU
+        # FlashInfer's kernels for top-k and top-p are compiled when they are first used, which needs a CUDA toolkit.
+        "VLLM_USE_FLASHINFER_SAMPLER": "0",
     }
     if Path(model).is_dir():
         settings["HF_HUB_OFFLINE"] = "1"
