@@ -252,6 +252,12 @@ def test_wrong_settings_are_one_sentence(index: Path, settings: dict[str, Any], 
         Searcher({"index": str(index), **settings})
 
 
+def test_a_row_without_a_question_is_named(searcher: Searcher) -> None:
+    row = {"data_source": "MedQA", "raw_prompt": [{"role": "system", "content": "s"}], "extra_info": {"row_id": "r1"}}
+    with pytest.raises(ValueError, match=r"row 'r1' has no user message, which a reader is asked"):
+        searcher.start(row)
+
+
 def test_credentialed_rows_stay_here(index: Path) -> None:
     away = {"base_url": "https://reader.example/v1", "model": "m"}
     searcher = Searcher({"index": str(index), "reader": away})

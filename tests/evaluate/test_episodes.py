@@ -1,16 +1,18 @@
 """Responses of several turns in an evaluation: who takes a turn when, with which seed, and what is kept of it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.rollout.test_episode import ANSWER, ASK, Notes
+from tests.rollout.test_episode import ANSWER, ASK, Notes, Reading
 from verl_medu1.environments import environment
 from verl_medu1.evaluate.cache import ResponseCache
 from verl_medu1.evaluate.episodes import Several, episodes_for
+from verl_medu1.evaluate.evaluation import prepare_answerer
 from verl_medu1.evaluate.generation import load_tokenizer
 from verl_medu1.evaluate.questions import Question
 from verl_medu1.evaluate.sampling import Request, Sampling
@@ -23,6 +25,7 @@ EPISODES = {
     "max_turns": 3,
     "max_turn_tokens": 60,
     "max_observation_tokens": 20,
+    "max_failed_share": 0.05,
 }
 
 
@@ -86,6 +89,14 @@ def test_a_sample_has_the_same_seeds_whatever_else_is_asked(sampled: Callable[..
     assert [seeds[1:] for seeds in both.rounds] == last.rounds
 
 
+def test_too_many_calls_that_fail_end_it(sampled: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = {f"{number:02}": [ASK, ANSWER] for number in range(11)}
+    assert len(sampled(turns)[0]) == 11
+    monkeypatch.setattr(Reading, "failed", property(lambda self: self.calls, lambda self, value: None), raising=False)
+    with pytest.raises(ValueError, match=r"the environment failed in 22 of its latest 22 calls"):
+        sampled(turns)
+
+
 def test_what_is_kept_is_scored_again_as_it_was(sampled: Callable[..., Any], tmp_path: Path) -> None:
     ((request, (response, _)),), _ = sampled({"two": [ASK, ANSWER]})
     cache = ResponseCache(tmp_path, "model", SAMPLING, None, EPISODES)
@@ -101,7 +112,8 @@ def test_what_is_kept_is_scored_again_as_it_was(sampled: Callable[..., Any], tmp
 
 
 LOOP = "actor_rollout_ref: {rollout: {agent: {default_agent_loop: LOOP}}}\n"
-SET = "episodes: {environment: notes, settings: {}, max_turns: 3, max_turn_tokens: 6, max_observation_tokens: 2}\n"
+LIMITS = "max_turns: 3, max_turn_tokens: 6, max_observation_tokens: 2, max_failed_share: 0.05"
+SET = f"episodes: {{environment: notes, settings: {{}}, {LIMITS}}}\n"
 
 
 @pytest.mark.parametrize(
@@ -127,3 +139,14 @@ def test_a_file_without_episodes_is_refused(tmp_path: Path) -> None:
     file.write_text("episodes: {environment: notes}")
     with pytest.raises(ValueError, match=r"has no episodes.settings; give a YAML file"):
         episodes_for(str(file), None)
+
+
+def test_other_formats_are_not_for_a_reader(inputs: Path, tmp_path: Path) -> None:
+    settings = "{address: 'http://127.0.0.1:1/', reader: rules}"
+    file = tmp_path / "config.yaml"
+    file.write_text(f"episodes: {{environment: searcher, settings: {settings}, {LIMITS}}}\n")
+    given = (str(inputs / "model"), None, None)
+    assert prepare_answerer(*given, [question("one")], episodes=str(file)).episodes
+    other = replace(question("one"), asked_as="short_answer")
+    with pytest.raises(ValueError, match=r"with the environment searcher its reader answers; leave --formats out"):
+        prepare_answerer(*given, [question("one"), other], episodes=str(file))

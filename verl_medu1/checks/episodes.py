@@ -19,6 +19,8 @@ from verl_medu1.environments.environment import make_environment
 from verl_medu1.rollout.names import EPISODE_LOOP
 
 LIMITS = ("max_turns", "max_turn_tokens", "max_observation_tokens")
+# What a session has (verl_medu1/environments/environment.py).
+SESSION = ("step", "finish", "facts", "calls", "invalid", "failed")
 
 
 def episode_violations(config: DictConfig) -> Iterator[str]:
@@ -84,7 +86,13 @@ def episode_violations(config: DictConfig) -> Iterator[str]:
         row = _first_row(file)
         try:
             if row is not None:
-                environment.start(row | {"raw_prompt": row["prompt"]})
+                session = environment.start(row | {"raw_prompt": row["prompt"]})
+                if lacks := [name for name in SESSION if not hasattr(session, name)]:
+                    yield (
+                        f"episodes.environment is {episodes.environment!r}, whose session has no {lacks[0]}; let its "
+                        "class be a subclass of verl_medu1.environments.environment.Session, and set its counters."
+                    )
+                    return
         except ValueError as error:
             yield f"episodes.environment is {episodes.environment!r}, and in {file} {error}."
 

@@ -63,8 +63,10 @@ class Searcher(Search):
             ValueError: its text may not be sent to where it is searched or read, or its evidence can't be read.
         """
         self.check_may_see(row)
-        *_, question = (message["content"] for message in row["raw_prompt"] if message["role"] == "user")
-        return SearcherSession(self, question, gold_evidence(row["extra_info"]))
+        questions = [message["content"] for message in row["raw_prompt"] if message["role"] == "user"]
+        if not questions:
+            raise ValueError(f"row {row['extra_info'].get('row_id')!r} has no user message, which a reader is asked")
+        return SearcherSession(self, questions[-1], gold_evidence(row["extra_info"]))
 
     def check_may_see(self, row: Mapping[str, Any]) -> None:
         """Refuse a row whose text may not be sent to retriever or reader."""

@@ -12,14 +12,16 @@ from verl_medu1.evaluate.questions import Question
 from verl_medu1.evaluate.sampling import Request, Sampling, seed_of
 from verl_medu1.evaluate.scoring import Response
 from verl_medu1.length.budget import counted_tokens
+from verl_medu1.rollout.components import episode_components
 from verl_medu1.rollout.episode import Episode, Limits
+from verl_medu1.rollout.failed_calls import FailedCalls
 from verl_medu1.rollout.names import EPISODE_LOOP, OUT_OF_ROOM
 from verl_medu1.rollout.sampling import turn_seed
 from verl_medu1.run_folder.configuration import read_configuration
 
 # The value of --episodes for responses of one turn.
 NONE = "none"
-KEYS = ("environment", "settings", "max_turns", "max_turn_tokens", "max_observation_tokens")
+KEYS = ("environment", "settings", "max_turns", "max_turn_tokens", "max_observation_tokens", "max_failed_share")
 LOOP = "actor_rollout_ref.rollout.agent.default_agent_loop"
 
 
@@ -81,6 +83,7 @@ class Several:
         )
         self._environment: Environment = make_environment(episodes["environment"], episodes["settings"])
         self._limits = Limits.read(episodes, sampling.max_tokens, self._environment.last_turn)
+        self._failed_calls = FailedCalls(episodes["max_failed_share"])
         # One event loop for all turns: an environment's connections belong to it.
         self._runner = asyncio.Runner()
 
@@ -92,6 +95,9 @@ class Several:
         Args:
             engine: vLLM's engine.
             pairs: requests, each with the tokens of its prompt.
+
+        Raises:
+            ValueError: the environment failed in too many of its latest calls.
         """
         held = [[self._begin(request.question, prompt) for _ in range(request.number)] for request, prompt in pairs]
         # Each with the seed of its sample.
@@ -103,6 +109,10 @@ class Several:
         while going:
             goes_on = self._runner.run(self._take_turns(engine, going))
             going = [pair for pair, another in zip(going, goes_on, strict=True) if another]
+        try:
+            self._failed_calls.add([episode_components(episode.record()) for episodes in held for episode in episodes])
+        except RuntimeError as error:
+            raise ValueError(str(error)) from None
         return [
             (request, [self._response(episode, request.question) for episode in episodes])
             for (request, _), episodes in zip(pairs, held, strict=True)

@@ -14,6 +14,7 @@ from verl_medu1.environments.environment import make_environment
 from verl_medu1.evaluate import endpoint, generation, models
 from verl_medu1.evaluate.cache import ResponseCache
 from verl_medu1.evaluate.episodes import NONE, episodes_for
+from verl_medu1.evaluate.formats import FORMATS
 from verl_medu1.evaluate.judging import describe, judge_for, require_judge, score_all
 from verl_medu1.evaluate.questions import Question
 from verl_medu1.evaluate.sampling import Request, Sampling, missing_requests
@@ -90,6 +91,11 @@ def prepare_answerer(
     several = episodes_for(episodes, models.config_of_the_run(folder))
     if several:
         make_environment(several["environment"], several["settings"])
+        if several["environment"] == "searcher" and any(question.asked_as in FORMATS for question in questions):
+            raise ValueError(
+                "--formats asks for answers in other formats, and with the environment searcher its reader answers; "
+                "leave --formats out."
+            )
     return Answerer(folder, template_arguments=arguments, episodes=several)
 
 

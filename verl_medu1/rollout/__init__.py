@@ -4,6 +4,7 @@ single_turn.py    one turn, each response with its own sampling seed
 several_turns.py  several turns with an environment
 episode.py        the tokens of such a conversation, and its limits
 components.py     what a reward's components say of it
+failed_calls.py   when too many of an environment's calls have failed
 answer_gain.py    how much an environment helps to the right answer
 observation.py    text from outside, made harmless
 names.py          names of loops, and of what an episode leaves

@@ -2,7 +2,7 @@
 
 import pytest
 
-from verl_medu1.training.failures import LEAST, WINDOW, FailedCalls
+from verl_medu1.rollout.failed_calls import LEAST, WINDOW, FailedCalls
 
 
 def answers(number: int, calls: float = 2.0, failed: float = 0.0) -> list[dict[str, float]]:
