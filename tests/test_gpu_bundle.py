@@ -36,7 +36,7 @@ def container(*entries: tuple[int, int, bytes]) -> bytes:
         ([(MACHINE_CODE, 100), (PTX, 120)], []),
     ],
 )
-def test_only_code_that_the_gpu_loads_is_left(entries, kept):
+def test_only_code_that_a_hopper_gpu_loads_is_left(entries, kept):
     codes = [bytes([65 + number]) * 24 for number in range(len(entries))]
     kernels = container(*((*entry, code) for entry, code in zip(entries, codes, strict=True)))
     data = b"\x7fELF before" + kernels + b"after"
@@ -44,6 +44,12 @@ def test_only_code_that_the_gpu_loads_is_left(entries, kept):
     assert len(found) == len(data) and found.startswith(b"\x7fELF before") and found.endswith(b"after")
     assert [number for number, code in enumerate(codes) if code in found] == kept
     assert thin(found, 90) == found
+
+
+def test_a_gpu_runs_machine_code_of_its_generation_that_is_not_newer():
+    data = container(*((MACHINE_CODE, number, bytes([number]) * 24) for number in (75, 80, 86, 89, 90)))
+    found = thin(data, 87)
+    assert [number for number in (75, 80, 86, 89, 90) if bytes([number]) * 24 in found] == [86]
 
 
 @given(before=st.binary(max_size=200), cut=st.integers(0, 300))
@@ -80,9 +86,9 @@ def bundle(tmp_path: Path) -> Path:
     package(site, "small", "2.0", {"small.py": b"VALUE = 2\n", "small.pyc": b"?", "ray/jars/ray.jar": b"?"})
     package(site, "there_already", "1.0", {"there_already.py": b""})
     package(site, "link", "1.0", {"link.pth": b"/somewhere\n"}, editable=True)
-    (tmp_path / "without.txt").write_text("# a comment\nThere.Already\n")
+    (tmp_path / "machine.txt").write_text("# a comment\nThere.Already\nscipy\n")
     out = tmp_path / "bundle"
-    options = ("--packages", site, "--without", tmp_path / "without.txt", "--part", "1", "--out", out)
+    options = ("--packages", site, "--machine", tmp_path / "machine.txt", "--part", "1", "--out", out)
     done = run(sys.executable, FOLDER / "bundle.py", *options)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"{out}: 2 packages, ")
@@ -109,6 +115,7 @@ def test_another_python_has_the_packages_afterwards(bundle, python, tmp_path):
         done = run(python, bundle / "install.py")
         assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("2 packages in ")
+    assert "neither here nor in the bundle: scipy, there-already; install them" in done.stdout
     code = "import large, small, importlib.metadata as m; print(large.VALUE, small.VALUE, m.version('small'))"
     assert run(python, "-c", code).stdout.split() == ["1", "2", "2.0"]
     (site,) = (tmp_path / "venv").glob("lib/python3.*/site-packages")
@@ -143,8 +150,7 @@ def test_a_mistake_is_told(tmp_path, options, said):
     assert done.returncode == 1 and said in done.stderr and not (tmp_path / "bundle").exists()
 
 
-def test_the_list_of_packages_that_are_not_carried_is_sorted():
-    blocks = (FOLDER / "machine.txt").read_text().split("\n\n")
-    for block in blocks:
-        names = [line for line in block.splitlines() if not line.startswith("#")]
-        assert names == sorted(set(names))
+@pytest.mark.parametrize("name", ["machine.txt", "unused.txt"])
+def test_the_lists_of_packages_that_are_not_carried_are_sorted(name):
+    names = [line for line in (FOLDER / name).read_text().splitlines() if not line.startswith("#")]
+    assert names == sorted(set(names))

@@ -4,9 +4,9 @@
     .venv-gpu/bin/python benchmarks/gpu/bundle.py
 
 For a machine that reaches no index, takes files only in small amounts, and has Python 3.12 and torch with CUDA. It
-carries the packages of this interpreter, less those of benchmarks/gpu/machine.txt, which such a machine has or which
-nothing here reaches. OUT/part-00, OUT/part-01, ... hold a piece of at most --part MiB each. On the machine, `python
-install.py` checks the pieces, and installs them into its interpreter. docs/gpu.md has the whole order.
+carries the packages of this interpreter, less those of machine.txt and unused.txt beside this file. OUT/part-00,
+OUT/part-01, ... hold a piece of at most --part MiB each. On the machine, `python install.py` checks the pieces, and
+installs them into its interpreter. docs/gpu.md has the whole order.
 """
 
 import fnmatch
@@ -47,12 +47,17 @@ def names_in(path: Path) -> set[str]:
     return {canonicalize_name(line) for line in lines if line and not line.startswith("#")}
 
 
+def is_link(package: Distribution) -> bool:
+    """Return whether a package only points to a folder elsewhere, as this project does (pip install -e)."""
+    source = json.loads(package.read_text("direct_url.json") or "{}")
+    return bool(source.get("dir_info", {}).get("editable"))
+
+
 def carried(site: Path, without: set[str]) -> list[Distribution]:
     """The packages in a folder, sorted by name, less those named and those that are links to another folder."""
     found = {canonicalize_name(package.name): package for package in distributions(path=[str(site)])}
-    # direct_url.json: the package is a link to a folder, such as this project.
     kept = (found[name] for name in sorted(found) if name not in without)
-    return [package for package in kept if not package.read_text("direct_url.json")]
+    return [package for package in kept if not is_link(package)]
 
 
 def files_of(package: Distribution, site: Path) -> Iterator[Path]:
@@ -103,7 +108,7 @@ def main(
     part: Annotated[int, typer.Option(help="MiB of a part at most.", min=1)] = 56,
     capability: Annotated[str, typer.Option(help="Compute capability of the GPU; code for others stays out.")] = "9.0",
     packages: Annotated[Path | None, typer.Option(help="Folder of the packages.  [default: this Python's]")] = None,
-    without: Annotated[Path, typer.Option(help="List of packages that are not carried.")] = HERE / "machine.txt",
+    machine: Annotated[Path, typer.Option(help="List of what the machine has.")] = HERE / "machine.txt",
 ) -> None:
     """Make an offline bundle of an environment's packages."""
     if out.exists():
@@ -111,15 +116,17 @@ def main(
     if not re.fullmatch(r"\d+\.\d", capability):
         raise SystemExit(f"--capability is {capability}; give it as in 9.0.")
     site = packages or Path(sysconfig.get_path("purelib"))
-    found = carried(site, names_in(without))
+    there = names_in(machine)
+    found = carried(site, there | names_in(HERE / "unused.txt"))
     if not found:
-        raise SystemExit(f"{site} has no package that {without} does not list; choose other --packages.")
+        raise SystemExit(f"{site} has no package that is not listed in {machine}; choose other --packages.")
     out.mkdir(parents=True)
     archive = out / "site.tar.xz"
     versions = write_archive(found, site, archive, int(capability.replace(".", "")))
     pieces = write_parts(archive, out, part * MIB)
     archive.unlink()
-    (out / "manifest.json").write_text(json.dumps({"packages": versions, "pieces": pieces}, indent=1) + "\n")
+    about = {"packages": versions, "machine": sorted(there), "pieces": pieces}
+    (out / "manifest.json").write_text(json.dumps(about, indent=1) + "\n")
     shutil.copy(HERE / "install.py", out)
     size = sum(int(piece["bytes"]) for piece in pieces) / MIB
     typer.echo(f"{out}: {len(versions)} packages, {size:.1f} MiB in {len(pieces)} parts")

@@ -278,7 +278,7 @@ class Run:
             result.reasons[PEAK_MEASURED] = "nothing counts allocations on the CPU."
 
     def imports(self, result: Result) -> None:
-        """List the distributions of all imported modules; benchmarks/gpu/engine.txt rests on it."""
+        """List the distributions of all imported modules."""
         owners = metadata.packages_distributions()
         modules = {name.partition(".")[0] for name in sys.modules}
         names = sorted({owner for module in modules for owner in owners.get(module, ())})

@@ -75,6 +75,9 @@ def main() -> None:
     with tarfile.open(fileobj=pieces, mode="r|xz") as tar:
         tar.extractall(site, filter="tar")
     print(f"{len(manifest['packages'])} packages in {site}: {time.monotonic() - start:.0f} s")
+    here = {normal(package.name) for package in distributions()}
+    if missing := [name for name in manifest["machine"] if normal(name) not in here]:
+        print(f"neither here nor in the bundle: {', '.join(missing)}; install them, or take them out of machine.txt")
     # A run starts a dozen processes that import the same modules.
     compileall.compile_dir(site, quiet=2, workers=0)
     print(f"compiled: {time.monotonic() - start:.0f} s")

@@ -8,11 +8,13 @@ CONTAINER = struct.Struct("<IHHQ")  # magic number, version, bytes of this heade
 MAGIC = 0xBA55ED50
 ENTRY = struct.Struct("<H2xIQ12xI32x")  # kind, bytes of this header, bytes of the code, architecture
 PTX, MACHINE_CODE = 1, 2
+Entry = tuple[int, int, int, int]  # kind, architecture, first byte and length of the code
 
 
-def entries_of(data: bytes | bytearray, start: int, end: int) -> list[tuple[int, int, int, int]] | None:
-    """Kind, architecture, first byte and length of the code of all entries; None if this is not a container."""
-    found, at = [], start
+def entries_of(data: bytes | bytearray, start: int, end: int) -> list[Entry] | None:
+    """All entries; None if this is not a container."""
+    found: list[Entry] = []
+    at = start
     while at + ENTRY.size <= end:
         kind, header, size, architecture = ENTRY.unpack_from(data, at)
         if kind not in (PTX, MACHINE_CODE) or not 32 <= header <= 256 or at + header + size > end:
@@ -22,11 +24,17 @@ def entries_of(data: bytes | bytearray, start: int, end: int) -> list[tuple[int,
     return found
 
 
+def newest(entries: list[Entry], kind: int, first: int, last: int) -> list[Entry]:
+    """The entries of a kind with the highest architecture from first to last."""
+    able = [entry for entry in entries if entry[0] == kind and first <= entry[1] <= last]
+    return [entry for entry in able if entry[1] == max(other[1] for other in able)]
+
+
 def thin(data: bytes, architecture: int) -> bytes:
     """Overwrite with zeros what a GPU does not load, so that it takes no room when compressed; sizes stay.
 
-    A container with machine code of the architecture keeps that alone. Another keeps its newest PTX that the driver
-    can compile for the GPU, if it has any.
+    A container keeps its newest machine code that the GPU runs (of the same major version, and not newer); without
+    any, its newest PTX that the driver can compile for the GPU.
 
     Args:
         data: of a shared library.
@@ -43,9 +51,8 @@ def thin(data: bytes, architecture: int) -> bytes:
         if entries is None:
             at += 4
             continue
-        own = [entry for entry in entries if entry[:2] == (MACHINE_CODE, architecture)]
-        ptx = [entry for entry in entries if entry[0] == PTX and entry[1] <= architecture]
-        kept = own or sorted(ptx, key=lambda entry: entry[1])[-1:]
+        kept = newest(entries, MACHINE_CODE, architecture // 10 * 10, architecture)
+        kept = kept or newest(entries, PTX, 0, architecture)
         for entry in entries:
             if entry not in kept:
                 out[entry[2] : entry[2] + entry[3]] = bytes(entry[3])

@@ -43,8 +43,10 @@ def _prepared(_module: Any) -> Iterator[None]:
     import torch  # noqa: F401  (loads cuBLAS and others)
 
     # The parts of cuDNN, which Transformer Engine loads itself only where it has found no toolkit.
-    for library in sorted((packages / "nvidia" / "cudnn" / "lib").glob("lib*.so.*")):
-        ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+    cudnn = packages / "nvidia" / "cudnn"
+    if os.environ.get("CUDNN_HOME") == str(cudnn):
+        for library in sorted((cudnn / "lib").glob("lib*.so.*")):
+            ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
     yield
 
 
