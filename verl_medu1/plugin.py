@@ -5,6 +5,7 @@ socket of its own for new weights, answers go into verl's queue in groups, log-p
 Transformer Engine finds its own libraries, and the CPU support is installed only on a machine without an accelerator.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -22,13 +23,21 @@ def _register_trainer(_module: ModuleType) -> Iterator[None]:
     import verl_medu1.training.trainer  # noqa: F401  (registers itself)
 
 
-around_import("verl.trainer.ppo.v1", _register_trainer)
-weight_socket.install()
-grouped_puts.install()
-log_probs.install()
-te_libraries.install()
+def _install() -> None:
+    around_import("verl.trainer.ppo.v1", _register_trainer)
+    weight_socket.install()
+    grouped_puts.install()
+    log_probs.install()
+    te_libraries.install()
+    if not has_accelerator():
+        from verl_medu1 import cpu
 
-if not has_accelerator():
-    from verl_medu1 import cpu
+        cpu.install()
 
-    cpu.install()
+
+try:
+    _install()
+except Exception:
+    # verl tells it at the level debug only, and goes on without the plugin (verl/__init__.py).
+    logging.getLogger(__name__).exception("verl's plugin medu1 can't be loaded, and verl runs without it:")
+    raise

