@@ -1,8 +1,8 @@
 """Log-probabilities of all tokens of a packed batch in one call (speed only).
 
 Without flash-attn's kernel verl 0.9.1 calls torch once or twice for each row of the logits, that is, for each token of
-a packed batch. On an H200 a step of supervised training with FSDP2 took 2.3 s with this loop, and 0.42 s without
-(docs/gpu.md). Megatron's engine has a kernel of its own.
+a packed batch. On an H200 a step of supervised training with FSDP2 took about 3 s with this loop, and 0.4 to 0.6 s with
+a call for each 2,048 tokens (docs/gpu.md). Megatron's engine has a kernel of its own.
 """
 
 from typing import TYPE_CHECKING
