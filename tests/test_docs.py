@@ -27,6 +27,9 @@ PARTS = (
     "scale_commands.py",
     "scale_queue.py",
     "scale_step.py",
+    "study_data.py",
+    "study_plan.py",
+    "study_tables.py",
     "trl_step.py",
 )
 BENCHMARKS = [file for file in ROOT.glob("benchmarks/*.py") if file.name not in PARTS]

@@ -1,0 +1,136 @@
+"""Does it teach? A pretrained model from a cold start through reinforcement, in several ways, on two cores.
+
+    python benchmarks/study.py DATA [--config benchmarks/study.yaml] [--out outputs/study] [--plot docs/study.svg]
+
+DATA has medcalc.json and medmcqa_validation.parquet as they are published (docs/data.md). Prepares the questions, warms
+the model up once for each seed, trains each cell from there, and asks the held-out questions after each. Prints
+Markdown tables of all that is done, and draws the curves. Stopped and started again it goes on where it was; a training
+goes on from its newest checkpoint. `--tables` trains nothing, and shows what is there.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from study_data import MEDCALC, SEEN, UNSEEN, choose_formulas, preparations
+from study_plan import Study, as_arguments, read_study
+from study_tables import draw, tables
+from trainings import DONE, medu1
+
+from verl_medu1.run_folder.checkpoints import newest_model
+
+FILES = {"seen": SEEN, "unseen formulas": UNSEEN, "MedCalc-Bench": MEDCALC}
+COLD = "cold-start"
+CONFIG = Path(__file__).with_name("study.yaml")
+
+
+def stage(folder: Path, *arguments: str, resumes: bool = False) -> None:
+    """Run a command that fills a folder, unless it has done so with the same arguments.
+
+    Args:
+        folder: which the arguments name.
+        arguments: of medu1.
+        resumes: the command goes on with what is there; else the folder is emptied first.
+
+    Raises:
+        SystemExit: the folder was filled with other arguments, or the command fails.
+    """
+    done = folder / DONE
+    if done.is_file():
+        if json.loads(done.read_text()) != list(arguments):
+            raise SystemExit(f"{folder} has the results of other settings; remove it, or choose another --out.")
+        return
+    if not resumes:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    typer.echo(f"{folder}: medu1 {arguments[0]}", err=True)
+    medu1(folder.with_name(f"{folder.name}.log"), *arguments)
+    done.write_text(json.dumps(arguments))
+
+
+def model_of(study: Study, out: Path) -> Path:
+    """The model that everything starts from: the study's folder, or one that `medu1 model` writes."""
+    if Path(study.model).is_dir():
+        return Path(study.model)
+    stage(out / "model", "model", study.model, "--out", str(out / "model"))
+    return out / "model"
+
+
+def evaluate(study: Study, model: Path | str, data: Path, folder: Path) -> None:
+    """Ask all held-out questions."""
+    sampling = ["--samples", str(study.evaluation.samples), "--max-tokens", str(study.evaluation.max_tokens)]
+    for family, file in FILES.items():
+        out = folder / family.replace(" ", "-")
+        asked = ["--model", str(model), "--data", str(data / file), "--out", str(out), *sampling]
+        stage(out, "eval", *asked, resumes=True)
+
+
+def run(study: Study, files: Path, out: Path) -> None:
+    """Prepare, train and evaluate what is not there yet."""
+    from transformers import AutoTokenizer
+
+    model, data = model_of(study, out), out / "data"
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    formulas = choose_formulas(study.data, lambda text: len(tokenizer.encode(text)))
+    demonstrations = study.cold_start.demonstrations
+    for folder, arguments in preparations(study.data, demonstrations, formulas, model, files, data).items():
+        stage(folder, "prepare", *arguments, "--out", str(folder))
+    for seed in study.seeds:
+        of_seed = out / str(seed)
+        cold, keys = of_seed / COLD, study.cold_start.settings | {"data.seed": seed}
+        files_of = {"run_dir": cold, "model.path": model, "data.train_files": data / "main" / "warmup.parquet"}
+        stage(cold, "sft", f"recipe={study.recipe}", *as_arguments(files_of | keys))
+        warm = newest_model(cold)
+        evaluate(study, warm, data, of_seed / f"{COLD}-evaluation")
+        for name, cell in study.cells.items():
+            if seed in cell.seeds:
+                trained = of_seed / name
+                of_cell = study.settings | cell.settings
+                of_cell |= {"run_dir": trained, "actor_rollout_ref.model.path": warm, "data.seed": seed + 1}
+                of_cell |= {"data.train_files": data / "main" / "train.parquet", "data.val_files": data / SEEN}
+                stage(trained, "train", f"recipe={study.recipe}", *as_arguments(of_cell), resumes=True)
+                evaluate(study, trained, data, of_seed / f"{name}-evaluation")
+
+
+def found(study: Study, out: Path) -> dict[tuple[str, int], Path]:
+    """The folders of evaluations that are complete, by cell (the cold start among them) and seed."""
+    return {
+        (name, seed): folder
+        for name in (COLD, *study.cells)
+        for seed in study.seeds
+        if all(((folder := out / str(seed) / f"{name}-evaluation") / family.replace(" ", "-") / DONE).is_file()
+               for family in FILES)
+    }  # fmt: skip
+
+
+def main(
+    data: Annotated[Path, typer.Argument(help="Folder with medcalc.json and medmcqa_validation.parquet.")],
+    config: Annotated[Path, typer.Option(help="YAML file of the study.")] = CONFIG,
+    out: Annotated[Path, typer.Option(help="Folder for everything; an interrupted study in it goes on.")] = Path(
+        "outputs/study"
+    ),
+    plot: Annotated[Path | None, typer.Option(help="SVG file to write.")] = None,
+    only_tables: Annotated[bool, typer.Option("--tables", help="Train nothing; show what is there.")] = False,
+) -> None:
+    """Train what is missing, and print the tables."""
+    try:
+        study = read_study(config)
+    except ValueError as error:
+        raise SystemExit(f"{error}") from None
+    if not only_tables:
+        run(study, data, out)
+    evaluations = found(study, out)
+    folders: dict[tuple[str, int], Any] = {
+        (name, seed): out / str(seed) / name for name, seed in evaluations if name != COLD
+    }
+    parts: Sequence[str] = tables(evaluations, folders, list(FILES))
+    typer.echo("\n\n".join(parts))
+    if plot:
+        draw(folders, plot)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,95 @@
+"""What a study trains and compares, as its YAML file says it (benchmarks/study.yaml)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(_Strict):
+    """The questions: see the comments of benchmarks/study.yaml.
+
+    Attributes:
+        formulas: number of formulas, the shortest ones.
+        unseen_every: of these, every so many is kept from all training.
+        generated: questions of the seen formulas.
+        unseen: held-out questions of the unseen ones.
+        medmcqa: rows of MedMCQA's file.
+        test_share: of the seen formulas' and MedMCQA's questions.
+        budgets: as `medu1 prepare --budget` takes them.
+        prompt_tokens: longer prompts are left out.
+    """
+
+    formulas: int = Field(ge=2)
+    unseen_every: int = Field(ge=2)
+    generated: int = Field(ge=10)
+    unseen: int = Field(ge=1)
+    medmcqa: int = Field(ge=10)
+    test_share: float = Field(gt=0, lt=1)
+    budgets: list[str]
+    prompt_tokens: int = Field(ge=1)
+
+
+class ColdStart(_Strict):
+    """Worked training questions, and further keys of `medu1 sft`."""
+
+    demonstrations: int = Field(ge=1)
+    settings: dict[str, Any]
+
+
+class Cell(_Strict):
+    """A way to train from the cold start: the keys that differ, and its seeds."""
+
+    seeds: list[int] = Field(min_length=1)
+    settings: dict[str, Any]
+
+
+class Evaluation(_Strict):
+    """How held-out questions are asked."""
+
+    samples: int = Field(ge=1)
+    max_tokens: int = Field(ge=1)
+
+
+class Study(_Strict):
+    """A study: one model, one set of questions, one cold start for each seed, and cells that start from it."""
+
+    model: str
+    data: Data
+    cold_start: ColdStart
+    recipe: str
+    settings: dict[str, Any]
+    cells: dict[str, Cell] = Field(min_length=1)
+    evaluation: Evaluation
+
+    @property
+    def seeds(self) -> list[int]:
+        """All seeds, each of which has a cold start."""
+        return sorted({seed for cell in self.cells.values() for seed in cell.seeds})
+
+
+def read_study(file: Path) -> Study:
+    """Read a study.
+
+    Raises:
+        ValueError: the file is no YAML, or a key is missing, unknown or out of range.
+    """
+    try:
+        return Study.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except (OSError, yaml.YAMLError) as error:
+        raise ValueError(f"{file} can't be read: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{file}: {key} is {first['input']!r}: {first['msg']}.") from None
+
+
+def as_arguments(settings: Mapping[str, Any]) -> list[str]:
+    """Return settings as `KEY=VALUE`."""
+    return [f"{key}={value}" for key, value in settings.items()]

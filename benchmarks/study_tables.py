@@ -1,0 +1,98 @@
+"""The tables and curves of a study, from its evaluations and runs."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from figures import pyplot, save
+from trainings import answers
+
+from verl_medu1.evaluate.budget_curve import by_budget
+from verl_medu1.evaluate.summary import accuracy_differences, figures, group_by, with_verdict
+from verl_medu1.evaluate.tables import accuracy_text, difference_text, number, p_text, percent
+from verl_medu1.run_folder.evaluations import Sample, read_evaluation
+
+Cells = Mapping[tuple[str, int], Path]
+LAST = 5  # steps
+
+
+def tables(evaluations: Cells, runs: Cells, families: Sequence[str]) -> list[str]:
+    """Return the Markdown tables: accuracy by family, accuracy by budget, and what the training paid for.
+
+    Args:
+        evaluations: folder of the evaluations of a cell and seed; the cold start is one of the cells.
+        runs: the training of the cells.
+        families: names of the evaluations in each folder.
+    """
+    samples = {
+        key: {family: read_evaluation(folder / family.replace(" ", "-"))[1] for family in families}
+        for key, folder in evaluations.items()
+    }
+    return [accuracies(samples), budgets(samples), payments(runs)]
+
+
+def accuracies(samples: Mapping[tuple[str, int], Mapping[str, Sequence[Sample]]]) -> str:
+    """Accuracy and its change since the seed's cold start, in points, for each source of each family."""
+    rows = [["seed", "questions", "cell", "n", "accuracy %, 95 %", "tokens", "change, 95 %", "p"]]
+    for (cell, seed), of_family in sorted(samples.items(), key=lambda item: item[0][1]):
+        before = samples[next(iter(samples))[0], seed]
+        for family, rows_of in of_family.items():
+            changes = accuracy_differences(before[family], rows_of, "data_source")
+            for source, group in group_by(rows_of, "data_source").items():
+                found, change = figures(group), changes[source]
+                is_start = before[family] is rows_of
+                row = [str(seed), f"{family}: {source}", cell, str(found["questions"]), accuracy_text(found)]
+                row += [number(found["length"]), "" if is_start else difference_text(change)]
+                rows.append([*row, "" if is_start else p_text(change.p_value)])
+    return markdown(rows)
+
+
+def budgets(samples: Mapping[tuple[str, int], Mapping[str, Sequence[Sample]]]) -> str:
+    """Accuracy and tokens by budget, over all families."""
+    rows = [["seed", "cell", "budget", "samples", "accuracy %", "tokens", "over the budget %"]]
+    for (cell, seed), of_family in sorted(samples.items(), key=lambda item: item[0][1]):
+        every = with_verdict([sample for group in of_family.values() for sample in group])
+        for label, group in by_budget(every):
+            found = figures(group)
+            row = [str(seed), cell, f"{label['mode']} {label['tokens']:g}", str(found["samples"])]
+            rows.append([*row, *(percent(found["accuracy"]), number(found["length"]), percent(found["over_budget"]))])
+    return markdown(rows)
+
+
+def payments(runs: Cells) -> str:
+    """What the last steps of the training paid: a wrong answer is paid if its reward is above its group's mean."""
+    rows = [["seed", "cell", "steps", "right %", "reward", "tokens", "wrong answers", "paid %"]]
+    for (cell, seed), run in sorted(runs.items(), key=lambda item: item[0][1]):
+        steps = answers(run)
+        groups = [group for step in list(steps)[-LAST:] for group in group_by(steps[step], "row_id").values()]
+        sampled = [row for group in groups for row in group]
+        paid = [row["score"] > np.mean([one["score"] for one in group]) for group in groups for row in group]
+        wrong = [is_paid for row, is_paid in zip(sampled, paid, strict=True) if not row["acc"]]
+        right, reward, tokens = (float(np.mean([row[name] for row in sampled])) for name in ("acc", "score", "length"))
+        share = percent(float(np.mean(wrong))) if wrong else "-"
+        row = [str(seed), cell, str(len(steps)), percent(right), number(reward, 2), number(tokens)]
+        rows.append([*row, str(len(wrong)), share])
+    return markdown(rows)
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Return a table whose first row is its head."""
+    head, *lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([head, "|---" * len(rows[0]) + "|", *lines])
+
+
+def draw(runs: Cells, file: Path) -> None:
+    """Share right and tokens in each step of the training: a colour for each cell, a line for each seed."""
+    figure, panels = pyplot.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    cells = list(dict.fromkeys(cell for cell, _ in runs))
+    for panel, (key, title) in zip(panels, (("acc", "share right"), ("length", "tokens")), strict=True):
+        for (cell, seed), run in runs.items():
+            means = [float(np.mean([row[key] for row in rows])) for rows in answers(run).values()]
+            # A mean over five steps: each step has other questions.
+            smooth = [float(np.mean(means[max(0, step - LAST + 1) : step + 1])) for step in range(len(means))]
+            first = next(number for name, number in runs if name == cell)
+            label = cell if seed == first else None
+            panel.plot(range(1, len(smooth) + 1), smooth, color=f"C{cells.index(cell)}", label=label)
+        panel.set(title=title, xlabel="step")
+    panels[0].legend(fontsize=8)
+    save(figure, file)
