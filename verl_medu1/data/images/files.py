@@ -43,6 +43,6 @@ def read_image(name: str, folders: Sequence[Path]) -> bytes:
 
 def _read(file: Path, folder: Path) -> bytes:
     if not file.resolve().is_relative_to(folder.resolve()):
-        raise ImageFault("it is a link out of the folder of images")
+        raise ImageFault("it is a link out of the folder of images; put the file itself there")
     check_bytes(file.stat().st_size)
     return file.read_bytes()

@@ -53,7 +53,7 @@ class LikenessIndex:
         for place, hashes in enumerate(pictures):
             for value in set(hashes):
                 self._rows[value].append(place)
-        self._bands: dict[tuple[int, int], list[int]] = defaultdict(list)
+        self._bands: dict[tuple[int, str], list[int]] = defaultdict(list)
         for value in self._rows:
             for band in _bands(value):
                 self._bands[band].append(value)
@@ -80,7 +80,7 @@ def looks_like(first: int, second: int) -> bool:
     return (first ^ second).bit_count() <= MOST_DIFFERENT
 
 
-def _bands(value: int) -> list[tuple[int, int]]:
-    width = -(-BITS // (MOST_DIFFERENT + 1))
-    mask = (1 << width) - 1
-    return [(start, value >> start & mask) for start in range(0, BITS, width)]
+def _bands(value: int) -> list[tuple[int, str]]:
+    """Return bands of every eleventh bit: neighbouring bits would be the same in most images of one kind."""
+    bits = f"{value:0{BITS}b}"
+    return [(start, bits[start :: MOST_DIFFERENT + 1]) for start in range(MOST_DIFFERENT + 1)]
