@@ -308,3 +308,12 @@ def test_texts_and_images_make_one_data_set(tmp_path):
     plain = write(tmp_path / "plain.csv", words)
     prepare([f"own={plain}:open_ended"], tmp_path / "plain")
     assert "images" not in pq.read_schema(tmp_path / "plain" / "train.parquet").names
+
+
+def test_the_same_images_and_seed_give_the_same_bytes(tmp_path):
+    write_images(tmp_path, [f"imgs/xmlab{place}/source.jpg" for place in range(10)])
+    file = write(tmp_path / "train.json", slake_records(10))
+    for name in ("one", "two"):
+        prepare([f"slake={file}"], tmp_path / name, warmup=3)
+    for name in ("train.parquet", "test.parquet", "warmup.parquet", "manifest.json"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
