@@ -271,11 +271,26 @@ def test_demonstrations_of_calculations_are_worked_and_right(mixture):
     assert seen == {"synthetic-calc", "MedIQ"}
 
 
+def test_only_the_formulas_that_are_named(tmp_path):
+    prepare(["synthetic-calc=30:map,bmi"], tmp_path / "some", seed=3)
+    asked = [row["extra_info"]["unit"] for row in rows_of(tmp_path / "some" / "train.parquet")]
+    assert set(asked) == {"mm Hg", "kg/m^2"}
+    assert json.loads((tmp_path / "some" / "manifest.json").read_text())["sources"]["synthetic-calc"]["formulas"] == [
+        "map",
+        "bmi",
+    ]
+
+
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
-        (["synthetic-calc=ten"], "--source synthetic-calc is 'ten'; write synthetic-calc=N with a whole number"),
+        (
+            ["synthetic-calc=ten"],
+            "--source synthetic-calc is 'ten'; write synthetic-calc=N or synthetic-calc=N:FORMULA",
+        ),
         (["synthetic-calc=-5"], "whole number"),
+        (["synthetic-calc=5:map,gout"], "has no formula 'gout'; choose from bmi, "),
+        (["synthetic-calc=:map"], "whole number"),
         (["synthetic-calc=0"], "asks for no question; give at least 1"),
         (["synthetic-calc=5", "synthetic-calc=6"], "given twice"),
     ],

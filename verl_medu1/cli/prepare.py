@@ -46,7 +46,7 @@ def prepare(
         list[str],
         typer.Option(
             help="quickstart, quickstart-dosing or quickstart-advice, or NAME=FILE, NAME=hub, own=FILE:TYPE, "
-            "medical-o1=FILE,KEYS and synthetic-calc=N, repeated.",
+            "medical-o1=FILE,KEYS and synthetic-calc=N[:FORMULA,...], repeated.",
             show_default=False,
         ),
     ],

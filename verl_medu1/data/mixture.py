@@ -45,7 +45,7 @@ class Mixture:
 
     Attributes:
         files: (source, file) pairs; "hub" or "hub:SPLIT" instead of a file reads from the hub, and generated
-            calculations have their number instead of a file.
+            calculations have their number instead of a file, or their number and formulas.
         prompts: texts of the prompts.
         rules: how length budgets are drawn.
         caps: source -> maximum number of its rows.
@@ -203,12 +203,17 @@ def _read(mixture: Mixture) -> _Sources:
 def _load(name: str, where: Path | str, mixture: Mixture) -> Loaded:
     if name != GENERATED:
         return load_source(name, where, mixture.seed, mixture.max_unusable, mixture.images)
-    if not str(where).isdecimal():
-        raise ValueError(f"--source {name} is {str(where)!r}; write {name}=N with a whole number of questions.")
-    number = int(str(where))
-    drawn = tracked(generate(number, mixture.seed), "generating calculations", number)
+    asked, _, formulas = str(where).partition(":")
+    if not asked.isdecimal():
+        raise ValueError(
+            f"--source {name} is {str(where)!r}; write {name}=N or {name}=N:FORMULA,FORMULA with a whole number N of "
+            "questions."
+        )
+    number, chosen = int(asked), formulas.split(",") if formulas else []
+    drawn = tracked(generate(number, mixture.seed, chosen), "generating calculations", number)
     examples = [replace(worked.example, reasoning=worked.explanation) for worked in drawn]
-    return Loaded(examples, {"licence": "Apache-2.0", "generated": len(examples)})
+    provenance = {"licence": "Apache-2.0", "generated": len(examples)}
+    return Loaded(examples, provenance | ({"formulas": chosen} if chosen else {}))
 
 
 def _scorable(examples: Sequence[Example], counts: Counts) -> list[Example]:

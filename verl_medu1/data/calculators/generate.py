@@ -1,7 +1,7 @@
 """Generates calculations: a note and a question, the gold answer for the printed values, and a worked answer."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from verl_medu1.data.calculators.calculator import Calculator, limits, written
@@ -30,27 +30,32 @@ class Worked:
     explanation: str
 
 
-def generate(number: int, seed: int) -> Iterator[Worked]:
-    """Generate questions lazily, from all calculators in turn.
+def generate(number: int, seed: int, formulas: Sequence[str] = ()) -> Iterator[Worked]:
+    """Generate questions lazily, from all calculators in turn, or from some.
 
     Args:
         number: number of questions; with the same seed a smaller number gives the first of a larger one.
         seed: the same seed gives the same questions.
+        formulas: names in the catalogue; none means all.
 
     Raises:
-        ValueError: `number` is below 1.
+        ValueError: `number` is below 1, or there is no such formula.
 
     Example:
         >>> next(generate(1, 0)).example.unit
         'kg/m^2'
+        >>> next(generate(1, 0, ["map"])).calculator
+        'map'
     """
     if number < 1:
         raise ValueError(f"--source {DATA_SOURCE}={number} asks for no question; give at least 1.")
-    return _draw_all(number, random.Random(seed))
+    if unknown := [name for name in formulas if name not in CALCULATORS]:
+        raise ValueError(f"--source {DATA_SOURCE} has no formula {unknown[0]!r}; choose from {', '.join(CALCULATORS)}.")
+    calculators = [CALCULATORS[name] for name in formulas or CALCULATORS]
+    return _draw_all(number, calculators, random.Random(seed))
 
 
-def _draw_all(number: int, rng: random.Random) -> Iterator[Worked]:
-    calculators = tuple(CALCULATORS.values())
+def _draw_all(number: int, calculators: Sequence[Calculator], rng: random.Random) -> Iterator[Worked]:
     for place in range(number):
         yield draw(calculators[place % len(calculators)], f"{DATA_SOURCE}/{place}", rng)
 

@@ -215,8 +215,8 @@ def draw_case(world: World, rng: random.Random) -> Case:
 def demonstrate(world: World, case: Case, rng: random.Random) -> list[tuple[str, str]]:
     """Draw a dialogue that asks for any findings, and then says a disease.
 
-    Each turn begins with all that was heard, and a disease that is drawn as often as it is likely by then. So the
-    dialogue teaches how to ask and what diseases look like, and nothing about what is worth asking.
+    Each turn begins with all that was heard, and the diseases that are then the likeliest. So the dialogue teaches how
+    to ask and what the answers mean, and nothing about what is worth asking.
 
     Returns:
         (role, text) of the turns after the question; the last is the model's.
@@ -228,12 +228,20 @@ def demonstrate(world: World, case: Case, rng: random.Random) -> list[tuple[str,
     for finding in rng.sample(others, rng.randint(0, case.budget)):
         present = case.findings[finding]
         reply = YES if present else NO
-        thought = f"{heard}: {_likely(world, answers, rng)}"
+        thought = f"{heard}: {' '.join(likeliest(world, answers))}"
         turns += [("assistant", ask_turn(FINDINGS[finding], thought)), ("user", reply)]
         answers, heard = _with(answers, finding, present), f"{heard} {FINDINGS[finding]} {reply}"
-    disease = _likely(world, answers, rng)
-    return [*turns, ("assistant", format_response(f"{heard}: {disease}", disease))]
+    diseases = likeliest(world, answers)
+    return [*turns, ("assistant", format_response(f"{heard}: {' '.join(diseases)}", diseases[0]))]
 
 
-def _likely(world: World, answers: Answers, rng: random.Random) -> str:
-    return DISEASES[rng.choices(range(len(DISEASES)), world.posterior(answers))[0]]
+def likeliest(world: World, answers: Answers) -> list[str]:
+    """Return the diseases of which none is likelier given what is known, in their fixed order.
+
+    Example:
+        >>> likeliest(World((0.5, 0.5), ((0.9,), (0.1,))), ())
+        ['amavia', 'borelis']
+    """
+    beliefs = world.posterior(answers)
+    # Those that are equally likely differ by rounding.
+    return [name for name, belief in zip(DISEASES, beliefs, strict=False) if belief > max(beliefs) - 1e-9]
