@@ -115,6 +115,13 @@ def prepare(
     max_unusable: Annotated[
         float | None, typer.Option(help="Largest share of a source's records that may be unusable; default 0.05.")
     ] = None,
+    images: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=FOLDER: where a source's image files are, if not beside its file."),
+    ] = None,
+    image_side: Annotated[
+        int | None, typer.Option(help="Pixels of an image's longer side; larger images are scaled down; default 672.")
+    ] = None,
 ) -> None:
     """Prepare questions for training and evaluation: chat messages, gold answers, options, limits and budgets."""
     from reward_score.label_overrides import read_overrides
@@ -137,6 +144,8 @@ def prepare(
             "--keep-test-rows": keep_test_rows,
             "--duplicate-threshold": duplicate_threshold is not None,
             "--max-unusable": max_unusable is not None,
+            "--images": images,
+            "--image-side": image_side is not None,
         }
         if given := [name for name, value in fixed.items() if value]:
             raise ValueError(f"{', '.join(given)} can't be set for --source {source[0]}; leave it out.")
@@ -147,6 +156,8 @@ def prepare(
             f"--source {generated[0]} stands alone; its files have a tokenizer and a warm-up of their own."
         )
     from verl_medu1.data.duplicates import THRESHOLD
+    from verl_medu1.data.images.column import ImageSettings
+    from verl_medu1.data.images.encode import SIDE
     from verl_medu1.data.mixture import TEST_SHARE, Mixture, prepare_mixture
     from verl_medu1.data.sources.usable import MAX_UNUSABLE
 
@@ -181,6 +192,10 @@ def prepare(
         duplicate_threshold=THRESHOLD if duplicate_threshold is None else duplicate_threshold,
         max_unusable=MAX_UNUSABLE if max_unusable is None else max_unusable,
         keep_test_rows=keep_test_rows,
+        images=ImageSettings(
+            {name: Path(folder) for name, folder in _pairs("--images", images or [])},
+            SIDE if image_side is None else image_side,
+        ),
     )
     mixture.check()
     earlier = earlier_files(out)

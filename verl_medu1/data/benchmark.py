@@ -4,7 +4,9 @@ from pathlib import Path
 
 from verl_medu1.data.example import Example
 from verl_medu1.data.folds import TEST
+from verl_medu1.data.images.column import NO_SETTINGS, ImageSettings
 from verl_medu1.data.records import Record, read_records
+from verl_medu1.data.schema import IMAGES
 from verl_medu1.data.sources import HUB, READERS, Loaded, find_source, load_source
 from verl_medu1.data.sources.reader import Reader
 from verl_medu1.data.sources.usable import MAX_UNUSABLE
@@ -12,13 +14,19 @@ from verl_medu1.data.storage import sha256
 from verl_medu1.extensions import SOURCES, added
 
 
-def read_benchmark(given: str, max_unusable: float = MAX_UNUSABLE, option: str = "--benchmark") -> Loaded:
+def read_benchmark(
+    given: str,
+    max_unusable: float = MAX_UNUSABLE,
+    option: str = "--benchmark",
+    images: ImageSettings = NO_SETTINGS,
+) -> Loaded:
     """Read a benchmark.
 
     Args:
         given: a file that `medu1 prepare` wrote, or NAME=FILE (or NAME=hub:SPLIT) for a source.
         max_unusable: the largest share of a source's records that may be unusable.
         option: the option that it is given by, for messages.
+        images: where a source's image files are, and how large images may become.
 
     Returns:
         Its questions and their provenance.
@@ -32,7 +40,7 @@ def read_benchmark(given: str, max_unusable: float = MAX_UNUSABLE, option: str =
     name, _, where = given.partition("=")
     if where and (name in READERS or name in added(SOURCES)):
         _check_split(name, where, option)
-        return load_source(name, where, max_unusable=max_unusable)
+        return load_source(name, where, max_unusable=max_unusable, images=images)
     path = Path(given)
     return Loaded(_read_prepared(path, option), {"file": path.name, "sha256": sha256(path)})
 
@@ -69,4 +77,5 @@ def _example(row: Record) -> Example:
     options = tuple((option["letter"], option["text"]) for option in info["options"] or ())
     question = info["question"] or row["prompt"][-1]["content"].rsplit("\n", len(options) + 1)[0]
     gold = row["reward_model"]["ground_truth"]
-    return Example(row["data_source"], info["row_id"], row["ability"], question, gold, options)
+    images = tuple(image["bytes"] for image in row.get(IMAGES) or ())
+    return Example(row["data_source"], info["row_id"], row["ability"], question, gold, options, images=images)

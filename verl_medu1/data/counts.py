@@ -16,6 +16,7 @@ TITLES = {
     "exact_duplicates": "exact duplicates",
     "near_duplicates": "near duplicates",
     "contaminated": "contaminated",
+    "by_image": "contaminated: by an image",
     "too_long": "too long",
     "passages": "passages, not graded",
     "over_cap": "over cap",
@@ -45,6 +46,7 @@ class Counts:
         near_duplicates: rows that are nearly the same as an earlier one.
         contaminated: training rows that also occur in a benchmark or among the test rows; with --keep-contaminated
             they are counted and kept.
+        by_image: those of `contaminated` that have an image of a benchmark or test row.
         too_long: rows whose prompt has too many tokens.
         passages: rows whose gold answer is a passage, which no reward can judge.
         over_cap: rows beyond the cap.
@@ -68,6 +70,7 @@ class Counts:
     exact_duplicates: int = 0
     near_duplicates: int = 0
     contaminated: int = 0
+    by_image: int = 0
     too_long: int = 0
     passages: int = 0
     over_cap: int = 0

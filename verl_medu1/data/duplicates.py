@@ -3,6 +3,9 @@
 Two questions are near duplicates if the Jaccard similarity of their sets of word trigrams reaches the threshold.
 MinHash LSH proposes pairs, and each is verified on the sets themselves. So there are no false positives, and about one
 pair in 300 at the threshold is missed.
+
+A question about images is another question about other images, whatever its words. Images are the same if they look
+so (`verl_medu1.data.images.likeness`). A training row with an image of a benchmark is found by the image alone.
 """
 
 import hashlib
@@ -16,6 +19,8 @@ from rensa import RMinHash, RMinHashLSH
 
 from reward_score.text import unicode_plain
 from verl_medu1.data.example import Example
+from verl_medu1.data.images.likeness import LikenessIndex, looks_like, perceptual_hash
+from verl_medu1.data.images.placeholders import without_placeholders
 from verl_medu1.data.tracking import tracked
 
 THRESHOLD = 0.8
@@ -38,12 +43,13 @@ class Sketched:
 
     Attributes:
         example: the question.
-        exact: digest of the whole text, ignoring case, white space and the order of the options.
+        exact: digest of the whole text, ignoring case, white space and the order of the options, and of the images.
         words: text for finding near duplicates: the question's words in lower case and, if it is short, those of each
             option on a separate line, sorted so that the options' order does not matter.
         answer: must agree between duplicates; "" for open-ended questions, whose answers are worded freely.
         numbers: numbers of a calculation or a short multiple-choice question, in order; must agree between duplicates.
-        sketch: MinHash of the trigrams.
+        sketch: MinHash of the trigrams; with images, of trigrams that no row without them has.
+        pictures: perceptual hashes of its images.
     """
 
     example: Example
@@ -52,6 +58,7 @@ class Sketched:
     answer: str
     numbers: tuple[str, ...]
     sketch: RMinHash
+    pictures: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +135,8 @@ class DuplicateFinder:
         self.threshold = threshold
         self._seed = seed % 2**64
         self._num_bands, self._num_perm = _bands(threshold)
+        # A file of questions has the same image many times.
+        self._pictures: dict[bytes, int] = {}
 
     def sketch(self, examples: Sequence[Example]) -> list[Sketched]:
         """Prepare examples for comparison.
@@ -138,12 +147,22 @@ class DuplicateFinder:
         """
         sketched = []
         for start in tracked(range(0, len(examples), _CHUNK), "hashing questions"):
-            wordings = [_wording(example) for example in examples[start : start + _CHUNK]]
-            trigrams = [_list_trigrams(words) for _, words in wordings]
-            hashes = RMinHash.from_token_sets(trigrams, num_perm=self._num_perm, seed=self._seed)
-            for example, (exact, words), minhash in zip(examples[start:], wordings, hashes, strict=False):
-                sketched.append(Sketched(example, exact, words, _answer(example), _numbers(example), minhash))
+            chunk = examples[start : start + _CHUNK]
+            wordings = [_wording(example) for example in chunk]
+            pictures = [tuple(map(self._picture, example.images)) for example in chunk]
+            tokens = [
+                [f"{hashes}{trigram}" for trigram in _list_trigrams(words)] if hashes else _list_trigrams(words)
+                for (_, words), hashes in zip(wordings, pictures, strict=True)
+            ]
+            sketches = RMinHash.from_token_sets(tokens, num_perm=self._num_perm, seed=self._seed)
+            for example, (exact, words), sketch, hashes in zip(chunk, wordings, sketches, pictures, strict=True):
+                sketched.append(Sketched(example, exact, words, _answer(example), _numbers(example), sketch, hashes))
         return sketched
+
+    def _picture(self, image: bytes) -> int:
+        if image not in self._pictures:
+            self._pictures[image] = perceptual_hash(image)
+        return self._pictures[image]
 
     def within(self, rows: Sequence[Sketched]) -> dict[int, Duplicate]:
         """Find the rows that repeat an earlier one.
@@ -157,7 +176,7 @@ class DuplicateFinder:
         Returns:
             position of a row that repeats another -> the row that it repeats.
         """
-        index = self._index(rows)
+        index, pictures = self._index(rows), LikenessIndex([row.pictures for row in rows])
         first: dict[bytes, int] = {}
         duplicates: dict[int, Duplicate] = {}
         for place, row in enumerate(tracked(rows, "looking for duplicates")):
@@ -166,7 +185,7 @@ class DuplicateFinder:
                 duplicates[place] = duplicates.get(original, Duplicate(original, exact=True))
                 continue
             first[row.exact] = place
-            for other in sorted(index.query(row.sketch)):
+            for other in pictures.rows_like(row.pictures) if row.pictures else sorted(index.query(row.sketch)):
                 if other >= place:
                     break
                 if other not in duplicates and self._repeats(row, rows[other]):
@@ -177,12 +196,18 @@ class DuplicateFinder:
     def across(self, rows: Sequence[Sketched], others: Sequence[Sketched]) -> dict[int, int]:
         """Find the rows that also occur among others, such as a benchmark's, even with another answer.
 
+        A row with images occurs there if one of its images does, even with another question.
+
         Returns:
             position of a row -> position of the first of the others that it duplicates.
         """
-        index = self._index(others)
+        index, pictures = self._index(others), LikenessIndex([row.pictures for row in others])
         found = {}
         for place, row in enumerate(tracked(rows, "looking for known questions")):
+            if row.pictures:
+                if same := pictures.rows_like(row.pictures):
+                    found[place] = same[0]
+                continue
             for other in sorted(index.query(row.sketch)):
                 if similarity(row, others[other]) >= self.threshold:
                     found[place] = other
@@ -192,7 +217,7 @@ class DuplicateFinder:
     def _repeats(self, row: Sketched, other: Sketched) -> bool:
         if row.answer != other.answer or (row.example.group and row.example.group == other.example.group):
             return False
-        return similarity(row, other) >= self.threshold
+        return _same_pictures(row, other) and similarity(row, other) >= self.threshold
 
     def _index(self, rows: Sequence[Sketched]) -> RMinHashLSH:
         index = RMinHashLSH(threshold=self.threshold, num_perm=self._num_perm, num_bands=self._num_bands)
@@ -203,10 +228,16 @@ class DuplicateFinder:
 def _wording(example: Example) -> tuple[bytes, str]:
     options = [text for _, text in example.options]
     whole = "\n".join(" ".join(text.casefold().split()) for text in [example.question, *sorted(options)])
-    words = _words(example.question)
+    words = _words(without_placeholders(example.question))
     if _is_short(words):
         words = "\n".join([words, *sorted(map(_words, options))])
-    return hashlib.blake2b(whole.encode(), digest_size=16).digest(), words
+    images = b"".join(hashlib.sha256(image).digest() for image in example.images)
+    return hashlib.blake2b(whole.encode() + images, digest_size=16).digest(), words
+
+
+def _same_pictures(row: Sketched, other: Sketched) -> bool:
+    alike = [looks_like(*pair) for pair in zip(row.pictures, other.pictures, strict=False)]
+    return len(row.pictures) == len(other.pictures) and all(alike)
 
 
 def _is_short(words: str) -> bool:

@@ -25,8 +25,9 @@ from verl_medu1.data.demonstrations import format_demonstrations, passage_demons
 from verl_medu1.data.duplicates import THRESHOLD, DuplicateFinder, Sketched
 from verl_medu1.data.example import KEY, OPTION, PASSAGE, VALUE, Example
 from verl_medu1.data.folds import set_apart
+from verl_medu1.data.images.column import NO_SETTINGS, ImageSettings
 from verl_medu1.data.prompts import Prompts
-from verl_medu1.data.schema import DEMONSTRATIONS, QUESTIONS, question_row
+from verl_medu1.data.schema import DEMONSTRATIONS, IMAGES, QUESTIONS, question_row, with_images
 from verl_medu1.data.screening import Contamination, drop_duplicates
 from verl_medu1.data.sources import Loaded, load_source, source_title
 from verl_medu1.data.sources.usable import MAX_UNUSABLE
@@ -62,6 +63,7 @@ class Mixture:
         duplicate_threshold: minimum Jaccard similarity of near duplicates.
         max_unusable: largest share of a source's records that may be unusable.
         keep_test_rows: treat rows of a benchmark's test set like others; the manifest says how many are trained on.
+        images: where sources' image files are, and how large images may become.
     """
 
     files: Sequence[tuple[str, Path | str]]
@@ -80,6 +82,7 @@ class Mixture:
     duplicate_threshold: float = THRESHOLD
     max_unusable: float = MAX_UNUSABLE
     keep_test_rows: bool = False
+    images: ImageSettings = NO_SETTINGS
 
     def check(self) -> None:
         """Check the settings before anything is read.
@@ -99,6 +102,7 @@ class Mixture:
             raise ValueError(f"--test-share is {self.test_share}; it must be at least 0 and below 1.")
         if not 0 <= self.max_unusable <= 1:
             raise ValueError(f"--max-unusable is {self.max_unusable}; it must be from 0 to 1.")
+        self.images.check({*dict(self.files), *(given.partition("=")[0] for given in self.benchmarks)})
 
 
 @dataclass(frozen=True)
@@ -150,22 +154,25 @@ def prepare_mixture(out: Path, mixture: Mixture) -> dict[str, Counts]:
     finder = DuplicateFinder(mixture.duplicate_threshold, mixture.seed)
     rng = random.Random(mixture.seed)
     sources = _read(mixture)
-    checked = [read_benchmark(given, mixture.max_unusable) for given in mixture.benchmarks]
+    checked = [read_benchmark(given, mixture.max_unusable, images=mixture.images) for given in mixture.benchmarks]
+    if mixture.tokenizer is not None and any(row.images for rows in sources.examples.values() for row in rows):
+        print("--max-prompt-tokens counts the tokens of texts, and not those of images.", file=sys.stderr)
     train, test, supervised = _select(mixture, sources, checked, finder, rng)
     splits = {"train": train, "test": test}
     _check_rows(splits, sources, mixture.test_share)
     for chosen in splits.values():
         rng.shuffle(chosen)
     tables: dict[str, tuple[pa.Schema, Iterable[dict[str, Any]]]] = {
-        f"{split}.parquet": (QUESTIONS, _rows(mixture.prompts, chosen, split))
+        f"{split}.parquet": (_questions(chosen), _rows(mixture.prompts, chosen, split))
         for split, chosen in splits.items()
         if chosen
     }
     if mixture.num_warmup:
         rows = _rows(mixture.prompts, train, "train")
-        tables["warmup.parquet"] = (DEMONSTRATIONS, _demonstrations(rows, sources.explanations, mixture.num_warmup))
+        worked = _demonstrations(rows, sources.explanations, mixture.num_warmup)
+        tables["warmup.parquet"] = (_demonstrated(worked), worked)
     if supervised:
-        tables["supervised.parquet"] = (DEMONSTRATIONS, supervised)
+        tables["supervised.parquet"] = (_demonstrated(supervised), supervised)
     write_data_set(out, tables, _manifest(mixture, sources, checked, splits))
     return sources.counts
 
@@ -195,7 +202,7 @@ def _read(mixture: Mixture) -> _Sources:
 
 def _load(name: str, where: Path | str, mixture: Mixture) -> Loaded:
     if name != GENERATED:
-        return load_source(name, where, mixture.seed, mixture.max_unusable)
+        return load_source(name, where, mixture.seed, mixture.max_unusable, mixture.images)
     asked, _, formulas = str(where).partition(":")
     if not asked.isdecimal():
         raise ValueError(
@@ -277,6 +284,14 @@ def _select(
         counts[name].official_train = sum(candidate.example.row_id in sources.official for candidate in candidates)
         train += [(candidate.example, candidate.budget) for candidate in candidates]
     return train, [(candidate.example, candidate.budget) for candidate in test], supervised
+
+
+def _questions(chosen: Sequence[Chosen]) -> pa.Schema:
+    return with_images(QUESTIONS) if any(example.images for example, _ in chosen) else QUESTIONS
+
+
+def _demonstrated(rows: Sequence[dict[str, Any]]) -> pa.Schema:
+    return with_images(DEMONSTRATIONS) if any(row[IMAGES] for row in rows) else DEMONSTRATIONS
 
 
 def _rows(prompts: Prompts, chosen: Sequence[Chosen], split: str) -> Iterator[dict[str, Any]]:

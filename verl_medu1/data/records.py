@@ -7,10 +7,13 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 Record = Mapping[str, Any]
 # (place in the file, record)
@@ -80,7 +83,7 @@ def read_hub(repository: str, config: str | None, split: str) -> list[Placed]:
     # Silence its warnings about each attempt to reach the hub; the last failure is reported below.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
-        rows = load_dataset(repository, config, split=split)
+        rows = _undecoded(load_dataset(repository, config, split=split))
     except Exception as error:  # from one of four libraries; in any case there are no rows
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ValueError(
@@ -88,6 +91,18 @@ def read_hub(repository: str, config: str | None, split: str) -> list[Placed]:
             "go online, or download it elsewhere and give its file."
         ) from None
     return [(f"row {place}", row) for place, row in enumerate(rows)]
+
+
+def _undecoded(rows: "Dataset") -> "Dataset":
+    """Return rows with images as bytes: `datasets` would decode them, whatever they are."""
+    from datasets import Image, List
+
+    for name, kind in rows.features.items():
+        if isinstance(kind, Image):
+            rows = rows.cast_column(name, Image(decode=False))
+        elif isinstance(kind, List) and isinstance(kind.feature, Image):
+            rows = rows.cast_column(name, List(Image(decode=False)))
+    return rows
 
 
 def _text(path: Path) -> str:

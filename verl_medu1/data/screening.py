@@ -71,4 +71,5 @@ class Contamination:
         new = {id(rows[place]) for place in found} - self._found
         self._found |= new
         counts.contaminated += len(new)
+        counts.by_image += sum(bool(rows[place].pictures) and id(rows[place]) in new for place in found)
         return [self._keep or place not in found for place in range(len(rows))]

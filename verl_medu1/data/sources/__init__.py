@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from verl_medu1.data.example import Example
 from verl_medu1.data.folds import TEST, asked_fold, official_rows
+from verl_medu1.data.images.column import NO_SETTINGS, ImageReader, ImageSettings
 from verl_medu1.data.records import Placed, read_hub, read_records
 from verl_medu1.data.sources import (
     ehrnoteqa,
@@ -20,9 +22,15 @@ from verl_medu1.data.sources import (
     medmcqa,
     medqa,
     medxpertqa,
+    medxpertqa_mm,
     mmlu_pro,
+    omnimedvqa,
     own,
+    pathvqa,
+    pmc_vqa,
     pubmedqa,
+    slake,
+    vqa_rad,
 )
 from verl_medu1.data.sources.reader import Generator, Reader
 from verl_medu1.data.sources.usable import MAX_UNUSABLE, read_usable
@@ -41,6 +49,12 @@ READERS: dict[str, Reader] = {
     "medical-o1": medical_o1.READER,
     "medical-o1-verifiable": medical_o1_verifiable.READER,
     "ehrnoteqa": ehrnoteqa.READER,
+    "vqa-rad": vqa_rad.READER,
+    "slake": slake.READER,
+    "pathvqa": pathvqa.READER,
+    "pmc-vqa": pmc_vqa.READER,
+    "medxpertqa-mm": medxpertqa_mm.READER,
+    "omnimedvqa": omnimedvqa.READER,
     own.NAME: own.READER,
 }
 HUB = "hub"
@@ -105,17 +119,24 @@ def source_title(name: str, where: Path | str) -> str:
     return f"{name}-{form}" if form else name
 
 
-def load_source(name: str, where: Path | str, seed: int = 0, max_unusable: float = MAX_UNUSABLE) -> Loaded:
+def load_source(
+    name: str,
+    where: Path | str,
+    seed: int = 0,
+    max_unusable: float = MAX_UNUSABLE,
+    images: ImageSettings = NO_SETTINGS,
+) -> Loaded:
     """Read a source from a file or from the hub, or compute it.
 
     Args:
         name: a key of `READERS`, or the name of another package's source.
-        where: a file (see `verl_medu1.data.records.read_records`), followed by `:FORM` if the source has forms that
-            its columns do not tell apart, or by a comma and where its short answers are, a file or "hub"
-            (`Reader.keys`); "hub" or "hub:SPLIT" (for a source with a single split on the hub, SPLIT is an official
-            fold); for a `Generator` a number.
+        where: a file (see `verl_medu1.data.records.read_records`), or several as a pattern with `*`, followed by
+            `:FORM` if the source has forms that its columns do not tell apart, or by a comma and where its short
+            answers are, a file or "hub" (`Reader.keys`); "hub" or "hub:SPLIT" (for a source with a single split on the
+            hub, SPLIT is an official fold); for a `Generator` a number.
         seed: seed of a `Generator`.
         max_unusable: the largest share of records that may be unusable (see `verl_medu1.data.sources.usable`).
+        images: where image files are, and how large images may become.
 
     Returns:
         One example per usable record, and licence, release, file or hub id, and SHA-256. `row_id` is the title with
@@ -138,21 +159,30 @@ def load_source(name: str, where: Path | str, seed: int = 0, max_unusable: float
     file, keys = _file_and_keys(reader, where)
     place, _, split = file.partition(":")
     fold = asked_fold(name, reader.official_test, split) if place == HUB else None
-    form = None
+    form, folder = None, images.folders.get(name)
     if place == HUB:
         placed, origin = _from_hub(name, reader, "" if fold else split)
     else:
         path, form = _path_and_form(name, reader, file)
         placed, origin = _from_file(path)
+        folder = folder or path.parent
     if not placed:
         raise ValueError(f"{name}={where} has no records; give the file as it is published.")
     if keys and reader.keys and reader.with_key:
         key_records, origin["keys"] = _from_hub(name, reader.keys, "") if keys == HUB else _from_file(Path(keys))
         answers = _short_answers(f"{name}={where}", reader.keys, key_records, max_unusable)
         placed = [(place, reader.with_key(record, answers)) for place, record in placed]
-    read = read_usable(source_title(name, where), f"{name}={where}", reader, placed, max_unusable, form)
+    pictures = None
+    if name in images.folders and not reader.images:
+        raise ValueError(f"--images names {name}, which has no images; leave it out.")
+    if reader.images:
+        pictures = ImageReader(reader.images, reader.images.within(folder) if folder else [], images.side)
+    read = read_usable(source_title(name, where), f"{name}={where}", reader, placed, max_unusable, form, pictures)
     examples = read.examples
-    official = official_rows(reader.official_test, examples, origin.get("split"))
+    official = official_rows(reader.official_test, examples, origin.get("split")) | read.official
+    if pictures and (summary := pictures.summary())["read"]:
+        origin["images"] = summary
+        _tell_images(name, summary)
     if fold:
         examples = [row for row in examples if (row.row_id in official) == (fold == TEST)]
         official &= {row.row_id for row in examples}
@@ -178,8 +208,22 @@ def _short_answers(origin: str, reader: Reader, placed: Sequence[Placed], max_un
     return {question: answers.pop() for question, answers in found.items() if len(answers) == 1}
 
 
+def _tell_images(name: str, summary: Mapping[str, Any]) -> None:
+    notes = "".join(f"; {number} with {note}" for note, number in summary["notes"].items())
+    number = summary["read"]
+    what = f"{number} different image{'s' * (number != 1)}, written without metadata"
+    print(f"{name}: {what}{notes}", file=sys.stderr)
+
+
 def _from_file(path: Path) -> tuple[list[Placed], dict[str, Any]]:
-    return read_records(path), {"file": path.name, "sha256": sha256(path)}
+    """Read a file, or all whose names fit a pattern with `*`, as a source is published in parts."""
+    if "*" not in path.name:
+        return read_records(path), {"file": path.name, "sha256": sha256(path)}
+    files = sorted(path.parent.glob(path.name))
+    if not files:
+        raise ValueError(f"no file is named like {path}; give a file, or a pattern that fits some.")
+    placed = [(f"{file.name}, {place}", record) for file in files for place, record in read_records(file)]
+    return placed, {"file": path.name, "files": {file.name: sha256(file) for file in files}}
 
 
 def _path_and_form(name: str, reader: Reader, where: Path | str) -> tuple[Path, str | None]:
@@ -206,5 +250,9 @@ def _digest(placed: Sequence[Placed]) -> str:
     """Return the SHA-256 of records from the hub, where the content under a name may change."""
     digest = hashlib.sha256()
     for _, record in placed:
-        digest.update(json.dumps(record, sort_keys=True, default=str).encode())
+        digest.update(json.dumps(record, sort_keys=True, default=_bytes_or_text).encode())
     return digest.hexdigest()
+
+
+def _bytes_or_text(value: Any) -> str:
+    return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else str(value)

@@ -214,6 +214,23 @@ def _only(letter: str, field: str, among: Options) -> str:
     return letter
 
 
+def letter_of(record: Record, field: str, among: Options) -> str:
+    """Return the letter of the right option, which the field gives by its text.
+
+    Raises:
+        FieldError: the text is missing, is no option's, or two options have it.
+
+    Example:
+        >>> letter_of({"gt_answer": "No"}, "gt_answer", (("A", "yes"), ("B", "no")))
+        'B'
+    """
+    value = " ".join(text(record, field).split()).casefold()
+    named = [letter for letter, option in among if option.casefold() == value]
+    if not named:
+        raise FieldError(field, "is the text of no option", "it must be that of one")
+    return _only(named[0], field, among)
+
+
 def letter_at(record: Record, field: str, among: Options, first: int = 0) -> str:
     """Return the letter of the right option, which the field gives as a number.
 

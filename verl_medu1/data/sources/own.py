@@ -5,7 +5,7 @@ named by its letter. Optional: context (a text, or a list of texts, placed befor
 lower_limit, upper_limit, safe_lower, safe_upper and unit, and for open-ended questions aliases, other wordings of the
 answer (a list of texts, or one text with bars between them), and checklist, statements that a judge decides (a list of
 items, or JSON of one). For searches: evidence, ids of the documents that answer the question (like aliases), and stage
-(`reward_score.evidence.STAGES`).
+(`reward_score.evidence.STAGES`). For questions about images: image or images, a path or several.
 The answer to a multiple-choice question is a letter.
 
 The data sources in `reward_score.registry` are own-multiple_choice, own-calculation and own-open_ended.
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from reward_score.evidence import STAGES
 from reward_score.registry import ANSWER_TYPES
 from verl_medu1.data.example import Example
+from verl_medu1.data.images.column import ImageColumns
 from verl_medu1.data.records import Record
 from verl_medu1.data.sources.fields import LETTERS, FieldError, is_empty, letter, options, passages, shown, text
 from verl_medu1.data.sources.reader import Read, Reader, Shape
@@ -121,4 +122,5 @@ READER = Reader(
     tuple(
         Shape("own questions", ("question", "answer"), _reader(kind), "id", _unstated, kind) for kind in ANSWER_TYPES
     ),
+    images=ImageColumns(("images", "image"), needed=False),
 )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from verl_medu1.data.example import Example
 from verl_medu1.data.folds import OfficialTest
+from verl_medu1.data.images.column import ImageColumns
 from verl_medu1.data.records import Record
 
 # (record, row_id) -> example. Raises a ValueError that names the faulty field, but never its content.
@@ -63,6 +64,8 @@ class Reader:
         official_test: which of its rows are a benchmark's test set; None if no test set is known.
         keys: the source with short answers to this one's questions; its file is given behind a comma.
         with_key: (record, question -> short answer) -> the record with the short answer to its question.
+        images: where the images of its records are; None if it has none.
+        in_test: tells of a record by its own columns whether it belongs to `official_test`.
     """
 
     licence: str
@@ -74,6 +77,8 @@ class Reader:
     official_test: OfficialTest | None = None
     keys: "Reader | None" = None
     with_key: Callable[[Record, Mapping[str, str]], Record] | None = None
+    images: ImageColumns | None = None
+    in_test: Callable[[Record], bool] | None = None
 
     def shape_of(self, records: Sequence[Record], form: str | None = None) -> Shape:
         """Return the form of the records, from the first record that has all columns of a form.

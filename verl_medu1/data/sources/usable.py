@@ -4,15 +4,19 @@ Published files have a few unusable records: duplicates of the right option in M
 file. These should not prevent reading the rest. Many of them mean that the file is truncated or not the expected one.
 """
 
+import hashlib
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from verl_medu1.data.example import Example
+from verl_medu1.data.images.column import ImageReader
+from verl_medu1.data.images.placeholders import placeholder_fault, with_placeholders
 from verl_medu1.data.records import Placed, Record
 from verl_medu1.data.sources.fields import FieldError, is_empty, text
 from verl_medu1.data.sources.reader import Reader, Shape
+from verl_medu1.data.tracking import tracked
 
 MAX_UNUSABLE = 0.05  # default share of a source's records
 NUM_TOLD = 10
@@ -28,11 +32,13 @@ class Usable:
         examples: one per usable record, in order.
         unusable: reason why records are unusable -> number of records.
         release: the published form that was read.
+        official: row_id of the examples that the records themselves assign to a benchmark's test set.
     """
 
     examples: list[Example]
     unusable: Mapping[str, int]
     release: str
+    official: frozenset[str] = frozenset()
 
 
 def read_usable(
@@ -42,6 +48,7 @@ def read_usable(
     placed: Sequence[Placed],
     max_unusable: float = MAX_UNUSABLE,
     form: str | None = None,
+    images: ImageReader | None = None,
 ) -> Usable:
     """Convert a source's records to examples.
 
@@ -56,6 +63,7 @@ def read_usable(
         placed: the records with their places.
         max_unusable: the largest share of the source's records that may be unusable.
         form: name of the published form, if the user states it.
+        images: reads the records' images, if the source has any.
 
     Raises:
         ValueError: no record belongs to this source, they have other columns, or too many are unusable.
@@ -76,15 +84,19 @@ def read_usable(
     examples: list[Example] = []
     errors: list[tuple[str, ValueError]] = []
     places: dict[str, str] = {}
-    for number, place, record in kept:
+    official: set[str] = set()
+    for number, place, record in tracked(kept, "reading images") if images else kept:
         try:
             row_id = f"{title}/{_own_id(record, shape, number)}"
             example = _with_each_option_once(shape.read(record, row_id))
+            example = _showable(_with_images(example, images.read(record)) if images else example)
             if row_id in places:
                 needed = "each record needs an id of its own"
                 raise FieldError(str(shape.record_id), f"is that of {places[row_id]} too", needed)
             examples.append(example)
             places[row_id] = place
+            if reader.in_test and reader.in_test(record):
+                official.add(row_id)
         except ValueError as error:
             errors.append((place, error))
     if len(errors) > max_unusable * len(kept):
@@ -96,7 +108,7 @@ def read_usable(
     for line in _told(origin, errors):
         print(line, file=sys.stderr)
     reasons = Counter(getattr(error, "reason", str(error)) for _, error in errors)
-    return Usable(examples, _few(reasons), shape.release)
+    return Usable(examples, _few(reasons), shape.release, frozenset(official))
 
 
 def _own_id(record: Record, shape: Shape, number: int) -> str:
@@ -120,6 +132,22 @@ def _with_each_option_once(example: Example) -> Example:
     if len(first) < 2:
         raise ValueError("all options have the same text")
     return replace(example, options=tuple((letter, option) for option, letter in first.items()))
+
+
+def _with_images(example: Example, images: tuple[bytes, ...]) -> Example:
+    """Add images to an example. Questions about the same image are a group, which is never on both sides of a split."""
+    if not images:
+        return example
+    group = example.group or hashlib.sha256(b"".join(images)).hexdigest()
+    return replace(example, images=images, group=group)
+
+
+def _showable(example: Example) -> Example:
+    question = with_placeholders(example.question, len(example.images))
+    texts = [question, *(option for _, option in example.options), example.gold, example.reasoning]
+    if fault := placeholder_fault(texts, len(example.images)):
+        raise ValueError(fault)
+    return example
 
 
 def _told(origin: str, errors: Sequence[tuple[str, ValueError]]) -> Iterator[str]:
