@@ -105,6 +105,10 @@ class Interview(Session):
             self._failures.append(str(error))
             return FAILED
 
+    def told(self, reply: str) -> str:
+        """Return what is known by the answer to the latest question."""
+        return self._patient.told(self._asked[-1], reply)
+
     def facts(self) -> Mapping[str, Any]:
         """Return what was asked for, in order, how much could have been, why calls failed, and the patient's facts."""
         failures = {"failures": self._failures} if self._failures else {}

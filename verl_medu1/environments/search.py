@@ -115,6 +115,10 @@ class SearchSession(Session):
     def _shown(self, found: Sequence[Document]) -> str:
         return "\n\n".join(f"{document.title}: {document.text}" for document in found)
 
+    def told(self, reply: str) -> str:
+        """Return the documents that were shown; that there are none is worth nothing."""
+        return "" if reply == NOTHING else reply
+
     def facts(self) -> Mapping[str, Any]:
         """Return the queries, each with the ids of the documents that were shown, and the ids of the evidence."""
         return {"searches": self._searches, "evidence": self._evidence}
