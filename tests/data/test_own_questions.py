@@ -13,6 +13,7 @@ from tests.data.test_sources import write
 from verl_medu1.cli.prepare import prepare
 from verl_medu1.cli.validate import validate
 from verl_medu1.data.sources import load_source, read_source
+from verl_medu1.environments.consultation import Consultation
 
 TABLES = {
     "multiple_choice": "question,A,B,C,answer\nWhich organ?,Heart,Lung,,b\nWhich drug?,Rest,Tea,Ice,C\n",
@@ -203,9 +204,24 @@ def test_evidence_and_stage_reach_the_row(tmp_path, evidence):
     assert row["extra_info"]["stage"] == "retrieve"
 
 
+@pytest.mark.parametrize("as_text", [False, True])
+def test_what_an_environment_must_know_reaches_the_row(tmp_path, as_text):
+    case = {"budget": 2, "findings": {"fever": True}, "must_ask": {"flu": ["fever"]}}
+    record = {"question": "What is it?", "answer": "flu", "evidence": ["d1"]}
+    record["environment"] = json.dumps(case) if as_text else case
+    prepare([f"own={write(tmp_path / 'a.json', [record])}:open_ended"], tmp_path / "out", test_share=0.0)
+    (row,) = rows_of(tmp_path / "out" / "train.parquet")
+    assert json.loads(row["extra_info"]["environment"]) == {**case, "evidence": ["d1"]}
+    patient = Consultation({}).start(row)
+    assert patient.facts() == {"asked": [], "budget": 2, "unasked": ["flu"]}
+
+
 @pytest.mark.parametrize(
     ("columns", "sentence"),
     [
+        ({"environment": "{"}, "field environment holds '{'; it must be an object, or JSON of one"),
+        ({"environment": "[1]"}, "field environment"),
+        ({"environment": [1]}, "field environment"),
         ({"stage": "search"}, "field stage holds a text of 6 characters; it must be one of reason, retrieve, joint"),
         ({"evidence": {"a": 1}}, "field evidence"),
     ],
