@@ -15,6 +15,7 @@ OURS = {
     "search": "verl_medu1.environments.search:Search",
     "searcher": "verl_medu1.environments.searcher:Searcher",
     "consultation": "verl_medu1.environments.consultation:Consultation",
+    "examinations": "verl_medu1.environments.examinations:Examinations",
 }
 
 

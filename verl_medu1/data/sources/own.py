@@ -6,7 +6,7 @@ lower_limit, upper_limit, safe_lower, safe_upper and unit, and for open-ended qu
 answer (a list of texts, or one text with bars between them), and checklist, statements that a judge decides (a list of
 items, or JSON of one). For searches: evidence, ids of the documents that answer the question (like aliases), and stage
 (`reward_score.evidence.STAGES`). For environments: environment, what one must know of the question (an object, or JSON
-of one).
+of one); with examinations, the question ends with their names and prices.
 The answer to a multiple-choice question is a letter.
 
 The data sources in `reward_score.registry` are own-multiple_choice, own-calculation and own-open_ended.
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from reward_score.evidence import STAGES
 from reward_score.registry import ANSWER_TYPES
+from verl_medu1.data.catalogue import EXAMINATIONS, listed, read_catalogue
 from verl_medu1.data.example import Example
 from verl_medu1.data.records import Record
 from verl_medu1.data.sources.fields import LETTERS, FieldError, is_empty, letter, options, passages, shown, text
@@ -67,6 +68,12 @@ def _with_environment(record: Record, example: Example) -> Example:
     if stage and stage not in STAGES:
         raise FieldError("stage", f"holds {shown(stage)}", f"it must be one of {', '.join(STAGES)}")
     environment = _environment(record) | ({"evidence": evidence} if evidence else {})
+    if EXAMINATIONS in environment:
+        try:
+            catalogue = listed(read_catalogue(environment[EXAMINATIONS]))
+        except ValueError as error:
+            raise FieldError("environment", f"has {error}", "it must be as in docs/episodes.md") from None
+        example = replace(example, question=f"{example.question}\n{catalogue}")
     return replace(example, environment=json.dumps(environment) if environment else "", stage=stage)
 
 
