@@ -73,26 +73,6 @@ def test_a_synonym_is_right_by_the_judge_alone(endpoint):
     assert {"question": "What is the diagnosis?", "reference": REFERENCE, "answer": "Migraine"} in endpoint.cases
 
 
-def test_nobody_is_asked_about_an_answer_that_does_not_count(endpoint):
-    """What searches find is the reward of the stage retrieve, whatever is answered."""
-    found = {"searches": [{"query": "a", "documents": ["a"]}], "evidence": ["a", "b"]}
-    endpoint.reply = lambda case: YES
-
-    async def ask(stage: str) -> Any:
-        judge = make_judge(endpoint)
-        info = {**INFO, "stage": stage, "facts": found}
-        try:
-            return await compute_judged_score(
-                judge, SOURCE, wrapped("Coronary event"), REFERENCE, info, scheme="staged"
-            )
-        finally:
-            await judge.close()
-
-    retrieve, joint = (asyncio.run(ask(stage)) for stage in ("retrieve", "joint"))
-    assert (retrieve["score"], retrieve["judge_asked"]) == (0.5, 0.0)
-    assert (joint["score"], joint["judge_asked"]) == (1.0, 1.0) and len(endpoint.cases) == 1
-
-
 def test_the_judge_has_a_veto_over_what_the_rules_accept_for_anything_but_equality(endpoint):
     row = (SOURCE, wrapped(NEARLY), REFERENCE)
     assert compute_score(*row, INFO)["acc"] == 1.0

@@ -285,20 +285,18 @@ def test_the_length_term_comes_after_and_keeps_the_order_of_the_constraints():
     assert torch.equal(shaped[2:], constrained[2:, 0])
 
 
-def test_the_trainer_adds_gains_to_rewards_and_applies_constraints_before_the_length_term(monkeypatch):
+def test_the_trainer_applies_constraints_before_the_length_term(monkeypatch):
     calls = []
     trainer = MedU1Trainer.__new__(MedU1Trainer)
     trainer.timing_raw = {}
     trainer._components = {}
     trainer.use_reference_policy = False
     trainer._constraints = Constraints(algorithm({"c": {"cost": "cost", "limit": 0.0}}))
-    trainer._penalty, trainer._gain_weight = OmegaConf.create({"where": "advantage"}), 0.5
+    trainer._penalty, trainer._gain_weight = OmegaConf.create({"where": "advantage"}), 0.0
     shaping = type("Shaping", (), {})()
     shaping.weight, shaping.values = torch.ones(2), torch.zeros(2)
     shaping.group, shaping.correct = torch.zeros(2), torch.ones(2)
     keys, samples = batch([[1.0, 0.0]])
-    for sample, gain in zip(samples, (1.0, 3.0), strict=True):
-        sample["answer_gain"] = gain
     given_batch = type("Batch", (), {"keys": keys, "tags": [{}, {}]})()
     monkeypatch.setattr(trainer, "_fetch_components", lambda batch: samples)
     monkeypatch.setattr(trainer, "_leave_out", lambda *_: None)
@@ -318,17 +316,11 @@ def test_the_trainer_adds_gains_to_rewards_and_applies_constraints_before_the_le
             change(torch.zeros(2, TOKENS), torch.ones(2, TOKENS))
         return batch
 
-    def add_to_rewards(batch, terms):
-        assert terms.tolist() == [0.5, 1.5]
-        calls.append("gain")
-        return batch
-
     monkeypatch.setattr("verl_medu1.training.trainer.change_advantages", change_advantages)
-    monkeypatch.setattr("verl_medu1.training.trainer.add_to_rewards", add_to_rewards)
     above = MedU1Trainer.__mro__[1]
     monkeypatch.setattr(above, "_compute_advantage", lambda self, batch, metrics: calls.append("verl") or batch)
     trainer._compute_advantage(given_batch, {})
-    assert calls == ["gain", "verl", "queue", "constraints", "length"]
+    assert calls == ["verl", "queue", "constraints", "length"]
 
 
 # ------------------------------------------------------------------ checkpoints
