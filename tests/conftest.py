@@ -50,9 +50,19 @@ def empty_working_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
 @pytest.fixture(scope="session")
 def with_chemistry(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An environment in which examples/chemistry is installed beside ours, from no index."""
-    folder = tmp_path_factory.mktemp("chemistry")
+    return _with_example("chemistry", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def with_calculator(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which examples/calculator is installed beside ours, from no index."""
+    return _with_example("calculator", tmp_path_factory)
+
+
+def _with_example(name: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp(name)
     # A copy, so that the build writes nothing into the checkout.
-    shutil.copytree(Path(__file__).resolve().parents[1] / "examples" / "chemistry", folder / "source")
+    shutil.copytree(Path(__file__).resolve().parents[1] / "examples" / name, folder / "source")
     target = folder / "installed"
     subprocess.run(
         [

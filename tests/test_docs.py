@@ -31,6 +31,7 @@ PARTS = (
     "study_plan.py",
     "study_tables.py",
     "trl_step.py",
+    "turn_cost_loop.py",
 )
 BENCHMARKS = [file for file in ROOT.glob("benchmarks/*.py") if file.name not in PARTS]
 BENCHMARKS += [ROOT / "benchmarks" / "gpu" / name for name in ("bundle.py", "engine.py", "stack.py")]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reward_score.checklist import read_checklist
+from reward_score.evidence import RETRIEVE
 from reward_score.judge.checklist import judge_checklist
 from reward_score.judge.client import Judge
 from reward_score.judge.gate import decided_by_rule
@@ -64,6 +65,8 @@ async def compute_judged_score(
     if reading_of(extra_info):  # rules alone score a reader's replies
         return _unasked(by_rules)
     info = extra_info or {}
+    if kwargs.get("scheme") == "staged" and info.get("stage") == RETRIEVE:  # what searches find is the reward
+        return _unasked(by_rules)
     answer, gold = parse_response(solution_str).answer or "", str(ground_truth).strip()
     question = str(info.get("question") or "")
     try:

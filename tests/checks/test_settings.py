@@ -26,6 +26,7 @@ ANOTHER_MANAGER = [
 ]
 
 
+GAIN = ["episodes.answer_gain=true", "episodes.answer_gain_weight=0.1"]
 EPISODES = [f"{ROLLOUT}.agent.default_agent_loop=medu1_episode", "episodes.max_turn_tokens=64"]
 EPISODES += ["episodes.max_observation_tokens=64"]
 SEARCHER = [*EPISODES, "episodes.environment=searcher", "+episodes.settings.reader=nobody"]
@@ -108,16 +109,25 @@ SEARCHER += ["+episodes.settings.address=http://127.0.0.1:1/"]
         ([f"{ROLLOUT}.agent.default_agent_loop=tool_agent"], "'tool_agent', and .* what tools return .*where=off"),
         (["episodes.environment=search"], "'search', and nobody talks to it; set .*=medu1_episode"),
         (["scoring.scheme=staged"], "'staged', which rewards what searches find; set .*=medu1_episode"),
-        (EPISODES, "episodes.environment is 'None'; choose one of consultation, search, searcher"),
+        (EPISODES, "episodes.environment is 'None'; choose one of consultation, examinations, search, searcher"),
         (
             [*EPISODES, "episodes.environment=consultation"],
             "'consultation', and in .*train.parquet row 'quickstart.*' has no patient in extra_info.environment",
         ),
         ([*EPISODES, *ANOTHER_MANAGER], "'dapo', which takes what an environment says as the model's"),
-        (["algorithm.length_penalty.unit=words"], "unit is 'words'; choose tokens or calls"),
+        (["algorithm.length_penalty.unit=words"], "unit is 'words'; choose tokens or calls or prices"),
         (["algorithm.length_penalty.unit=calls"], "'calls', and there are none in one turn; set .*=medu1_episode"),
-        ([*EPISODES, "algorithm.length_penalty.unit=calls"], "'relative_distance', which counts tokens; .* one of"),
+        ([*EPISODES, "algorithm.length_penalty.unit=calls"], "'relative_distance', which does not count calls"),
+        ([*EPISODES, "algorithm.length_penalty.unit=prices"], "'prices', and .*environment is None; take examinations"),
+        ([*EPISODES, "algorithm.length_penalty.unit=prices"], "'relative_distance', which does not count prices"),
         ([*EPISODES, "episodes.answer_gain=1"], "episodes.answer_gain is 1; it must be true or false"),
+        ([*EPISODES, "episodes.answer_gain_weight=-1"], "answer_gain_weight is -1; it must be a number of at least"),
+        ([*EPISODES, "episodes.answer_gain_weight=nan"], "answer_gain_weight is nan; it must be a number of at"),
+        ([*EPISODES, "episodes.answer_gain_weight=0.1"], "is 0.1, and nothing measures the gain; set"),
+        (
+            [*EPISODES, *GAIN, "algorithm.adv_estimator=medu1_gdpo", "algorithm.gdpo_reward_keys=[acc]"],
+            "answer_gain_weight is 0.1, and .*medu1_gdpo looks at components only",
+        ),
         ([*EPISODES, "episodes.max_turns=0"], "episodes.max_turns is 0; it must be a whole number of at least 1"),
         ([*EPISODES, "episodes.max_turn_tokens=200"], "max_turn_tokens is 200, and all .*max_response_length=128"),
         ([*EPISODES, "trainer.v1.trainer_mode=medu1_colocate_async"], "may change the model in the middle"),

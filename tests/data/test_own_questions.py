@@ -13,6 +13,8 @@ from tests.data.test_sources import write
 from verl_medu1.cli.prepare import prepare
 from verl_medu1.cli.validate import validate
 from verl_medu1.data.sources import load_source, read_source
+from verl_medu1.environments.consultation import Consultation
+from verl_medu1.environments.examinations import Examinations
 
 TABLES = {
     "multiple_choice": "question,A,B,C,answer\nWhich organ?,Heart,Lung,,b\nWhich drug?,Rest,Tea,Ice,C\n",
@@ -203,9 +205,35 @@ def test_evidence_and_stage_reach_the_row(tmp_path, evidence):
     assert row["extra_info"]["stage"] == "retrieve"
 
 
+@pytest.mark.parametrize("as_text", [False, True])
+def test_what_an_environment_must_know_reaches_the_row(tmp_path, as_text):
+    case = {"budget": 2, "findings": {"fever": True}, "must_ask": {"flu": ["fever"]}}
+    record = {"question": "What is it?", "answer": "flu", "evidence": ["d1"]}
+    record["environment"] = json.dumps(case) if as_text else case
+    prepare([f"own={write(tmp_path / 'a.json', [record])}:open_ended"], tmp_path / "out", test_share=0.0)
+    (row,) = rows_of(tmp_path / "out" / "train.parquet")
+    assert json.loads(row["extra_info"]["environment"]) == {**case, "evidence": ["d1"]}
+    patient = Consultation({}).start(row)
+    assert patient.facts() == {"asked": [], "budget": 2, "unasked": ["flu"]}
+
+
+def test_a_prompt_lists_the_examinations_of_its_row_and_no_result(tmp_path):
+    case = {"examinations": {"CRP": {"price": 5, "result": "high"}, "CT": {"price": 200.5, "result": "clear"}}}
+    record = {"question": "What is it?", "options": ["flu", "cold"], "answer": "A", "environment": json.dumps(case)}
+    prepare([f"own={write(tmp_path / 'a.json', [record])}:multiple_choice"], tmp_path / "out", test_share=0.0)
+    (row,) = rows_of(tmp_path / "out" / "train.parquet")
+    prompt = row["prompt"][-1]["content"]
+    assert prompt.startswith("What is it?\nExaminations: CRP 5, CT 200.5.\nA. flu") and "high" not in prompt
+    assert Examinations({}).start(row).facts() == {"done": [], "examination_cost": 0}
+
+
 @pytest.mark.parametrize(
     ("columns", "sentence"),
     [
+        ({"environment": {"examinations": {"CT": 5}}}, "field environment has an examination 'CT' with the price None"),
+        ({"environment": "{"}, "field environment holds '{'; it must be an object, or JSON of one"),
+        ({"environment": "[1]"}, "field environment"),
+        ({"environment": [1]}, "field environment"),
         ({"stage": "search"}, "field stage holds a text of 6 characters; it must be one of reason, retrieve, joint"),
         ({"evidence": {"a": 1}}, "field evidence"),
     ],

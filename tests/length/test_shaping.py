@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage, get_adv_estimator_fn
 
+from verl_medu1.length.advantage import shape_advantages
 from verl_medu1.length.shaping import length_shaping
 from verl_medu1.training.gdpo import delivered, gdpo
 
@@ -44,6 +45,21 @@ def test_padding_is_in_no_group():
     shaping = length_shaping(samples, [False, False, True], penalty("group_relative"), longest=1000)
     assert shaping.values.tolist() == [0.5, -0.5, 0.0]
     assert shaping.correct.tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("name", ["kimi", "grpo_lead", "group_relative"])
+def test_prices_count_among_right_answers_alone(name):
+    """The cheaper right answer is better, and how cheap a wrong one is changes nothing for it."""
+    costs = [(5.0, 1.0), (40.0, 1.0), (0.0, 0.0), (90.0, 0.0)]
+    samples = [sample("a", 100, acc=acc) | {"examination_cost": cost} for cost, acc in costs]
+    shaping = length_shaping(samples, [False] * 4, penalty(name, unit="prices"), longest=1)
+    cheap, dear, *_ = shaping.values.tolist()
+    assert cheap > dear
+    base = torch.tensor([[1.0], [1.0], [-1.0], [-1.0]])
+    shaped = shape_advantages(
+        base, torch.ones(4, 1), shaping.group, shaping.correct, shaping.values.clamp(-1, 1), shaping.weight
+    ).advantages
+    assert shaped[0] > shaped[1] > shaped[2] == shaped[3] == -1.0
 
 
 @pytest.mark.parametrize(

@@ -248,6 +248,18 @@ def test_the_gain_of_the_right_answer_is_a_component(hold: Hold, tokenizer: Any)
     assert "answer_gain" not in score(hold([ASK, ANSWER])[0], tokenizer)["reward_extra_info"]
 
 
+def test_an_answer_that_excludes_what_nobody_asked_about_is_a_component(
+    hold: Hold, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unasked(*letters: str) -> float:
+        monkeypatch.setattr(Reading, "facts", lambda self: {"unasked": list(letters)} if letters else {})
+        scored = score(hold([ASK, ANSWER])[0], tokenizer, options={"A": "x", "B": "y"})
+        assert scored["reward_score"] == 1.0, "the reward is for the answer alone"
+        return float(scored["reward_extra_info"]["unasked"])
+
+    assert (unasked(), unasked("B"), unasked("A"), unasked("A", "B")) == (0.0, 0.0, 1.0, 1.0)
+
+
 def test_only_what_calls_have_found_is_read_for_the_gain(hold: Hold, tokenizer: Any) -> None:
     _, engine = hold(
         ["<think>5 mg</think>well", ASK, ANSWER], "episodes.answer_gain=true", "data.max_prompt_length=200"

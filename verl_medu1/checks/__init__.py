@@ -7,6 +7,7 @@ model.py       the model, and the layout for it
 machine.py     disk, port and checkpoints of the machine that trains
 settings.py    values that would make a run fail late, and settings without effect
 episodes.py    agent loops of several turns
+evidence.py    documents that rows name and no search finds
 rewards.py     reward, advantage and length penalty
 constraints.py `algorithm.constraints`
 mismatch.py    correction for the difference between rollout and trainer, and its alarm

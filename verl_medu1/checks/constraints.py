@@ -7,15 +7,18 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from reward_score.must_ask import UNASKED
 from verl_medu1.checks.rewards import OUR_MANAGER, OUR_TRAINER_MODES
 from verl_medu1.config.constraints import REFERENCE_SURPRISAL, Constraint
 from verl_medu1.config.keys import nearest
 from verl_medu1.config.scorers import uses_our_scorers
+from verl_medu1.rollout.names import EPISODE_LOOP
 
 KEY, DEFAULTS = "algorithm.constraints", "algorithm.constraint_defaults"
 # Components of our scorers, reward manager and trainer that a higher value of is worse -> the highest possible value.
 COSTS = {
     "unsafe": 1.0,
+    UNASKED: 1.0,
     "over_budget": 1.0,
     "budget_distance": math.inf,
     "length": math.inf,
@@ -85,6 +88,9 @@ def _of_one(name: str, values: Mapping[str, Any], defaults: Mapping[str, Any], c
                 "actor_rollout_ref.actor.use_kl_loss=true, with actor_rollout_ref.actor.kl_loss_coef=0 for the "
                 "constraint alone."
             )
+    elif cost == UNASKED and config.actor_rollout_ref.rollout.agent.default_agent_loop != EPISODE_LOOP:
+        loop = "actor_rollout_ref.rollout.agent.default_agent_loop"
+        yield f"{key}.cost is {cost!r}, and nobody is asked in one turn; set {loop}={EPISODE_LOOP}."
     elif cost in COSTS and module is None:
         manager = config.reward.reward_manager.name
         yield f"{key}.cost is {cost!r}, and reward.reward_manager.name is {manager!r}; take {OUR_MANAGER}."

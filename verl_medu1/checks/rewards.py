@@ -11,7 +11,7 @@ from reward_score.schemes import DEFAULT_SCHEME
 from verl_medu1.checks.checklist import checklist_violations
 from verl_medu1.checks.judge import judge_violations
 from verl_medu1.config.scorers import uses_our_scorers
-from verl_medu1.length.penalties import CALLS, OF_CALLS, UNITS, get_penalty
+from verl_medu1.length.penalties import CALLS, OF_CALLS, OF_PRICES, PRICES, TOKENS, UNITS, get_penalty
 from verl_medu1.rollout.names import EPISODE_LOOP
 
 LENGTH_PENALTY_PLACES = ("off", "advantage", "reward")
@@ -155,15 +155,20 @@ def _unit_violations(config: DictConfig) -> Iterator[str]:
     penalty, key = config.algorithm.length_penalty, "algorithm.length_penalty.unit"
     if penalty.unit not in UNITS:
         yield f"{key} is {penalty.unit!r}; choose {' or '.join(UNITS)}."
-    if penalty.unit != CALLS or penalty.where == "off" or not is_on(penalty):
         return
-    loop = "actor_rollout_ref.rollout.agent.default_agent_loop"
+    if penalty.unit == TOKENS or penalty.where == "off" or not is_on(penalty):
+        return
+    loop, unit = "actor_rollout_ref.rollout.agent.default_agent_loop", penalty.unit
     if OmegaConf.select(config, loop) != EPISODE_LOOP:
-        yield f"{key} is {CALLS!r}, and there are none in one turn; set {loop}={EPISODE_LOOP}, or {key}=tokens."
-    if penalty.name not in OF_CALLS:
+        yield f"{key} is {unit!r}, and there are none in one turn; set {loop}={EPISODE_LOOP}, or {key}=tokens."
+    if unit == PRICES and config.episodes.environment != "examinations":
+        environment = config.episodes.environment
+        yield f"{key} is {unit!r}, and episodes.environment is {environment!r}; take examinations, or {key}=tokens."
+    fitting = {CALLS: OF_CALLS, PRICES: OF_PRICES}[unit]
+    if penalty.name not in fitting:
         yield (
-            f"algorithm.length_penalty.name is {penalty.name!r}, which counts tokens; with {key}={CALLS} choose one of "
-            f"{', '.join(OF_CALLS)}."
+            f"algorithm.length_penalty.name is {penalty.name!r}, which does not count {unit}; with {key}={unit} choose "
+            f"one of {', '.join(fitting)}."
         )
 
 

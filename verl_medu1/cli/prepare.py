@@ -17,6 +17,7 @@ GENERATED = (
     "quickstart-lookup",
     "quickstart-searcher",
     "quickstart-consultation",
+    "quickstart-examinations",
 )
 
 
@@ -215,7 +216,7 @@ def _prepare_generated(
     seed: int,
     budget: list[str] | None,
 ) -> None:
-    from verl_medu1.data.generated import consultation, lookup, searcher
+    from verl_medu1.data.generated import consultation, examinations, lookup, searcher
     from verl_medu1.data.generated.consultation_files import prepare_consultation
     from verl_medu1.data.generated.flawed import prepare_flawed
     from verl_medu1.data.generated.lookup_files import prepare_lookup
@@ -242,6 +243,8 @@ def _prepare_generated(
         manifest = prepare_searcher(out, texts, rows, number, seed)
     elif source == consultation.SOURCE:
         manifest = prepare_consultation(out, texts, rows, number, seed)
+    elif source == examinations.SOURCE:
+        manifest = examinations.prepare_examinations(out, texts, rows, number, seed)
     else:
         manifest = prepare_flawed(out, source, texts, rows, number, seed)
     typer.echo(f"{out}: {manifest['rows']}, {number} demonstrations")

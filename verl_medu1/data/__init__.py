@@ -6,7 +6,8 @@ generated/          the quickstart's questions; calculators/ any number of clini
 example.py          a question before it becomes a row
 schema.py           the columns of a row
 prompts.py          question, options, instruction and budget -> chat messages
-actions.py          what a model writes before it answers: a search, a question
+actions.py          what a model writes before it answers: a search, a question, an order
+catalogue.py        examinations that may be ordered, with prices and results
 budget.py           draws the length budget of a row
 mixture.py          several sources -> one training and one test file
 selection.py        which questions to train on, by pass rate; selected_rows.py reads and writes them

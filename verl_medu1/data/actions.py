@@ -6,6 +6,7 @@ from reward_score.response import THINK_CLOSE, THINK_OPEN
 
 SEARCH_OPEN, SEARCH_CLOSE = "<search>", "</search>"
 ASK_OPEN, ASK_CLOSE = "<ask>", "</ask>"
+ORDER_OPEN, ORDER_CLOSE = "<order>", "</order>"
 SELECT_OPEN, SELECT_CLOSE, STOP = "<select>", "</select>", "<stop/>"
 
 

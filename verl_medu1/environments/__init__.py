@@ -11,5 +11,7 @@ rule_reader.py   the reader of generated documents
 consultation.py  a patient, who says what is asked for
 patients.py      what a patient is, and one with a table of findings
 endpoint_patient.py  one for whom a language model speaks
+examinations.py  examinations with prices, whose results are shown when they are ordered
+must_ask.py      diagnoses of which something must be asked
 naming.py        names that a patient must not say, found in a text
 """

@@ -5,9 +5,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from reward_score.must_ask import UNASKED
 from reward_score.response import ANSWER_OPEN, THINK_CLOSE
 from verl_medu1.data.actions import ASK_CLOSE, ASK_OPEN
 from verl_medu1.environments.environment import Session
+from verl_medu1.environments.must_ask import MustAsk
 from verl_medu1.environments.patients import Patient, TablePatient, Unanswered
 
 _QUESTION = re.compile(f"{ASK_OPEN}(.*?){ASK_CLOSE}", re.DOTALL)
@@ -23,7 +25,7 @@ class Consultation:
 
     A row's `extra_info.environment` is JSON: `budget`, the number of questions that may be asked, which is the same for
     all responses to a row, and what the patient knows: either `findings`, which maps names to true or false, or
-    `facts`, sentences, with `names`, which the patient never says.
+    `facts`, sentences, with `names`, which the patient never says. It may have `must_ask` (`MustAsk`).
 
     Settings: those of the endpoint that speaks for patients with facts (`reward_score.chat.ChatSettings`); and
     `silent`, for controls: patients know nothing.
@@ -47,7 +49,8 @@ class Consultation:
         """Begin a consultation.
 
         Raises:
-            ValueError: the row has no patient, there is no endpoint to speak for it, or the row may not be sent there.
+            ValueError: the row has no patient, there is no endpoint to speak for it, the row may not be sent there, or
+                its `must_ask` has a mistake.
         """
         extra_info = row["extra_info"]
         row_id = extra_info.get("row_id")
@@ -61,8 +64,9 @@ class Consultation:
                 f"row {row_id!r} has no patient in extra_info.environment (JSON with budget, and findings or facts and "
                 "names); prepare the file for consultations"
             ) from None
+        must_ask = MustAsk(row, case)
         if is_table or self.silent:
-            return Interview(TablePatient({} if self.silent else findings), budget)
+            return Interview(TablePatient({} if self.silent else findings), budget, must_ask)
         if self._speaker is None:
             raise ValueError(
                 f"row {row_id!r} has a patient for whom a language model speaks; set episodes.settings.base_url and "
@@ -72,14 +76,14 @@ class Consultation:
 
         if not self._speaker.may_see(str(row["data_source"])):
             raise ValueError(f"{row['data_source']} may not leave this machine, and {self.address} is elsewhere")
-        return Interview(EndpointPatient(self._speaker, facts, names), budget)
+        return Interview(EndpointPatient(self._speaker, facts, names), budget, must_ask)
 
 
 class Interview(Session):
     """A conversation with a patient. An answer ends it; what is no question is answered with a hint."""
 
-    def __init__(self, patient: Patient, budget: int) -> None:
-        self._patient, self._budget = patient, budget
+    def __init__(self, patient: Patient, budget: int, must_ask: MustAsk) -> None:
+        self._patient, self._budget, self._must_ask = patient, budget, must_ask
         self.calls = self.invalid = self.failed = 0
         self._asked: list[str] = []
         self._failures: list[str] = []
@@ -105,7 +109,15 @@ class Interview(Session):
             self._failures.append(str(error))
             return FAILED
 
+    def told(self, reply: str) -> str:
+        """Return what is known by the answer to the latest question."""
+        return self._patient.told(self._asked[-1], reply)
+
     def facts(self) -> Mapping[str, Any]:
-        """Return what was asked for, in order, how much could have been, why calls failed, and the patient's facts."""
+        """Return what was asked for, in order, how much could have been, why calls failed, and the patient's facts.
+
+        For a row with `must_ask` also `unasked`, the diagnoses that nothing was asked about.
+        """
         failures = {"failures": self._failures} if self._failures else {}
-        return {"asked": self._asked, "budget": self._budget, **failures, **self._patient.facts()}
+        unasked = {UNASKED: self._must_ask.unasked(self._asked)} if self._must_ask else {}
+        return {"asked": self._asked, "budget": self._budget, **failures, **unasked, **self._patient.facts()}

@@ -15,6 +15,7 @@ OURS = {
     "search": "verl_medu1.environments.search:Search",
     "searcher": "verl_medu1.environments.searcher:Searcher",
     "consultation": "verl_medu1.environments.consultation:Consultation",
+    "examinations": "verl_medu1.environments.examinations:Examinations",
 }
 
 
@@ -38,6 +39,14 @@ class Session(Protocol):
         run; what may fail now and then is counted in `failed`, and the model is told.
         """
         ...
+
+    def told(self, reply: str) -> str:
+        """Return what the model has learned by the reply to the call that it just made; "" if nothing.
+
+        `episodes.answer_gain` measures what this is worth. What was learned before must be the same text again, so that
+        asking twice is worth nothing. Leave out what the model itself wrote: it could write the answer.
+        """
+        return reply
 
     async def finish(self) -> None:
         """Take notice that the episode has ended, by the model or by a limit; a subclass may do what is left to do."""

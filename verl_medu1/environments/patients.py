@@ -21,6 +21,10 @@ class Patient(Protocol):
         """
         ...
 
+    def told(self, question: str, reply: str) -> str:
+        """Return what is known by an answer, see `Session.told`; "" if nothing."""
+        ...
+
     def facts(self) -> Mapping[str, Any]:
         """Return what happened, beside the questions; JSON's types only."""
         ...
@@ -40,6 +44,10 @@ class TablePatient:
         """Return yes, no or unknown."""
         present = self._findings.get(question.casefold())
         return UNKNOWN if present is None else YES if present else NO
+
+    def told(self, question: str, reply: str) -> str:
+        """Return the finding with the answer: a name of the table, so that the model can't choose it freely."""
+        return "" if reply == UNKNOWN else f"{question.casefold()}: {reply}"
 
     def facts(self) -> Mapping[str, Any]:
         """Return nothing: no answer is withheld."""

@@ -66,6 +66,10 @@ class Search:
         if not self._retriever.may_see(data_source):
             raise ValueError(f"{data_source} may not leave this machine, and {self.address} is elsewhere")
 
+    def not_indexed(self, ids: Sequence[str]) -> list[str]:
+        """Return the documents, by id, that the index does not have; [] where a server searches, which is not asked."""
+        return self._retriever.index.lacking(ids) if isinstance(self._retriever, LocalRetriever) else []
+
     async def find(self, query: str) -> Sequence[Document]:
         """Return the documents that a search shows.
 
@@ -114,6 +118,10 @@ class SearchSession(Session):
 
     def _shown(self, found: Sequence[Document]) -> str:
         return "\n\n".join(f"{document.title}: {document.text}" for document in found)
+
+    def told(self, reply: str) -> str:
+        """Return the documents that were shown; that there are none is worth nothing."""
+        return "" if reply == NOTHING else reply
 
     def facts(self) -> Mapping[str, Any]:
         """Return the queries, each with the ids of the documents that were shown, and the ids of the evidence."""

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from reward_score import parse_response
+from reward_score.must_ask import excludes_unasked
 from reward_score.reader import FACTS
 from reward_score.verdict import Score, Verdict
 from verl_medu1.evaluate.formats import FORMATS, judge_in_format
@@ -58,6 +59,11 @@ def sample_of(question: Question, response: Response, number: int, score: Score)
         `budget_tokens`, `budget_distance` (`verl_medu1.length.budget`). Of several turns `response` is the last, and
         `verl_medu1.rollout.components` has more keys.
     """
+    episode: dict[str, Any] = {}
+    if response.episode:
+        facts = response.episode["facts"]
+        unasked = excludes_unasked(question.data_source, response.text, question.extra_info, facts)
+        episode = {**episode_components(response.episode), "unasked": float(unasked)}
     distance = budget_distance(response.counted_tokens, question.budget_mode, question.budget_tokens)
     return {
         "row_id": question.row_id,
@@ -76,5 +82,5 @@ def sample_of(question: Question, response: Response, number: int, score: Score)
         "budget_counts": question.budget_counts,
         "budget_tokens": question.budget_tokens,
         "budget_distance": float(distance),
-        **(episode_components(response.episode) if response.episode else {}),
+        **episode,
     }

@@ -16,8 +16,8 @@ from verl_medu1.length.budget import BUDGET_MODES, check_budget
 
 Values = NDArray[np.float64]
 # `algorithm.length_penalty.unit` -> the component that counts it. Budgets are in tokens.
-TOKENS, CALLS = "tokens", "calls"
-UNITS = {TOKENS: "counted_tokens", CALLS: "calls"}
+TOKENS, CALLS, PRICES = "tokens", "calls", "prices"
+UNITS = {TOKENS: "counted_tokens", CALLS: "calls", PRICES: "examination_cost"}
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Group:
     """The responses to one question.
 
     Attributes:
-        lengths: (G,) counted tokens of each response, or its calls.
+        lengths: (G,) counted tokens of each response, or its calls, or what its examinations cost.
         correct: (G,) bool, whether each is right.
         mode: the question's budget mode: "none", "exact" or "max".
         budget: N, in tokens; ignored if the mode is "none".
@@ -247,6 +247,8 @@ PENALTIES = {
 
 # Those that can count calls in place of tokens: budgets, and the tolerance of Short-RL, are in tokens.
 OF_CALLS = tuple(name for name, penalty in PENALTIES.items() if "none" in penalty.modes and name != "short_rl")
+# Those that can count prices: they compare the responses of a group, and know of no most that one may cost.
+OF_PRICES = ("kimi", "grpo_lead", "group_relative")
 
 
 def get_penalty(name: str) -> Penalty:

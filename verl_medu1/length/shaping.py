@@ -52,7 +52,7 @@ def lacking(samples: Sequence[Components], unit: str) -> list[str]:
 
 
 def longest(config: DictConfig, unit: str) -> int:
-    """Return the most tokens, or calls, that a response can have.
+    """Return the most tokens, or calls, that a response can have; for prices, which have no such limit, the calls.
 
     Args:
         config: of the run.
@@ -79,7 +79,7 @@ def length_shaping(
 
     Args:
         samples: components with `uid`, `data_source`, `score`, `acc`, `budget_mode`, `budget_tokens`, and
-            `counted_tokens` or `calls`, by the penalty's unit. A budget is one of tokens: with calls there is none.
+            what the penalty's unit counts (`UNITS`). A budget is one of tokens: with others there is none.
         is_padding: for each sample, whether it only fills up the batch; padding is never right, and groups ignore it.
         penalty: `algorithm.length_penalty` (name, unit, weight, per_source, tolerance, free_share).
         longest: see `longest`.

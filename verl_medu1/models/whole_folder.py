@@ -1,10 +1,12 @@
 """A folder that appears only once everything in it is written."""
 
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 # In OUT.partial; without it that folder is not ours.
 MARKER = ".medu1-unfinished"
@@ -33,18 +35,8 @@ def whole_folder(out: Path) -> Iterator[Path]:
         >>> out.is_dir(), [path.name for path in out.parent.iterdir()]
         (True, ['model'])
     """
-    require_new(out)
     partial = _partial(out)
-    partial.mkdir(parents=True, exist_ok=True)
-    with (partial / MARKER).open("a") as marker:
-        try:
-            fcntl.lockf(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            raise ValueError(
-                f"--out {out} is being written by another process; wait for it, or give another --out."
-            ) from None
-        except OSError:  # a file system without locks
-            pass
+    with _locked(out, partial / MARKER):
         try:
             # The process that had the lock before may have finished.
             require_new(out)
@@ -52,7 +44,35 @@ def whole_folder(out: Path) -> Iterator[Path]:
             yield partial / out.name
             (partial / out.name).rename(out)
         finally:
+            # The marker last: without it, the next process begins.
+            shutil.rmtree(partial / out.name, ignore_errors=True)
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def _locked(out: Path, marker: Path) -> TextIO:
+    """Make, lock and return the marker. Until it is ours, whoever had the lock before may remove it with its folder."""
+    while True:
+        require_new(out)
+        try:
+            marker.parent.mkdir(parents=True, exist_ok=True)
+            file = marker.open("a")
+        except (FileNotFoundError, FileExistsError):
+            if not out.parent.is_dir():
+                raise
+            continue  # it was removed just now
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            file.close()
+            raise ValueError(
+                f"--out {out} is being written by another process; wait for it, or give another --out."
+            ) from None
+        except OSError:  # a file system without locks
+            return file
+        with suppress(FileNotFoundError):
+            if marker.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                return file
+        file.close()
 
 
 def require_new(out: Path) -> None:
@@ -66,13 +86,20 @@ def require_new(out: Path) -> None:
     partial = _partial(out)
     is_ours = partial.is_dir() and not partial.is_symlink()
     # An empty one may be of a process that was killed before it could mark it.
-    if is_ours and ((partial / MARKER).is_file() or not any(partial.iterdir())):
+    if is_ours and ((partial / MARKER).is_file() or _is_empty_or_gone(partial)):
         return
     if partial.exists() or partial.is_symlink():
         raise ValueError(
             f"{partial} exists, which is needed until --out is whole, and medu1 did not make it; move it, or give "
             "another --out."
         )
+
+
+def _is_empty_or_gone(folder: Path) -> bool:
+    try:
+        return not any(folder.iterdir())
+    except FileNotFoundError:
+        return True
 
 
 def _partial(out: Path) -> Path:

@@ -8,11 +8,13 @@ bm25/             bm25s's files: the score of each word in each document
 """
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from bm25s import BM25
 from pydantic import BaseModel, ValidationError
 
@@ -113,6 +115,12 @@ class LocalIndex:
     def document(self, place: int) -> Document:
         """Return the document at a place of the corpus, from 0."""
         return Document(*(self._documents[name][place].as_py() for name in ("id", "title", "text")))
+
+    def lacking(self, ids: Sequence[str]) -> list[str]:
+        """Return those of these ids that no document has, in their order."""
+        column = self._documents["id"]
+        found = set(column.filter(pc.is_in(column, value_set=pa.array(ids, column.type))).to_pylist())
+        return [name for name in ids if name not in found]
 
     def _number(self, word: str) -> int | None:
         place = bisect_left(range(len(self._words)), word, key=lambda place: self._words[place].as_py())

@@ -1,4 +1,10 @@
-"""How much what an environment said helps a model to the right answer, by the probability that the model gives it."""
+"""How much what an environment told helps a model to the right answer, by the probability that the model gives it.
+
+Let Φ(K) be the mean log-prob of the right answer's tokens, in nats per token, after the prompt with all that is known,
+K. The replies of an episode are worth Φ(K₁) - Φ(K₀) + Φ(K₂) - Φ(K₁) + ... = Φ(K) - Φ(∅), the gain: it depends on what
+is known in the beginning and in the end, and on nothing between them (potential-based shaping with a discount of 1; Ng,
+Harada and Russell, ICML 1999).
+"""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -7,19 +13,23 @@ from reward_score.response import ANSWER_OPEN, THINK_CLOSE, THINK_OPEN
 
 # Samples from tokens: the arguments of verl's `LLMServerClient.generate`.
 Generate = Callable[..., Awaitable[Any]]
+# Chat messages -> the tokens of a prompt.
+Render = Callable[[list[dict[str, Any]]], Awaitable[Sequence[int]]]
 # Where the answer stands: without reasoning, which would be the model's and not the documents'.
 BEFORE_ANSWER = THINK_OPEN + THINK_CLOSE + ANSWER_OPEN
 
 
-def with_replies(messages: Sequence[Mapping[str, Any]], replies: Sequence[str]) -> list[dict[str, Any]]:
-    """Return a prompt with what an environment replied to calls (`Episode.found`) before its last message.
+def with_known(messages: Sequence[Mapping[str, Any]], known: Sequence[str]) -> list[dict[str, Any]]:
+    """Return a prompt with what is known (`Episode.known`) before its last message, in an order of its own.
+
+    Who has learned the same in another order reads the same.
 
     Example:
-        >>> with_replies([{"role": "user", "content": "What is a?"}], ["a: is b"])
-        [{'role': 'user', 'content': 'a: is b\\n\\nWhat is a?'}]
+        >>> with_known([{"role": "user", "content": "What is a?"}], ["b: is c", "a: is b"])
+        [{'role': 'user', 'content': 'a: is b\\n\\nb: is c\\n\\nWhat is a?'}]
     """
     *before, question = (dict(message) for message in messages)
-    return [*before, question | {"content": "\n\n".join([*replies, str(question["content"])])}]
+    return [*before, question | {"content": "\n\n".join([*sorted(known), str(question["content"])])}]
 
 
 async def answer_log_prob(generate: Generate, before: Sequence[int], answer: Sequence[int]) -> float:
@@ -39,27 +49,37 @@ async def answer_log_prob(generate: Generate, before: Sequence[int], answer: Seq
 
 
 async def answer_gain(
-    generate: Generate, alone: Sequence[int], with_replies: Sequence[int], answer: str, most: int, tokenizer: Any
+    generate: Generate,
+    render: Render,
+    messages: Sequence[Mapping[str, Any]],
+    known: Sequence[str],
+    answer: str,
+    most: int,
+    tokenizer: Any,
 ) -> float | None:
-    """Return how much more probable replies make an answer, in nats per token.
+    """Return how much more probable an answer is by what is known: Φ(K) - Φ(∅), in nats per token.
 
-    The mean log-prob of the answer's tokens after the question with the replies, less that after the question alone.
+    K is all that is known; if that is more than the server reads, as much of its beginning as it reads.
 
     Args:
         generate: of the model's server.
-        alone: tokens of the prompt.
-        with_replies: tokens of the prompt with the replies; the same if there were none.
+        render: of the model's chat template.
+        messages: the prompt.
+        known: what was learned, in order, each once.
         answer: the right one.
         most: tokens that the server reads.
         tokenizer: of the model.
 
     Returns:
-        None if prompt, replies and answer are too long for the server.
+        None if even the prompt and the answer are too long for the server, which is so for all responses to a question
+        or for none.
     """
-    if list(alone) == list(with_replies):
-        return 0.0
     start, tokens = (tokenizer.encode(text, add_special_tokens=False) for text in (BEFORE_ANSWER, answer))
-    if len(with_replies) + len(start) + len(tokens) > most:
+    alone = [*await render([dict(message) for message in messages]), *start]
+    if len(alone) + len(tokens) > most:
         return None
-    read = await answer_log_prob(generate, [*with_replies, *start], tokens)
-    return read - await answer_log_prob(generate, [*alone, *start], tokens)
+    for number in range(len(known), 0, -1):
+        told = [*await render(with_known(messages, known[:number])), *start]
+        if len(told) + len(tokens) <= most:
+            return await answer_log_prob(generate, told, tokens) - await answer_log_prob(generate, alone, tokens)
+    return 0.0

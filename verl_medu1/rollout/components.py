@@ -6,6 +6,7 @@ from typing import Any
 
 from reward_score.evidence import ANSWER_GAIN, evidence_recall
 from reward_score.reader import FACTS
+from verl_medu1.environments.examinations import COST
 from verl_medu1.rollout.names import OUT_OF_ROOM, OUT_OF_TURNS
 
 
@@ -19,10 +20,11 @@ def episode_components(record: Mapping[str, Any]) -> dict[str, Any]:
         `turns`, `calls`, `invalid_calls`, `failed_calls`, `out_of_turns`, `out_of_room`, `evidence` (how many
         documents the question names as its evidence) and `evidence_recall` (0 without any) as floats; `dialogue`, a
         list of (who, what), and `facts` are texts, because a component is one value. `answer_gain` too, if it was
-        measured (`verl_medu1.rollout.answer_gain`; None where it could not be).
+        measured (`verl_medu1.rollout.answer_gain`; None where it could not be), and with examinations
+        `examination_cost`.
     """
     facts = record["facts"]
-    measured = {ANSWER_GAIN: facts[ANSWER_GAIN]} if ANSWER_GAIN in facts else {}
+    measured = {name: facts[name] for name in (ANSWER_GAIN, COST) if name in facts}
     return measured | {
         "turns": float(len(record["spans"])),
         "calls": float(record["calls"]),

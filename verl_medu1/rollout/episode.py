@@ -58,7 +58,7 @@ class Episode:
         log_probs: of the same tokens, 0 where the model did not write; empty if none are given.
         spans: [start, end) of each turn of the model, in the tokens since the prompt.
         said: each turn since the prompt, in order: who ("assistant" or "user"), and what.
-        found: what the model read in reply to calls that did not fail: no hints, and nothing about turns.
+        known: what calls that did not fail have told (`Session.told`), each once: no hints, and nothing about turns.
         ended: one of the ends in `names`.
     """
 
@@ -78,7 +78,7 @@ class Episode:
         self.log_probs: list[float] = []
         self.spans: list[tuple[int, int]] = []
         self.said: list[tuple[str, str]] = []
-        self.found: list[str] = []
+        self.known: list[str] = []
         self.ended = OUT_OF_TURNS
 
     @property
@@ -104,7 +104,7 @@ class Episode:
         if is_cut:
             self.ended = OUT_OF_ROOM
             return False
-        known = self._session.calls - self._session.failed
+        answered = self._session.calls - self._session.failed
         reply = await self._session.step(text)
         if reply is None:
             self.ended = ANSWERED
@@ -114,8 +114,13 @@ class Episode:
             return False
         readable = self._readable(reply)
         if self._take_reply(readable + (f"\n\n{self._limits.last_turn}" if left == 1 else "")):
-            if self._session.calls - self._session.failed > known:
-                self.found.append(readable)
+            told = (
+                self._readable(self._session.told(reply))
+                if self._session.calls - self._session.failed > answered
+                else ""
+            )
+            if told and told not in self.known:
+                self.known.append(told)
             return True
         self.ended = OUT_OF_ROOM
         return False

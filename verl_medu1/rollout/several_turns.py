@@ -10,7 +10,7 @@ from verl.utils.profiler import simple_timer
 
 from reward_score.evidence import ANSWER_GAIN
 from verl_medu1.environments.environment import make_environment
-from verl_medu1.rollout.answer_gain import answer_gain, with_replies
+from verl_medu1.rollout.answer_gain import answer_gain
 from verl_medu1.rollout.episode import Episode, Limits
 from verl_medu1.rollout.names import EPISODE
 from verl_medu1.rollout.sampling import turn_seed, whole_turns
@@ -54,10 +54,10 @@ class EpisodeAgentLoop(AgentLoopBase):
         record = episode.record()
         if episodes.answer_gain:
             generate = partial(self.server_manager.generate, request_id=request, priority=priority)
-            asked = await self.ct_build_initial_tokens(with_replies(messages, episode.found))
             answer, most = str(row["reward_model"]["ground_truth"]), rollout.prompt_length + rollout.response_length - 1
+            read = (messages, episode.known, answer, most, self.tokenizer)
             with simple_timer("tool_calls", metrics):
-                gain = await answer_gain(generate, prompt, asked, answer, most, self.tokenizer)
+                gain = await answer_gain(generate, self.ct_build_initial_tokens, *read)
             record["facts"][ANSWER_GAIN] = gain
         split = len(episode.ids) - len(episode.mask)
         return AgentLoopOutput(

@@ -12,6 +12,7 @@ import hydra
 from omegaconf import DictConfig
 
 from verl_medu1.checks.batches import left_out
+from verl_medu1.checks.evidence import evidence_notice
 from verl_medu1.checks.model import memory_warning
 from verl_medu1.checks.rewards import filter_warning
 from verl_medu1.checks.run import check
@@ -47,7 +48,7 @@ def _main(config: DictConfig) -> None:
             say(f"medu1: {warning}")
         claimed = claim(Path(config.run_dir))
         begin_or_resume(config)
-    for notice in (left_out(config, training_rows(config)), filter_warning(config)):
+    for notice in (left_out(config, training_rows(config)), filter_warning(config), evidence_notice(config)):
         if notice:
             say(f"medu1: {notice}")
 

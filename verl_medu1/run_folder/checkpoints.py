@@ -1,7 +1,9 @@
 """The checkpoints of verl's trainers: which is the newest complete one, and repairs."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from verl_medu1.run_folder.names import CHECKPOINTS
 from verl_medu1.run_folder.whole_file import replace_file
@@ -26,6 +28,18 @@ def step_folder(checkpoints: str | Path, step: int) -> Path:
         'global_step_9'
     """
     return Path(checkpoints) / f"{STEP}{step}"
+
+
+def resumed_folder(trainer: Mapping[str, Any], step: int) -> Path:
+    """Return the folder of the checkpoint that verl has read to go on.
+
+    Args:
+        trainer: of the run's configuration.
+        step: that it goes on from.
+    """
+    if trainer["resume_mode"] == "resume_path":
+        return Path(trainer["resume_from_path"])
+    return step_folder(trainer["default_local_dir"], step)
 
 
 def model_folders(folder: Path) -> list[Path]:

@@ -7,6 +7,7 @@ failures.py         too many failures of a judge or of an environment end the ru
 failed_questions.py questions without an answer end the run
 worker_fields.py    what of a batch the actor's workers fetch
 advantages.py       rewards and advantages of a batch, changed in verl's queue
+answer_gain.py      what rewards get for what an environment helps to the right answer
 constraints.py      multipliers that keep the mean of a cost at or below its limit
 reference.py        how surprising answers are to the reference model
 gdpo.py             advantages with each component normalised separately

@@ -11,6 +11,7 @@ from verl.experimental.reward_loop.reward_manager.naive import NaiveRewardManage
 
 import reward_score
 from reward_score.judge import Judge, JudgeSettings, compute_judged_score
+from reward_score.must_ask import excludes_unasked
 from reward_score.reader import FACTS
 from verl_medu1.config.scorers import judge_values, uses_our_scorers
 from verl_medu1.length.budget import budget_distance, counted_tokens, what_is_counted
@@ -32,7 +33,8 @@ class MedU1RewardManager(NaiveRewardManager):
     knows the group. So the reward that validation reports never includes that term.
 
     With our agent loop of several turns also `turns` (of the model), `calls`, `invalid_calls` and `failed_calls` (of
-    the environment), `out_of_turns` and `out_of_room` (0 or 1: the episode ended so), `evidence` and `evidence_recall`
+    the environment), `out_of_turns` and `out_of_room` (0 or 1: the episode ended so), `unasked` (0 or 1: the answer
+    excludes a diagnosis that nothing was asked about, `reward_score.must_ask`), `evidence` and `evidence_recall`
     (documents that answer the question, and the share of them that searches have shown), and as JSON texts `dialogue`
     and `facts`.
 
@@ -79,7 +81,9 @@ class MedU1RewardManager(NaiveRewardManager):
             budget_distance=float(budget_distance(counted, mode, budget)),
         )
         if episode:
-            result["reward_extra_info"].update(episode_components(episode))
+            said = decode(turns[-1], skip_special_tokens=True)
+            unasked = excludes_unasked(item.non_tensor_batch["data_source"], said, extra_info, episode["facts"])
+            result["reward_extra_info"].update(episode_components(episode), unasked=float(unasked))
         return result
 
 

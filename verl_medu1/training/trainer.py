@@ -7,7 +7,6 @@ everything else is verl's.
 
 from collections import Counter
 from functools import partial
-from pathlib import Path
 from typing import Any, override
 
 import torch
@@ -28,10 +27,11 @@ from verl_medu1.data.families import families_of
 from verl_medu1.length.advantage import shape_advantages
 from verl_medu1.length.shaping import Components, LengthShaping, lacking, length_shaping, longest
 from verl_medu1.models.folder import correct_description
-from verl_medu1.run_folder.checkpoints import ACTOR, mend_tracker, model_folders, step_folder
+from verl_medu1.run_folder.checkpoints import ACTOR, mend_tracker, model_folders, resumed_folder, step_folder
 from verl_medu1.run_folder.progress import SAVE, STOPPED, Progress
 from verl_medu1.run_folder.stop_request import StopRequest
 from verl_medu1.training.advantages import Change, add_to_rewards, change_advantages
+from verl_medu1.training.answer_gain import gains
 from verl_medu1.training.batch_order import Asked
 from verl_medu1.training.checklist_metrics import item_metrics
 from verl_medu1.training.checklist_sample import draw_items
@@ -71,6 +71,7 @@ class MedU1Trainer(PPOTrainer):
         self._asked_sources: Counter[str] = Counter()
         super().__init__(config)
         self._penalty = config.algorithm.length_penalty
+        self._gain_weight = config.episodes.answer_gain_weight
         self._progress = Progress(config.run_dir)
         self._stop_request = StopRequest(config.run_dir)
         self._components: dict[str, Components] = {}
@@ -151,14 +152,7 @@ class MedU1Trainer(PPOTrainer):
         mend_tracker(self.config.trainer.default_local_dir)
         super()._load_checkpoint()
         if self.global_steps:
-            self._constraints.load(self._resumed_folder())
-
-    def _resumed_folder(self) -> Path:
-        """Return the folder of the checkpoint that verl has read."""
-        trainer = self.config.trainer
-        if trainer.resume_mode == "resume_path":
-            return Path(trainer.resume_from_path)
-        return step_folder(trainer.default_local_dir, self.global_steps)
+            self._constraints.load(resumed_folder(self.config.trainer, self.global_steps))
 
     @override
     def _save_checkpoint(self) -> None:
@@ -239,6 +233,8 @@ class MedU1Trainer(PPOTrainer):
                     sample["length_score"] = value
                 if self._penalty.where == "reward":
                     batch = add_to_rewards(batch, shaping.weight * shaping.values)
+            if self._gain_weight:
+                batch = add_to_rewards(batch, self._gain_weight * gains(components, is_padding))
         with delivered(components):
             batch = super()._compute_advantage(batch, metrics)
         self._watch_mismatch(metrics)

@@ -5,7 +5,9 @@ named by its letter. Optional: context (a text, or a list of texts, placed befor
 lower_limit, upper_limit, safe_lower, safe_upper and unit, and for open-ended questions aliases, other wordings of the
 answer (a list of texts, or one text with bars between them), and checklist, statements that a judge decides (a list of
 items, or JSON of one). For searches: evidence, ids of the documents that answer the question (like aliases), and stage
-(`reward_score.evidence.STAGES`). For questions about images: image or images, a path or several.
+(`reward_score.evidence.STAGES`). For environments: environment, what one must know of the question (an object, or JSON
+of one); with examinations, the question ends with their names and prices. For questions about images: image or images,
+a path or several.
 The answer to a multiple-choice question is a letter.
 
 The data sources in `reward_score.registry` are own-multiple_choice, own-calculation and own-open_ended.
@@ -14,10 +16,11 @@ The data sources in `reward_score.registry` are own-multiple_choice, own-calcula
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reward_score.evidence import STAGES
 from reward_score.registry import ANSWER_TYPES
+from verl_medu1.data.catalogue import EXAMINATIONS, listed, read_catalogue
 from verl_medu1.data.example import Example
 from verl_medu1.data.images.column import ImageColumns
 from verl_medu1.data.records import Record
@@ -47,14 +50,33 @@ def _several(record: Record, name: str) -> tuple[str, ...]:
     return tuple(one.strip() for one in texts if one.strip())
 
 
-def _with_searches(record: Record, example: Example) -> Example:
-    """Add what searches need, if the record has it."""
+def _environment(record: Record) -> dict[str, Any]:
+    given = record.get("environment")
+    try:
+        found = json.loads(given) if isinstance(given, str) and given else given
+    except json.JSONDecodeError:
+        found = given
+    if is_empty(found):
+        return {}
+    if not isinstance(found, dict):
+        raise FieldError("environment", f"holds {shown(given)}", "it must be an object, or JSON of one")
+    return found
+
+
+def _with_environment(record: Record, example: Example) -> Example:
+    """Add what an environment needs, if the record has it."""
     evidence = _several(record, "evidence")
     stage = "" if is_empty(record.get("stage")) else text(record, "stage")
     if stage and stage not in STAGES:
         raise FieldError("stage", f"holds {shown(stage)}", f"it must be one of {', '.join(STAGES)}")
-    environment = json.dumps({"evidence": evidence}) if evidence else ""
-    return replace(example, environment=environment, stage=stage)
+    environment = _environment(record) | ({"evidence": evidence} if evidence else {})
+    if EXAMINATIONS in environment:
+        try:
+            catalogue = listed(read_catalogue(environment[EXAMINATIONS]))
+        except ValueError as error:
+            raise FieldError("environment", f"has {error}", "it must be as in docs/episodes.md") from None
+        example = replace(example, question=f"{example.question}\n{catalogue}")
+    return replace(example, environment=json.dumps(environment) if environment else "", stage=stage)
 
 
 def _checklist(record: Record) -> "tuple[Item, ...]":
@@ -74,7 +96,7 @@ def _checklist(record: Record) -> "tuple[Item, ...]":
 
 def _reader(answer_type: str) -> Read:
     def read(record: Record, row_id: str) -> Example:
-        return _with_searches(record, alone(record, row_id))
+        return _with_environment(record, alone(record, row_id))
 
     def alone(record: Record, row_id: str) -> Example:
         context, question = _context(record), text(record, "question")

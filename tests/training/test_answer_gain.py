@@ -1,0 +1,55 @@
+"""What rewards get for what an environment helps, when, and where nothing says what that is."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from verl_medu1.training.answer_gain import gains
+from verl_medu1.training.trainer import MedU1Trainer
+
+
+def test_the_gain_of_each_response_and_none_of_padding() -> None:
+    samples = [{"answer_gain": 0.5}, {"answer_gain": -0.25}, {"answer_gain": 9.0}]
+    assert gains(samples, [False, False, True]).tolist() == [0.5, -0.25, 0.0]
+
+
+def test_a_question_without_a_gain_keeps_the_differences_of_its_group() -> None:
+    assert gains([{"answer_gain": None}, {"answer_gain": None}], [False, False]).tolist() == [0.0, 0.0]
+
+
+def test_rewards_that_come_without_it_end_the_run() -> None:
+    with pytest.raises(RuntimeError, match=r"a reward comes without answer_gain, .*; take it, or set .*weight=0"):
+        gains([{"answer_gain": 0.5}, {"acc": 1.0}], [False, False])
+
+
+@pytest.mark.parametrize(("weight", "added"), [(0.5, [0.5, 1.5, 0.0]), (0.0, None)])
+def test_the_trainer_adds_it_before_the_advantages(
+    monkeypatch: pytest.MonkeyPatch, weight: float, added: list[float] | None
+) -> None:
+    trainer = MedU1Trainer.__new__(MedU1Trainer)
+    trainer.timing_raw, trainer._components, trainer.use_reference_policy = {}, {}, False
+    trainer._constraints, trainer._penalty = {}, OmegaConf.create({"where": "off"})  # type: ignore[assignment]
+    trainer._gain_weight = weight
+    batch = SimpleNamespace(keys=["q_0_0", "q_1_0", "pad_0_0"], tags=[{}, {}, {"is_padding": True}])
+    samples = [{"answer_gain": 1.0}, {"answer_gain": 3.0}, {}]
+    steps: list[Any] = []
+
+    def add_to_rewards(batch: Any, terms: torch.Tensor) -> Any:
+        steps.append(terms.tolist())
+        return batch
+
+    def advantage(self: Any, batch: Any, metrics: Any) -> Any:
+        steps.append("advantage")
+        return batch
+
+    monkeypatch.setattr(trainer, "_fetch_components", lambda _: samples)
+    monkeypatch.setattr(trainer, "_leave_out", lambda *_: None)
+    monkeypatch.setattr(trainer, "_length_shaping", lambda *_: None)
+    monkeypatch.setattr(trainer, "_watch_mismatch", lambda _: None)
+    monkeypatch.setattr("verl_medu1.training.trainer.add_to_rewards", add_to_rewards)
+    monkeypatch.setattr(MedU1Trainer.__mro__[1], "_compute_advantage", advantage)
+    trainer._compute_advantage(batch, {})  # type: ignore[arg-type]
+    assert steps == ([added, "advantage"] if added else ["advantage"])
