@@ -1,6 +1,7 @@
 """From published questions to the parquet files that verl trains on.
 
 sources/            one module per benchmark
+images/             the images of questions
 generated/          the quickstart's questions; calculators/ any number of clinical calculations
 example.py          a question before it becomes a row
 schema.py           the columns of a row

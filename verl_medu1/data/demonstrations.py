@@ -5,6 +5,7 @@ from typing import Any
 
 from reward_score.response import format_response
 from verl_medu1.data.example import Example
+from verl_medu1.data.schema import IMAGES, image_column
 
 # Used if there is no worked answer: these teach where reasoning and answer go, not how to solve the question.
 REASONING = {
@@ -33,7 +34,7 @@ def format_demonstrations(rows: Iterable[dict[str, Any]], explanations: Mapping[
         answer = row["reward_model"]["ground_truth"]
         if len(answer.split()) <= MAX_ANSWER_WORDS:
             reasoning = explanations.get(row["extra_info"]["row_id"], REASONING.get(row["ability"], OTHER_REASONING))
-            yield _demonstration(row["prompt"], reasoning, answer)
+            yield _demonstration(row["prompt"], reasoning, answer, row.get(IMAGES, []))
 
 
 def passage_demonstration(example: Example, messages: Sequence[dict[str, str]]) -> dict[str, Any]:
@@ -48,9 +49,11 @@ def passage_demonstration(example: Example, messages: Sequence[dict[str, str]]) 
         >>> passage_demonstration(example, [])["messages"][-1]["content"]
         '<think>Hm.</think><answer>Because of it.</answer>'
     """
-    return _demonstration(messages, example.reasoning, example.gold)
+    return _demonstration(messages, example.reasoning, example.gold, image_column(example))
 
 
-def _demonstration(messages: Sequence[dict[str, str]], reasoning: str, answer: str) -> dict[str, Any]:
+def _demonstration(
+    messages: Sequence[dict[str, str]], reasoning: str, answer: str, images: Sequence[dict[str, bytes]]
+) -> dict[str, Any]:
     response = format_response(reasoning, answer)
-    return {"messages": [*messages, {"role": "assistant", "content": response}]}
+    return {"messages": [*messages, {"role": "assistant", "content": response}], IMAGES: images}

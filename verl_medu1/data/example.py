@@ -36,6 +36,8 @@ class Example:
         safe_upper: largest safe value.
         environment: what an environment must know of the question, as JSON; "" without one (docs/episodes.md).
         stage: one of `reward_score.evidence.STAGES`; "" for the last of them.
+        images: encoded images (PNG or JPEG), in the order of the placeholders `<image>` in `question`; if it has none,
+            they stand before it.
     """
 
     data_source: str
@@ -58,3 +60,4 @@ class Example:
     safe_upper: float | None = None
     environment: str = ""
     stage: str = ""
+    images: tuple[bytes, ...] = ()

@@ -26,7 +26,7 @@ from verl_medu1.data.duplicates import THRESHOLD, DuplicateFinder, Sketched
 from verl_medu1.data.example import KEY, OPTION, PASSAGE, VALUE, Example
 from verl_medu1.data.folds import set_apart
 from verl_medu1.data.prompts import Prompts
-from verl_medu1.data.schema import DEMONSTRATIONS, QUESTIONS, question_row
+from verl_medu1.data.schema import DEMONSTRATIONS, IMAGES, QUESTIONS, question_row, with_images
 from verl_medu1.data.screening import Contamination, drop_duplicates
 from verl_medu1.data.sources import Loaded, load_source, source_title
 from verl_medu1.data.sources.usable import MAX_UNUSABLE
@@ -157,15 +157,16 @@ def prepare_mixture(out: Path, mixture: Mixture) -> dict[str, Counts]:
     for chosen in splits.values():
         rng.shuffle(chosen)
     tables: dict[str, tuple[pa.Schema, Iterable[dict[str, Any]]]] = {
-        f"{split}.parquet": (QUESTIONS, _rows(mixture.prompts, chosen, split))
+        f"{split}.parquet": (_questions(chosen), _rows(mixture.prompts, chosen, split))
         for split, chosen in splits.items()
         if chosen
     }
     if mixture.num_warmup:
         rows = _rows(mixture.prompts, train, "train")
-        tables["warmup.parquet"] = (DEMONSTRATIONS, _demonstrations(rows, sources.explanations, mixture.num_warmup))
+        worked = _demonstrations(rows, sources.explanations, mixture.num_warmup)
+        tables["warmup.parquet"] = (_demonstrated(worked), worked)
     if supervised:
-        tables["supervised.parquet"] = (DEMONSTRATIONS, supervised)
+        tables["supervised.parquet"] = (_demonstrated(supervised), supervised)
     write_data_set(out, tables, _manifest(mixture, sources, checked, splits))
     return sources.counts
 
@@ -272,6 +273,14 @@ def _select(
         counts[name].official_train = sum(candidate.example.row_id in sources.official for candidate in candidates)
         train += [(candidate.example, candidate.budget) for candidate in candidates]
     return train, [(candidate.example, candidate.budget) for candidate in test], supervised
+
+
+def _questions(chosen: Sequence[Chosen]) -> pa.Schema:
+    return with_images(QUESTIONS) if any(example.images for example, _ in chosen) else QUESTIONS
+
+
+def _demonstrated(rows: Sequence[dict[str, Any]]) -> pa.Schema:
+    return with_images(DEMONSTRATIONS) if any(row[IMAGES] for row in rows) else DEMONSTRATIONS
 
 
 def _rows(prompts: Prompts, chosen: Sequence[Chosen], split: str) -> Iterator[dict[str, Any]]:

@@ -12,6 +12,7 @@ import yaml
 from reward_score.registry import ANSWER_TYPES
 from verl_medu1.data.budget import Budget, budget_sentence
 from verl_medu1.data.example import Example
+from verl_medu1.data.images.placeholders import placeholder_fault, with_placeholders
 
 DEFAULT_FILE = Path(__file__).with_name("prompts.yaml")
 # Key of the file -> placeholders that its texts must contain.
@@ -41,7 +42,7 @@ class Prompts:
         """Return the chat messages of a question: a system and a user message.
 
         The user message has the question, one line per option, and a last line with instruction and budget. For a
-        consultation that line begins with how many questions may be asked.
+        consultation that line begins with how many questions may be asked. Each `<image>` stands for an image.
 
         Args:
             example: the question.
@@ -49,6 +50,10 @@ class Prompts:
 
         Returns:
             Messages with `role` and `content`.
+
+        Raises:
+            ValueError: there is no instruction for the answer type, or the texts have more or fewer `<image>` than the
+                question has images.
 
         Example:
             >>> example = Example("MedQA", "1", "multiple_choice", "Which?", "A", (("A", "this"), ("B", "that")))
@@ -68,10 +73,11 @@ class Prompts:
         environment = json.loads(example.environment or "{}")
         if self.consultation and "budget" in environment:
             closing = f"{self.consultation.format(questions=environment['budget'])} {closing}"
-        return [
-            {"role": "system", "content": self.system},
-            {"role": "user", "content": "\n".join([example.question, *options, closing])},
-        ]
+        question = with_placeholders(example.question, len(example.images))
+        user = "\n".join([question, *options, closing])
+        if fault := placeholder_fault([self.system, user], len(example.images)):
+            raise ValueError(f"{example.row_id} can't be shown: {fault}; take such marks out of it, or of the prompts.")
+        return [{"role": "system", "content": self.system}, {"role": "user", "content": user}]
 
 
 def load_prompts(path: Path = DEFAULT_FILE) -> Prompts:

@@ -79,6 +79,29 @@ QUESTION_COLUMNS = ("data_source", "prompt", "reward_model", "extra_info")
 # Demonstrations, for supervised training: the assistant's turn comes last.
 DEMONSTRATIONS = pa.schema([("messages", MESSAGES)])
 
+# verl's column of images. Each replaces one `<image>` in the messages; a row without images has an empty list.
+IMAGES = "images"
+
+
+def with_images(schema: pa.Schema) -> pa.Schema:
+    """Return a schema with the column of images, for a file in which any row has some.
+
+    Example:
+        >>> with_images(DEMONSTRATIONS).names
+        ['messages', 'images']
+    """
+    return schema.append(pa.field(IMAGES, pa.list_(pa.struct([("bytes", pa.binary())]))))
+
+
+def image_column(example: Example) -> list[dict[str, bytes]]:
+    """Return the images of a question as verl reads them; the files of a data set without images have no such column.
+
+    Example:
+        >>> image_column(Example("quickstart-mcq", "1", "multiple_choice", "Which side?", "A", images=(b"png",)))
+        [{'bytes': b'png'}]
+    """
+    return [{"bytes": image} for image in example.images]
+
 
 def question_row(
     example: Example, messages: Sequence[dict[str, str]], budget: Budget, split: str, index: int
@@ -126,6 +149,7 @@ def question_row(
             "budget_tokens": budget.tokens,
             "budget_counts": budget.counts,
         },
+        IMAGES: image_column(example),
     }
 
 

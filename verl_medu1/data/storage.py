@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 MANIFEST = "manifest.json"
-# Rows per row group; only this many are held as Python values at a time.
-GROUP_ROWS = 4096
+# Rows per row group; only this many are held as Python values at a time. With images they are fewer: an array of
+# arrow's binary type holds at most 2 GB.
+GROUP_ROWS, IMAGE_GROUP_ROWS = 4096, 256
 
 
 def sha256(path: Path) -> str:
@@ -75,10 +76,11 @@ def earlier_files(out: Path) -> list[str]:
 
 
 def _write_table(path: Path, schema: pa.Schema, rows: Iterable[dict[str, Any]]) -> int:
-    """Write rows in groups of `GROUP_ROWS`, and return their number."""
+    """Write rows in groups, and return their number."""
     number, left = 0, iter(rows)
+    most = IMAGE_GROUP_ROWS if "images" in schema.names else GROUP_ROWS
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        while group := list(islice(left, GROUP_ROWS)):
+        while group := list(islice(left, most)):
             writer.write_table(pa.Table.from_pylist(group, schema=schema))
             number += len(group)
     return number

@@ -7,7 +7,7 @@ from typing import Any
 from verl_medu1.data.budget import Budget
 from verl_medu1.data.example import Example
 from verl_medu1.data.prompts import Prompts
-from verl_medu1.data.schema import question_row
+from verl_medu1.data.schema import IMAGES, image_column, question_row
 
 
 def row_of(example: Example, prompts: Prompts, split: str, index: int) -> dict[str, Any]:
@@ -19,4 +19,4 @@ def row_of(example: Example, prompts: Prompts, split: str, index: int) -> dict[s
 def dialogue_of(example: Example, turns: Iterable[tuple[str, str]], prompts: Prompts) -> dict[str, Any]:
     """Return a row of the schema `DEMONSTRATIONS`: the question's prompt, then turns of (role, text)."""
     said = [{"role": role, "content": text} for role, text in turns]
-    return {"messages": [*prompts.messages(example, Budget()), *said]}
+    return {"messages": [*prompts.messages(example, Budget()), *said], IMAGES: image_column(example)}

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from verl_medu1.data.example import Example
+from verl_medu1.data.images.placeholders import placeholder_fault, with_placeholders
 from verl_medu1.data.records import Placed, Record
 from verl_medu1.data.sources.fields import FieldError, is_empty, text
 from verl_medu1.data.sources.reader import Reader, Shape
@@ -79,7 +80,7 @@ def read_usable(
     for number, place, record in kept:
         try:
             row_id = f"{title}/{_own_id(record, shape, number)}"
-            example = _with_each_option_once(shape.read(record, row_id))
+            example = _showable(_with_each_option_once(shape.read(record, row_id)))
             if row_id in places:
                 needed = "each record needs an id of its own"
                 raise FieldError(str(shape.record_id), f"is that of {places[row_id]} too", needed)
@@ -120,6 +121,14 @@ def _with_each_option_once(example: Example) -> Example:
     if len(first) < 2:
         raise ValueError("all options have the same text")
     return replace(example, options=tuple((letter, option) for option, letter in first.items()))
+
+
+def _showable(example: Example) -> Example:
+    question = with_placeholders(example.question, len(example.images))
+    texts = [question, *(option for _, option in example.options), example.gold, example.reasoning]
+    if fault := placeholder_fault(texts, len(example.images)):
+        raise ValueError(fault)
+    return example
 
 
 def _told(origin: str, errors: Sequence[tuple[str, ValueError]]) -> Iterator[str]:

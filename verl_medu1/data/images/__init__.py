@@ -1,0 +1,4 @@
+"""The images of questions, from published bytes to the column `images` of a row.
+
+placeholders.py     where images stand in a text
+"""
