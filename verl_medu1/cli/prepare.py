@@ -17,6 +17,7 @@ GENERATED = (
     "quickstart-lookup",
     "quickstart-searcher",
     "quickstart-consultation",
+    "quickstart-images",
 )
 
 
@@ -200,9 +201,10 @@ def _prepare_generated(
     seed: int,
     budget: list[str] | None,
 ) -> None:
-    from verl_medu1.data.generated import consultation, lookup, searcher
+    from verl_medu1.data.generated import consultation, images, lookup, searcher
     from verl_medu1.data.generated.consultation_files import prepare_consultation
     from verl_medu1.data.generated.flawed import prepare_flawed
+    from verl_medu1.data.generated.images_files import prepare_images
     from verl_medu1.data.generated.lookup_files import prepare_lookup
     from verl_medu1.data.generated.prepare import (
         PROMPTS_FILE,
@@ -227,6 +229,8 @@ def _prepare_generated(
         manifest = prepare_searcher(out, texts, rows, number, seed)
     elif source == consultation.SOURCE:
         manifest = prepare_consultation(out, texts, rows, number, seed)
+    elif source == images.SOURCE:
+        manifest = prepare_images(out, texts, rows, number, seed)
     else:
         manifest = prepare_flawed(out, source, texts, rows, number, seed)
     typer.echo(f"{out}: {manifest['rows']}, {number} demonstrations")

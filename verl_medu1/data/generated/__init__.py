@@ -9,4 +9,5 @@ rows.py       rows of generated conversations
 lookup.py     questions that take two searches, with their documents; lookup_files.py writes them
 searcher.py   questions that a frozen reader answers, with their documents; searcher_files.py writes them
 consultation.py  patients whose best policy is known exactly; consultation_files.py writes them
+images.py     pictures of spots, whose answers are known exactly; images_files.py writes them
 """
