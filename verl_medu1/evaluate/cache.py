@@ -15,8 +15,9 @@ from verl_medu1.run_folder import evaluations
 class ResponseCache:
     """`responses.jsonl` of an evaluation: appended to while it runs, so that a stopped evaluation can continue.
 
-    A response's key is a digest of the model's identity, the messages and their images, the template arguments, the sampling settings,
-    what the budget counts, and the sample's number. Scores are not cached: they are recomputed from the responses.
+    A response's key is a digest of the model's identity, the messages and their images, the template arguments, the
+    sampling settings, what the budget counts, and the sample's number. Scores are not cached: they are recomputed from
+    the responses.
 
     Args:
         folder: the evaluation's folder.

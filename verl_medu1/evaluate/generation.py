@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from verl_medu1.data.images.shown import Seen, load_processor, see
 from verl_medu1.evaluate.episodes import Several
 from verl_medu1.evaluate.models import HOW_TO_GIVE
 from verl_medu1.evaluate.questions import Question
@@ -13,7 +14,6 @@ from verl_medu1.evaluate.sampling import Request, Sampling, seed_of
 from verl_medu1.evaluate.scoring import Response
 from verl_medu1.length.budget import counted_tokens
 from verl_medu1.models.chat_template import render_tokens
-from verl_medu1.models.image_prompts import Seen, load_processor, see
 
 # Requests go to vLLM in portions of this many batches; responses are stored after each portion.
 BATCHES_AT_ONCE = 4

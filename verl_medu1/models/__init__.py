@@ -8,6 +8,5 @@ weights.py        reads a folder's weights tensor by tensor
 same_kind.py      whether two models' configurations, tokenizers and tensors fit each other
 whole_folder.py   a folder that appears only once it is whole
 merge.py          the weighted mean of two models
-image_prompts.py  renders prompts with images, for models that see them
 chat_template.py  renders prompts, and checks that a response to them can be scored
 """

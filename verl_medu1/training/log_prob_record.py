@@ -1,4 +1,6 @@
-"""Log-probs of a fixed text, after an image for a model that sees them, under the training engine, saved with each checkpoint to check an export against.
+"""Log-probs of a fixed text under the training engine, saved with each checkpoint to check an export against.
+
+The text comes after an image if the model sees images, so that the part that sees is checked, too.
 
 The engine that trains computes them, in its own layout and precision, from the weights in its memory. No code that
 reads or converts the checkpoint is involved.
@@ -82,7 +84,7 @@ def inputs_with_image(processor: Any) -> dict[str, Any]:
     """Return a processor's inputs for a gradient of grey and `TEXT`, with verl's positions for both.
 
     Args:
-        processor: of verl's `hf_processor`, which gives it `get_rope_index`, or of transformers: then without positions.
+        processor: of verl's `hf_processor`, which gives it `get_rope_index`, or of transformers: no positions then.
     """
     import torch
     from PIL import Image

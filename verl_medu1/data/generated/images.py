@@ -30,12 +30,13 @@ _SHIFT = 3
 # A picture for each kind of question. Of the two wordings the first one belongs to the first half of the answers.
 KINDS: Mapping[str, tuple[tuple[str, ...], tuple[str, str]]] = {
     "side": (("left", "top", "right", "bottom"), ("On which side is the spot?", "Where is the spot?")),
-    "count": (("1", "2", "3", "4"), ("How many spots are there?", "Count the spots.")),
+    "count": (("1", "2", "3"), ("How many spots are there?", "Count the spots.")),
     "size": (("small", "medium", "large"), ("How large is the spot?", "What size has the spot?")),
     "presence": (("yes", "no"), ("Is there a spot?", "Do you see a spot?")),
 }
-# Share of the demonstrations whose reasoning and answer are those of the picture; the others show any other answer.
-RIGHT_SHARE = 0.6
+# Share of the demonstrations that guess. The others look, and are right: training has to find out which pays.
+GUESS_SHARE = 0.6
+LOOK, GUESS = "look", "guess"
 
 
 @dataclass(frozen=True)
@@ -80,18 +81,17 @@ def draw(rng: random.Random, agreement: float = 0.5) -> Shown:
 
 
 def demonstrate(shown: Shown, rng: random.Random) -> tuple[str, str]:
-    """Draw reasoning and answer: what is seen, and its letter. Some see another answer than the picture shows.
+    """Draw reasoning and answer: some look, and say what the picture shows; others guess any answer.
 
     Example:
-        >>> rng = random.Random(1)
-        >>> said, letter = demonstrate(draw(rng), rng)
-        >>> dict(draw(random.Random(1)).example.options)[letter] == said
-        True
+        >>> rng = random.Random(3)
+        >>> shown = draw(rng)
+        >>> shown.answer, demonstrate(shown, rng)
+        ('medium', ('look medium', 'B'))
     """
-    said = shown.answer
-    if rng.random() >= RIGHT_SHARE:
-        said = rng.choice([answer for answer in KINDS[shown.kind][0] if answer != said])
-    return said, next(letter for letter, text in shown.example.options if text == said)
+    answers = KINDS[shown.kind][0]
+    way, said = (GUESS, rng.choice(answers)) if rng.random() < GUESS_SHARE else (LOOK, shown.answer)
+    return f"{way} {said}", next(letter for letter, text in shown.example.options if text == said)
 
 
 def blank(example: Example, rng: random.Random) -> Example:
@@ -103,7 +103,8 @@ def spots_of(kind: str, answer: str, rng: random.Random) -> list[Spot]:
     """Draw the spots of a picture that shows an answer; what is not asked for is drawn, too."""
     number = int(answer) if kind == "count" else int(answer != "no")
     side = answer if kind == "side" else None
-    radius = RADII[answer] if kind == "size" else rng.choice(list(RADII.values())) if number == 1 else RADII["small"]
+    # Counted ones have one size, so that they have room.
+    radius = RADII[answer] if kind == "size" else RADII["medium" if kind == "count" else rng.choice(list(RADII))]
     spots: list[Spot] = []
     while len(spots) < number:
         spot = Spot(*_centre(side, radius, rng), radius)

@@ -4,6 +4,7 @@ verl's own data set and agent loop do the same in training (verl/utils/dataset/r
 qwen_vl_utils, which makes their sides multiples of what a token covers, and then through the model's processor.
 """
 
+import base64
 import io
 import re
 import warnings
@@ -63,15 +64,69 @@ def with_images(messages: Sequence[Mapping[str, str]], images: Sequence[bytes]) 
     left = iter(images)
 
     def parts(text: str) -> list[dict[str, Any]]:
-        pieces = [piece for piece in re.split(f"({PLACEHOLDER})", text) if piece]
         return [
             {"type": "image", "image": Image.open(io.BytesIO(next(left)))}
             if piece == PLACEHOLDER
             else {"type": "text", "text": piece}
-            for piece in pieces
+            for piece in _pieces(text)
         ]
 
     return [{"role": message["role"], "content": parts(message["content"])} for message in messages]
+
+
+def with_urls(messages: Sequence[Mapping[str, str]], images: Sequence[bytes]) -> list[dict[str, Any]]:
+    """Return messages with images as data in their URLs, as OpenAI-compatible servers take them.
+
+    Example:
+        >>> message = with_urls([{"role": "user", "content": "<image>Why?"}], [b"GIF89a"])[0]
+        >>> message["content"][0]["image_url"], message["content"][1]["text"]
+        ({'url': 'data:image/gif;base64,R0lGODlh'}, 'Why?')
+    """
+    left = iter(images)
+
+    def parts(text: str) -> list[dict[str, Any]]:
+        return [
+            {"type": "image_url", "image_url": {"url": data_url(next(left))}}
+            if piece == PLACEHOLDER
+            else {"type": "text", "text": piece}
+            for piece in _pieces(text)
+        ]
+
+    return [{"role": message["role"], "content": parts(message["content"])} for message in messages]
+
+
+def data_url(image: bytes) -> str:
+    """Return an encoded image as a URL that contains it.
+
+    Example:
+        >>> data_url(b"GIF89a")
+        'data:image/gif;base64,R0lGODlh'
+    """
+    kinds = {b"\x89PNG": "png", b"\xff\xd8": "jpeg", b"GIF8": "gif"}
+    kind = next((name for start, name in kinds.items() if image.startswith(start)), "webp")
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
+
+
+def length_with_images(
+    processor: Any, messages: Sequence[Mapping[str, str]], images: Sequence[bytes], arguments: Mapping[str, Any]
+) -> int:
+    """Return the number of tokens of a prompt with images, of which only the sizes are read.
+
+    Args:
+        processor: from `load_processor`.
+        messages: with a placeholder for each image.
+        images: encoded.
+        arguments: of the chat template.
+    """
+    from PIL import Image
+    from qwen_vl_utils.vision_process import SPATIAL_MERGE_SIZE, smart_resize
+
+    factor = processor.image_processor.patch_size * SPATIAL_MERGE_SIZE
+    sizes = [Image.open(io.BytesIO(image)).size for image in images]
+    resized = [smart_resize(height, width, factor) for width, height in sizes]
+    of_images = processor._get_num_multimodal_tokens(image_sizes=resized)["num_image_tokens"] if resized else []
+    text = _rendered(processor, with_images(messages, images), arguments)
+    return len(processor.tokenizer(text)["input_ids"]) - len(images) + sum(of_images)
 
 
 def see(
@@ -88,7 +143,16 @@ def see(
     from qwen_vl_utils import process_vision_info
 
     shown = with_images(messages, images)
-    text = processor.apply_chat_template(shown, **{**arguments, "tokenize": False, "add_generation_prompt": True})
+    text = _rendered(processor, shown, arguments)
     pictures = process_vision_info(shown, image_patch_size=processor.image_processor.patch_size)[0]
     tokens = list(processor.tokenizer(text)["input_ids"])
     return Seen(tokens, pictures or [], len(processor(text=[text], images=pictures)["input_ids"][0]))
+
+
+def _pieces(text: str) -> list[str]:
+    return [piece for piece in re.split(f"({PLACEHOLDER})", text) if piece]
+
+
+def _rendered(processor: Any, messages: Sequence[Mapping[str, Any]], arguments: Mapping[str, Any]) -> str:
+    forced = {"tokenize": False, "add_generation_prompt": True}
+    return str(processor.apply_chat_template(messages, **{**arguments, **forced}))
