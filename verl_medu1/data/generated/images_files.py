@@ -70,9 +70,7 @@ def _with_picture(shown: Shown, other: Shown) -> Shown:
 
 
 def _rows(questions: Iterable[Shown], prompts: Prompts, split: str) -> Iterator[dict[str, Any]]:
-    # The three test files have the same questions, and their rows the same ids.
-    named = "test" if split.startswith("test") else split
-    return (row_of(shown.example, prompts, named, index) for index, shown in enumerate(questions))
+    return (row_of(shown.example, prompts, split, index) for index, shown in enumerate(questions))
 
 
 def _demonstration(shown: Shown, rng: random.Random, prompts: Prompts) -> dict[str, Any]:
