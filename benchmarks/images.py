@@ -34,7 +34,7 @@ def with_picture(rows: list[dict[str, Any]], file: str) -> dict[str, float]:
 def peak_memory(run: Path) -> float:
     """The most memory of the machine in use in any step, in GB; that of other programs is in it."""
     steps = [json.loads(line)["data"] for line in (run / METRICS).read_text(encoding="utf-8").splitlines()]
-    return max(step["actor/perf/cpu_memory_used_gb"] for step in steps)
+    return max(step.get("actor/perf/cpu_memory_used_gb", 0.0) for step in steps)
 
 
 def draw(curves: dict[int, list[float]], file: Path) -> None:

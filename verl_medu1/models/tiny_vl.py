@@ -50,8 +50,9 @@ def write_tiny_vl_model(texts: Sequence[str], out: Path, seed: int = 0) -> int:
     tokenizer = train_tokenizer(texts, special=(VISION_START, VISION_END, IMAGE, VIDEO))
     tokenizer.chat_template = CHAT_TEMPLATE
     token_id = tokenizer.convert_tokens_to_ids
-    # A large initialiser range for this width, and a small rope base for short texts, as in tiny.py.
-    rope = {"rope_type": "default", "rope_theta": 100.0, "mrope_section": [4, 6, 6]}
+    # A large initialiser range for this width, as in tiny.py, and a rope base so small that even the slowest rotations,
+    # which are those of an image's columns, tell neighbours apart.
+    rope = {"rope_type": "default", "rope_theta": 10.0, "mrope_section": [4, 6, 6]}
     config = Qwen2_5_VLConfig(
         text_config={
             "vocab_size": len(tokenizer),
