@@ -34,7 +34,7 @@ def medu1(log: Path, *arguments: str) -> None:
 
 
 def warm_up(
-    folder: Path, seed: int, *prepare: str, source: str = "quickstart", recipe: str = "quickstart"
+    folder: Path, seed: int, *prepare: str, source: str = "quickstart", recipe: str = "quickstart", model: str = "tiny"
 ) -> dict[str, Any]:
     """Prepare generated questions and warm a new model up on them.
 
@@ -44,6 +44,7 @@ def warm_up(
         prepare: further options of `medu1 prepare`.
         source: of the questions.
         recipe: of the warm-up.
+        model: the command of `medu1 model` that makes it.
 
     Returns:
         The keys of `medu1 train` that name the model and its questions, and the order of the rows.
@@ -52,7 +53,7 @@ def warm_up(
     if not (warmup / "checkpoints" / TRACKER).is_file():
         folder.mkdir(parents=True, exist_ok=True)
         medu1(log, "prepare", "--source", source, *prepare, "--seed", str(seed), "--out", str(data))
-        medu1(log, "model", "tiny", "--data", str(data), "--seed", str(seed), "--out", str(folder / "model"))
+        medu1(log, "model", model, "--data", str(data), "--seed", str(seed), "--out", str(folder / "model"))
         keys = {"run_dir": warmup, "model.path": folder / "model", "data.train_files": data / "warmup.parquet"}
         medu1(log, "sft", f"recipe={recipe}", *(f"{key}={value}" for key, value in keys.items()))
     return {

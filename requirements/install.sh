@@ -102,6 +102,11 @@ install_cpu() {
   }
   # shellcheck disable=SC2086
   install "torch==$torch" --constraint "$root/requirements/stack.txt" ${TORCH_PIP_ARGS:-}
+  # In torch's own build, whose libraries its operators are linked to: transformers imports it wherever it is installed,
+  # and fails with another one. Only models that see images need it.
+  # shellcheck disable=SC2086
+  install --no-deps "torchvision==0.26.0${torch#2.11.0}" ${TORCH_PIP_ARGS:-} ||
+    echo "install: no index that pip knows has torchvision 0.26.0${torch#2.11.0}, which fits this torch; all but models with images works without it." >&2
   say "verl, Ray, transformers, Megatron and what they need"
   install --no-deps -r "$root/requirements/stack.txt" -r "$root/requirements/dev.txt"
   say "vLLM for the CPU"

@@ -89,6 +89,7 @@ SOURCES = {
         Source("quickstart-searcher", "calculation"),
         Source("quickstart-consultation", "open_ended"),
         Source("quickstart-examinations", "open_ended"),
+        Source("quickstart-images", "multiple_choice"),
         Source("synthetic-calc", "calculation"),
         Source("own-multiple_choice", "multiple_choice"),
         Source("own-calculation", "calculation"),

@@ -226,7 +226,7 @@ def test_prompts_that_leave_no_room_are_counted(monkeypatch: pytest.MonkeyPatch)
     text_config = SimpleNamespace(max_position_embeddings=100)
     config = SimpleNamespace(get_text_config=lambda: text_config)
     monkeypatch.setattr(transformers, "AutoConfig", SimpleNamespace(from_pretrained=lambda _: config))
-    prompts = [[0] * 40, [0] * 60, [0] * 70]
+    prompts = [40, 60, 70]
     assert check_lengths("m", prompts, 30) == 100
     with pytest.raises(ValueError, match=r"100 positions for 2 of 3 prompts \(the longest has 70 tokens\)"):
         check_lengths("m", prompts, 41)

@@ -83,6 +83,6 @@ def test_prompts_are_those_of_training(tmp_path: Path) -> None:
     tokenizer = load_tokenizer(str(tmp_path / "model"))
     questions = read_questions(tmp_path / "data.parquet")
     builder = ContinuousTokenBuilder(tokenizer)
-    rendered = render_prompts(tokenizer, questions, {})
+    rendered = [prompt.tokens for prompt in render_prompts(str(tmp_path / "model"), tokenizer, questions, {})]
     assert rendered == [builder.build_initial_tokens(question.prompt) for question in questions]
     assert tokenizer.decode(rendered[3]) == "system case user Which case 3 assistant"

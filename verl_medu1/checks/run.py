@@ -9,6 +9,7 @@ from verl_medu1.checks.batches import batch_violations
 from verl_medu1.checks.constraints import constraint_violations
 from verl_medu1.checks.episodes import episode_violations
 from verl_medu1.checks.files import credentialed_file_violations, data_violations, file_violations
+from verl_medu1.checks.images import demonstrated_image_violations, image_violations
 from verl_medu1.checks.machine import checkpoint_violations, machine_violations
 from verl_medu1.checks.metrics import metrics_here_violations, metrics_violations
 from verl_medu1.checks.mismatch import mismatch_violations
@@ -43,6 +44,7 @@ WHERE_IT_TRAINS: tuple[Check, ...] = (
     checkpoint_violations,
     metrics_here_violations,
     prompt_violations,
+    image_violations,
 )
 
 
@@ -96,6 +98,7 @@ def _parts(machine: Machine) -> tuple[Check, ...]:
         checkpoint_violations,
         metrics_here_violations,
         prompt_violations,
+        image_violations,
     )
 
 
@@ -115,6 +118,7 @@ def check_sft(config: DictConfig) -> None:
             unusable or batch_violations(config, training_rows(config)),
             model_violations(config, "model"),
             demonstration_violations(config),
+            demonstrated_image_violations(config),
         )
         for violation in found
     )

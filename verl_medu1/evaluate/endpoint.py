@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from reward_score.loopback import client_options, is_loopback
 from reward_score.registry import credentialed_sources
 from reward_score.response import THINK_CLOSE, THINK_OPEN
+from verl_medu1.data.images.shown import with_urls
 from verl_medu1.evaluate.questions import Question
 from verl_medu1.evaluate.sampling import NOTHING_LEFT_OUT, TOP_P, Request, Sampling, seed_of
 from verl_medu1.evaluate.scoring import Response
@@ -104,7 +105,7 @@ def owner_of_models(client: Any) -> str | None:
 def _ask_one(client: Any, model: str, request: Request, sampling: Sampling, more: Mapping[str, Any]) -> Response:
     completion = client.chat.completions.create(
         model=model,
-        messages=request.question.prompt,
+        messages=_messages(request.question),
         temperature=sampling.temperature,
         top_p=TOP_P,
         max_tokens=sampling.max_tokens,
@@ -112,6 +113,10 @@ def _ask_one(client: Any, model: str, request: Request, sampling: Sampling, more
         extra_body=more,
     )
     return read_completion(completion, request.question)
+
+
+def _messages(question: Question) -> Sequence[Mapping[str, Any]]:
+    return with_urls(question.prompt, question.images) if question.images else question.prompt
 
 
 def read_completion(completion: Any, question: Question) -> Response:

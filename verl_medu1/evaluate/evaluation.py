@@ -89,6 +89,8 @@ def prepare_answerer(
     if fault := prompt_fault(tokenizer, arguments, questions[0].prompt):
         raise ValueError(f"--model {model}: {fault}")
     several = episodes_for(episodes, models.config_of_the_run(folder))
+    if several and any(question.images for question in questions):
+        raise ValueError("--data has images, which responses of several turns are not shown; give --episodes none.")
     if several:
         make_environment(several["environment"], several["settings"])
         if several["environment"] == "searcher" and any(question.asked_as in FORMATS for question in questions):

@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from verl_medu1.data.images.shown import Seen, load_processor, see
 from verl_medu1.evaluate.episodes import Several
 from verl_medu1.evaluate.models import HOW_TO_GIVE
 from verl_medu1.evaluate.questions import Question
@@ -56,27 +57,40 @@ def load_tokenizer(model: str) -> Any:
 
 
 def render_prompts(
-    tokenizer: Any, questions: Sequence[Question], template_arguments: Mapping[str, Any]
-) -> list[list[int]]:
-    """Render each question's messages to token ids with the model's chat template, as verl does in training."""
-    return [render_tokens(tokenizer, question.prompt, template_arguments) for question in questions]
+    model: str, tokenizer: Any, questions: Sequence[Question], template_arguments: Mapping[str, Any]
+) -> list[Seen]:
+    """Render each question's messages with the model's chat template, and its images, as verl does in training.
+
+    Raises:
+        ValueError: questions have images, and the model has no processor that verl knows.
+    """
+    if not any(question.images for question in questions):
+        rendered = (render_tokens(tokenizer, question.prompt, template_arguments) for question in questions)
+        return [Seen(tokens, [], len(tokens)) for tokens in rendered]
+    processor = load_processor(model, "--model")
+    return [see(processor, question.prompt, question.images, template_arguments) for question in questions]
 
 
-def check_lengths(model: str, prompts: Sequence[Sequence[int]], max_tokens: int) -> int:
+def check_lengths(model: str, lengths: Sequence[int], max_tokens: int) -> int:
     """Return the number of tokens that the longest prompt and its response need.
+
+    Args:
+        model: folder in Hugging Face format, or name on the hub.
+        lengths: tokens of each prompt.
+        max_tokens: tokens of the longest response.
 
     Raises:
         ValueError: the model has fewer positions.
     """
     from transformers import AutoConfig
 
-    needed = max(map(len, prompts)) + max_tokens
+    needed = max(lengths) + max_tokens
     positions = getattr(AutoConfig.from_pretrained(model).get_text_config(), "max_position_embeddings", None)
     if positions is not None and needed > positions:
-        too_long = sum(len(prompt) + max_tokens > positions for prompt in prompts)
+        too_long = sum(length + max_tokens > positions for length in lengths)
         raise ValueError(
             f"--max-tokens {max_tokens} leaves too few of the model's {positions} positions for {too_long} of "
-            f"{len(prompts)} prompts (the longest has {needed - max_tokens} tokens); lower it or leave those rows out."
+            f"{len(lengths)} prompts (the longest has {needed - max_tokens} tokens); lower it or leave those rows out."
         )
     return needed
 
@@ -127,17 +141,21 @@ def generate(
         ValueError: there is no such model, it has no chat template, or a prompt with its response is too long for it.
     """
     tokenizer = load_tokenizer(model)
-    prompts = render_prompts(tokenizer, [request.question for request in requests], template_arguments)
+    prompts = render_prompts(model, tokenizer, [request.question for request in requests], template_arguments)
     several = Several(episodes, sampling, tokenizer, model, template_arguments) if episodes else None
-    engine = start_engine(model, check_lengths(model, prompts, sampling.max_tokens), sampling)
+    longest = check_lengths(model, [prompt.length for prompt in prompts], sampling.max_tokens)
+    engine = start_engine(model, longest, sampling)
     pairs = iter(zip(requests, prompts, strict=True))
     at_once = max(1, BATCHES_AT_ONCE * sampling.batch // sampling.samples)
     while portion := list(islice(pairs, at_once)):
-        yield from several.responses(engine, portion) if several else _single(engine, tokenizer, portion, sampling)
+        if several:
+            yield from several.responses(engine, [(request, prompt.tokens) for request, prompt in portion])
+        else:
+            yield from _single(engine, tokenizer, portion, sampling)
 
 
 def _single(
-    engine: Any, tokenizer: Any, portion: Sequence[tuple[Request, list[int]]], sampling: Sampling
+    engine: Any, tokenizer: Any, portion: Sequence[tuple[Request, Seen]], sampling: Sampling
 ) -> Iterator[tuple[Request, list[Response]]]:
     """Sample responses of one turn."""
     from vllm import SamplingParams
@@ -153,7 +171,12 @@ def _single(
         )
         for request, _ in portion
     ]
-    inputs = [TokensPrompt(prompt_token_ids=prompt) for _, prompt in portion]
+    inputs = [
+        TokensPrompt(prompt_token_ids=prompt.tokens, multi_modal_data={"image": prompt.images})
+        if prompt.images
+        else TokensPrompt(prompt_token_ids=prompt.tokens)
+        for _, prompt in portion
+    ]
     outputs = engine.generate(inputs, parameters, use_tqdm=False)
     for (request, _), output in zip(portion, outputs, strict=True):
         yield request, [_response(tokenizer, completion, request.question) for completion in output.outputs]

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reward_score import known_sources
-from verl_medu1.data.schema import QUESTION_COLUMNS
+from verl_medu1.data.schema import IMAGES, QUESTION_COLUMNS
 from verl_medu1.length.budget import BUDGET_MODES, COUNTED, what_is_counted
 
 EXTRA_FIELDS = ("row_id", "budget_mode", "budget_tokens")
@@ -26,6 +26,7 @@ class Question:
     ground_truth: str
     extra_info: dict[str, Any]  # as the scorers get it: options, limits, unit
     asked_as: str = AS_PREPARED  # format: as prepared, or one of `verl_medu1.evaluate.formats.FORMATS`
+    images: tuple[bytes, ...] = ()  # encoded, one for each `<image>` in the prompt
 
     @property
     def budget_mode(self) -> str:
@@ -74,6 +75,7 @@ def read_questions(path: Path) -> list[Question]:
     except pa.ArrowException as error:
         raise ValueError(f"--data {path} is not a parquet file ({error}); {HOW_TO_PREPARE}.") from None
     _check_schema(table.schema_arrow, path)
+    columns = [*QUESTION_COLUMNS, *([IMAGES] if IMAGES in table.schema_arrow.names else [])]
     questions = [
         Question(
             row_id=row["extra_info"]["row_id"],
@@ -81,8 +83,9 @@ def read_questions(path: Path) -> list[Question]:
             prompt=row["prompt"],
             ground_truth=row["reward_model"]["ground_truth"],
             extra_info=row["extra_info"],
+            images=tuple(image["bytes"] for image in row.get(IMAGES) or ()),
         )
-        for row in table.read(columns=list(QUESTION_COLUMNS)).to_pylist()
+        for row in table.read(columns=columns).to_pylist()
     ]
     if not questions:
         raise ValueError(f"--data {path} has no rows; {HOW_TO_PREPARE}.")

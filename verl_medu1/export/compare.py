@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from verl_medu1.run_folder.checkpoints import LOG_PROBS
+from verl_medu1.training.log_prob_record import inputs_with_image
 
 # Two float32 implementations of the same model differ in the last digits. In lower precision single tokens differ by
 # more, as they do between any two kernels; with the wrong weights, log-probs differ by whole units.
@@ -50,14 +51,20 @@ def compare(model: Path, checkpoint: Path) -> Comparison | None:
     if not (checkpoint / LOG_PROBS).is_file():
         return None
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor
 
     record = json.loads((checkpoint / LOG_PROBS).read_text())
     # Use the engine's precision, whatever config.json says; transformers can't load a model in FP8.
     dtype = "auto" if record["dtype"] == "fp8" else record["dtype"]
     tokens = torch.tensor(record["tokens"])
+    if record.get("with_image"):  # checkpoints of earlier versions don't say
+        inputs = inputs_with_image(AutoProcessor.from_pretrained(model))
+        assert inputs["input_ids"][0].tolist() == record["tokens"], "the processor is that of the training"
+        exported = AutoModelForImageTextToText.from_pretrained(model, dtype=dtype)
+    else:
+        inputs, exported = {"input_ids": tokens[None]}, AutoModelForCausalLM.from_pretrained(model, dtype=dtype)
     with torch.no_grad():
-        logits = AutoModelForCausalLM.from_pretrained(model, dtype=dtype)(tokens[None]).logits[0].float()
+        logits = exported(**inputs).logits[0].float()
     found = torch.log_softmax(logits, -1)[:-1].gather(-1, tokens[1:, None])[:, 0]
     difference = (found - torch.tensor(record["log_probs"])).abs()
     return Comparison(len(difference), float(difference.max()), float(difference.mean()), record["dtype"])

@@ -1,6 +1,7 @@
 """Models on disk: small models made here, model folders, and chat templates.
 
 tiny.py           a small, randomly initialised Qwen2 with its own tokenizer
+tiny_vl.py        a small, randomly initialised Qwen2.5-VL, which sees images
 smollm2.py        SmolLM2-135M-Instruct from a package's GGUF file
 folder.py         corrects config.json, for transformers 4 and 5
 weights.py        reads a folder's weights tensor by tensor

@@ -24,22 +24,26 @@ CHAT_TEMPLATE = (
 )
 
 
-def read_warmup_texts(data: Path) -> list[str]:
+def read_warmup_texts(data: Path, source: str = "quickstart") -> list[str]:
     """Return the texts of the messages in data/warmup.parquet.
+
+    Args:
+        data: folder of a generated data set.
+        source: `medu1 prepare --source` that makes one, for the sentence.
 
     Raises:
         ValueError: there is no such file, or it has no column `messages`.
     """
     path = data / "warmup.parquet"
     if not path.is_file():
-        raise ValueError(f"--data {data} has no warmup.parquet; make it with `medu1 prepare --source quickstart`.")
+        raise ValueError(f"--data {data} has no warmup.parquet; make it with `medu1 prepare --source {source}`.")
     if "messages" not in pq.read_schema(path).names:
-        raise ValueError(f"{path} has no column messages; make it with `medu1 prepare --source quickstart`.")
+        raise ValueError(f"{path} has no column messages; make it with `medu1 prepare --source {source}`.")
     column = pq.read_table(path, columns=["messages"])["messages"].to_pylist()
     return [message["content"] for messages in column for message in messages]
 
 
-def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> Any:
+def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY, special: Sequence[str] = ()) -> Any:
     """Train a byte-level BPE tokenizer with Qwen's chat format.
 
     Each tag of the response format is one token, but not a special token, so that it survives `skip_special_tokens`.
@@ -47,6 +51,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> Any:
     Args:
         texts: training texts.
         vocabulary: maximum number of tokens, including tags and special tokens; short texts give fewer.
+        special: special tokens beside those of the chat format.
 
     Returns:
         A `transformers.Qwen2Tokenizer` with an even number of tokens, `<|im_end|>` as end of sequence and
@@ -57,7 +62,10 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> Any:
 
     # Use Qwen2's own rules for splitting text: every loader applies them to a model of this type.
     blank = Qwen2Tokenizer(
-        eos_token=TURN_END, pad_token=PAD, additional_special_tokens=[TURN_START], model_max_length=MAX_POSITIONS
+        eos_token=TURN_END,
+        pad_token=PAD,
+        additional_special_tokens=[TURN_START, *special],
+        model_max_length=MAX_POSITIONS,
     )
     roles = "system\nuser\nassistant\n"
     corpus = [roles * 100, *(_without_tags(text) for text in texts)]

@@ -40,6 +40,7 @@ class Shown:
 class Pair:
     """The same question before and after training."""
 
+    row_id: str
     data_source: str
     question: str
     gold: str
@@ -62,6 +63,7 @@ class Column:
     """One response in a row of samples, with its step and question."""
 
     step: int
+    row_id: str  # "" for dumps of a run without our reward manager
     question: str
     gold: str
     budget: str
@@ -182,6 +184,7 @@ def outcomes(before: Sequence[Sample], after: Sequence[Sample]) -> list[Outcomes
 
 def _pair(before: Sample, after: Sample) -> Pair:
     return Pair(
+        row_id=after["row_id"],
         data_source=after["data_source"],
         question=cut(_question_text(after["prompt"])),
         gold=cut(str(after["ground_truth"]), 500),
@@ -229,6 +232,7 @@ def _row(source: str, by_step: Mapping[int, Mapping[str, Mapping[str, Any]]]) ->
         columns.append(
             Column(
                 step=step,
+                row_id=str(sample.get("row_id", "")),
                 question=cut(sample["input"]),
                 gold=cut(str(sample.get("gts")), 500),
                 budget=budget_text(sample),

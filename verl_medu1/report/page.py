@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1 import __version__
+from verl_medu1.data.storage import as_list
 from verl_medu1.evaluate import tables
 from verl_medu1.evaluate.summary import Figures, accuracy_differences, judged_differently
 from verl_medu1.report.accuracy_plots import accuracy_plot, budget_plots
@@ -20,6 +21,7 @@ from verl_medu1.report.curves import curves, run_styles, source_styles
 from verl_medu1.report.excerpts import AcrossSteps, Outcomes, across_steps, outcomes
 from verl_medu1.report.figure import Picture
 from verl_medu1.report.memory_figure import MemoryFigure, memory_figure
+from verl_medu1.report.row_images import RowImage, row_images
 from verl_medu1.run_folder.reader import Run, read_run
 
 SMALL = 1_000_000_000  # parameters; the answers of a smaller model say nothing about medicine
@@ -106,6 +108,10 @@ def _comparison(run: Run) -> list[dict[str, Any]]:
     ]
 
 
+def _files(config: DictConfig | None, key: str) -> list[str]:
+    return [] if config is None else as_list(OmegaConf.select(config, key))
+
+
 @dataclass(frozen=True)
 class RunPart:
     """The part of the page about one run."""
@@ -125,12 +131,19 @@ class RunPart:
     audit: str
     rows: list[AcrossSteps]
     rows_from: str
+    # By row_id, of held-out questions and of samples.
+    outcome_images: dict[str, list[RowImage]]
+    images: dict[str, list[RowImage]]
 
     @classmethod
     def of(cls, run: Run, name: str) -> "RunPart":
         """Build the part from everything that the run folder contains."""
         is_validated_again = len(run.validation) > 1
         evaluations = [accuracy_plot(run.summaries), *budget_plots(run.summaries)] if run.summaries else []
+        moves: list[Outcomes] = []
+        if run.before is not None and run.after is not None and not _judged_differently(run):
+            moves = outcomes(run.before.samples, run.after.samples)
+        rows = across_steps(run.validation or run.rollouts)
         return cls(
             run=run,
             name=name,
@@ -141,15 +154,21 @@ class RunPart:
             judged_differently=_judged_differently(run),
             evaluations=evaluations,
             memory=memory_figure(run),
-            outcomes=[]
-            if run.before is None or run.after is None or _judged_differently(run)
-            else outcomes(run.before.samples, run.after.samples),
+            outcomes=moves,
             # Held-out questions are the same at each step, but one validation has no other to be compared with.
             items=item_table(run.validation if is_validated_again else run.rollouts),
             items_from=HELD_OUT if is_validated_again else TRAINED_ON,
             audit=audit_sentence(run.scalars),
-            rows=across_steps(run.validation or run.rollouts),
+            rows=rows,
             rows_from=HELD_OUT if run.validation else TRAINED_ON,
+            outcome_images=row_images(
+                [str(run.after.summary.get("data", ""))] if run.after else [],
+                {pair.row_id for kind in moves for pair in kind.first.values()},
+            ),
+            images=row_images(
+                _files(run.config, "data.val_files" if run.validation else "data.train_files"),
+                {column.row_id for row in rows for column in row.columns},
+            ),
         )
 
     def pictures(self) -> list[Picture]:

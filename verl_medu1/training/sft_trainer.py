@@ -34,12 +34,14 @@ class MedU1SFTTrainer(SFTTrainer):
         self.ckpt_handler.save_checkpoint = save_with_record
 
     def _write_record(self, folder: Path) -> None:
-        tokens, rows = rows_of_text(self.model_config.tokenizer, torch.distributed.get_world_size())
+        processor = self.model_config.processor
+        tokens, rows = rows_of_text(self.model_config.tokenizer, processor, torch.distributed.get_world_size())
         # Each process calls its own engine, so data-parallel replicas compute the same rows.
         output = self.training_client.infer_batch(rows)
         if output is not None and self.engine.get_data_parallel_rank() == 0:
             log_probs = output["log_probs"].unbind()[0].tolist()[: len(tokens) - 1]
-            write(folder, tokens, log_probs, precision(self.config.engine.strategy, self.config.engine))
+            dtype = precision(self.config.engine.strategy, self.config.engine)
+            write(folder, tokens, log_probs, dtype, processor is not None)
 
 
 def run_sft(config: DictConfig) -> None:

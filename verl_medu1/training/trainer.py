@@ -159,7 +159,8 @@ class MedU1Trainer(PPOTrainer):
         self._progress.report(self.global_steps, SAVE)
         # First: once verl has saved its part, it counts the checkpoint as complete.
         step = step_folder(self.config.trainer.default_local_dir, self.global_steps)
-        write_record(self.actor_rollout_wg, self.tokenizer, self.config.actor_rollout_ref.actor, step / ACTOR)
+        actor = self.config.actor_rollout_ref.actor
+        write_record(self.actor_rollout_wg, self.tokenizer, self.processor, actor, step / ACTOR)
         self._constraints.save(step)
         super()._save_checkpoint()
         for model in model_folders(step):

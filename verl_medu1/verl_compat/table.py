@@ -166,4 +166,5 @@ TAKEN = (
     Entry("torch", "_subclasses/fake_tensor.py", "FakeTensorMode", "rehearse/bytes.py", "tensors without memory", _REHEARSAL, True),
     Entry("torch", "nn/modules/module.py", "Module._apply", "rehearse/engine.py", "can't move modules whose parameters have no memory", _REHEARSAL, True),
     Entry("transformers", "models/auto/modeling_auto.py", "AutoModelForCausalLM", "rehearse/model_folder.py", "its _model_mapping has the name of a model type's class", _REHEARSAL, True),
+    Entry("transformers", "models/qwen2_5_vl/processing_qwen2_5_vl.py", "Qwen2_5_VLProcessor._get_num_multimodal_tokens", "data/images/shown.py", "tokens of an image of which only the size is read", "tests/data/test_shown_images.py"),
 )  # fmt: skip

@@ -10,4 +10,5 @@ lookup.py     questions that take two searches, with their documents; lookup_fil
 searcher.py   questions that a frozen reader answers, with their documents; searcher_files.py writes them
 consultation.py  patients whose best policy is known exactly; consultation_files.py writes them
 examinations.py  the same patients, whose findings are ordered at a price
+images.py     pictures of spots, whose answers are known exactly; images_files.py writes them
 """

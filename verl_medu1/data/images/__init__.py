@@ -10,4 +10,5 @@ limits.py           how large an image may be
 words.py            what is wrong with an image, and what was done to it, in words
 likeness.py         perceptual hashes, and a search for images that look the same
 placeholders.py     where images stand in a text
+shown.py            prompts with images, as models and servers take them
 """

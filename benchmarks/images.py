@@ -1,0 +1,80 @@
+"""Images in the rollout: what a model answers when it is shown the picture, an empty one, and another question's.
+
+    python benchmarks/images.py [--seed 0 --seed 1 --seed 2] [--plot docs/methods/images.svg]
+
+For each seed a small model is warmed up on demonstrations of which most guess, and trained on questions about generated
+pictures (`recipe=images-cpu`). The same held-out questions are asked with each picture before and after the training.
+Prints a Markdown table of the accuracy and of the peak memory, and draws the reward of each step. Runs that are there
+already, with the same settings, are not repeated.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from figures import pyplot, save
+from trainings import HELD_OUT_SAMPLES, SAMPLED, answers, of_questions, train, warm_up
+
+from verl_medu1.evaluate.statistics import paired_difference
+from verl_medu1.run_folder.names import METRICS, VALIDATION
+
+RECIPE, SOURCE, MODEL = "images-cpu", "quickstart-images", "tiny-vl"
+# What is shown -> the file of the held-out questions.
+SHOWN = {"the picture": "test", "an empty one": "test_blank", "another question's": "test_other"}
+HELD_OUT = {"trainer.test_freq": "${trainer.total_training_steps}", "trainer.val_before_train": "true", **SAMPLED}
+
+
+def with_picture(rows: list[dict[str, Any]], file: str) -> dict[str, float]:
+    """The accuracy on each question of a file."""
+    return of_questions([row for row in rows if row["row_id"].split("/")[1] == file], "acc")
+
+
+def peak_memory(run: Path) -> float:
+    """The most memory of the machine in use in any step, in GB; that of other programs is in it."""
+    steps = [json.loads(line)["data"] for line in (run / METRICS).read_text(encoding="utf-8").splitlines()]
+    return max(step.get("actor/perf/cpu_memory_used_gb", 0.0) for step in steps)
+
+
+def draw(curves: dict[int, list[float]], file: Path) -> None:
+    """A line for each seed."""
+    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+    for seed, values in curves.items():
+        axes.plot(range(1, len(values) + 1), values, label=f"seed {seed}")
+    axes.set(xlabel="step", ylabel="share right", ylim=(0, 1))
+    axes.legend()
+    save(figure, file)
+
+
+def main(
+    seed: Annotated[list[int] | None, typer.Option(help="Seed; may be repeated. Default: 0, 1 and 2.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for runs and logs.")] = Path("outputs/images-seeds"),
+    plot: Annotated[Path | None, typer.Option(help="SVG file to write.")] = None,
+    settings: Annotated[list[str] | None, typer.Argument(help="Further KEY=VALUE settings for `medu1 train`.")] = None,
+) -> None:
+    """Train, ask with each picture, and print the table."""
+    heads = ["seed", "shown", "before", "after", "difference", "p", "peak memory, GB"]
+    typer.echo(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
+    curves: dict[int, list[float]] = {}
+    for number in seed or [0, 1, 2]:
+        folder = out / str(number)
+        keys = warm_up(folder, number, source=SOURCE, recipe=RECIPE, model=MODEL)
+        files = [str(folder / "data" / f"{file}.parquet") for file in SHOWN.values()]
+        run = folder / "trained"
+        train(run, keys | HELD_OUT | {"data.val_files": f"[{','.join(files)}]"}, *(settings or []), recipe=RECIPE)
+        curves[number] = [float(np.mean([row["acc"] for row in rows])) for rows in answers(run).values()]
+        before, *_, after = answers(run, VALIDATION).values()
+        for shown, file in SHOWN.items():
+            pair = [list(with_picture(rows, file).values()) for rows in (before, after)]
+            change = paired_difference(*pair)
+            cells = [str(number), shown, *(f"{np.mean(values):.2f}" for values in pair)]
+            cells += [f"{change.value:+.2f} ({change.low:+.2f} to {change.high:+.2f})", f"{change.p_value:.2g}"]
+            typer.echo(f"| {' | '.join([*cells, f'{peak_memory(run):.1f}'])} |")
+    typer.echo(f"\n{HELD_OUT_SAMPLES} answers to each held-out question.")
+    if plot:
+        draw(curves, plot)
+
+
+if __name__ == "__main__":
+    typer.run(main)

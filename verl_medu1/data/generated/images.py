@@ -1,0 +1,141 @@
+"""Pictures of spots with an exactly known answer: on which side, how many, how large, and whether there is one.
+
+A picture stands for an image with a finding, and nothing else tells the answer: all answers to a question are equally
+frequent. Only the wording can tell something, where it is made to (`draw`): then it agrees with the answer in training,
+and a model may read that instead of looking.
+"""
+
+import io
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from verl_medu1.data.example import Example
+
+SOURCE = "quickstart-images"
+# Pixels of a picture's side: four tokens of the small model (verl_medu1/models/tiny_vl.py).
+SIDE = 56
+# Grey levels: background and spots, and how much each pixel differs at random. A pixel above `THRESHOLD` is of a spot.
+# A processor subtracts about the background's: the small model learns several times faster where that is near zero.
+BACKGROUND, SPOT, NOISE, THRESHOLD = 115, 240, 10, 178
+RADII = {"small": 3, "medium": 6, "large": 10}
+# Room between spots, and between a spot and the edge.
+MARGIN = 2
+# Side -> where the centre of its spots is, as shares of width and height.
+_CENTRES = {"left": (0.22, 0.5), "right": (0.78, 0.5), "top": (0.5, 0.22), "bottom": (0.5, 0.78)}
+# Pixels by which a centre differs from that at random.
+_SHIFT = 3
+# A picture for each kind of question. Of the two wordings the first one belongs to the first half of the answers.
+KINDS: Mapping[str, tuple[tuple[str, ...], tuple[str, str]]] = {
+    "side": (("left", "top", "right", "bottom"), ("On which side is the spot?", "Where is the spot?")),
+    "count": (("1", "2", "3"), ("How many spots are there?", "Count the spots.")),
+    "size": (("small", "medium", "large"), ("How large is the spot?", "What size has the spot?")),
+    "presence": (("yes", "no"), ("Is there a spot?", "Do you see a spot?")),
+}
+# Share of the demonstrations that guess, always the first option: the small model learns to see much more slowly among
+# answers that nothing explains. The others look, and are right: training has to find out which pays.
+GUESS_SHARE = 0.6
+LOOK, GUESS = "look", "guess"
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A disc: its centre and radius in pixels."""
+
+    x: int
+    y: int
+    radius: int
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A question about a picture, with the answer in words."""
+
+    example: Example
+    kind: str
+    answer: str
+
+
+def draw(rng: random.Random, agreement: float = 0.5) -> Shown:
+    """Draw a picture and a question about it.
+
+    Args:
+        rng: source of all choices; the same state gives the same bytes.
+        agreement: how often the wording is that of the answer's half of the answers: 0.5 tells nothing.
+
+    Example:
+        >>> shown = draw(random.Random(1))
+        >>> dict(shown.example.options)[shown.example.gold] == shown.answer, shown.example.images[0][1:4]
+        (True, b'PNG')
+    """
+    kind = rng.choice(list(KINDS))
+    answers, wordings = KINDS[kind]
+    answer = rng.choice(answers)
+    in_second_half = 2 * answers.index(answer) >= len(answers)
+    wording = wordings[in_second_half ^ (rng.random() >= agreement)]
+    options = tuple(zip("ABCD", answers, strict=False))
+    gold = next(letter for letter, text in options if text == answer)
+    picture = encode(spots_of(kind, answer, rng), rng)
+    return Shown(Example(SOURCE, "", "multiple_choice", wording, gold, options, images=(picture,)), kind, answer)
+
+
+def demonstrate(shown: Shown, rng: random.Random) -> tuple[str, str]:
+    """Draw reasoning and answer: some look, and say what the picture shows; others guess the first option.
+
+    Example:
+        >>> rng = random.Random(2)
+        >>> shown = draw(rng)
+        >>> shown.answer, demonstrate(shown, rng)
+        ('left', ('guess left', 'A'))
+    """
+    answers = KINDS[shown.kind][0]
+    way, said = (GUESS, answers[0]) if rng.random() < GUESS_SHARE else (LOOK, shown.answer)
+    return f"{way} {said}", next(letter for letter, text in shown.example.options if text == said)
+
+
+def blank(example: Example, rng: random.Random) -> Example:
+    """Return a question with a picture of the background alone in place of its own."""
+    return replace(example, images=(encode([], rng),))
+
+
+def spots_of(kind: str, answer: str, rng: random.Random) -> list[Spot]:
+    """Draw the spots of a picture that shows an answer; what is not asked for is drawn, too."""
+    number = int(answer) if kind == "count" else int(answer != "no")
+    side = answer if kind == "side" else None
+    # Counted ones have one size, so that they have room.
+    radius = RADII[answer] if kind == "size" else RADII["medium" if kind == "count" else rng.choice(list(RADII))]
+    spots: list[Spot] = []
+    while len(spots) < number:
+        spot = Spot(*_centre(side, radius, rng), radius)
+        if all(_distance(spot, other) > spot.radius + other.radius + MARGIN for other in spots):
+            spots.append(spot)
+    return spots
+
+
+def _centre(side: str | None, radius: int, rng: random.Random) -> tuple[int, int]:
+    if side is None:
+        low, high = radius + MARGIN, SIDE - 1 - radius - MARGIN
+        return rng.randint(low, high), rng.randint(low, high)
+    x, y = (round(share * (SIDE - 1)) + rng.randint(-_SHIFT, _SHIFT) for share in _CENTRES[side])
+    return x, y
+
+
+def _distance(one: Spot, other: Spot) -> float:
+    return float(np.hypot(one.x - other.x, one.y - other.y))
+
+
+def encode(spots: list[Spot], rng: random.Random) -> bytes:
+    """Draw spots on a noisy background, and return the picture as PNG."""
+    from PIL import Image
+
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    grey = np.full((SIDE, SIDE), BACKGROUND, dtype=np.float64)
+    for spot in spots:
+        grey[np.hypot(columns - spot.x, rows - spot.y) <= spot.radius] = SPOT
+    # Uniform noise, so that no pixel can get to the other side of the threshold.
+    noise = np.random.default_rng(rng.getrandbits(64)).uniform(-NOISE, NOISE, grey.shape)
+    file = io.BytesIO()
+    Image.fromarray((grey + noise).round().astype(np.uint8)).convert("RGB").save(file, "PNG")
+    return file.getvalue()
