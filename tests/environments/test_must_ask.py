@@ -109,6 +109,27 @@ def test_which_answers_exclude(response: str, unasked: list[str], violates: bool
     assert excludes_unasked(SOURCE, response, info, {"unasked": unasked}) == violates
 
 
+def test_a_right_answer_in_other_words_does_not_exclude_the_gold() -> None:
+    response, info = SAID.format("cerebrospinal fever"), {"aliases": ["cerebrospinal fever"]}
+
+    def excludes(*unasked: str, right: str | None) -> bool:
+        return excludes_unasked("own-open_ended", response, info, {"unasked": list(unasked)}, right)
+
+    assert not excludes("Meningitis", right="meningitis") and excludes("meningitis", right=None)
+    assert excludes("meningitis", "stroke", right="meningitis") and excludes("stroke", right="meningitis")
+
+
+def test_a_checklist_is_of_the_gold_and_of_no_other_diagnosis() -> None:
+    checklist = [{"statement": "says migraine", "aliases": ["migraine"]}]
+    info = {"row_id": "r", "checklist": checklist}
+    must_ask = MustAsk(
+        {"data_source": "own-open_ended", "extra_info": info}, {**SPEAKS, "must_ask": {"flu": ["cough"]}}
+    )
+    assert must_ask.unasked([]) == ["flu"]
+    answers = [SAID.format(answer) for answer in ("migraine", "flu")]
+    assert [excludes_unasked("own-open_ended", one, info, {"unasked": ["flu"]}) for one in answers] == [True, False]
+
+
 def test_options_are_named_by_their_letters() -> None:
     info, facts = {"options": {"A": "flu", "B": "meningitis"}}, {"unasked": ["B"]}
     answers = [SAID.format(answer) for answer in ("A", "B", "(b) meningitis")]

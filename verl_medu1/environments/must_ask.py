@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reward_score import check_gold
+from reward_score.must_ask import without_gold
 from verl_medu1.environments.naming import Names
 
 
@@ -36,7 +37,7 @@ class MustAsk:
                 'be asked for, such as {"meningitis": ["stiff neck"]}'
             )
         for diagnosis in given:
-            if problem := check_gold(str(row["data_source"]), diagnosis, row["extra_info"]):
+            if problem := check_gold(str(row["data_source"]), diagnosis, without_gold(row["extra_info"])):
                 raise ValueError(
                     f"row {self._row_id!r} has a must_ask for {diagnosis!r}, which is no answer to its question "
                     f"({problem}); name it as an answer would"
