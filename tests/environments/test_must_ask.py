@@ -62,6 +62,12 @@ def test_a_mistake_is_one_sentence(must_ask: Any, sentence: str) -> None:
         Consultation({}).start(row(**TABLE, must_ask=must_ask))
 
 
+def test_spaces_around_the_name_of_a_finding_mean_nothing() -> None:
+    case = {"findings": {" Fever ": True}, "budget": 1, "must_ask": {"amavia": ["fever "]}}
+    session = Consultation({}).start(row(**case))
+    assert asyncio.run(session.step(ask_turn("fever"))) == "yes" and session.facts()["unasked"] == []
+
+
 def test_what_no_question_can_have_is_refused_where_a_patient_speaks() -> None:
     with pytest.raises(ValueError, match=r"'5', which no question can ask for; .* a word of two letters"):
         MustAsk(row(), {**SPEAKS, "must_ask": {"amavia": ["5"]}})
