@@ -91,5 +91,10 @@ def read_study(file: Path) -> Study:
 
 
 def as_arguments(settings: Mapping[str, Any]) -> list[str]:
-    """Return settings as `KEY=VALUE`."""
-    return [f"{key}={value}" for key, value in settings.items()]
+    """Return settings as `KEY=VALUE`, in Hydra's words.
+
+    Example:
+        >>> as_arguments({"optim.lr": 1e-5, "data.limit": None})
+        ['optim.lr=1e-05', 'data.limit=null']
+    """
+    return [f"{key}={'null' if value is None else value}" for key, value in settings.items()]

@@ -66,8 +66,8 @@ def test_it_calculates_and_takes_nothing_else(with_calculator: dict[str, str]) -
     ]
     replies, calls, invalid, failed, told, facts = hold(with_calculator, [calc(text) for text in [*right, *hostile]])
     assert replies == [*right.values(), *[HINT] * len(hostile)]
-    assert (calls, invalid, failed, told, facts) == (len(right), len(hostile), 0, "5", {})
-    others = ["<think><calc>1</calc></think>", calc("1") + "<calc>2</calc>", "<think>a</think><answer>5</answer>"]
+    assert (calls, invalid, failed, told, facts) == (len(right), len(hostile), 0, "", {})
+    others = ["<think><calc>1</calc></think>", calc("1") + "<calc>+2</calc>", "<think>a</think><answer>5</answer>"]
     assert hold(with_calculator, others)[0] == [HINT, HINT, None]
 
 

@@ -55,6 +55,14 @@ def test_a_right_constraint_passes(configure, overrides):
         ([f"{KEY}={{brief: {{cost: overbudget, limit: 0.1}}}}"], r"cost is 'overbudget'; our scorers have unsafe, "),
         # What is better the higher it is would be a constraint of the wrong sign.
         ([f"{KEY}={{ask: {{cost: unasked, limit: 0.1}}}}"], "'unasked', and nobody is asked in one turn; set"),
+        (
+            [
+                f"{KEY}={{ask: {{cost: unasked, limit: 0.1}}}}",
+                "actor_rollout_ref.rollout.agent.default_agent_loop=medu1_episode",
+                "episodes.environment=search",
+            ],
+            "'unasked', and episodes.environment is 'search', where it is always 0; take",
+        ),
         ([f"{KEY}={{brief: {{cost: acc, limit: 0.1}}}}"], r"cost is 'acc'; our scorers have unsafe, unasked, "),
         ([f"{KEY}={{brief: {{cost: over_budget, limit: 1}}}}"], r"limit is 1; it must be a number from 0 to below 1"),
         ([f"{KEY}={{brief: {{cost: over_budget, limit: -0.5}}}}"], r"limit is -0\.5; it must be a number from 0 to"),

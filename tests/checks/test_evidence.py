@@ -50,3 +50,9 @@ def test_a_server_and_another_environment_are_not_asked(configure: Any, named: A
     assert evidence_notice(configure(files)) is None
     address = "+episodes.settings.address=http://127.0.0.1:1/retrieve"
     assert evidence_notice(configure(files, *EPISODES, address)) is None
+
+
+def test_a_row_that_can_not_be_read_is_named_with_its_file(configure: Any, named: Any) -> None:
+    config = configure(*EPISODES, *named(["a"], [1]))  # type: ignore[list-item]
+    with pytest.raises(ValueError, match=r"^episodes.environment is 'search', and in .*named.parquet row '.*' has an"):
+        evidence_notice(config)

@@ -227,10 +227,33 @@ def test_a_prompt_lists_the_examinations_of_its_row_and_no_result(tmp_path):
     assert Examinations({}).start(row).facts() == {"done": [], "examination_cost": 0}
 
 
+def test_patients_who_share_a_catalogue_are_no_duplicates(tmp_path):
+    catalogue = {f"Examination number {n} of the body": {"price": n, "result": "clear"} for n in range(40)}
+    records = [
+        {
+            "question": f"The patient complains of {complaint}.",
+            "answer": "flu",
+            "environment": {"examinations": catalogue},
+        }
+        for complaint in ("fever and rash", "a painful knee", "blurred vision", "loss of weight", "a dry cough")
+    ]
+    prepare([f"own={write(tmp_path / 'a.json', records)}:open_ended"], tmp_path / "out", test_share=0.4)
+    assert [len(rows_of(tmp_path / "out" / f"{split}.parquet")) for split in ("train", "test")] == [3, 2]
+
+
 @pytest.mark.parametrize(
     ("columns", "sentence"),
     [
-        ({"environment": {"examinations": {"CT": 5}}}, "field environment has an examination 'CT' with the price None"),
+        (
+            {"environment": {"examinations": {"CT": 5}}},
+            "field environment has an examination 'CT' with the price 'None'",
+        ),
+        (
+            {"environment": '{"examinations": {"CT": {"price": 1' + "0" * 400 + ', "result": "a"}}}'},
+            "field environment has an",
+        ),
+        ({"environment": "1" * 5000}, "field environment holds"),
+        ({"environment": "[" * 200_000}, "field environment holds"),
         ({"environment": "{"}, "field environment holds '{'; it must be an object, or JSON of one"),
         ({"environment": "[1]"}, "field environment"),
         ({"environment": [1]}, "field environment"),

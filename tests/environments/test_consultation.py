@@ -79,6 +79,15 @@ WITHOUT_NUMBER = json.dumps({"findings": {}, "budget": "some"})
         {"environment": json.dumps({"budget": 1})},
         {"environment": json.dumps({"budget": 1, "facts": ["Fever."]})},
         {"environment": json.dumps({"budget": 1, "facts": None, "names": []})},
+        # Not letter by letter, and the text "no" is not true.
+        {"environment": json.dumps({"budget": 1, "facts": "Fever.", "names": []})},
+        {"environment": json.dumps({"budget": 1, "facts": ["Fever."], "names": "flu"})},
+        {"environment": json.dumps({"budget": 1, "findings": {"fever": "no"}})},
+        {"environment": json.dumps({"budget": 1, "findings": {"fever": True, "Fever ": False}})},
+        {"environment": json.dumps({"budget": -1, "findings": {"fever": True}})},
+        {"environment": json.dumps({"budget": 1e999, "findings": {"fever": True}})},
+        {"environment": json.dumps({"budget": True, "findings": {"fever": True}})},
+        {"environment": "[" * 200_000},
     ],
 )
 def test_a_row_without_a_patient_is_named(extra_info: dict[str, Any]) -> None:

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verl_medu1.data.actions import ask_turn
+from verl_medu1.data.budget import Budget
 from verl_medu1.data.catalogue import listed, read_catalogue
 from verl_medu1.data.generated.consultation import DISEASES, FINDINGS, demonstrate, draw_case, make_world
 from verl_medu1.data.generated.examinations import examined, orders
+from verl_medu1.data.prompts import load_prompts
 from verl_medu1.environments.examinations import NEITHER, NO_SUCH, Examinations
 
 CATALOGUE = {
@@ -67,6 +69,24 @@ def test_what_is_done_costs_once_and_what_is_not_costs_nothing() -> None:
 TURNS = st.one_of(st.text(max_size=30), st.sampled_from([*map(order, [*CATALOGUE, "MRI"]), "<order>CT", "CT?"]))
 
 
+PRICES = st.lists(st.integers(0, 10**6), min_size=1, max_size=8)
+
+
+@given(PRICES, st.randoms())
+def test_the_same_sum_is_the_same_cost(cents: list[int], rng: random.Random) -> None:
+    catalogue = {str(name): {"price": price / 100, "result": "a"} for name, price in enumerate(cents)}
+    asked = rng.sample(list(catalogue), len(catalogue))
+    _, session = work_up([order(name) for name in asked], {"examinations": catalogue})
+    # Not nearly: a penalty spreads the costs of a group from the lowest to the highest.
+    assert session.facts()["examination_cost"] == sum(cents) / 100
+
+
+def test_a_price_is_shown_as_it_is_taken() -> None:
+    prices = [1234567, 1234.567, 0.1, 2.50, 0]
+    given = {str(name): {"price": price, "result": "a"} for name, price in enumerate(prices)}
+    assert listed(read_catalogue(given)) == "Examinations: 0 1234567, 1 1234.567, 2 0.1, 3 2.5, 4 0."
+
+
 @given(st.lists(TURNS, max_size=6))
 def test_a_result_is_shown_for_its_own_order_alone(turns: list[str]) -> None:
     replies, session = work_up(turns)
@@ -98,12 +118,14 @@ def test_wrong_settings_are_one_sentence(settings: dict[str, Any]) -> None:
         ({"examinations": {}}, "no examinations"),
         ({"examinations": {" ": {"price": 1, "result": "a"}}}, "without a name of its own"),
         ({"examinations": {"CT": CATALOGUE["CT"], "ct": CATALOGUE["CT"]}}, "'ct' without a name of its own"),
-        ({"examinations": {"CT": {"price": -1, "result": "a"}}}, "'CT' with the price -1, which is no number"),
-        ({"examinations": {"CT": {"price": "5", "result": "a"}}}, "'CT' with the price '5'"),
-        ({"examinations": {"CT": {"price": float("nan"), "result": "a"}}}, "'CT' with the price nan"),
-        ({"examinations": {"CT": {"price": True, "result": "a"}}}, "'CT' with the price True"),
+        ({"examinations": {"CT": {"price": -1, "result": "a"}}}, "'CT' with the price '-1', which is no number"),
+        ({"examinations": {"CT": {"price": "5", "result": "a"}}}, "'CT' with the price '5', which is no number"),
+        ({"examinations": {"CT": {"price": float("nan"), "result": "a"}}}, "'CT' with the price 'nan'"),
+        ({"examinations": {"CT": {"price": 10**400, "result": "a"}}}, "'CT' with the price '1000"),
+        ({"examinations": {"CT": {"price": 1e308, "result": "a"}}}, "which is no number from 0 to 1e"),
+        ({"examinations": {"CT": {"price": True, "result": "a"}}}, "'CT' with the price 'True'"),
         ({"examinations": {"CT": {"price": 5}}}, "'CT' without a text as its result"),
-        ({"examinations": {"CT": "clear"}}, "'CT' with the price None"),
+        ({"examinations": {"CT": "clear"}}, "'CT' with the price 'None'"),
     ],
 )
 def test_a_row_without_a_catalogue_is_named(case: Any, why: str) -> None:
@@ -122,8 +144,9 @@ def test_generated_patients_are_listed_without_their_results() -> None:
         case = draw_case(world, rng)
         example = examined(case, rng)
         catalogue = read_catalogue(json.loads(example.environment)["examinations"])
-        assert example.question == f"Complaint: {FINDINGS[case.complaint]}. {listed(catalogue)}"
-        assert "yes" not in example.question and len(catalogue) == len(FINDINGS) - 1
+        prompt = load_prompts().messages(example, Budget())[-1]["content"]
+        assert prompt.startswith(f"Complaint: {FINDINGS[case.complaint]}.\n{listed(catalogue)}\n")
+        assert "yes" not in prompt and len(catalogue) == len(FINDINGS) - 1
         turns = orders(demonstrate(world, case, rng))
         session = Examinations({}).start(row(json.loads(example.environment)))
         heard = [asyncio.run(session.step(text)) for role, text in turns if role == "assistant"]

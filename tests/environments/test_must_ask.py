@@ -62,6 +62,12 @@ def test_a_mistake_is_one_sentence(must_ask: Any, sentence: str) -> None:
         Consultation({}).start(row(**TABLE, must_ask=must_ask))
 
 
+def test_spaces_around_the_name_of_a_finding_mean_nothing() -> None:
+    case = {"findings": {" Fever ": True}, "budget": 1, "must_ask": {"amavia": ["fever "]}}
+    session = Consultation({}).start(row(**case))
+    assert asyncio.run(session.step(ask_turn("fever"))) == "yes" and session.facts()["unasked"] == []
+
+
 def test_what_no_question_can_have_is_refused_where_a_patient_speaks() -> None:
     with pytest.raises(ValueError, match=r"'5', which no question can ask for; .* a word of two letters"):
         MustAsk(row(), {**SPEAKS, "must_ask": {"amavia": ["5"]}})
@@ -107,6 +113,27 @@ SAID = "<think>a</think><answer>{}</answer>"
 def test_which_answers_exclude(response: str, unasked: list[str], violates: bool) -> None:
     info = {"aliases": ["other"], "facts": {"unasked": unasked}}
     assert excludes_unasked(SOURCE, response, info, {"unasked": unasked}) == violates
+
+
+def test_a_right_answer_in_other_words_does_not_exclude_the_gold() -> None:
+    response, info = SAID.format("cerebrospinal fever"), {"aliases": ["cerebrospinal fever"]}
+
+    def excludes(*unasked: str, right: str | None) -> bool:
+        return excludes_unasked("own-open_ended", response, info, {"unasked": list(unasked)}, right)
+
+    assert not excludes("Meningitis", right="meningitis") and excludes("meningitis", right=None)
+    assert excludes("meningitis", "stroke", right="meningitis") and excludes("stroke", right="meningitis")
+
+
+def test_a_checklist_is_of_the_gold_and_of_no_other_diagnosis() -> None:
+    checklist = [{"statement": "says migraine", "aliases": ["migraine"]}]
+    info = {"row_id": "r", "checklist": checklist}
+    must_ask = MustAsk(
+        {"data_source": "own-open_ended", "extra_info": info}, {**SPEAKS, "must_ask": {"flu": ["cough"]}}
+    )
+    assert must_ask.unasked([]) == ["flu"]
+    answers = [SAID.format(answer) for answer in ("migraine", "flu")]
+    assert [excludes_unasked("own-open_ended", one, info, {"unasked": ["flu"]}) for one in answers] == [True, False]
 
 
 def test_options_are_named_by_their_letters() -> None:

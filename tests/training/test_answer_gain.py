@@ -25,6 +25,13 @@ def test_rewards_that_come_without_it_end_the_run() -> None:
         gains([{"answer_gain": 0.5}, {"acc": 1.0}], [False, False])
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_what_is_not_finite_reaches_no_reward(value: float) -> None:
+    assert gains([{"answer_gain": 0.5}, {"answer_gain": value}], [False, True]).tolist() == [0.5, 0.0]
+    with pytest.raises(RuntimeError, match=r"^answer_gain is not finite, .*; look at the weights, or set"):
+        gains([{"answer_gain": 0.5}, {"answer_gain": value}], [False, False])
+
+
 @pytest.mark.parametrize(("weight", "added"), [(0.5, [0.5, 1.5, 0.0]), (0.0, None)])
 def test_the_trainer_adds_it_before_the_advantages(
     monkeypatch: pytest.MonkeyPatch, weight: float, added: list[float] | None

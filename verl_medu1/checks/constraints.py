@@ -15,6 +15,8 @@ from verl_medu1.config.scorers import uses_our_scorers
 from verl_medu1.rollout.names import EPISODE_LOOP
 
 KEY, DEFAULTS = "algorithm.constraints", "algorithm.constraint_defaults"
+# Environments whose rows name no diagnoses to be asked about (reward_score/must_ask.py).
+WITHOUT_DIAGNOSES = ("search", "searcher")
 # Components of our scorers, reward manager and trainer that a higher value of is worse -> the highest possible value.
 COSTS = {
     "unsafe": 1.0,
@@ -91,6 +93,12 @@ def _of_one(name: str, values: Mapping[str, Any], defaults: Mapping[str, Any], c
     elif cost == UNASKED and config.actor_rollout_ref.rollout.agent.default_agent_loop != EPISODE_LOOP:
         loop = "actor_rollout_ref.rollout.agent.default_agent_loop"
         yield f"{key}.cost is {cost!r}, and nobody is asked in one turn; set {loop}={EPISODE_LOOP}."
+    elif cost == UNASKED and config.episodes.environment in WITHOUT_DIAGNOSES:
+        environment = config.episodes.environment
+        yield (
+            f"{key}.cost is {cost!r}, and episodes.environment is {environment!r}, where it is always 0; take another "
+            "environment, or leave the constraint out."
+        )
     elif cost in COSTS and module is None:
         manager = config.reward.reward_manager.name
         yield f"{key}.cost is {cost!r}, and reward.reward_manager.name is {manager!r}; take {OUR_MANAGER}."

@@ -17,6 +17,9 @@ def evidence_notice(config: DictConfig) -> str | None:
 
     Args:
         config: of a training run, checked.
+
+    Raises:
+        ValueError: a row, of which only the first was checked, names what can't be read.
     """
     if config.episodes.environment is None:
         return None
@@ -27,7 +30,10 @@ def evidence_notice(config: DictConfig) -> str | None:
     named: dict[str, None] = {}
     for file in [*as_list(config.data.train_files), *as_list(config.data.val_files)]:
         infos = pq.read_table(Path(file).expanduser(), columns=["extra_info"])["extra_info"].to_pylist()
-        named |= dict.fromkeys(name for info in infos for name in gold_evidence(info))
+        try:
+            named |= dict.fromkeys(name for info in infos for name in gold_evidence(info))
+        except ValueError as error:
+            raise ValueError(f"episodes.environment is 'search', and in {file} {error}.") from None
     if not (missing := environment.not_indexed(list(named))):
         return None
     return (

@@ -6,6 +6,7 @@ from typing import Any
 
 # Key of a row's `extra_info.environment`.
 EXAMINATIONS = "examinations"
+HIGHEST_PRICE = 1e12
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ def read_catalogue(given: object) -> dict[str, Examination]:
     """Return the examinations of a row by their names in lower case.
 
     Args:
-        given: {name: {"price": number of at least 0, "result": text}}.
+        given: {name: {"price": number from 0 to `HIGHEST_PRICE`, "result": text}}.
 
     Raises:
         ValueError: what is wrong with it, to end a sentence.
@@ -39,8 +40,9 @@ def read_catalogue(given: object) -> dict[str, Examination]:
         result = entry.get("result") if isinstance(entry, Mapping) else None
         if not key or key in found:
             raise ValueError(f"an examination {str(name)!r} without a name of its own")
-        if isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price < float("inf"):
-            raise ValueError(f"an examination {name!r} with the price {price!r}, which is no number of at least 0")
+        if isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price <= HIGHEST_PRICE:
+            wanted = f"which is no number from 0 to {HIGHEST_PRICE:g}"
+            raise ValueError(f"an examination {name!r} with the price {str(price)[:40]!r}, {wanted}")
         if not isinstance(result, str) or not result.strip():
             raise ValueError(f"an examination {name!r} without a text as its result")
         found[key] = Examination(str(name).strip(), float(price), result.strip())
@@ -54,4 +56,4 @@ def listed(examinations: Mapping[str, Examination]) -> str:
         >>> listed(read_catalogue({"CT": {"price": 200, "result": "clear"}, "CRP": {"price": 2.5, "result": "high"}}))
         'Examinations: CT 200, CRP 2.5.'
     """
-    return f"Examinations: {', '.join(f'{one.name} {one.price:g}' for one in examinations.values())}."
+    return f"Examinations: {', '.join(f'{one.name} {one.price:.15g}' for one in examinations.values())}."

@@ -11,6 +11,7 @@ import yaml
 
 from reward_score.registry import ANSWER_TYPES
 from verl_medu1.data.budget import Budget, budget_sentence
+from verl_medu1.data.catalogue import EXAMINATIONS, listed, read_catalogue
 from verl_medu1.data.example import Example
 from verl_medu1.data.images.placeholders import placeholder_fault, with_placeholders
 
@@ -42,7 +43,8 @@ class Prompts:
         """Return the chat messages of a question: a system and a user message.
 
         The user message has the question, one line per option, and a last line with instruction and budget. For a
-        consultation that line begins with how many questions may be asked. Each `<image>` stands for an image.
+        consultation that line begins with how many questions may be asked. Below the question stand the examinations
+        that may be ordered, with their prices. Each `<image>` stands for an image.
 
         Args:
             example: the question.
@@ -74,7 +76,9 @@ class Prompts:
         if self.consultation and "budget" in environment:
             closing = f"{self.consultation.format(questions=environment['budget'])} {closing}"
         question = with_placeholders(example.question, len(example.images))
-        user = "\n".join([question, *options, closing])
+        # Not a part of the question: a catalogue that patients share would make all of them near duplicates.
+        catalogue = [listed(read_catalogue(environment[EXAMINATIONS]))] if EXAMINATIONS in environment else []
+        user = "\n".join([question, *catalogue, *options, closing])
         if fault := placeholder_fault([self.system, user], len(example.images)):
             raise ValueError(f"{example.row_id} can't be shown: {fault}; take such marks out of it, or of the prompts.")
         return [{"role": "system", "content": self.system}, {"role": "user", "content": user}]

@@ -56,13 +56,13 @@ class Consultation:
         row_id = extra_info.get("row_id")
         try:
             case = json.loads(extra_info.get("environment") or "")
-            budget, is_table = int(case["budget"]), "findings" in case
-            findings = {str(name): bool(value) for name, value in case["findings"].items()} if is_table else {}
-            facts, names = ([], []) if is_table else ([str(text) for text in case[key]] for key in ("facts", "names"))
-        except (ValueError, TypeError, KeyError, AttributeError):
+            budget, is_table = _number(case["budget"]), "findings" in case
+            findings = _findings(case["findings"]) if is_table else {}
+            facts, names = ([], []) if is_table else (_texts(case[key]) for key in ("facts", "names"))
+        except (ValueError, TypeError, KeyError, RecursionError):
             raise ValueError(
-                f"row {row_id!r} has no patient in extra_info.environment (JSON with budget, and findings or facts and "
-                "names); prepare the file for consultations"
+                f"row {row_id!r} has no patient in extra_info.environment (JSON with budget, a whole number, and "
+                "findings, each true or false, or facts and names, lists of texts); prepare the file for consultations"
             ) from None
         must_ask = MustAsk(row, case)
         if is_table or self.silent:
@@ -77,6 +77,28 @@ class Consultation:
         if not self._speaker.may_see(str(row["data_source"])):
             raise ValueError(f"{row['data_source']} may not leave this machine, and {self.address} is elsewhere")
         return Interview(EndpointPatient(self._speaker, facts, names), budget, must_ask)
+
+
+# A mistake of a row is no guess: the text "no" would be true, and a text a list of letters.
+def _number(given: object) -> int:
+    if isinstance(given, bool) or not isinstance(given, int) or given < 0:
+        raise TypeError
+    return given
+
+
+def _findings(given: object) -> dict[str, bool]:
+    if not isinstance(given, dict) or not all(isinstance(present, bool) for present in given.values()):
+        raise TypeError
+    found = {str(name).strip().casefold(): present for name, present in given.items()}
+    if len(found) < len(given) or "" in found:
+        raise ValueError
+    return found
+
+
+def _texts(given: object) -> list[str]:
+    if not isinstance(given, list) or not all(isinstance(text, str) for text in given):
+        raise TypeError
+    return given
 
 
 class Interview(Session):

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from reward_score.must_ask import UNASKED
@@ -48,7 +49,7 @@ class Examinations:
         try:
             case = json.loads(extra_info.get("environment") or "{}")
             catalogue = read_catalogue(case.get(EXAMINATIONS))
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(
                 f"row {extra_info.get('row_id')!r} has no catalogue in extra_info.environment ({error}); give JSON "
                 'with examinations, such as {"examinations": {"CRP": {"price": 5, "result": "high"}}}'
@@ -89,4 +90,6 @@ class Workup(Session):
     def facts(self) -> Mapping[str, Any]:
         """Return what was done, in order, and what it cost; for a row with `must_ask` also `unasked`."""
         unasked = {UNASKED: self._must_ask.unasked(list(self._done))} if self._must_ask else {}
-        return {"done": list(self._done), COST: sum(one.price for one in self._done.values()), **unasked}
+        # As decimals: 0.1 + 0.2 costs as much as 0.3, where a penalty looks for the cheapest response of a group.
+        cost = float(sum(Decimal(repr(one.price)) for one in self._done.values()))
+        return {"done": list(self._done), COST: cost, **unasked}

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reward_score import check_gold
+from reward_score.must_ask import without_gold
 from verl_medu1.environments.naming import Names
 
 
@@ -36,7 +37,7 @@ class MustAsk:
                 'be asked for, such as {"meningitis": ["stiff neck"]}'
             )
         for diagnosis in given:
-            if problem := check_gold(str(row["data_source"]), diagnosis, row["extra_info"]):
+            if problem := check_gold(str(row["data_source"]), diagnosis, without_gold(row["extra_info"])):
                 raise ValueError(
                     f"row {self._row_id!r} has a must_ask for {diagnosis!r}, which is no answer to its question "
                     f"({problem}); name it as an answer would"
@@ -44,14 +45,14 @@ class MustAsk:
         self._names = {diagnosis: self._read(findings) for diagnosis, findings in given.items()}
 
     def _read(self, findings: Sequence[str]) -> Names | set[str]:
-        known = None if self._table is None else {name.casefold() for name in self._table}
+        known = None if self._table is None else {name.strip().casefold() for name in self._table}
         for finding in findings:
-            if finding.casefold() not in known if known is not None else not Names([finding]).are_in(finding):
+            if finding.strip().casefold() not in known if known is not None else not Names([finding]).are_in(finding):
                 raise ValueError(
                     f"row {self._row_id!r} has a must_ask with {finding!r}, which no question can ask for; name one of "
                     "the row's findings, or for a patient who speaks a word of two letters at least"
                 )
-        return Names(findings) if known is None else {finding.casefold() for finding in findings}
+        return Names(findings) if known is None else {finding.strip().casefold() for finding in findings}
 
     def __bool__(self) -> bool:
         return bool(self._names)

@@ -62,7 +62,8 @@ def sample_of(question: Question, response: Response, number: int, score: Score)
     episode: dict[str, Any] = {}
     if response.episode:
         facts = response.episode["facts"]
-        unasked = excludes_unasked(question.data_source, response.text, question.extra_info, facts)
+        right = question.ground_truth if score["acc"] else None
+        unasked = excludes_unasked(question.data_source, response.text, question.extra_info, facts, right)
         episode = {**episode_components(response.episode), "unasked": float(unasked)}
     distance = budget_distance(response.counted_tokens, question.budget_mode, question.budget_tokens)
     return {

@@ -46,9 +46,10 @@ def _main(config: DictConfig) -> None:
         require_plugin()
         if warning := memory_warning(config):
             say(f"medu1: {warning}")
+        notices = (left_out(config, training_rows(config)), filter_warning(config), evidence_notice(config))
         claimed = claim(Path(config.run_dir))
         begin_or_resume(config)
-    for notice in (left_out(config, training_rows(config)), filter_warning(config), evidence_notice(config)):
+    for notice in notices:
         if notice:
             say(f"medu1: {notice}")
 

@@ -22,7 +22,7 @@ def gains(samples: Sequence[Mapping[str, Any]], is_padding: Sequence[bool]) -> t
         (B,), in nats per token.
 
     Raises:
-        RuntimeError: the rewards of a response come without a gain.
+        RuntimeError: the rewards of a response come without a gain, or with one that is not finite.
 
     Example:
         >>> gains([{"answer_gain": 0.5}, {"answer_gain": None}, {}], [False, False, True]).tolist()
@@ -34,4 +34,10 @@ def gains(samples: Sequence[Mapping[str, Any]], is_padding: Sequence[bool]) -> t
             "manager adds; take it, or set episodes.answer_gain_weight=0"
         )
     values = [0.0 if padding else sample[ANSWER_GAIN] for sample, padding in zip(samples, is_padding, strict=True)]
-    return torch.tensor([0.0 if value is None else float(value) for value in values])
+    found = torch.tensor([0.0 if value is None else float(value) for value in values])
+    if not found.isfinite().all():
+        raise RuntimeError(
+            f"{ANSWER_GAIN} is not finite, because the rollout's model gives log-probs that are not; look at the "
+            "weights, or set episodes.answer_gain_weight=0"
+        )
+    return found

@@ -82,7 +82,9 @@ class MedU1RewardManager(NaiveRewardManager):
         )
         if episode:
             said = decode(turns[-1], skip_special_tokens=True)
-            unasked = excludes_unasked(item.non_tensor_batch["data_source"], said, extra_info, episode["facts"])
+            of_row = item.non_tensor_batch
+            right = str(of_row["reward_model"]["ground_truth"]) if result["reward_extra_info"].get("acc") else None
+            unasked = excludes_unasked(of_row["data_source"], said, extra_info, episode["facts"], right)
             result["reward_extra_info"].update(episode_components(episode), unasked=float(unasked))
         return result
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from verl_medu1.data.actions import ASK_CLOSE, ASK_OPEN, ORDER_CLOSE, ORDER_OPEN
-from verl_medu1.data.catalogue import EXAMINATIONS, listed, read_catalogue
+from verl_medu1.data.catalogue import EXAMINATIONS
 from verl_medu1.data.example import Example
 from verl_medu1.data.generated.consultation import DISEASES, FINDINGS, NO, YES, Case, demonstrate, draw_case, make_world
 from verl_medu1.data.generated.rows import dialogue_of, row_of
@@ -30,7 +30,7 @@ def examined(case: Case, rng: random.Random) -> Example:
         if place != case.complaint
     ]
     catalogue = {name: {"price": rng.choice(PRICES), "result": YES if present else NO} for name, present in findings}
-    question = f"Complaint: {FINDINGS[case.complaint]}. {listed(read_catalogue(catalogue))}"
+    question = f"Complaint: {FINDINGS[case.complaint]}."
     environment = json.dumps({EXAMINATIONS: catalogue})
     return Example(SOURCE, "", "open_ended", question, DISEASES[case.disease], environment=environment)
 

@@ -6,8 +6,7 @@ lower_limit, upper_limit, safe_lower, safe_upper and unit, and for open-ended qu
 answer (a list of texts, or one text with bars between them), and checklist, statements that a judge decides (a list of
 items, or JSON of one). For searches: evidence, ids of the documents that answer the question (like aliases), and stage
 (`reward_score.evidence.STAGES`). For environments: environment, what one must know of the question (an object, or JSON
-of one); with examinations, the question ends with their names and prices. For questions about images: image or images,
-a path or several.
+of one), such as a catalogue of examinations. For questions about images: image or images, a path or several.
 The answer to a multiple-choice question is a letter.
 
 The data sources in `reward_score.registry` are own-multiple_choice, own-calculation and own-open_ended.
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from reward_score.evidence import STAGES
 from reward_score.registry import ANSWER_TYPES
-from verl_medu1.data.catalogue import EXAMINATIONS, listed, read_catalogue
+from verl_medu1.data.catalogue import EXAMINATIONS, read_catalogue
 from verl_medu1.data.example import Example
 from verl_medu1.data.images.column import ImageColumns
 from verl_medu1.data.records import Record
@@ -54,7 +53,7 @@ def _environment(record: Record) -> dict[str, Any]:
     given = record.get("environment")
     try:
         found = json.loads(given) if isinstance(given, str) and given else given
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # also nested too deeply, or a number of thousands of digits
         found = given
     if is_empty(found):
         return {}
@@ -72,10 +71,9 @@ def _with_environment(record: Record, example: Example) -> Example:
     environment = _environment(record) | ({"evidence": evidence} if evidence else {})
     if EXAMINATIONS in environment:
         try:
-            catalogue = listed(read_catalogue(environment[EXAMINATIONS]))
+            read_catalogue(environment[EXAMINATIONS])
         except ValueError as error:
             raise FieldError("environment", f"has {error}", "it must be as in docs/episodes.md") from None
-        example = replace(example, question=f"{example.question}\n{catalogue}")
     return replace(example, environment=json.dumps(environment) if environment else "", stage=stage)
 
 
