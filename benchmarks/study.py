@@ -10,19 +10,18 @@ goes on from its newest checkpoint. `--tables` trains nothing, and shows what is
 
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from study_data import MEDCALC, SEEN, UNSEEN, choose_formulas, preparations
+from study_data import MEDCALC, UNSEEN, choose_formulas, held_out, of_seed
 from study_plan import Study, as_arguments, read_study
 from study_tables import draw, tables
 from trainings import DONE, medu1
 
 from verl_medu1.run_folder.checkpoints import newest_model
 
-FILES = {"seen": SEEN, "unseen formulas": UNSEEN, "MedCalc-Bench": MEDCALC}
+FAMILIES = ("seen", "unseen formulas", "MedCalc-Bench")
 COLD = "cold-start"
 CONFIG = Path(__file__).with_name("study.yaml")
 
@@ -59,51 +58,55 @@ def model_of(study: Study, out: Path) -> Path:
     return out / "model"
 
 
-def evaluate(study: Study, model: Path | str, data: Path, folder: Path) -> None:
+def evaluate(study: Study, model: Path | str, out: Path, seed: int, cell: str) -> None:
     """Ask all held-out questions."""
     sampling = ["--samples", str(study.evaluation.samples), "--max-tokens", str(study.evaluation.max_tokens)]
-    for family, file in FILES.items():
-        out = folder / family.replace(" ", "-")
-        asked = ["--model", str(model), "--data", str(data / file), "--out", str(out), *sampling]
-        stage(out, "eval", *asked, resumes=True)
+    files = (out / str(seed) / "data" / "test.parquet", out / UNSEEN, out / MEDCALC)
+    for family, file in zip(FAMILIES, files, strict=True):
+        folder = evaluation(out, seed, cell, family)
+        stage(folder, "eval", "--model", str(model), "--data", str(file), "--out", str(folder), *sampling, resumes=True)
+
+
+def evaluation(out: Path, seed: int, cell: str, family: str) -> Path:
+    """The folder of the answers of a seed's cell to the questions of a family."""
+    return out / str(seed) / f"{cell}-evaluation" / family.replace(" ", "-")
 
 
 def run(study: Study, files: Path, out: Path) -> None:
     """Prepare, train and evaluate what is not there yet."""
     from transformers import AutoTokenizer
 
-    model, data = model_of(study, out), out / "data"
+    model = model_of(study, out)
     tokenizer = AutoTokenizer.from_pretrained(model)
-    formulas = choose_formulas(study.data, lambda text: len(tokenizer.encode(text)))
-    demonstrations = study.cold_start.demonstrations
-    for folder, arguments in preparations(study.data, demonstrations, formulas, model, files, data).items():
+    seen, unseen = choose_formulas(study.data, lambda text: len(tokenizer.encode(text)))
+    for folder, arguments in held_out(study.data, unseen, model, files, out).items():
         stage(folder, "prepare", *arguments, "--out", str(folder))
     for seed in study.seeds:
-        of_seed = out / str(seed)
-        cold, keys = of_seed / COLD, study.cold_start.settings | {"data.seed": seed}
-        files_of = {"run_dir": cold, "model.path": model, "data.train_files": data / "main" / "warmup.parquet"}
-        stage(cold, "sft", f"recipe={study.recipe}", *as_arguments(files_of | keys))
+        data, cold = out / str(seed) / "data", out / str(seed) / COLD
+        arguments = of_seed(study.data, study.cold_start.demonstrations, seen, model, files, out, seed)
+        stage(data, "prepare", *arguments, "--out", str(data))
+        keys = {"run_dir": cold, "model.path": model, "data.train_files": data / "warmup.parquet"}
+        stage(cold, "sft", f"recipe={study.recipe}", *as_arguments(keys | study.cold_start.settings))
         warm = newest_model(cold)
-        evaluate(study, warm, data, of_seed / f"{COLD}-evaluation")
+        evaluate(study, warm, out, seed, COLD)
         for name, cell in study.cells.items():
             if seed in cell.seeds:
-                trained = of_seed / name
+                trained = out / str(seed) / name
                 of_cell = study.settings | cell.settings
                 of_cell |= {"run_dir": trained, "actor_rollout_ref.model.path": warm, "data.seed": seed + 1}
-                of_cell |= {"data.train_files": data / "main" / "train.parquet", "data.val_files": data / SEEN}
+                of_cell |= {"data.train_files": data / "train.parquet", "data.val_files": data / "test.parquet"}
                 stage(trained, "train", f"recipe={study.recipe}", *as_arguments(of_cell), resumes=True)
-                evaluate(study, trained, data, of_seed / f"{name}-evaluation")
+                evaluate(study, trained, out, seed, name)
 
 
-def found(study: Study, out: Path) -> dict[tuple[str, int], Path]:
-    """The folders of evaluations that are complete, by cell (the cold start among them) and seed."""
-    return {
-        (name, seed): folder
+def found(study: Study, out: Path) -> dict[tuple[str, int], dict[str, Path]]:
+    """The folders of evaluations that are complete, by cell (the cold start among them) and seed, then by family."""
+    folders = {
+        (name, seed): {family: evaluation(out, seed, name, family) for family in FAMILIES}
         for name in (COLD, *study.cells)
         for seed in study.seeds
-        if all(((folder := out / str(seed) / f"{name}-evaluation") / family.replace(" ", "-") / DONE).is_file()
-               for family in FILES)
-    }  # fmt: skip
+    }
+    return {key: of_key for key, of_key in folders.items() if all((one / DONE).is_file() for one in of_key.values())}
 
 
 def main(
@@ -123,13 +126,10 @@ def main(
     if not only_tables:
         run(study, data, out)
     evaluations = found(study, out)
-    folders: dict[tuple[str, int], Any] = {
-        (name, seed): out / str(seed) / name for name, seed in evaluations if name != COLD
-    }
-    parts: Sequence[str] = tables(evaluations, folders, list(FILES))
-    typer.echo("\n\n".join(parts))
+    runs = {(name, seed): out / str(seed) / name for name, seed in evaluations if name != COLD}
+    typer.echo("\n\n".join(tables(evaluations, runs)))
     if plot:
-        draw(folders, plot)
+        draw(runs, plot)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ from verl_medu1.data.generated.prepare import PROMPTS_FILE
 
 # Questions of each formula that are measured, and their seed, which is that of no question of the study.
 MEASURED, MEASURED_SEED = 100, 10_000
-# Held-out questions, below the folder of the data; what stands alone in its folder is called train.parquet there.
-SEEN, UNSEEN, MEDCALC = "main/test.parquet", "unseen/train.parquet", "medcalc/train.parquet"
+# Held-out questions that are the same for all seeds, below the folder of the study; what stands alone in its folder is
+# called train.parquet there.
+UNSEEN, MEDCALC = "unseen/train.parquet", "medcalc/train.parquet"
 
 
 def choose_formulas(data: Data, count: Callable[[str], int]) -> tuple[list[str], list[str]]:
@@ -31,30 +32,45 @@ def choose_formulas(data: Data, count: Callable[[str], int]) -> tuple[list[str],
     return [name for name in shortest if name not in unseen], unseen
 
 
-def preparations(
-    data: Data, demonstrations: int, formulas: tuple[list[str], list[str]], model: Path, files: Path, out: Path
-) -> dict[Path, Sequence[str]]:
-    """Return the arguments of `medu1 prepare` for each folder of questions, in order.
+def held_out(data: Data, unseen: Sequence[str], model: Path, files: Path, out: Path) -> dict[Path, list[str]]:
+    """Return the arguments of `medu1 prepare` for what no seed is trained on, by the folder to write.
 
-    What is held out is prepared first, so that none of it is trained on.
+    Args:
+        data: sizes.
+        unseen: formulas that are not trained on.
+        model: folder of the model, whose tokenizer counts.
+        files: folder with medcalc.json, as published.
+        out: folder of the study.
+    """
+    common = [*_common(data, model), "--test-share", "0"]
+    generated = f"synthetic-calc={data.unseen}:{','.join(unseen)}"
+    return {
+        (out / UNSEEN).parent: ["--source", generated, *common],
+        (out / MEDCALC).parent: ["--source", f"medcalc={files / 'medcalc.json'}", *common],
+    }
+
+
+def of_seed(
+    data: Data, demonstrations: int, seen: Sequence[str], model: Path, files: Path, out: Path, seed: int
+) -> list[str]:
+    """Return the arguments of `medu1 prepare` for the questions of a seed, without those that are held out for all.
 
     Args:
         data: sizes.
         demonstrations: number of them.
-        formulas: what is trained on, and what is not.
+        seen: formulas that are trained on.
         model: folder of the model, whose tokenizer counts.
-        files: folder with medcalc.json and medmcqa_validation.parquet, as published.
-        out: folder of the questions.
+        files: folder with medmcqa_validation.parquet, as published.
+        out: folder of the study, which has what is held out.
+        seed: of questions, order and split.
     """
-    seen, unseen = (",".join(names) for names in formulas)
+    benchmarks = [word for file in (UNSEEN, MEDCALC) for word in ("--benchmark", str(out / file))]
+    sources = ["--source", f"synthetic-calc={data.generated}:{','.join(seen)}"]
+    sources += ["--source", f"medmcqa={files / 'medmcqa_validation.parquet'}", "--cap", f"medmcqa={data.medmcqa}"]
+    split = ["--test-share", str(data.test_share), "--warmup", str(demonstrations), "--seed", str(seed)]
+    return [*sources, *split, *benchmarks, *_common(data, model)]
+
+
+def _common(data: Data, model: Path) -> list[str]:
     common = ["--prompts", str(PROMPTS_FILE), "--tokenizer", str(model), "--max-prompt-tokens", str(data.prompt_tokens)]
-    common += [word for budget in data.budgets for word in ("--budget", budget)]
-    held_out = [word for file in (UNSEEN, MEDCALC) for word in ("--benchmark", str(out / file))]
-    main = ["--source", f"synthetic-calc={data.generated}:{seen}"]
-    main += ["--source", f"medmcqa={files / 'medmcqa_validation.parquet'}", "--cap", f"medmcqa={data.medmcqa}"]
-    main += ["--test-share", str(data.test_share), "--warmup", str(demonstrations), *held_out, *common]
-    return {
-        out / "unseen": ["--source", f"synthetic-calc={data.unseen}:{unseen}", "--test-share", "0", *common],
-        out / "medcalc": ["--source", f"medcalc={files / 'medcalc.json'}", "--test-share", "0", *common],
-        out / "main": main,
-    }
+    return common + [word for budget in data.budgets for word in ("--budget", budget)]

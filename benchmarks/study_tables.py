@@ -16,17 +16,16 @@ Cells = Mapping[tuple[str, int], Path]
 LAST = 5  # steps
 
 
-def tables(evaluations: Cells, runs: Cells, families: Sequence[str]) -> list[str]:
+def tables(evaluations: Mapping[tuple[str, int], Mapping[str, Path]], runs: Cells) -> list[str]:
     """Return the Markdown tables: accuracy by family, accuracy by budget, and what the training paid for.
 
     Args:
-        evaluations: folder of the evaluations of a cell and seed; the cold start is one of the cells.
+        evaluations: folders of the evaluations of a cell and seed, by family; the cold start is the first cell.
         runs: the training of the cells.
-        families: names of the evaluations in each folder.
     """
     samples = {
-        key: {family: read_evaluation(folder / family.replace(" ", "-"))[1] for family in families}
-        for key, folder in evaluations.items()
+        key: {family: read_evaluation(folder)[1] for family, folder in of_family.items()}
+        for key, of_family in evaluations.items()
     }
     return [accuracies(samples), budgets(samples), payments(runs)]
 

@@ -24,7 +24,9 @@ def make_study(folder: Path) -> list[str]:
     """A study of a random model, with some rows of the published files; returns its command."""
     files = folder / "files"
     files.mkdir()
-    (files / "medcalc.json").write_text(json.dumps(json.loads(real_file("medcalc.json").read_text())[:60]))
+    items = json.loads(real_file("medcalc.json").read_text())
+    # The random model reads few characters in a token, and 512 tokens.
+    (files / "medcalc.json").write_text(json.dumps(sorted(items, key=lambda item: len(item["problem"]))[:12]))
     pq.write_table(
         pq.read_table(real_file("medmcqa_validation.parquet")).slice(0, 60), files / "medmcqa_validation.parquet"
     )
@@ -77,14 +79,17 @@ def texts(file: Path, column: str) -> set[str]:
 
 def test_it_goes_on_where_it_was_stopped_and_trains_on_nothing_held_out(tmp_path: Path) -> None:
     command, out = make_study(tmp_path), tmp_path / "out"
-    first_step = out / "0" / "ours" / "rollouts" / "1.jsonl"
+    run = out / "0" / "ours"
+    first_step, checkpoint = run / "rollouts" / "1.jsonl", run / "checkpoints" / "latest_checkpointed_iteration.txt"
     study = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
-    while not (out / "0" / "ours" / "checkpoints" / "latest_checkpointed_iteration.txt").is_file():
-        assert study.poll() is None, study.stderr.read()  # type: ignore[union-attr]
-        time.sleep(0.5)
-    written = first_step.stat().st_mtime_ns
-    # As Ctrl-C does: the whole group hears it.
-    os.killpg(study.pid, signal.SIGINT)
+    try:
+        while not (first_step.is_file() and checkpoint.is_file()):
+            assert study.poll() is None, study.stderr.read()  # type: ignore[union-attr]
+            time.sleep(0.5)
+        written = first_step.stat().st_mtime_ns
+    finally:
+        # As Ctrl-C does: the whole group hears it.
+        os.killpg(study.pid, signal.SIGINT)
     assert study.wait(60)
     deadline = time.monotonic() + 60
     while processes_of(out) and time.monotonic() < deadline:
@@ -98,11 +103,10 @@ def test_it_goes_on_where_it_was_stopped_and_trains_on_nothing_held_out(tmp_path
     again = subprocess.run([*command, "--tables"], capture_output=True, text=True)
     assert again.stdout == done.stdout
 
-    data = out / "data"
-    held_out = texts(data / "main" / "test.parquet", "prompt")
-    held_out |= texts(data / "unseen" / "train.parquet", "prompt") | texts(data / "medcalc" / "train.parquet", "prompt")
-    assert not held_out & texts(data / "main" / "train.parquet", "prompt")
-    assert not held_out & texts(data / "main" / "warmup.parquet", "messages")
+    held_out = texts(out / "0" / "data" / "test.parquet", "prompt")
+    held_out |= texts(out / "unseen" / "train.parquet", "prompt") | texts(out / "medcalc" / "train.parquet", "prompt")
+    assert not held_out & texts(out / "0" / "data" / "train.parquet", "prompt")
+    assert not held_out & texts(out / "0" / "data" / "warmup.parquet", "messages")
 
     (tmp_path / "study.yaml").write_text((tmp_path / "study.yaml").read_text().replace("samples: 1", "samples: 2"))
     changed = subprocess.run(command, capture_output=True, text=True)
