@@ -42,6 +42,7 @@ CPU_RECIPES = (
     "alphamed-cpu",
     "consultation-cpu",
     "dosing-cpu",
+    "images-cpu",
     "lookup-cpu",
     "med-r3-cpu",
     "medcco-cpu",

@@ -382,7 +382,7 @@ def test_the_trainer_saves_and_restores_the_multipliers(monkeypatch, tmp_path, m
         }
         trainer.config = OmegaConf.create({"trainer": settings, "actor_rollout_ref": {"actor": {}}})
         trainer._progress = type("Progress", (), {"report": lambda *_: None})()
-        trainer.actor_rollout_wg = trainer.tokenizer = None
+        trainer.actor_rollout_wg = trainer.tokenizer = trainer.processor = None
         return trainer
 
     above = MedU1Trainer.__mro__[1]
