@@ -12,7 +12,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from figures import pyplot, save
+from figures import draw_seeds
 from trainings import SAMPLED, answers, of_questions, train, warm_up
 
 from verl_medu1.evaluate.statistics import paired_difference
@@ -20,16 +20,6 @@ from verl_medu1.run_folder.names import VALIDATION
 
 HEADS = ["seed", "reward before", "after", "difference", "p"]
 HEADS += ["all items before", "after", "a must-not before", "after"]
-
-
-def draw(curves: dict[int, list[float]], file: Path) -> None:
-    """A line for each seed."""
-    figure, axes = pyplot.subplots(figsize=(6, 3.4), layout="constrained")
-    for seed, rewards in curves.items():
-        axes.plot(range(1, len(rewards) + 1), rewards, label=f"seed {seed}")
-    axes.set(xlabel="step", ylabel="reward", ylim=(0, 1))
-    axes.legend()
-    save(figure, file)
 
 
 def main(
@@ -66,7 +56,7 @@ def main(
         cells[2:2] = [f"{change.value:+.2f} ({change.low:+.2f} to {change.high:+.2f})", f"{change.p_value:.2g}"]
         typer.echo(f"| {number} | {' | '.join(cells)} |")
     if plot:
-        draw(curves, plot)
+        draw_seeds(curves, "reward", plot)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from figures import pyplot, save
+from figures import draw_seeds
 from trainings import HELD_OUT_SAMPLES, SAMPLED, answers, of_questions, train, warm_up
 
 from verl_medu1.evaluate.statistics import paired_difference
@@ -35,16 +35,6 @@ def peak_memory(run: Path) -> float:
     """The most memory of the machine in use in any step, in GB; that of other programs is in it."""
     steps = [json.loads(line)["data"] for line in (run / METRICS).read_text(encoding="utf-8").splitlines()]
     return max(step.get("actor/perf/cpu_memory_used_gb", 0.0) for step in steps)
-
-
-def draw(curves: dict[int, list[float]], file: Path) -> None:
-    """A line for each seed."""
-    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-    for seed, values in curves.items():
-        axes.plot(range(1, len(values) + 1), values, label=f"seed {seed}")
-    axes.set(xlabel="step", ylabel="share right", ylim=(0, 1))
-    axes.legend()
-    save(figure, file)
 
 
 def main(
@@ -73,7 +63,7 @@ def main(
             typer.echo(f"| {' | '.join([*cells, f'{peak_memory(run):.1f}'])} |")
     typer.echo(f"\n{HELD_OUT_SAMPLES} answers to each held-out question.")
     if plot:
-        draw(curves, plot)
+        draw_seeds(curves, "share right", plot)
 
 
 if __name__ == "__main__":

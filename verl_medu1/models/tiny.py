@@ -84,6 +84,35 @@ def _without_tags(text: str) -> str:
     return text
 
 
+def text_settings(tokenizer: Any, hidden: int = 128, layers: int = LAYERS, rope_theta: float = 100.0) -> dict[str, Any]:
+    """Return the settings of a small Qwen2 for texts of this tokenizer.
+
+    A large initialiser range for the hidden size, and a small rope base for short texts: both make the model learn in
+    far fewer steps.
+
+    Args:
+        tokenizer: of `train_tokenizer`.
+        hidden: hidden size, a multiple of 8.
+        layers: number of layers.
+        rope_theta: base of the rotations.
+    """
+    return {
+        "vocab_size": len(tokenizer),
+        "hidden_size": hidden,
+        "intermediate_size": 3 * hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": HEADS,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": MAX_POSITIONS,
+        "initializer_range": 0.08,
+        "rope_parameters": {"rope_type": "default", "rope_theta": rope_theta},
+        "tie_word_embeddings": True,
+        "bos_token_id": None,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+
+
 def write_tiny_model(texts: Sequence[str], out: Path, seed: int = 0, hidden: int = 128, layers: int = LAYERS) -> int:
     """Write a randomly initialised Qwen2 and its tokenizer as a Hugging Face folder (fp32, safetensors).
 
@@ -110,24 +139,7 @@ def write_tiny_model(texts: Sequence[str], out: Path, seed: int = 0, hidden: int
     if layers < 1:
         raise ValueError(f"--layers is {layers}; it must be at least 1.")
     tokenizer = train_tokenizer(texts)
-    config = Qwen2Config(
-        vocab_size=len(tokenizer),
-        hidden_size=hidden,
-        intermediate_size=3 * hidden,
-        num_hidden_layers=layers,
-        num_attention_heads=HEADS,
-        num_key_value_heads=2,
-        max_position_embeddings=MAX_POSITIONS,
-        # A large initialiser range for this hidden size, and a small rope base for short texts: both make the model
-        # learn in far fewer steps.
-        initializer_range=0.08,
-        rope_parameters={"rope_type": "default", "rope_theta": 100.0},
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        dtype="float32",
-    )
+    config = Qwen2Config(**text_settings(tokenizer, hidden, layers), dtype="float32")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Qwen2ForCausalLM(config)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from verl_medu1.models.folder import correct_description
-from verl_medu1.models.tiny import HEADS, LAYERS, MAX_POSITIONS, train_tokenizer
+from verl_medu1.models.tiny import text_settings, train_tokenizer
 
 IMAGE, VIDEO = "<|image_pad|>", "<|video_pad|>"
 VISION_START, VISION_END = "<|vision_start|>", "<|vision_end|>"
@@ -50,25 +50,11 @@ def write_tiny_vl_model(texts: Sequence[str], out: Path, seed: int = 0) -> int:
     tokenizer = train_tokenizer(texts, special=(VISION_START, VISION_END, IMAGE, VIDEO))
     tokenizer.chat_template = CHAT_TEMPLATE
     token_id = tokenizer.convert_tokens_to_ids
-    # A large initialiser range for this width, as in tiny.py, and a rope base so small that even the slowest rotations,
-    # which are those of an image's columns, tell neighbours apart.
-    rope = {"rope_type": "default", "rope_theta": 10.0, "mrope_section": [4, 6, 6]}
+    # A rope base so small that even the slowest rotations, those of an image's columns, tell neighbours apart.
+    text = text_settings(tokenizer, rope_theta=10.0)
+    text["rope_parameters"]["mrope_section"] = [4, 6, 6]
     config = Qwen2_5_VLConfig(
-        text_config={
-            "vocab_size": len(tokenizer),
-            "hidden_size": 128,
-            "intermediate_size": 384,
-            "num_hidden_layers": LAYERS,
-            "num_attention_heads": HEADS,
-            "num_key_value_heads": 2,
-            "max_position_embeddings": MAX_POSITIONS,
-            "initializer_range": 0.08,
-            "rope_parameters": rope,
-            "tie_word_embeddings": True,
-            "bos_token_id": None,
-            "eos_token_id": tokenizer.eos_token_id,
-            "pad_token_id": tokenizer.pad_token_id,
-        },
+        text_config=text,
         vision_config={
             "depth": 2,
             "hidden_size": 64,
@@ -76,9 +62,9 @@ def write_tiny_vl_model(texts: Sequence[str], out: Path, seed: int = 0) -> int:
             "num_heads": 4,
             "patch_size": PATCH,
             "spatial_merge_size": MERGED,
-            "out_hidden_size": 128,
+            "out_hidden_size": text["hidden_size"],
             "fullatt_block_indexes": [1],
-            "initializer_range": 0.08,
+            "initializer_range": text["initializer_range"],
         },
         image_token_id=token_id(IMAGE),
         video_token_id=token_id(VIDEO),

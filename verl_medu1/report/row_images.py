@@ -46,12 +46,12 @@ def row_images(files: Sequence[str], wanted: Collection[str]) -> dict[str, list[
 
 def small(image: bytes) -> RowImage:
     """Return an encoded image as PNG of at most `LONGEST` pixels a side; tiny ones are enlarged by whole factors."""
-    from PIL import Image
+    from verl_medu1.data.images.decode import decode
+    from verl_medu1.data.images.words import ImageFault
 
     try:
-        with Image.open(io.BytesIO(image)) as opened:
-            shown = opened.convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError):  # of another program's file, such as a broken image
+        shown = decode(image).image
+    except ImageFault:  # the file is of another program
         return RowImage("", 0, 0)
     shown.thumbnail((LONGEST, LONGEST))
     file = io.BytesIO()
