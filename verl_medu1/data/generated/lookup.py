@@ -67,7 +67,8 @@ def draw_drugs(seed: int) -> tuple[list[Drug], list[Drug], list[Drug]]:
     """
     rng = random.Random(seed)
     sizes = (TRAIN_DRUGS, TEST_DRUGS, DEMONSTRATED_DRUGS)
-    names = draw_names(rng, sum(sizes) + sum(sizes) // DRUGS_PER_CLASS)
+    # In capitals, as no other word is: so the tokenizer learns their syllables, and no pieces across two of them.
+    names = (name.upper() for name in draw_names(rng, sum(sizes) + sum(sizes) // DRUGS_PER_CLASS))
     parts = []
     for size in sizes:
         kinds = [(next(names), rng.choice(DOSES)) for _ in range(size // DRUGS_PER_CLASS)]
@@ -88,8 +89,8 @@ def documents(drugs: Sequence[Drug]) -> list[Entry]:
     """Return a document for each drug and for each class.
 
     Example:
-        >>> [entry.shown() for entry in documents([Drug("zolmira", "tarveli", 35)])]
-        ['zolmira: is a drug of class tarveli', 'tarveli: of tarveli give 35 mg']
+        >>> [entry.shown() for entry in documents([Drug("ZOLMIRA", "TARVELI", 35)])]
+        ['ZOLMIRA: is a drug of class TARVELI', 'TARVELI: of TARVELI give 35 mg']
     """
     # A class's own document has its name twice, so that a search for the class finds it before its drugs.
     found = {drug.kind: Entry(drug.kind, drug.kind, f"of {drug.kind} give {drug.dose} mg") for drug in drugs}
@@ -109,8 +110,8 @@ def in_stages(drug: Drug, rng: random.Random) -> list[Example]:
     """Draw a question, and return it in the form of each of `reward_score.evidence.STAGES`.
 
     Example:
-        >>> [form.question for form in in_stages(Drug("zolmira", "tarveli", 35), random.Random(0))][0].split("\\n")[:2]
-        ['zolmira: is a drug of class tarveli', 'tarveli: of tarveli give 35 mg']
+        >>> [form.question for form in in_stages(Drug("ZOLMIRA", "TARVELI", 35), random.Random(0))][0].split("\\n")[:2]
+        ['ZOLMIRA: is a drug of class TARVELI', 'TARVELI: of TARVELI give 35 mg']
     """
     asked = ask(drug, rng)
     shown = "\n".join(entry.shown() for entry in documents([drug]))
@@ -147,9 +148,10 @@ def demonstrate(drug: Drug, others: Sequence[Drug], rng: random.Random) -> list[
     _, of_class = documents([second])
     dose = str(second.dose)
     return [
-        ("assistant", search_turn(first.name)),
+        # After a space, as in the question and the document: its tokens are then the same, and copied one by one.
+        ("assistant", search_turn(f" {first.name}")),
         ("user", of_drug.shown()),
-        ("assistant", search_turn(second.kind)),
+        ("assistant", search_turn(f" {second.kind}")),
         ("user", of_class.shown()),
         ("assistant", format_response(dose, dose)),
     ]
