@@ -22,9 +22,11 @@ from verl_medu1.config.compose import settings_in
 from verl_medu1.config.keys import legacy_violations, unknown_key_violations
 from verl_medu1.config.needs import kernels_of, usual_needs
 from verl_medu1.config.recipes import SFT, TRAIN, recipe_names, register_recipes
+from verl_medu1.machine.doctor import Needs
 from verl_medu1.machine.gpus import find_gpu
 from verl_medu1.machine.machine import Machine
 from verl_medu1.plan.architecture import find_architecture
+from verl_medu1.plan.rules.fsdp import fsdp_violations
 from verl_medu1.plan.rules.precision import precision_violations
 from verl_medu1.plan.verdict import plan_of
 from verl_medu1.verl_compat.versions import REQUIRED_VERL
@@ -34,7 +36,7 @@ FOLDERS = sorted({*recipe_names(), *recipe_names(SFT)})
 NAME = re.compile(
     r"(?P<model>.+?)(?:-(?:release|alphamed|brief|checklist|consultation|lora|med-r3|medcco|s3|study|wingpt))?"
     r"-(?P<nodes>\d+)x(?P<gpus>\d+)(?P<gpu>h100|h200|a100|l40s)"
-    r"-tp(?P<tp>\d+)-pp(?P<pp>\d+)(?:-cp(?P<cp>\d+))?(?:-ep(?P<ep>\d+))?"
+    r"-(?:fsdp2|tp(?P<tp>\d+)-pp(?P<pp>\d+)(?:-cp(?P<cp>\d+))?(?:-ep(?P<ep>\d+))?)"
 )
 GPU_RECIPES = [name for name in recipe_names() if NAME.fullmatch(name)]
 CPU_RECIPES = (
@@ -65,12 +67,15 @@ MODELS = {
     "qwen3-8b": "Qwen/Qwen3-8B",
     "qwen3-32b": "Qwen/Qwen3-32B",
     "qwen3-30b-a3b": "Qwen/Qwen3-30B-A3B",
+    "qwen2.5-vl-3b": "Qwen/Qwen2.5-VL-3B-Instruct",
+    "qwen2.5-vl-7b": "Qwen/Qwen2.5-VL-7B-Instruct",
+    "qwen3-vl-8b": "Qwen/Qwen3-VL-8B-Instruct",
 }
 
 
 def takes_fp8(name: str) -> bool:
-    """A100 has no FP8, Qwen2.5-72B's feed-forward layer can't be shared out in blocks of 128, and LoRA is in BF16."""
-    return not any(part in name for part in ("a100", "qwen2.5-72b", "lora"))
+    """A100 has no FP8, Qwen2.5-72B's layers can't be shared out in blocks of 128; LoRA and FSDP2 are in BF16."""
+    return not any(part in name for part in ("a100", "qwen2.5-72b", "lora", "fsdp2"))
 
 
 @pytest.fixture(scope="module")
@@ -144,10 +149,14 @@ def test_the_readme_says_how_to_start_and_what_is_not_verified(name):
 def test_the_name_agrees_with_the_configuration(composed, name):
     config = composed(f"recipe={name}")
     model, sizes = parts(name)
-    megatron = config.actor_rollout_ref.actor.megatron
     assert config.trainer.experiment_name == name
     assert config.actor_rollout_ref.model.path == model
     assert (config.trainer.nnodes, config.trainer.n_gpus_per_node) == (sizes["nodes"], sizes["gpus"])
+    actor = config.actor_rollout_ref.actor
+    assert (actor.strategy == "fsdp2") == name.endswith("-fsdp2")
+    if actor.strategy == "fsdp2":
+        return
+    megatron = actor.megatron
     assert megatron.tensor_model_parallel_size == sizes["tp"]
     assert megatron.pipeline_model_parallel_size == sizes["pp"]
     assert megatron.context_parallel_size == sizes["cp"]
@@ -198,6 +207,10 @@ def test_a_recipe_breaks_no_rule_and_fits_by_its_plan(composed, name, precision)
 
 @pytest.mark.parametrize("name", [name for name in GPU_RECIPES if not takes_fp8(name)])
 def test_fp8_is_refused_where_a_recipe_can_not_take_it(composed, name):
+    if name.endswith("-fsdp2"):
+        found = list(unknown_key_violations(composed(f"recipe={name}", "precision=fp8")))
+        assert found and all("only model_engine=megatron reads it" in sentence for sentence in found)
+        return
     settings = settings_in(composed(f"recipe={name}", "precision=fp8"))
     model, sizes = parts(name)
     key = "fp8_recipe is 'blockwise'" if sizes["gpu"] == "a100" else "rollout.tensor_model_parallel_size is"
@@ -223,9 +236,12 @@ def test_a_recipe_states_differences_only(composed, name):
 def test_every_key_is_one_that_verl_or_megatron_has(composed, file):
     from megatron.core.optimizer import OptimizerConfig
     from megatron.core.transformer.transformer_config import TransformerConfig
+    from verl.trainer.config import CheckpointConfig
 
-    ours = composed("model_engine=megatron")
+    ours = composed("model_engine=megatron"), composed("model_engine=dp")
     fields = {
+        "checkpoint": CheckpointConfig.__dataclass_fields__,
+        "override_config": {"attn_implementation": "an argument of transformers' from_pretrained"},
         "override_transformer_config": TransformerConfig.__dataclass_fields__,
         "override_optimizer_config": OptimizerConfig.__dataclass_fields__,
     }
@@ -237,9 +253,9 @@ def test_every_key_is_one_that_verl_or_megatron_has(composed, file):
             continue
         if parent.startswith("algorithm.constraints"):  # names of one's own; tests/checks/test_constraints.py
             continue
-        node = OmegaConf.select(ours, parent)
+        nodes = [node for config in ours if (node := OmegaConf.select(config, parent)) is not None]
         name = parent.rpartition(".")[2]
-        assert name == "env_vars" or key in fields.get(name, ()) or key in node, path
+        assert name == "env_vars" or key in fields.get(name, ()) or any(key in node for node in nodes), path
 
 
 def test_what_wins_over_what(composed):
@@ -282,10 +298,18 @@ def test_recipes_for_the_cpu_are_as_they_were(composed):
 @pytest.mark.parametrize("precision", ["bf16", "fp8"])
 @pytest.mark.parametrize("name", [*GPU_RECIPES, "quickstart"])
 def test_a_recipe_starts_with_what_install_gpu_installs(composed, name, precision):
-    """Transformer Engine, and neither Apex nor flash-attn: without a key of gpu_megatron.yaml a run would not start."""
+    """Transformer Engine, and neither Apex nor flash-attn: without a key of gpu_megatron.yaml, or of the recipes with
+    FSDP2, a run would not start.
+    """
+    if precision == "fp8" and name.endswith("-fsdp2"):
+        return
     installed = Machine(transformer_engine=True, apex=False, flash_attn=False)
     config = composed(f"recipe={name}", "machine=gpu", f"precision={precision}")
-    assert list(precision_violations(settings_in(config), None, installed)) == []
+    settings = settings_in(config)
+    if settings.strategy == "fsdp2":
+        assert list(fsdp_violations(settings, None, installed)) == [] and kernels_of(config) == Needs()
+        return
+    assert list(precision_violations(settings, None, installed)) == []
     assert kernels_of(config) == usual_needs("gpu")
 
 
@@ -315,7 +339,7 @@ def test_the_table_has_no_other_recipe():
 def test_a_recipe_with_lora_has_what_one_word_sets(composed, name):
     """Hydra lets no recipe override a group that comes after it, so these recipes name the keys themselves."""
     recipe, group = composed(f"recipe={name}"), composed(f"recipe={name}", "lora=r16")
-    assert recipe == group and recipe.actor_rollout_ref.model.lora.rank == 16
+    assert recipe == group and settings_in(recipe).adapter_rank == 16
 
 
 def test_each_rank_of_lora_has_its_keys_for_both_engines():

@@ -17,6 +17,7 @@ import torch
 import torch.distributed
 from torch.distributed.tensor import DTensor
 
+from tests.cpu.image_rows import with_images
 from tests.cpu.memory import ROWS
 from tests.cpu.small_engine import batch, build_fsdp_engine, join
 
@@ -81,15 +82,19 @@ def measure(engine: Any) -> dict[str, int]:
     """Bytes of weights, gradients, optimizer and, at their peak over the rows, of activations."""
     from verl.workers.utils.losses import sft_loss
 
-    loss = partial(sft_loss, config=None)
+    loss, config = partial(sft_loss, config=None), engine.model_config.hf_config
+
+    def rows(seed: int) -> Any:
+        return with_images(batch(seed, ROWS), config) if hasattr(config, "vision_config") else batch(seed, ROWS)
+
     with engine.train_mode():
-        engine.train_batch(batch(0, ROWS), loss_function=loss)
+        engine.train_batch(rows(0), loss_function=loss)
     parameters = list(engine.module.parameters())
     states = [value for state in engine.optimizer.state.values() for value in state.values()]
     with engine.train_mode():
         engine.optimizer_zero_grad()
         with _peak_of_kept(_gathered(engine.module)) as peak:
-            engine.forward_backward_batch(batch(1, ROWS), loss)
+            engine.forward_backward_batch(rows(1), loss)
         gradients = _bytes(parameter.grad for parameter in parameters if parameter.grad is not None)
     return {
         "weights": _bytes(parameters),

@@ -71,12 +71,12 @@ H100 = find_gpu("h100-80")
 def test_transformers_counts_as_many_parameters(name):
     """With two layers, on torch's meta device; tests/plan/test_parameters.py has the whole models' totals."""
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
     model = replace(find_architecture(name), layers=2)
     config = hugging_face_config(model, pad_token_id=None)
     with torch.device("meta"):
-        made = AutoModelForCausalLM.from_config(config)
+        made = (AutoModelForImageTextToText if model.vision else AutoModelForCausalLM).from_config(config)
     assert sum(parameter.numel() for parameter in made.parameters()) == total_parameters(model)
 
 

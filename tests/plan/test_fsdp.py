@@ -104,6 +104,8 @@ def test_gradient_checkpointing_keeps_inputs():
         ({}, False, 3),
         ({"entropy_coefficient": 0.1}, True, 4),
         ({"attn_implementation": "sdpa"}, True, 4),
+        ({"attn_implementation": "sdpa", "packed": False}, True, 5),
+        ({"packed": False}, False, 4),
         ({"fused_logits": True}, False, 0),
     ],
 )
@@ -186,6 +188,11 @@ def test_more_ranks_need_less():
         ({"fsdp_size": 3}, ["fsdp_config.fsdp_size is 3, which does not divide the 8 workers"]),
         ({"fsdp_size": 0}, ["fsdp_config.fsdp_size is 0, which does not divide the 8 workers"]),
         ({"fsdp_size": 16}, []),
+        (
+            {"packed": False},
+            ["use_dynamic_bsz is True, and actor_rollout_ref.model.use_remove_padding is False, with which verl pads"],
+        ),
+        ({"packed": False, "device": "cpu"}, []),
         ({"fsdp_size": 4}, []),
         (
             {"ulysses": 8, "token_limit": 12288},

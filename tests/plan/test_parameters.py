@@ -37,6 +37,9 @@ PUBLISHED = {
     "Qwen/Qwen3-30B-A3B-Instruct-2507": 30_532_122_624,
     "Qwen/Qwen3-30B-A3B-Thinking-2507": 30_532_122_624,
     "Qwen/Qwen3-235B-A22B": 235_093_634_560,
+    "Qwen/Qwen2.5-VL-3B-Instruct": 3_754_622_976,
+    "Qwen/Qwen2.5-VL-7B-Instruct": 8_292_166_656,
+    "Qwen/Qwen3-VL-8B-Instruct": 8_767_123_696,
     "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B": 1_777_088_000,
     "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B": 7_615_616_512,
     "deepseek-ai/DeepSeek-R1-Distill-Llama-8B": 8_030_261_248,
@@ -71,7 +74,7 @@ def test_totals_are_the_published_ones():
     assert totals == {name: published(name) for name in listed_models()} and totals.keys() >= PUBLISHED.keys()
 
 
-@pytest.mark.parametrize("name", listed_models())
+@pytest.mark.parametrize("name", [name for name in listed_models() if not find_architecture(name).vision])
 @pytest.mark.parametrize(("tp", "pp"), [(1, 2), (2, 4), (4, 1)])
 def test_the_ranks_together_are_the_model_and_what_is_repeated(name, tp, pp):
     model = find_architecture(name)

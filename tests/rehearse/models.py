@@ -28,8 +28,11 @@ PUBLISHED: dict[str, dict[str, Any]] = {
 
 
 def gpu_recipes() -> list[str]:
-    """Names of the recipes for GPUs, which name a model on the Hub."""
-    return [name for name in recipe_names() if not is_path(compose_recipe([f"recipe={name}"])[1]) and "cpu" not in name]
+    """Names of the recipes for Megatron on GPUs, which name a model on the Hub."""
+    composed = {name: compose_recipe([f"recipe={name}"]) for name in recipe_names() if "cpu" not in name}
+    return [
+        name for name, (settings, model) in composed.items() if settings.strategy == "megatron" and not is_path(model)
+    ]
 
 
 def published_folder(model: Architecture, parent: Path) -> Path:

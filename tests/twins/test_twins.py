@@ -46,8 +46,8 @@ STEP_TOLERANCE = 1e-6  # a thousandth of what a step may move
 def test_every_recipe_has_its_twin_here() -> None:
     for name in recipe_names():
         settings, model = compose_recipe([f"recipe={name}"])
-        # The recipes of two cores are trained themselves.
-        if settings.device != "cpu":
+        # The recipes of two cores are trained themselves, and FSDP2 trains Hugging Face's model.
+        if settings.device != "cpu" and settings.strategy == "megatron":
             assert twin_of(find_architecture(model), settings) in TWINS, name
 
 

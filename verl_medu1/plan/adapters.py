@@ -3,11 +3,13 @@
 Under Megatron the adapters are Megatron-Bridge's (megatron/bridge/peft/lora.py), under FSDP2 peft's.
 """
 
+import re
 from collections.abc import Sequence
 
 from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.parameters import total_parameters
 from verl_medu1.plan.settings import ALL_LINEAR, Settings
+from verl_medu1.plan.vision import tower_matrices
 
 # Bridge's names of the matrices whose outputs are split by TP; the inputs of the other two are.
 COLUMN_PARALLEL = ("linear_qkv", "linear_fc1")
@@ -88,6 +90,32 @@ def layer_adapters(model: Architecture, settings: Settings, tp: int = 1) -> int:
     return sum(settings.adapter_rank * sum(known[name]) // tp for name in targets(model, settings))
 
 
+def tower_targets(model: Architecture, settings: Settings) -> dict[str, tuple[int, int]]:
+    """Return inputs and outputs of the tower's matrices that have an adapter, by their names in the whole model.
+
+    As peft decides: a name of `target_modules` is the whole name or the end of it, and a matrix whose whole name
+    `exclude_modules` matches has none (peft/tuners/tuners_utils.py, check_target_module_exists).
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> model = find_architecture("Qwen2.5-VL-3B-Instruct")
+        >>> everywhere = Settings(strategy="fsdp2", peft_rank=8)
+        >>> len(tower_targets(model, everywhere))
+        162
+        >>> tower_targets(model, Settings(strategy="fsdp2", peft_rank=8, peft_excluded=".*visual.*"))
+        {}
+    """
+    if model.vision is None or settings.strategy == "megatron" or not settings.peft_rank:
+        return {}
+    targeted, excluded = settings.peft_targets, settings.peft_excluded
+    return {
+        name: sides
+        for name, sides in tower_matrices(model.vision).items()
+        if (targeted == ALL_LINEAR or any(f".{name}".endswith(f".{target}") for target in targeted))
+        and not (excluded and re.fullmatch(excluded, name))
+    }
+
+
 def trained_parameters(model: Architecture, settings: Settings) -> int:
     """Return the number of parameters of the whole model that are trained: all, or with LoRA the adapters'.
 
@@ -98,4 +126,5 @@ def trained_parameters(model: Architecture, settings: Settings) -> int:
     """
     if not settings.adapter_rank:
         return total_parameters(model)
-    return model.layers * layer_adapters(model, settings)
+    of_tower = sum(settings.adapter_rank * sum(sides) for sides in tower_targets(model, settings).values())
+    return model.layers * layer_adapters(model, settings) + of_tower

@@ -4,7 +4,7 @@ import difflib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -13,9 +13,10 @@ from typing import Any
 import yaml
 
 from verl_medu1.plan.experts import Experts, experts_of
+from verl_medu1.plan.vision import VISION_TYPES, Vision, vision_of
 
 # Model types whose layers parameters.py describes: RMSNorm, rotary embedding, grouped-query attention, SwiGLU.
-MODEL_TYPES = ("llama", "mistral", "phi3", "qwen2", "qwen3", "qwen3_moe")
+MODEL_TYPES = ("llama", "mistral", "phi3", "qwen2", "qwen3", "qwen3_moe", *VISION_TYPES)
 WITH_EXPERTS = "qwen3_moe"
 # Keys for the number of experts in a layer, which differ between model types.
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
@@ -48,6 +49,7 @@ class Architecture:
         qk_norm: whether query and key are normalised per head.
         unplanned: why memory can't be planned, None if it can; the rules for layouts apply in any case.
         experts: dimensions of the experts, None without, or if their model type is not planned.
+        vision: dimensions of the part that sees images, None without, or if the model type is not planned.
     """
 
     name: str
@@ -65,10 +67,11 @@ class Architecture:
     qk_norm: bool
     unplanned: str | None = None
     experts: Experts | None = None
+    vision: Vision | None = None
 
 
 def architecture_of(name: str, config: Mapping[str, Any]) -> Architecture:
-    """Read the dimensions from a config.json, or from its `text_config` if it has one.
+    """Read the dimensions from a config.json, or from its `text_config` if it has one, and those of its tower.
 
     Raises:
         NotPlanned: the model type is not planned, and its dimensions are not under the usual keys.
@@ -88,11 +91,36 @@ def architecture_of(name: str, config: Mapping[str, Any]) -> Architecture:
         text, where = config, "its config.json"
     unplanned = _why_unplanned(name, kind, text, where)
     try:
-        return _dimensions(name, kind, text, where, unplanned)
+        found = _dimensions(name, kind, text, where, unplanned)
+        return _seeing(found, config) if kind in VISION_TYPES else found
     except ValueError as error:
         if unplanned:
             raise NotPlanned(f"{unplanned} It {error}") from None
         raise ValueError(f"model {name!r} {error}") from None
+
+
+def _seeing(found: Architecture, config: Mapping[str, Any]) -> Architecture:
+    """Add the tower's dimensions, and whether the embedding is tied, which the whole model's configuration says."""
+    vision = config.get("vision_config")
+    if not isinstance(vision, Mapping):
+        raise ValueError("lacks 'vision_config' in its config.json; it is needed for a plan.")
+    where = "the vision_config of its config.json"
+    size = lambda key, default=None: _size(vision, where, key, default)  # noqa: E731
+    tied = config.get("tie_word_embeddings", found.tied)
+    if not isinstance(tied, bool):
+        raise ValueError(f"has tie_word_embeddings {_short(tied)} in its config.json; it must be true or false.")
+    return replace(found, vision=vision_of(config, size), tied=tied)
+
+
+def _size(values: Mapping[str, Any], where: str, key: str, default: int | None = None) -> int:
+    if key not in values:
+        if default is None:
+            raise ValueError(f"lacks {key!r} in {where}; it is needed for a plan.")
+        return default
+    value = values[key]
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST:
+        raise ValueError(f"has {key} {_short(value)} in {where}; it must be a whole number from 1 to {LARGEST}.")
+    return value
 
 
 def _why_unplanned(name: str, kind: str, text: Mapping[str, Any], where: str) -> str | None:
@@ -119,12 +147,7 @@ def _dimensions(name: str, kind: str, text: Mapping[str, Any], where: str, unpla
         return ValueError(f"has {key} {_short(text[key])} in {where}; it must be {must}.")
 
     def size(key: str) -> int:
-        if key not in text:
-            raise ValueError(f"lacks {key!r} in {where}; it is needed for a plan.")
-        value = text[key]
-        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST:
-            raise wrong(key, f"a whole number from 1 to {LARGEST}")
-        return value
+        return _size(text, where, key)
 
     heads, hidden = size("num_attention_heads"), size("hidden_size")
     groups = heads if text.get("num_key_value_heads") is None else size("num_key_value_heads")
@@ -139,7 +162,7 @@ def _dimensions(name: str, kind: str, text: Mapping[str, Any], where: str, unpla
     tied = text.get("tie_word_embeddings")
     if tied is not None and not isinstance(tied, bool):
         raise wrong("tie_word_embeddings", "true or false")
-    layers = size("num_hidden_layers")
+    layers, language = size("num_hidden_layers"), VISION_TYPES.get(kind, kind)
     experts = experts_of(text, layers, size, wrong) if kind == WITH_EXPERTS else None
     if experts:
         has_ffn = experts.layers < layers
@@ -164,8 +187,8 @@ def _dimensions(name: str, kind: str, text: Mapping[str, Any], where: str, unpla
         positions=size("max_position_embeddings"),
         tied=bool(tied),
         # Qwen2 always has this bias; its config.json does not mention it.
-        qkv_bias=kind == "qwen2",
-        qk_norm=kind in ("qwen3", WITH_EXPERTS),
+        qkv_bias=language == "qwen2",
+        qk_norm=language in ("qwen3", WITH_EXPERTS),
         unplanned=unplanned,
         experts=experts,
     )
@@ -224,7 +247,26 @@ def _read_config(name: str) -> dict[str, Any]:
         ) from None
     if not isinstance(config, dict):
         raise ValueError(f"model {name!r} has a config.json that is not an object with keys; write it again.")
+    if config.get("model_type") in tuple(VISION_TYPES):
+        config["preprocessor_config"] = _read_processor(name)
     return config
+
+
+def _read_processor(name: str) -> dict[str, Any]:
+    """Read how large images may be, from the file of the image processor or of the whole one; {} without."""
+    folder = Path(os.path.expanduser(name))
+    for file in ("preprocessor_config.json", "processor_config.json"):
+        try:
+            found = json.loads(folder.joinpath(file).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            raise ValueError(f"model {name!r} has a {file} that can't be read ({error}); write it again.") from None
+        processor = found.get("image_processor", found) if isinstance(found, dict) else None
+        if not isinstance(processor, dict):
+            raise ValueError(f"model {name!r} has a {file} that is not an object with keys; write it again.")
+        return processor
+    return {}
 
 
 def find_architecture(name: str) -> Architecture:
@@ -271,28 +313,50 @@ def hugging_face_config(model: Architecture, **more: Any) -> Any:
         >>> hugging_face_config(find_architecture("Qwen3-8B")).architectures
         ['Qwen3ForCausalLM']
     """
-    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, AutoConfig
 
+    text: dict[str, Any] = {
+        "vocab_size": model.vocabulary,
+        "hidden_size": model.hidden,
+        "intermediate_size": model.ffn,
+        "num_hidden_layers": model.layers,
+        "num_attention_heads": model.heads,
+        "num_key_value_heads": model.groups,
+        "head_dim": model.head_dim,
+        "max_position_embeddings": model.positions,
+    }
+    if model.vision:
+        parts = {"text_config": {**text, **more}, "vision_config": _hugging_face_vision(model.vision)}
+        config = AutoConfig.for_model(model.model_type, **parts, tie_word_embeddings=model.tied)
+        config.architectures = [MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)].__name__]
+        return config
     if model.experts:
-        more = {
+        text |= {
             "num_experts": model.experts.count,
             "num_experts_per_tok": model.experts.active,
             "moe_intermediate_size": model.experts.ffn,
             "norm_topk_prob": model.experts.normalised,
-            **more,
         }
-    config = AutoConfig.for_model(
-        model.model_type,
-        vocab_size=model.vocabulary,
-        hidden_size=model.hidden,
-        intermediate_size=model.ffn,
-        num_hidden_layers=model.layers,
-        num_attention_heads=model.heads,
-        num_key_value_heads=model.groups,
-        head_dim=model.head_dim,
-        max_position_embeddings=model.positions,
-        tie_word_embeddings=model.tied,
-        **more,
-    )
+    config = AutoConfig.for_model(model.model_type, **{**text, "tie_word_embeddings": model.tied, **more})
     config.architectures = [MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].__name__]
     return config
+
+
+def _hugging_face_vision(vision: Vision) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "depth": vision.layers,
+        "hidden_size": vision.hidden,
+        "num_heads": vision.heads,
+        "intermediate_size": vision.ffn,
+        "out_hidden_size": vision.output,
+        "patch_size": vision.patch,
+        "temporal_patch_size": vision.frames,
+        "in_channels": vision.channels,
+        "spatial_merge_size": vision.merge,
+    }
+    if vision.gated:
+        return found
+    return found | {
+        "num_position_embeddings": vision.positions,
+        "deepstack_visual_indexes": list(vision.deepstack),
+    }

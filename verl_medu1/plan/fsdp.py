@@ -13,6 +13,7 @@ from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.assumptions import assumptions
 from verl_medu1.plan.communication import Communication, forward_passes, rank_tokens
 from verl_medu1.plan.fsdp_activations import kept_bytes, layer_bytes, logit_bytes
+from verl_medu1.plan.fsdp_tower import adapter_shapes, tower_of, tower_share
 from verl_medu1.plan.memory import BYTES, RankMemory, gather_bytes
 from verl_medu1.plan.parameters import Parts, layer_linear, layer_small, total_parameters
 from verl_medu1.plan.rollout import Rollout
@@ -65,7 +66,9 @@ def rank_parts(model: Architecture, settings: Settings) -> Parts:
         small=model.layers * share(_small_shapes(model), ranks) + share([(model.hidden, 1)], ranks),
         embedding=table,
         output=0 if model.tied else table,
-        adapters=model.layers * share(_adapter_shapes(model, settings), ranks),
+        adapters=model.layers * share(_adapter_shapes(model, settings), ranks)
+        + share(adapter_shapes(model, settings), ranks),
+        vision=tower_share(model, ranks),
     )
 
 
@@ -122,11 +125,13 @@ def training_peaks(model: Architecture, settings: Settings, parts: Parts) -> dic
     |---|---|---|---|
     | the logits' backward pass | of all layers | output layer and its gradient, the layer before it | yes |
     | a layer's backward pass | of all layers, and one recomputed | two layers, the gradient of one, twice | no |
-    | the embedding's gradient | none | embedding, its gradient, twice | no |
+    | the embedding's gradient | of the tower | embedding, its gradient, twice | no |
+    | a tower block's backward pass | of the tower, one recomputed | two blocks, the gradient of one, twice | no |
     | Adam's step | none | a temporary copy of the weights that are trained | no |
 
     A gradient is there twice where it is reduced: as it was computed, and as float32. Tied embeddings stay gathered
-    from the forward pass on, with their gradient. Derived from torch/optim/adamw.py (foreach) and
+    from the forward pass on, with their gradient. The root of a tower stays gathered to the end, when its gradient is
+    reduced. Derived from torch/optim/adamw.py (foreach) and
     torch/distributed/fsdp/_fully_shard/_fsdp_param_group.py.
     """
     layer, table, layer_gradient, table_gradient = _units(model, settings)
@@ -136,18 +141,28 @@ def training_peaks(model: Architecture, settings: Settings, parts: Parts) -> dic
     stays = table + whole_gradient if model.tied else 0.0
     again = tokens * layer_bytes(model, settings) if settings.gradient_checkpointing else 0.0
     passing = tokens * width * (2 * model.hidden + 2 * model.ffn)
+    tower = tower_of(model, settings)
     return {
         "logits": {
-            "activations": kept,
-            "gathering": table + whole_gradient + layer,
+            "activations": kept + tower.kept,
+            "gathering": table + whole_gradient + layer + tower.root,
             "logits": tokens * logit_bytes(model, settings, True),
         },
         "layer": {
-            "activations": kept + again + passing,
-            "gathering": 2 * layer + layer_gradient + stays,
+            "activations": kept + again + passing + tower.kept,
+            "gathering": 2 * layer + layer_gradient + stays + tower.root,
             "logits": 0.0,
         },
-        "embedding": {"activations": 0.0, "gathering": table + table_gradient, "logits": 0.0},
+        "embedding": {
+            "activations": tower.kept,
+            "gathering": table + table_gradient + tower.root + (tower.root_gradient if model.tied else 0.0),
+            "logits": 0.0,
+        },
+        "tower": {
+            "activations": tower.kept + tower.again,
+            "gathering": 2 * tower.block + tower.block_gradient + tower.root + tower.root_gradient + stays,
+            "logits": 0.0,
+        },
         "step": {"activations": 0.0, "gathering": BYTES[settings.model_dtype] * parts.trained, "logits": 0.0},
     }
 
@@ -171,13 +186,14 @@ def ranks_of(model: Architecture, settings: Settings, rollout: Rollout) -> list[
     peak = max(training_peaks(model, settings, parts).values(), key=lambda found: sum(found.values()))
     tokens = settings.micro_batch_tokens
     layer, table, _, _ = _units(model, settings)
+    tower = tower_of(model, settings)
     phases: dict[str, dict[str, float]] = {
         "training": {"weights": weights, "gradients": gradients, "optimizer": optimizer, **peak, "vLLM": asleep},
         "log-probabilities": {
             "weights": weights,
             **states,
-            "activations": tokens * layer_bytes(model, settings),
-            "gathering": table + 2 * layer,
+            "activations": tower.given + max(tokens * layer_bytes(model, settings), tower.passing),
+            "gathering": table + 2 * max(layer, tower.block) + tower.root,
             "logits": tokens * logit_bytes(model, settings, False),
             "vLLM": asleep,
         },

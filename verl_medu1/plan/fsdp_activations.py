@@ -77,8 +77,9 @@ def logit_bytes(model: Architecture, settings: Settings, is_training: bool) -> f
 
     With flash-attn, whose kernel writes the gradient into the logits: 1, or 2 if the entropy needs the logits again;
     the entropy adds its softmax and a product: 2. Without flash-attn: 4 for the logits, their log-softmax, and two
-    gradients. verl always computes the entropy along with the old log-probs. Derived from
-    verl/utils/torch_functional.py (logprobs_from_logits, entropy_from_logits).
+    gradients. Rows that are not packed are there once more, without their padding. verl always computes the entropy
+    along with the old log-probs. Derived from verl/utils/torch_functional.py (logprobs_from_logits,
+    entropy_from_logits) and verl/workers/engine/fsdp/transformer_impl.py (prepare_model_outputs).
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -92,4 +93,5 @@ def logit_bytes(model: Architecture, settings: Settings, is_training: bool) -> f
     copies = 1 + entropy if settings.attn_implementation.startswith("flash") else 4
     if not is_training:
         copies, entropy = 1, True
+    copies += not settings.packed
     return (copies + 2 * entropy) * model.vocabulary * BYTES[settings.gathered_dtype]

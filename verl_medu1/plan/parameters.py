@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from verl_medu1.plan.architecture import Architecture
 from verl_medu1.plan.expert_layers import expert_weights, inactive_weights, router_weights
+from verl_medu1.plan.vision import tower_parameters
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Parts:
         output: the output layer.
         experts: weights of the experts' matrices, which have data parallel groups of their own.
         adapters: LoRA's; if there are any, all others are frozen.
+        vision: those of the part that sees, its mergers among them.
     """
 
     linear: int
@@ -30,6 +32,7 @@ class Parts:
     output: int
     experts: int = 0
     adapters: int = 0
+    vision: int = 0
 
     @property
     def shared(self) -> int:
@@ -39,7 +42,7 @@ class Parts:
     @property
     def total(self) -> int:
         """The number of all parameters of the rank."""
-        return self.shared + self.experts + self.adapters
+        return self.shared + self.experts + self.adapters + self.vision
 
     @property
     def trained(self) -> int:
@@ -153,14 +156,14 @@ def rank_parameters(
 
 
 def total_parameters(model: Architecture) -> int:
-    """Return the number of parameters of the whole model, with tied embeddings counted once.
+    """Return the number of parameters of the whole model, with tied embeddings counted once, and with its tower.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
         >>> f"{total_parameters(find_architecture('Qwen2.5-7B-Instruct')):,}"
         '7,615,616,512'
     """
-    return rank_parameters(model, 1, [model.layers])[0].total
+    return rank_parameters(model, 1, [model.layers])[0].total + tower_parameters(model.vision)
 
 
 def active_parameters(model: Architecture) -> int:

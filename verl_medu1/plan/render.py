@@ -8,14 +8,17 @@ from rich.console import Console
 from rich.table import Table
 
 from verl_medu1.machine.gpus import GIB
+from verl_medu1.plan.adapters import tower_targets
 from verl_medu1.plan.architecture import NotPlanned
 from verl_medu1.plan.assumptions import assumptions
+from verl_medu1.plan.fsdp_tower import patches
 from verl_medu1.plan.judge_server import JudgeServer, server_sentence, server_weights
 from verl_medu1.plan.memory import PHASES, RankMemory, peak_of
 from verl_medu1.plan.parameters import active_parameters, total_parameters
 from verl_medu1.plan.search import Candidate
 from verl_medu1.plan.settings import KEYS, Settings
 from verl_medu1.plan.verdict import Plan, Verdict, larger, peak_share
+from verl_medu1.plan.vision import image_tokens, tower_parameters
 
 # Keys that verl's configuration does not list; on a command line Hydra accepts them only with ++.
 NOT_IN_VERL = ("first_layers", "last_layers", "activation_fusion")
@@ -162,6 +165,8 @@ def print_plan(plan: Plan, verdict: Verdict, console: Console, server: JudgeServ
             f"{total_parameters(plan.model):,} parameters. A rank is taken to get up to "
             f"{assumptions().expert_imbalance:g} times its share of the tokens."
         )
+    if plan.model.vision:
+        console.print(_seeing(plan))
     for phase in PHASES:
         console.print(_memory_table(plan, phase))
     console.print(
@@ -180,6 +185,19 @@ def print_plan(plan: Plan, verdict: Verdict, console: Console, server: JudgeServ
     table.add_row(*(f"{size / 1e9:,.1f}" for size in figures.values()))
     console.print(table)
     print_verdict(plan, verdict, console)
+
+
+def _seeing(plan: Plan) -> str:
+    model, settings = plan.model, plan.settings
+    assert model.vision is not None
+    adapted = len(tower_targets(model, settings))
+    how = f"with {adapted} adapters" if adapted else "frozen" if settings.adapter_rank else "trained"
+    side = settings.image_side
+    return (
+        f"Vision: {tower_parameters(model.vision):,} parameters, {how}. Images of a row: {settings.images} of "
+        f"{side} x {side} pixels, each {image_tokens(model.vision, side, side)} of the prompt's {settings.prompt:,} "
+        f"tokens; of a micro-batch: up to {patches(model, settings):,} patches."
+    )
 
 
 def print_verdict(plan: Plan, verdict: Verdict, console: Console) -> None:

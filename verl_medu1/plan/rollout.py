@@ -10,6 +10,7 @@ from verl_medu1.plan.assumptions import assumptions
 from verl_medu1.plan.expert_layers import expert_weights, router_weights
 from verl_medu1.plan.parameters import layer_linear, layer_small
 from verl_medu1.plan.settings import Settings
+from verl_medu1.plan.vision import most_tokens, tower_matrices, tower_parameters
 
 VOCABULARY_MULTIPLE = 64  # vllm/model_executor/layers/vocab_parallel_embedding.py, DEFAULT_VOCAB_PADDING_SIZE
 # vLLM on the CPU: the variable with the GiB of its KV cache, and the default (vllm/envs.py).
@@ -47,8 +48,8 @@ def rollout_weights(model: Architecture, settings: Settings) -> float:
     Matrices are split by TP and take one byte per weight with FP8; key and value heads are replicated if TP exceeds the
     groups; norms and routers are replicated; the vocabulary is padded to a multiple of 64. LoRA that is not merged into
     the weights is there besides. Experts are split by TP, or with expert parallelism, whose size is TP then, each GPU
-    has as many whole ones: the same bytes. Source: vllm/model_executor/layers/linear.py (QKVParallelLinear),
-    fused_moe/layer.py and vocab_parallel_embedding.py.
+    has as many whole ones: the same bytes. A tower's matrices are split by TP, too, and never FP8. Source:
+    vllm/model_executor/layers/linear.py (QKVParallelLinear), fused_moe/layer.py and vocab_parallel_embedding.py.
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -63,7 +64,37 @@ def rollout_weights(model: Architecture, settings: Settings) -> float:
     rows = -(-model.vocabulary // VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE
     tables = (1 if model.tied else 2) * rows * model.hidden / tp
     adapters = 0 if settings.lora_merge else model.layers * layer_adapters(model, settings, tp)
-    return matrices * (1 if settings.rollout_quantization == "fp8" else width) + (small + tables + adapters) * width
+    matrices *= 1 if settings.rollout_quantization == "fp8" else width
+    return matrices + (small + tables + adapters + _tower_weights(model, tp)) * width
+
+
+def _tower_weights(model: Architecture, tp: int) -> float:
+    if model.vision is None:
+        return 0.0
+    split = sum(inputs * outputs for inputs, outputs in tower_matrices(model.vision).values())
+    return tower_parameters(model.vision) - split + split / tp
+
+
+def encoder_bytes(model: Architecture, settings: Settings) -> tuple[float, float]:
+    """Return the bytes that vLLM's tower takes for a time, and those of the cache of what it has seen.
+
+    When it starts, vLLM shows the tower as many of the largest images that its processor lets through as
+    max_num_batched_tokens holds, and at least one, and keeps what it says of them while it runs the language model
+    (vllm/v1/worker/gpu_model_runner.py, profile_run; multimodal/encoder_budget.py). Per patch: pixel values, a block's
+    input and norm, and the feed-forward layer's inputs and product.
+
+    Example:
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> [round(size / 2**30, 2) for size in encoder_bytes(find_architecture("Qwen2.5-VL-7B-Instruct"), Settings())]
+        [1.71, 0.11]
+    """
+    if (vision := model.vision) is None:
+        return 0.0, 0.0
+    width, most = 4 if settings.rollout_dtype == "float32" else 2, most_tokens(vision)
+    tokens = most * max(1, settings.max_num_batched_tokens // most)
+    columns = (3 if vision.gated else 2) * vision.ffn / settings.rollout_tp
+    passing = tokens * vision.merge**2 * (vision.pixel_values + 2 * vision.hidden + columns) * width
+    return passing, float(tokens * vision.output * (1 + len(vision.deepstack)) * width)
 
 
 def token_bytes(model: Architecture, settings: Settings) -> float:
@@ -85,7 +116,8 @@ def work_bytes(model: Architecture, settings: Settings) -> float:
 
     Derived: inputs and intermediate values of the widest layer for max_num_batched_tokens, with experts those of a
     token's copies (vllm/model_executor/layers/fused_moe/fused_moe.py, intermediate_cache13 and 2); float32 logits and
-    probabilities for max_num_seqs, and the overhead of assumptions.yaml.
+    probabilities for max_num_seqs, and the overhead of assumptions.yaml. A tower's are there before those of the layers
+    (`encoder_bytes`).
 
     Example:
         >>> from verl_medu1.plan.architecture import find_architecture
@@ -99,7 +131,8 @@ def work_bytes(model: Architecture, settings: Settings) -> float:
         layer += model.experts.active * (max(model.hidden, 2 * columns) + columns) * width
     logits = 2 * 4 * model.vocabulary
     overhead = assumptions().vllm_overhead_gib * GIB
-    return settings.max_num_batched_tokens * layer + settings.max_num_seqs * logits + overhead
+    seeing, seen = encoder_bytes(model, settings)
+    return max(settings.max_num_batched_tokens * layer, seeing) + seen + settings.max_num_seqs * logits + overhead
 
 
 def rollout_of(model: Architecture, settings: Settings, memory: int) -> Rollout:

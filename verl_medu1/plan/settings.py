@@ -65,6 +65,8 @@ class Settings:
     reshard_after_forward: bool = _at(f"{FSDP}.reshard_after_forward", True)
     no_sync: bool = _at(f"{FSDP}.use_no_sync_for_gradient_accumulation", False)
     gradient_checkpointing: bool = _at(f"{MODEL}.enable_gradient_checkpointing", True)
+    packed: bool = _at(f"{MODEL}.use_remove_padding", True)
+    freeze_tower: bool = _at(f"{ACTOR}.freeze_vision_tower", False)
     attn_implementation: str = _at(f"{MODEL}.override_config.attn_implementation", "flash_attention_2")
 
     # Sizes of a step.
@@ -75,6 +77,10 @@ class Settings:
     dynamic: bool = _at(f"{ACTOR}.use_dynamic_bsz", True)
     token_limit: int = _at(f"{ACTOR}.ppo_max_token_len_per_gpu", 16384)
     micro_batch: int | None = _at(f"{ACTOR}.ppo_micro_batch_size_per_gpu", None)
+
+    # Images of a row, for a model that sees: how many, and pixels of their sides.
+    images: int = _at("images.per_row", 1)
+    image_side: int = _at("images.side", 672)
 
     # The trainer's memory.
     dtype: str = _at(f"{MEGATRON}.dtype", "bfloat16")
@@ -111,6 +117,7 @@ class Settings:
     peft_rank: int = _at(f"{MODEL}.lora_rank", 0)
     peft_alpha: int = _at(f"{MODEL}.lora_alpha", 16)
     peft_targets: str | Sequence[str] = _at(f"{MODEL}.target_modules", ALL_LINEAR)
+    peft_excluded: str | None = _at(f"{MODEL}.exclude_modules", None)
 
     # FP8 and fused kernels.
     fp8: str | None = _at(f"{TRANSFORMER}.fp8", None)

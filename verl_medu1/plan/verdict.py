@@ -1,5 +1,6 @@
 """The plan of one run, and whether it fits, fits with changes, or does not fit."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -99,6 +100,11 @@ fsdp2.
     if model.experts and (settings.strategy != "megatron" or settings.adapter_rank):
         how = "LoRA" if settings.adapter_rank else "FSDP2"
         raise NotPlanned(f"model {model.name!r} has experts, and {how} of experts is not planned.")
+    if model.vision and settings.strategy == "megatron":
+        raise NotPlanned(
+            f"model {model.name!r} sees images, and memory is planned for its training with FSDP2 alone "
+            "(model_engine=dp); Megatron-Bridge has such models, and no run here has tried one."
+        )
     if not settings.adapter_rank:
         return
     is_bridge = settings.strategy == "megatron"
@@ -110,6 +116,12 @@ fsdp2.
     known = matrices(model, settings)
     if named != ALL_LINEAR and (isinstance(named, str) or not set(named) <= set(known)):
         raise NotPlanned(f"{key} is {named!r}; planned are lists of {', '.join(known)}.")
+    if not is_bridge and (excluded := settings.peft_excluded):
+        parts = [f"{part}.{name}" for name in known for part in ("self_attn", "mlp")]
+        path = "model.language_model.layers" if model.vision else "model.layers"
+        if any(re.fullmatch(excluded, f"{path}.{layer}.{part}") for layer in range(model.layers) for part in parts):
+            key = KEYS["peft_excluded"]
+            raise NotPlanned(f"{key} is {excluded!r}, which leaves out layers of the language model.")
 
 
 def build(model: Architecture, gpu: GPU, settings: Settings) -> Plan:

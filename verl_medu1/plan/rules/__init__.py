@@ -6,6 +6,7 @@ batches.py     batches, micro-batches and lengths
 checkpoint.py  checkpoints that another layout can read
 experts.py     experts: groups of ranks, router, router replay
 precision.py   FP8, fused kernels and the optimizer's precision
+images.py      images in the prompt, and how their model is trained
 lora.py        LoRA's rank, scale and target modules
 fsdp.py        FSDP2's groups
 sizes.py       valid sizes, for the way out in a sentence

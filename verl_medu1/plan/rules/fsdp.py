@@ -38,6 +38,15 @@ def fsdp_violations(settings: Settings, model: Architecture | None, machine: Mac
         name = "fsdp_param_offload" if settings.fsdp_param_offload else "fsdp_optimizer_offload"
         key, other = KEYS[name], KEYS["offload_policy"]
         yield Problem(key, f"{key} is True, and {other} is True, with which verl ignores it; set one of them to false.")
+    if settings.dynamic and not settings.packed and settings.device != "cpu":
+        # verl/workers/engine/fsdp/transformer_impl.py, prepare_model_inputs: to the longest of the micro-batch.
+        key, other = KEYS["dynamic"], KEYS["packed"]
+        yield Problem(
+            key,
+            f"{key} is True, and {other} is False, with which verl pads the rows of a micro-batch, so that one of "
+            f"{settings.token_limit} tokens can become many times as large; set {key} to false, and "
+            f"{KEYS['micro_batch']} to a number of rows.",
+        )
     key, attention = KEYS["attn_implementation"], settings.attn_implementation
     if settings.device != "cpu" and machine.flash_attn is False and attention.startswith("flash_attention"):
         yield Problem(

@@ -16,6 +16,7 @@ from verl_medu1.plan.rules.checkpoint import checkpoint_violations
 from verl_medu1.plan.rules.engine import engine_violations
 from verl_medu1.plan.rules.experts import expert_violations
 from verl_medu1.plan.rules.fsdp import fsdp_violations
+from verl_medu1.plan.rules.images import image_violations
 from verl_medu1.plan.rules.lora import lora_violations
 from verl_medu1.plan.rules.precision import precision_violations
 from verl_medu1.plan.rules.sizes import divisors, nearest, tensor_sizes
@@ -25,7 +26,7 @@ WORKERS = f"{KEYS['nodes']} x {KEYS['gpus_per_node']}"
 POSITIVE = (
     "nodes", "gpus_per_node", "tp", "pp", "cp", "vpp", "first_layers", "last_layers", "ulysses", "train_batch",
     "mini_batch", "micro_batch", "n", "prompt", "response", "token_limit", "recompute_layers", "rollout_tp",
-    "max_num_seqs", "max_num_batched_tokens", "bucket_mib", "ep", "etp", "rollout_ep",
+    "max_num_seqs", "max_num_batched_tokens", "bucket_mib", "ep", "etp", "rollout_ep", "images", "image_side",
 )  # fmt: skip
 # Sources: verl/workers/config/optimizer.py and engine.py (float32 is only for the CPU);
 # megatron/core/transformer/transformer_config.py.
@@ -89,6 +90,7 @@ attention heads; near it are 1, 2, 4.
         found += vllm_size_violations(KEYS["rollout_tp"], settings.rollout_tp, model)
         found += expert_violations(settings, model)
     found += batch_violations(settings, model)
+    found += image_violations(settings, model)
     found += lora_violations(settings, model)
     rules = precision_violations if settings.strategy == "megatron" else fsdp_violations
     found += rules(settings, model, machine or Machine())
@@ -163,8 +165,12 @@ def _trainer_violations(settings: Settings, model: Architecture) -> Iterator[Pro
 
 
 def vllm_size_violations(key: str, size: int, model: Architecture) -> Iterator[Problem]:
-    """Yield what keeps vLLM from splitting a model into `size` parts; it pads the vocabulary itself."""
-    return _tensor_violations(key, size, model, _split(model))
+    """Yield what keeps vLLM from splitting a model and its tower into `size` parts; it pads the vocabulary itself."""
+    whole = _split(model)
+    if vision := model.vision:
+        # vllm/model_executor/models/qwen2_5_vl.py and qwen3_vl.py.
+        whole += (vision.heads, "attention heads that see"), (vision.ffn, "columns of the feed-forward layer that sees")
+    return _tensor_violations(key, size, model, whole)
 
 
 def _split(model: Architecture) -> tuple[tuple[int, str], ...]:

@@ -1,5 +1,6 @@
 """Checks LoRA's rank, scale and target modules; part of `layout.find_violations`."""
 
+import re
 from collections.abc import Iterator
 
 from verl_medu1.exit import Problem
@@ -48,6 +49,8 @@ def lora_violations(settings: Settings, model: Architecture | None) -> Iterator[
         yield from _target_violations(settings, model, rank_key)
     if is_bridge:
         yield from _bridge_violations(settings, rank_key)
+    elif settings.peft_excluded:
+        yield from _pattern_violations(settings.peft_excluded)
 
 
 def _named(settings: Settings) -> tuple[str, list[str]]:
@@ -85,6 +88,14 @@ def _target_violations(settings: Settings, model: Architecture, rank_key: str) -
             f"{rank_key} is {settings.adapter_rank}, and a target module has only {smallest} inputs or outputs; lower "
             "it, or set it to 0 to train all weights.",
         )
+
+
+def _pattern_violations(excluded: str) -> Iterator[Problem]:
+    try:
+        re.compile(excluded)
+    except re.error as error:
+        key = KEYS["peft_excluded"]
+        yield Problem(key, f"{key} is {excluded!r}, which is no pattern ({error}); give one such as '.*visual.*'.")
 
 
 def _bridge_violations(settings: Settings, rank_key: str) -> Iterator[Problem]:
