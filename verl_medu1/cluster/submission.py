@@ -78,7 +78,7 @@ def plan_job(job: Job, config: "DictConfig", settings: Settings) -> Plan | None:
     verdict = verdict_of(plan)
     if verdict.word != "fits":
         changes = " ".join(override_of(key, value) for key, value in verdict.changes.items())
-        way_out = f"Add {changes}" if changes else f"No change helps: {larger(settings)}"
+        way_out = f"Add {changes}" if changes else f"No change helps: {larger(plan.settings, plan.model)}"
         raise ValueError(f"the run does not fit on {gpu.name}: {' '.join(verdict.problems)} {way_out}.")
     return plan
 

@@ -209,7 +209,8 @@ def print_verdict(plan: Plan, verdict: Verdict, console: Console) -> None:
     if not verdict.changes:
         console.print(f"Verdict: {verdict.word}; {peak}.")
         if verdict.problems:
-            console.print(f"No change of offload, micro-batch or recomputation helps: {larger(plan.settings)}.")
+            way_out = larger(plan.settings, plan.model)
+            console.print(f"No change of offload, micro-batch or recomputation helps: {way_out}.")
         return
     console.print(f"Verdict: {verdict.word}; then {peak}:")
     for key, value in verdict.changes.items():

@@ -229,17 +229,21 @@ def verdict_of(plan: Plan) -> Verdict:
     return Verdict("fits with these changes", changes, found, plan.problems)
 
 
-def larger(settings: Settings) -> str:
+def larger(settings: Settings, model: Architecture) -> str:
     """Say what may help a run that does not fit, whatever is changed; the end of a sentence.
 
     Example:
-        >>> larger(Settings()), larger(Settings(strategy="fsdp2"))
+        >>> from verl_medu1.plan.architecture import find_architecture
+        >>> reads, sees = (find_architecture(f"Qwen2.5-{name}-Instruct") for name in ("7B", "VL-7B"))
+        >>> larger(Settings(), reads), larger(Settings(strategy="fsdp2"), reads)
         ('try `medu1 plan --search`, or more GPUs', 'try more GPUs, or model_engine=megatron')
+        >>> larger(Settings(strategy="fsdp2"), sees)  # with Megatron it is not planned
+        'try more GPUs'
     """
     if settings.device == "cpu":
         return "try a smaller model, or shorter answers"
     if settings.strategy != "megatron":
-        return "try more GPUs, or model_engine=megatron"
+        return "try more GPUs" if model.vision else "try more GPUs, or model_engine=megatron"
     return "try `medu1 plan --search`, or more GPUs"
 
 
