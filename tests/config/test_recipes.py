@@ -40,6 +40,7 @@ GPU_RECIPES = [name for name in recipe_names() if NAME.fullmatch(name)]
 CPU_RECIPES = (
     "advice-cpu",
     "alphamed-cpu",
+    "capo-cpu",
     "consultation-cpu",
     "dosing-cpu",
     "images-cpu",

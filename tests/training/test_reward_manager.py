@@ -26,9 +26,14 @@ class Characters:
 
 
 def score(
-    *overrides: str, source: str = "MedQA", response: str = RIGHT, router: str | None = None, **extra_info: Any
+    *overrides: str,
+    source: str = "MedQA",
+    response: str = RIGHT,
+    router: str | None = None,
+    left: dict[str, Any] | None = None,
+    **extra_info: Any,
 ) -> dict[str, Any]:
-    """What the manager hands to verl for a response; the gold answer is B."""
+    """What the manager hands to verl for a response that its loop `left` something with; the gold answer is B."""
     register_recipes()
     GlobalHydra.instance().clear()
     with initialize_config_module("verl_medu1.config", version_base="1.3"):
@@ -37,6 +42,7 @@ def score(
     ids = torch.tensor([[*map(ord, response), *[0] * 5]])
     mask = torch.tensor([[1] * 3 + [1] * len(response) + [0] * 5])
     row = {"data_source": source, "reward_model": {"ground_truth": "B"}, "extra_info": extra_info}
+    row["tool_extra_fields"] = left or {}
     data = DataProto.from_dict(
         {"responses": ids, "attention_mask": mask},
         non_tensors={key: np.array([value], dtype=object) for key, value in row.items()},
@@ -72,6 +78,23 @@ def test_a_budget_of_the_reasoning_counts_up_to_its_closing_tag():
     reasoning = RIGHT.index("</think>") + len("</think>")
     assert (components["length"], components["counted_tokens"]) == (len(RIGHT), reasoning)
     assert components["budget_distance"] == reasoning - 10 and components["over_budget"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("response", "gain", "worth"), [(RIGHT, 0.05, 0.5), (RIGHT, 0.3, 1.0), (WRONG, 0.3, 0.0), (RIGHT, None, 0.0)]
+)
+def test_a_right_answer_is_worth_more_if_it_rests_on_its_picture(response, gain, worth):
+    scored = score(response=response, left={"perception_gain": gain})
+    components = scored["reward_extra_info"]
+    assert (components["perception_gain"], components["perception"]) == (gain, worth)
+    # The trainer adds it, so that a validation reports what is right.
+    assert scored["reward_score"] == components["acc"]
+    assert "perception" not in score()["reward_extra_info"]
+
+
+def test_a_right_answer_in_another_format_is_worth_nothing_more():
+    components = score(response="<answer>B</answer>", left={"perception_gain": 0.3})["reward_extra_info"]
+    assert components["acc"] == 1.0 and components["perception"] == 0.0
 
 
 def test_length_never_enters_the_reward_of_the_default_scheme():

@@ -14,6 +14,7 @@ from verl_medu1.checks.machine import checkpoint_violations, machine_violations
 from verl_medu1.checks.metrics import metrics_here_violations, metrics_violations
 from verl_medu1.checks.mismatch import mismatch_violations
 from verl_medu1.checks.model import layout_violations, model_violations
+from verl_medu1.checks.perception import perception_violations
 from verl_medu1.checks.prompts import demonstration_violations, prompt_violations
 from verl_medu1.checks.rewards import (
     estimator_violations,
@@ -89,6 +90,7 @@ def _parts(machine: Machine) -> tuple[Check, ...]:
         mismatch_violations,
         metrics_violations,
         scoring_violations,
+        perception_violations,
         model_violations,
         partial(layout_violations, machine=machine),
         agent_loop_violations,

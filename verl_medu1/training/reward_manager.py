@@ -16,7 +16,8 @@ from reward_score.reader import FACTS
 from verl_medu1.config.scorers import judge_values, uses_our_scorers
 from verl_medu1.length.budget import budget_distance, counted_tokens, what_is_counted
 from verl_medu1.rollout.components import episode_components
-from verl_medu1.rollout.names import EPISODE, EPISODE_LOOP
+from verl_medu1.rollout.names import EPISODE, EPISODE_LOOP, PERCEPTION, PERCEPTION_GAIN
+from verl_medu1.rollout.perception import perception
 
 # Key of `extra_info` that carries the counted length to the scorer: verl passes nothing else on.
 COUNTED_TOKENS = "counted_tokens"
@@ -38,6 +39,8 @@ class MedU1RewardManager(NaiveRewardManager):
     (documents that answer the question, and the share of them that searches have shown), and as JSON texts `dialogue`
     and `facts`.
 
+    With `scoring.perception`, `perception_gain` and `perception` (`verl_medu1.rollout.perception`).
+
     A scorer gets the model's last turn alone: what an environment says is never an answer. Where a reader answers in
     the model's place (`reward_score.reader`), what it replied is scored instead.
     """
@@ -47,6 +50,7 @@ class MedU1RewardManager(NaiveRewardManager):
         if uses_our_scorers(config):
             compute_score = _own_scorer(config, kwargs.get("reward_router_address"))
         super().__init__(config, tokenizer, compute_score, **kwargs)
+        self._full_at = config.scoring.perception.full_at
         self._has_episodes = config.actor_rollout_ref.rollout.agent.default_agent_loop == EPISODE_LOOP
 
     @override
@@ -56,7 +60,8 @@ class MedU1RewardManager(NaiveRewardManager):
         response_tokens = item.batch["responses"].shape[-1]
         tokens = item.batch["responses"][: int(item.batch["attention_mask"][-response_tokens:].sum())].tolist()
         extra_info = item.non_tensor_batch["extra_info"]
-        episode = (item.non_tensor_batch.get("tool_extra_fields") or {}).get(EPISODE)
+        left = item.non_tensor_batch.get("tool_extra_fields") or {}
+        episode = left.get(EPISODE)
         if episode is None and self._has_episodes:
             raise ValueError(f"a response comes without {EPISODE!r}, which {EPISODE_LOOP} adds")
         spans = episode["spans"] if episode else [(0, len(tokens))]
@@ -80,6 +85,10 @@ class MedU1RewardManager(NaiveRewardManager):
             over_budget=float(mode != "none" and counted > budget),
             budget_distance=float(budget_distance(counted, mode, budget)),
         )
+        if PERCEPTION_GAIN in left:
+            found, gain = result["reward_extra_info"], left[PERCEPTION_GAIN]
+            is_right = found["acc"] == 1.0 and found["format"] == 1.0
+            found |= {PERCEPTION_GAIN: gain, PERCEPTION: perception(gain, self._full_at, is_right)}
         if episode:
             said = decode(turns[-1], skip_special_tokens=True)
             of_row = item.non_tensor_batch
