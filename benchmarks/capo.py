@@ -5,8 +5,8 @@
 For each seed a small model is warmed up on demonstrations of which most guess, and trained twice with `recipe=capo-cpu`
 on questions whose wording agrees with the answer in four of five: once for right answers alone, and once with the
 perception reward. Before and after, it is asked questions whose wording agrees in half (`test`), in one of five
-(`reversed`), and those of `test` with an empty picture. Prints Markdown tables of the accuracy, and draws by step how
-many answers are right and how much more probable the picture makes them. Runs that are there already, with the same
+(`reversed`), and those of `test` with an empty picture. Prints Markdown tables of the accuracy and of the gain by the
+picture (median, range, n, in nats per token), and draws by step how many answers are right and their mean gain. Runs that are there already, with the same
 settings, are not repeated.
 """
 
@@ -18,6 +18,7 @@ import typer
 from figures import pyplot, save
 from trainings import HELD_OUT_SAMPLES, SAMPLED, answers, of_questions, train, warm_up
 
+from verl_medu1.data.generated.images import GUESS, LOOK
 from verl_medu1.evaluate.statistics import paired_difference
 from verl_medu1.run_folder.names import VALIDATION
 
@@ -33,6 +34,14 @@ HELD_OUT = {"trainer.test_freq": "${trainer.total_training_steps}", "trainer.val
 def of_file(rows: list[dict[str, Any]], file: str) -> list[float]:
     """The accuracy on each question of a file, in a fixed order."""
     return list(of_questions([row for row in rows if row["row_id"].split("/")[1] == file], "acc").values())
+
+
+def gains(rows: list[dict[str, Any]], way: str) -> str:
+    """The gain by the picture of right answers whose reasoning goes this way, in words."""
+    found = [row["perception_gain"] for row in rows if row["acc"] and f"<think>{way} " in row["output"]]
+    if not found:
+        return "none"
+    return f"{np.median(found):.3f} ({min(found):.3f} to {max(found):.3f}), n = {len(found)}"
 
 
 def draw(curves: dict[tuple[str, int], dict[str, list[float]]], file: Path) -> None:
@@ -58,7 +67,7 @@ def main(
     heads = ["seed", "paid", "wording agrees", "before", "after", "difference", "p"]
     typer.echo(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     curves: dict[tuple[str, int], dict[str, list[float]]] = {}
-    compared = []
+    compared, measured = [], []
     for number in seed or [0, 1, 2]:
         folder = out / str(number)
         keys = warm_up(folder, number, source=SOURCE, recipe=WARM_UP, model=MODEL)
@@ -85,11 +94,15 @@ def main(
                 cells = [str(number), setting, agreement, *(f"{np.mean(values):.2f}" for values in pair)]
                 cells += [f"{change.value:+.2f} ({change.low:+.2f} to {change.high:+.2f})", f"{change.p_value:.2g}"]
                 typer.echo(f"| {' | '.join(cells)} |")
+        measured.append((number, *(gains(before, way) for way in (LOOK, GUESS))))
         compared.append((number, paired_difference(*found.values())))
     typer.echo(f"\n| seed | reversed, with the perception reward less without | 95 % interval | p |\n{'|---' * 4}|")
     for number, change in compared:
         interval = f"{change.low:+.2f} to {change.high:+.2f}"
         typer.echo(f"| {number} | {change.value:+.2f} | {interval} | {change.p_value:.2g} |")
+    typer.echo(f"\n| seed | gain of right answers that look, before | of right answers that guess |\n{'|---' * 3}|")
+    for row in measured:
+        typer.echo(f"| {' | '.join(map(str, row))} |")
     typer.echo(f"\n{HELD_OUT_SAMPLES} answers to each held-out question.")
     if plot:
         draw(curves, plot)

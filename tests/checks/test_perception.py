@@ -25,7 +25,7 @@ def test_it_may_be_off_measured_paid_or_a_component_of_gdpo(pictured: Path) -> N
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        (["scoring.perception.weight=-1"], "weight is -1; it must be a number of at least 0, or null"),
+        (["scoring.perception.weight=-1"], "weight is -1; it must be a number of at least 0, or null."),
         (["scoring.perception.weight=much"], "weight is 'much'; it must be a number"),
         (["scoring.perception.full_at=0"], "full_at is 0; it must be a number above 0"),
         (

@@ -48,6 +48,7 @@ CPU_RECIPES = (
     "med-r3-cpu",
     "medcco-cpu",
     "quickstart",
+    "rarl-cpu",
     "s3-cpu",
     "smollm2-135m-cpu",
     "study-cpu",

@@ -11,6 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from verl import DataProto
 
 from reward_score.item_results import read_items
+from tests.reward_score.judge_server import YES, Reply, serving
 from verl_medu1.config.recipes import register_recipes
 from verl_medu1.training.reward_manager import MedU1RewardManager
 
@@ -31,6 +32,7 @@ def score(
     response: str = RIGHT,
     router: str | None = None,
     left: dict[str, Any] | None = None,
+    prompt: list[dict[str, Any]] | None = None,
     **extra_info: Any,
 ) -> dict[str, Any]:
     """What the manager hands to verl for a response that its loop `left` something with; the gold answer is B."""
@@ -42,7 +44,7 @@ def score(
     ids = torch.tensor([[*map(ord, response), *[0] * 5]])
     mask = torch.tensor([[1] * 3 + [1] * len(response) + [0] * 5])
     row = {"data_source": source, "reward_model": {"ground_truth": "B"}, "extra_info": extra_info}
-    row["tool_extra_fields"] = left or {}
+    row |= {"tool_extra_fields": left or {}, "raw_prompt": prompt or []}
     data = DataProto.from_dict(
         {"responses": ids, "attention_mask": mask},
         non_tensors={key: np.array([value], dtype=object) for key, value in row.items()},
@@ -121,6 +123,18 @@ def test_the_judge_is_asked_where_a_recipe_names_one():
     assert asked["reward_extra_info"]["judge_failed"] == asked["reward_extra_info"]["error"] == 1.0
     assert asked["reward_extra_info"]["reason"].startswith("judge: unreachable")
     assert score(*judge, source=source, response=RIGHT)["reward_extra_info"]["error"] == 0.0
+
+
+def test_a_judge_reads_the_reasoning_where_a_recipe_asks_for_it():
+    prompt = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Which one?"}]}]
+    keys = ["scoring.reasoning.consistency_weight=1", "scoring.reasoning.rubric=[Says why]", "scoring.judge.model=m"]
+    options = {"options": [{"letter": letter, "text": f"option {letter}"} for letter in "ABC"]}
+    with serving() as judge:
+        judge.reply = lambda case: Reply('{"option": "B"}') if "options" in case else YES
+        scored = score(*keys, f"scoring.judge.base_url={judge.url}", prompt=prompt, **options)
+        assert [case.get("question", "") for case in sorted(judge.cases, key=len)] == ["", "Which one?"]
+    components = scored["reward_extra_info"]
+    assert (components["consistent"], components["reasoning"], scored["reward_score"]) == (1.0, 1.0, 1.0)
 
 
 def test_a_judge_in_the_pool_is_asked_at_verls_router():

@@ -24,10 +24,14 @@ def test_each_component_has_its_own_weight() -> None:
 
 
 def test_only_components_with_a_weight_count() -> None:
-    config: Any = {"episodes": {"answer_gain_weight": 0.0}, "scoring": {"perception": {"weight": None}}}
-    assert weights_of_terms(OmegaConf.create(config)) == {}
-    config = {"episodes": {"answer_gain_weight": 0.25}, "scoring": {"perception": {"weight": 1}}}
-    assert weights_of_terms(OmegaConf.create(config)) == {"answer_gain": 0.25, "perception": 1.0}
+    def weights(*values: float | None) -> dict[str, float]:
+        config = OmegaConf.create({})
+        for key, value in zip(KEYS.values(), values, strict=True):
+            OmegaConf.update(config, key, value)
+        return weights_of_terms(config)
+
+    assert weights(0.0, None, None, 0) == {}
+    assert weights(0.25, 1, 0.5, None) == {"answer_gain": 0.25, "perception": 1.0, "consistent": 0.5}
 
 
 def test_a_question_without_a_gain_keeps_the_differences_of_its_group() -> None:

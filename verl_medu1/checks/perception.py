@@ -1,37 +1,27 @@
 """Checks `scoring.perception`, what it needs of the rollout, and that there are images; part of `checks.run.check`."""
 
-import math
 from collections.abc import Iterator
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from verl_medu1.checks.images import files_with_images
+from verl_medu1.checks.reward_terms import is_number, weight_violations
 from verl_medu1.config.scorers import uses_our_scorers
 from verl_medu1.rollout.names import PERCEPTION, SEEDED_LOOP
 
 KEY = "scoring.perception.weight"
 _ROLLOUT = "actor_rollout_ref.rollout"
 # What the log-probs of a response must be: the model's own, of which temperature 0 takes the largest.
-_OWN_LOG_PROBS = {"temperature": (0, 1), "top_p": (1,), "top_k": (-1, 0)}
+_OWN_LOG_PROBS = {"temperature": (0, 1), "top_p": (1,), "top_k": (0, -1)}
 
 
 def perception_violations(config: DictConfig) -> Iterator[str]:
     """Yield one sentence for each thing that is wrong with a reward for resting on the picture."""
     weight, full_at = config.scoring.perception.weight, config.scoring.perception.full_at
+    yield from weight_violations(config, KEY, PERCEPTION, f"{KEY}=0" if weight is None else "")
     if weight is None:
-        named = {
-            "gdpo_reward_keys": config.algorithm.gdpo_reward_keys or (),
-            "filter_groups.metric": (config.algorithm.filter_groups.metric,),
-        }
-        for key, names in named.items():
-            if PERCEPTION in names:
-                yield f"algorithm.{key} names {PERCEPTION!r}, and nothing measures it; set {KEY}=0."
         return
-    if not _is_number(weight) or weight < 0:
-        yield f"{KEY} is {weight!r}; it must be a number of at least 0, or null to measure nothing."
-        return
-    if not _is_number(full_at) or full_at <= 0:
+    if not is_number(full_at) or full_at <= 0:
         yield f"scoring.perception.full_at is {full_at!r}; it must be a number above 0."
     needed = {
         f"{_ROLLOUT}.agent.default_agent_loop": SEEDED_LOOP,
@@ -46,16 +36,9 @@ def perception_violations(config: DictConfig) -> Iterator[str]:
     yield from _sampling_violations(config)
     if not uses_our_scorers(config):
         path = config.reward.custom_reward_function.path
-        yield (
-            f"reward.custom_reward_function.path is {path!r}, and {KEY} pays what our scorers find right; set null."
-        )
-    if weight and config.algorithm.adv_estimator == "medu1_gdpo":
-        yield (
-            f"{KEY} is {weight:g}, and algorithm.adv_estimator=medu1_gdpo looks at components only; set {KEY}=0 and "
-            f"name {PERCEPTION} in algorithm.gdpo_reward_keys."
-        )
+        yield f"reward.custom_reward_function.path is {path!r}, and {KEY} pays what our scorers find right; set null."
     if not any(key == "data.train_files" for key, _ in files_with_images(config)):
-        yield f"{KEY} is {weight:g}, and data.train_files has no images; set {KEY}=null."
+        yield f"{KEY} is {weight}, and data.train_files has no images; set {KEY}=null."
 
 
 def _sampling_violations(config: DictConfig) -> Iterator[str]:
@@ -67,7 +50,3 @@ def _sampling_violations(config: DictConfig) -> Iterator[str]:
                     f"{part}.{name} is {found!r}, with which log-probs of responses are not the model's own, and {KEY} "
                     f"compares these; set {part}.{name}={values[-1]}."
                 )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

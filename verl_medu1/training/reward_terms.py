@@ -10,10 +10,16 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from reward_score.evidence import ANSWER_GAIN
+from reward_score.judge.reasoning import CONSISTENT, REASONING
 from verl_medu1.rollout.names import PERCEPTION
 
 # Component -> the key of its weight.
-KEYS = {ANSWER_GAIN: "episodes.answer_gain_weight", PERCEPTION: "scoring.perception.weight"}
+KEYS = {
+    ANSWER_GAIN: "episodes.answer_gain_weight",
+    PERCEPTION: "scoring.perception.weight",
+    CONSISTENT: "scoring.reasoning.consistency_weight",
+    REASONING: "scoring.reasoning.rubric_weight",
+}
 
 
 def weights_of_terms(config: DictConfig) -> dict[str, float]:
