@@ -6,8 +6,8 @@ For each seed a small model is warmed up on demonstrations of which most guess, 
 on questions whose wording agrees with the answer in four of five: once for right answers alone, and once with the
 perception reward. Before and after, it is asked questions whose wording agrees in half (`test`), in one of five
 (`reversed`), and those of `test` with an empty picture. Prints Markdown tables of the accuracy and of the gain by the
-picture (median, range, n, in nats per token), and draws by step how many answers are right and their mean gain. Runs that are there already, with the same
-settings, are not repeated.
+picture (median, range and n, in nats per token), and draws by step how many answers are right and their mean gain. Runs
+that are there already, with the same settings, are not repeated.
 """
 
 from pathlib import Path

@@ -5,7 +5,6 @@ from typing import Any, override
 
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
-from verl.utils.profiler import simple_timer
 
 from verl_medu1.rollout.names import PERCEPTION_GAIN
 from verl_medu1.rollout.perception import emptied, perception_gain
@@ -22,10 +21,7 @@ class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):
         seed = turn_seed(self.config.data.seed, *place)
         output = await super().run(sampling_params | whole_turns() | {"seed": seed}, priority, **kwargs)
         if self.config.scoring.perception.weight is not None:
-            timing: dict[str, Any] = {}
-            with simple_timer("tool_calls", timing):
-                output.extra_fields[PERCEPTION_GAIN] = await self._perception_gain(output, int(priority))
-            output.metrics.tool_calls += timing["tool_calls"]
+            output.extra_fields[PERCEPTION_GAIN] = await self._perception_gain(output, int(priority))
         return output
 
     async def _perception_gain(self, output: AgentLoopOutput, priority: int) -> float | None:
