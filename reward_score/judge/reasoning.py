@@ -75,16 +75,15 @@ async def judge_reasoning(
     try:
         if not judge.may_see(data_source):
             raise JudgeError("not sent", "the row may not leave this machine")
-        named = judge.comes_to(options, reasoning) if options else None
-        items = [judge.holds(question, statement, reasoning) for statement in settings.rubric]
-        if named is not None:
-            letter, *opinions = await asyncio.gather(named, *items)
+        opinions = asyncio.gather(*(judge.holds(question, statement, reasoning) for statement in settings.rubric))
+        if options:
+            letter, decided = await asyncio.gather(judge.comes_to(options, reasoning), opinions)
             worth[CONSISTENT] = float(letter == scored["pred"])
         else:
-            opinions = await asyncio.gather(*items)
+            decided = await opinions
     except JudgeError as error:
         nothing = {"score": 0.0, "acc": 0.0, "similarity": 0.0, "error": 1.0, "judge_asked": 1.0, "judge_failed": 1.0}
         return {**scored, **nothing, **worth, "reason": str(error)[:300]}
     if settings.rubric:
-        worth[REASONING] = sum(opinion.yes for opinion in opinions) / len(settings.rubric)
+        worth[REASONING] = sum(opinion.yes for opinion in decided) / len(settings.rubric)
     return {**scored, **worth, "judge_asked": 1.0}

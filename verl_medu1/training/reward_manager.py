@@ -141,7 +141,7 @@ def _own_scorer(config: DictConfig, pool_address: str | None) -> Callable[..., A
     ) -> dict[str, Any]:
         settings = {"scheme": scheme, "num_tokens": extra_info[COUNTED_TOKENS], "audit_share": audit_share}
         question = extra_info[QUESTION]
-        response = {"data_source": data_source, "solution_str": solution_str, "extra_info": extra_info}
+        response: dict[str, Any] = {"data_source": data_source, "solution_str": solution_str, "extra_info": extra_info}
         scored = await compute_judged_score(judge, **response, **row, **settings)
         if not asked.is_on:
             return dict(scored)
