@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -79,7 +80,7 @@ class Completion(BaseModel):
     usage: TokenCounts | None = None
 
 
-def messages(instruction: str, data: Mapping[str, str]) -> list[dict[str, str]]:
+def messages(instruction: str, data: Mapping[str, Any]) -> list[dict[str, str]]:
     """Return the chat messages of a question: the instruction, and the data as JSON without special characters.
 
     Example:

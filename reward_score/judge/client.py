@@ -5,7 +5,18 @@ from functools import partial
 from typing import Any
 
 from reward_score.chat import ChatClient, Once, Usage, messages
-from reward_score.judge.reply import HOLDS, MAX_TOKENS, RESPONSE_FORMAT, SAME, JudgeError, Opinion, read_reply
+from reward_score.judge.reply import (
+    COMES_TO,
+    HOLDS,
+    MAX_TOKENS,
+    RESPONSE_FORMAT,
+    SAME,
+    JudgeError,
+    Opinion,
+    choice_format,
+    read_choice,
+    read_reply,
+)
 from reward_score.judge.settings import JudgeSettings
 
 # Verdicts that a process keeps.
@@ -24,6 +35,7 @@ class Judge:
         self.settings = settings
         self._chat = ChatClient(settings, JudgeError)
         self._opinions: Once[tuple[str, str], Opinion] = Once(CACHE_SIZE)
+        self._choices: Once[str, str] = Once(CACHE_SIZE)
 
     @property
     def usage(self) -> Usage:
@@ -49,6 +61,21 @@ class Judge:
             JudgeError: As above.
         """
         return await self._opinion(HOLDS, {"question": question, "statement": statement, "answer": answer})
+
+    async def comes_to(self, options: Mapping[str, str], reasoning: str) -> str:
+        """Return the letter of the option that reasoning comes to; "" if it comes to none, or to several.
+
+        Args:
+            options: Letter -> text.
+            reasoning: Without the answer that was given.
+
+        Raises:
+            JudgeError: As above.
+        """
+        asked = messages(COMES_TO, {"options": dict(options), "reasoning": reasoning})
+        more = {"response_format": choice_format(list(options))}
+        read = partial(read_choice, letters=list(options))
+        return await self._choices.get(asked[-1]["content"], lambda: self._chat.ask(asked, read, MAX_TOKENS, more))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -42,6 +42,7 @@ GPU_RECIPES = [name for name in recipe_names() if NAME.fullmatch(name)]
 CPU_RECIPES = (
     "advice-cpu",
     "alphamed-cpu",
+    "capo-cpu",
     "consultation-cpu",
     "dosing-cpu",
     "images-cpu",
@@ -49,6 +50,7 @@ CPU_RECIPES = (
     "med-r3-cpu",
     "medcco-cpu",
     "quickstart",
+    "rarl-cpu",
     "s3-cpu",
     "smollm2-135m-cpu",
     "study-cpu",

@@ -59,6 +59,10 @@ def test_a_model_with_images_is_warmed_up_trained_evaluated_exported_and_reporte
         "data.train_batch_size": QUESTIONS,
         "actor_rollout_ref.actor.ppo_mini_batch_size": QUESTIONS,
         "actor_rollout_ref.rollout.n": SAMPLES,
+        # Right answers that rest on the picture earn up to 1 more (docs/methods/capo.md).
+        "scoring.perception.weight": 1,
+        "actor_rollout_ref.rollout.agent.default_agent_loop": "medu1_seeded",
+        "actor_rollout_ref.rollout.enable_chunked_prefill": "false",
         # The trainer computes the log-probabilities of the rollout again, and logs how far the two are apart.
         "algorithm.rollout_correction.bypass_mode": "false",
         "trainer.total_training_steps": STEPS,
@@ -74,6 +78,11 @@ def test_a_model_with_images_is_warmed_up_trained_evaluated_exported_and_reporte
         assert step["actor/grad_norm"] > 0
     answers = [json.loads(line) for line in (run / "rollouts" / "1.jsonl").read_text().splitlines()]
     assert len(answers) == QUESTIONS * SAMPLES
+    assert any(abs(answer["perception_gain"]) > 1e-6 for answer in answers)
+    for answer in answers:
+        is_right = answer["acc"] == answer["format"] == 1.0
+        assert answer["perception"] == (min(max(answer["perception_gain"] / 0.1, 0.0), 1.0) if is_right else 0.0)
+        assert answer["score"] == pytest.approx(is_right + answer["perception"])
 
     # The answer's probability depends on the picture, after the training, too.
     trained = newest_model(run)

@@ -55,7 +55,8 @@ def test_the_seed_goes_to_the_engine_and_the_rest_stays(monkeypatch):
 
     monkeypatch.setattr(SingleTurnAgentLoop, "run", run)
     loop = SeededSingleTurnAgentLoop.__new__(SeededSingleTurnAgentLoop)
-    loop.config = SimpleNamespace(data=SimpleNamespace(seed=5))
+    scoring = SimpleNamespace(perception=SimpleNamespace(weight=None))
+    loop.config = SimpleNamespace(data=SimpleNamespace(seed=5), scoring=scoring)
     asyncio.run(loop.run({"temperature": 1.0}, 3, global_steps=2, index=7, session_id=1, raw_prompt="?"))
     # vLLM takes them as they are, and hands over nothing before the answer's end.
     taken = SamplingParams(**seen["sampling_params"])

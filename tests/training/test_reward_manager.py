@@ -11,6 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from verl import DataProto
 
 from reward_score.item_results import read_items
+from tests.reward_score.judge_server import YES, Reply, serving
 from verl_medu1.config.recipes import register_recipes
 from verl_medu1.training.reward_manager import MedU1RewardManager
 
@@ -26,9 +27,15 @@ class Characters:
 
 
 def score(
-    *overrides: str, source: str = "MedQA", response: str = RIGHT, router: str | None = None, **extra_info: Any
+    *overrides: str,
+    source: str = "MedQA",
+    response: str = RIGHT,
+    router: str | None = None,
+    left: dict[str, Any] | None = None,
+    prompt: list[dict[str, Any]] | None = None,
+    **extra_info: Any,
 ) -> dict[str, Any]:
-    """What the manager hands to verl for a response; the gold answer is B."""
+    """What the manager hands to verl for a response that its loop `left` something with; the gold answer is B."""
     register_recipes()
     GlobalHydra.instance().clear()
     with initialize_config_module("verl_medu1.config", version_base="1.3"):
@@ -37,6 +44,7 @@ def score(
     ids = torch.tensor([[*map(ord, response), *[0] * 5]])
     mask = torch.tensor([[1] * 3 + [1] * len(response) + [0] * 5])
     row = {"data_source": source, "reward_model": {"ground_truth": "B"}, "extra_info": extra_info}
+    row |= {"tool_extra_fields": left or {}, "raw_prompt": prompt or []}
     data = DataProto.from_dict(
         {"responses": ids, "attention_mask": mask},
         non_tensors={key: np.array([value], dtype=object) for key, value in row.items()},
@@ -74,6 +82,23 @@ def test_a_budget_of_the_reasoning_counts_up_to_its_closing_tag():
     assert components["budget_distance"] == reasoning - 10 and components["over_budget"] == 1.0
 
 
+@pytest.mark.parametrize(
+    ("response", "gain", "worth"), [(RIGHT, 0.05, 0.5), (RIGHT, 0.3, 1.0), (WRONG, 0.3, 0.0), (RIGHT, None, 0.0)]
+)
+def test_a_right_answer_is_worth_more_if_it_rests_on_its_picture(response, gain, worth):
+    scored = score(response=response, left={"perception_gain": gain})
+    components = scored["reward_extra_info"]
+    assert (components["perception_gain"], components["perception"]) == (gain, worth)
+    # The trainer adds it, so that a validation reports what is right.
+    assert scored["reward_score"] == components["acc"]
+    assert "perception" not in score()["reward_extra_info"]
+
+
+def test_a_right_answer_in_another_format_is_worth_nothing_more():
+    components = score(response="<answer>B</answer>", left={"perception_gain": 0.3})["reward_extra_info"]
+    assert components["acc"] == 1.0 and components["perception"] == 0.0
+
+
 def test_length_never_enters_the_reward_of_the_default_scheme():
     assert score(budget_mode="max", budget_tokens=5)["reward_score"] == 1.0
     assert score(response=WRONG)["reward_score"] == 0.0
@@ -98,6 +123,18 @@ def test_the_judge_is_asked_where_a_recipe_names_one():
     assert asked["reward_extra_info"]["judge_failed"] == asked["reward_extra_info"]["error"] == 1.0
     assert asked["reward_extra_info"]["reason"].startswith("judge: unreachable")
     assert score(*judge, source=source, response=RIGHT)["reward_extra_info"]["error"] == 0.0
+
+
+def test_a_judge_reads_the_reasoning_where_a_recipe_asks_for_it():
+    prompt = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Which one?"}]}]
+    keys = ["scoring.reasoning.consistency_weight=1", "scoring.reasoning.rubric=[Says why]", "scoring.judge.model=m"]
+    options = {"options": [{"letter": letter, "text": f"option {letter}"} for letter in "ABC"]}
+    with serving() as judge:
+        judge.reply = lambda case: Reply('{"option": "B"}') if "options" in case else YES
+        scored = score(*keys, f"scoring.judge.base_url={judge.url}", prompt=prompt, **options)
+        assert [case.get("question", "") for case in sorted(judge.cases, key=len)] == ["", "Which one?"]
+    components = scored["reward_extra_info"]
+    assert (components["consistent"], components["reasoning"], scored["reward_score"]) == (1.0, 1.0, 1.0)
 
 
 def test_a_judge_in_the_pool_is_asked_at_verls_router():

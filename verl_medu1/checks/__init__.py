@@ -16,6 +16,9 @@ judge.py       `scoring.judge`
 checklist.py   rows with a checklist, and `scoring.checklist`
 mixture.py     `data.mixture` and the training rows it needs
 batches.py     training rows and batches
+perception.py  `scoring.perception`
+reasoning.py   `scoring.reasoning`
+reward_terms.py components that the trainer adds to rewards
 images.py      images, and the processor that shows them
 prompts.py     prompts and demonstrations, rendered with the run's own chat template
 """

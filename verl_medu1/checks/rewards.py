@@ -22,7 +22,7 @@ OUR_MANAGER = "pkg://verl_medu1.training.reward_manager"
 # Components that GDPO can use: the scorer's, the reward manager's and the length penalty.
 NUMERIC_COMPONENTS = (
     "score", "acc", "format", "similarity", "length", "counted_tokens", "unsafe", "over_budget", "budget_distance",
-    "length_score",
+    "length_score", "perception", "consistent", "reasoning",
 )  # fmt: skip
 
 # The value of `algorithm.filter_groups.metric` for the reward itself, and what no answer has yet when verl filters.

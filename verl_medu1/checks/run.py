@@ -14,7 +14,9 @@ from verl_medu1.checks.machine import checkpoint_violations, machine_violations
 from verl_medu1.checks.metrics import metrics_here_violations, metrics_violations
 from verl_medu1.checks.mismatch import mismatch_violations
 from verl_medu1.checks.model import layout_violations, model_violations
+from verl_medu1.checks.perception import perception_violations
 from verl_medu1.checks.prompts import demonstration_violations, prompt_violations
+from verl_medu1.checks.reasoning import reasoning_violations
 from verl_medu1.checks.rewards import (
     estimator_violations,
     filter_violations,
@@ -89,6 +91,8 @@ def _parts(machine: Machine) -> tuple[Check, ...]:
         mismatch_violations,
         metrics_violations,
         scoring_violations,
+        perception_violations,
+        reasoning_violations,
         model_violations,
         partial(layout_violations, machine=machine),
         agent_loop_violations,

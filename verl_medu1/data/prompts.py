@@ -1,7 +1,8 @@
 """Builds chat messages from question, options, instruction and budget; the model's chat template renders them."""
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
@@ -31,9 +32,9 @@ _BUDGET_KEYS = {"response": "budget", "reasoning": "reasoning_budget"}
 
 @dataclass(frozen=True)
 class Prompts:
-    """The texts of a prompt file; prompts.yaml explains them."""
+    """The texts of a prompt file; prompts.yaml explains them. `system` has one text, or several variants."""
 
-    system: str
+    system: Sequence[str]
     instructions: Mapping[str, str]
     option: str
     budget: Mapping[str, Mapping[str, str]]
@@ -44,7 +45,8 @@ class Prompts:
 
         The user message has the question, one line per option, and a last line with instruction and budget. For a
         consultation that line begins with how many questions may be asked. Below the question stand the examinations
-        that may be ordered, with their prices. Each `<image>` stands for an image.
+        that may be ordered, with their prices. Each `<image>` stands for an image. Of several system messages the
+        question's row id chooses one, so that all responses to it are to the same prompt.
 
         Args:
             example: the question.
@@ -79,9 +81,20 @@ class Prompts:
         # Not a part of the question: a catalogue that patients share would make all of them near duplicates.
         catalogue = [listed(read_catalogue(environment[EXAMINATIONS]))] if EXAMINATIONS in environment else []
         user = "\n".join([question, *catalogue, *options, closing])
-        if fault := placeholder_fault([self.system, user], len(example.images)):
+        system = self.system[variant(example.row_id, len(self.system))]
+        if fault := placeholder_fault([system, user], len(example.images)):
             raise ValueError(f"{example.row_id} can't be shown: {fault}; take such marks out of it, or of the prompts.")
-        return [{"role": "system", "content": self.system}, {"role": "user", "content": user}]
+        return [{"role": "system", "content": system}, {"role": "user", "content": user}]
+
+
+def variant(row_id: str, number: int) -> int:
+    """Return which of a number of variants a question gets: always the same for its id, each about equally often.
+
+    Example:
+        >>> [variant(f"MedQA/{row}", 3) for row in range(6)], variant("MedQA/0", 1)
+        ([2, 2, 1, 2, 1, 2], 0)
+    """
+    return int.from_bytes(hashlib.blake2b(row_id.encode(), digest_size=8).digest()) % number
 
 
 def load_prompts(path: Path = DEFAULT_FILE) -> Prompts:
@@ -97,7 +110,7 @@ def load_prompts(path: Path = DEFAULT_FILE) -> Prompts:
         raise ValueError(f"--prompts {path} can't be read ({reason}); give a YAML file like prompts.yaml.") from None
     _check(texts, path)
     return Prompts(
-        system=texts["system"],
+        system=_variants(texts["system"]),
         instructions=texts["instructions"],
         option=texts["option"],
         consultation=texts.get("consultation", ""),
@@ -106,7 +119,10 @@ def load_prompts(path: Path = DEFAULT_FILE) -> Prompts:
 
 
 def _check(texts: Any, path: Path) -> None:
-    wanted: list[tuple[str, str | None]] = [("system", None), ("option", None)]
+    wanted: list[tuple[str, str | None]] = [("option", None)]
+    systems = _variants(texts.get("system")) if isinstance(texts, dict) else ()
+    if not systems or not all(isinstance(text, str) and text.strip() for text in systems):
+        raise ValueError(f"--prompts {path} has no text system, or list of such; see prompts.yaml for what is needed.")
     # Also check texts for other packages' answer types, if the file has any.
     instructions = texts.get("instructions") if isinstance(texts, dict) else None
     others = [str(kind) for kind in instructions if kind not in ANSWER_TYPES] if isinstance(instructions, dict) else []
@@ -122,6 +138,10 @@ def _check(texts: Any, path: Path) -> None:
             raise ValueError(f"--prompts {path} has no text {name}; see prompts.yaml for what is needed.")
         if key in _PLACEHOLDERS:
             _check_placeholders(name, value, _PLACEHOLDERS[key], path)
+
+
+def _variants(system: Any) -> tuple[Any, ...]:
+    return tuple(system) if isinstance(system, list) else (system,)
 
 
 def _check_placeholders(name: str, text: str, wanted: set[str], path: Path) -> None:

@@ -10,9 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from reward_score.response import ANSWER_OPEN, THINK_CLOSE, THINK_OPEN
+from verl_medu1.rollout.log_prob import Generate, mean_log_prob
 
-# Samples from tokens: the arguments of verl's `LLMServerClient.generate`.
-Generate = Callable[..., Awaitable[Any]]
 # Chat messages -> the tokens of a prompt.
 Render = Callable[[list[dict[str, Any]]], Awaitable[Sequence[int]]]
 # Where the answer stands: without reasoning, which would be the model's and not the documents'.
@@ -30,22 +29,6 @@ def with_known(messages: Sequence[Mapping[str, Any]], known: Sequence[str]) -> l
     """
     *before, question = (dict(message) for message in messages)
     return [*before, question | {"content": "\n\n".join([*sorted(known), str(question["content"])])}]
-
-
-async def answer_log_prob(generate: Generate, before: Sequence[int], answer: Sequence[int]) -> float:
-    """Return the mean log-prob of an answer's tokens after others: 1 / n * sum of log p(token | those before it).
-
-    Args:
-        generate: of the model's server. It reads the tokens and samples one more, which is not used.
-        before: tokens before the answer.
-        answer: its n tokens, at least one.
-    """
-    ids = [*before, *answer]
-    params = {"max_tokens": 1, "temperature": 1.0, "prompt_logprobs": 0, "detokenize": False}
-    output = await generate(prompt_ids=ids, sampling_params=params)
-    # Each is of the token after it; verl fills the last one up (vllm_rollout/utils.py, extract_prompt_logprobs).
-    after_each = [log_prob for (log_prob,) in output.extra_fields["prompt_logprobs"]]
-    return sum(after_each[len(before) - 1 : -1]) / len(answer)
 
 
 async def answer_gain(
@@ -81,5 +64,5 @@ async def answer_gain(
     for number in range(len(known), 0, -1):
         told = [*await render(with_known(messages, known[:number])), *start]
         if len(told) + len(tokens) <= most:
-            return await answer_log_prob(generate, told, tokens) - await answer_log_prob(generate, alone, tokens)
+            return await mean_log_prob(generate, told, tokens) - await mean_log_prob(generate, alone, tokens)
     return 0.0

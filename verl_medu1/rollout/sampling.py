@@ -2,6 +2,7 @@
 
 import functools
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -25,6 +26,16 @@ def turn_seed(seed: int, step: int, question: int, answer: int, turn: int = 0) -
     """
     place = [seed, step, question, answer, *([turn] if turn else [])]
     return int(np.random.SeedSequence(place).generate_state(1)[0]) >> 1
+
+
+def request_name(rollout: Any, priority: int) -> str:
+    """Return the name of a request to verl's server: by its priority in a fully deterministic rollout, else a new one.
+
+    Args:
+        rollout: verl's configuration of the rollout.
+        priority: of the request.
+    """
+    return f"det-{priority}" if rollout.full_determinism else uuid4().hex
 
 
 @functools.cache

@@ -2,7 +2,6 @@
 
 from functools import partial
 from typing import Any, override
-from uuid import uuid4
 
 from omegaconf import OmegaConf
 from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput
@@ -13,7 +12,7 @@ from verl_medu1.environments.environment import make_environment
 from verl_medu1.rollout.answer_gain import answer_gain
 from verl_medu1.rollout.episode import Episode, Limits
 from verl_medu1.rollout.names import EPISODE
-from verl_medu1.rollout.sampling import turn_seed, whole_turns
+from verl_medu1.rollout.sampling import request_name, turn_seed, whole_turns
 
 
 class EpisodeAgentLoop(AgentLoopBase):
@@ -32,7 +31,7 @@ class EpisodeAgentLoop(AgentLoopBase):
         session = environment.start(row)
         episode = Episode(self.continuous_token_builder, self.tokenizer, messages, prompt, session, limits)
         place = (self.config.data.seed, int(row["global_steps"]), int(row["index"]), int(row["session_id"]))
-        request = f"det-{priority}" if rollout.full_determinism else uuid4().hex
+        request = request_name(rollout, priority)
         metrics: dict[str, Any] = {}
         extra_fields: dict[str, Any] = {}
         goes_on = True

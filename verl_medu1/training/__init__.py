@@ -7,7 +7,6 @@ failures.py         too many failures of a judge or of an environment end the ru
 failed_questions.py questions without an answer end the run
 worker_fields.py    what of a batch the actor's workers fetch
 advantages.py       rewards and advantages of a batch, changed in verl's queue
-answer_gain.py      what rewards get for what an environment helps to the right answer
 constraints.py      multipliers that keep the mean of a cost at or below its limit
 reference.py        how surprising answers are to the reference model
 gdpo.py             advantages with each component normalised separately
@@ -15,6 +14,7 @@ mixture_sampler.py  which rows make up a batch
 batch_order.py      the responses of a batch, sorted by question
 dynamic_sampling.py questions whose answers all earn the same are replaced in rounds; what that costs
 mismatch.py         the alarm when the probabilities of rollout and trainer drift apart
+reward_terms.py     what rewards get for components with a weight
 reward_spread.py    the alarm when the rewards of a group lie too close together
 metrics.py          metrics of components and shaping; validation_metrics.py those of a validation
 checklist_sample.py which items of a checklist are scored in a step

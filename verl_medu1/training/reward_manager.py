@@ -1,6 +1,6 @@
 """Turns a rollout's tokens into its reward and components, for verl's reward loop."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, override
 
 import torch
@@ -10,16 +10,19 @@ from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.naive import NaiveRewardManager
 
 import reward_score
-from reward_score.judge import Judge, JudgeSettings, compute_judged_score
+from reward_score.judge import Judge, JudgeSettings, ReasoningSettings, compute_judged_score, judge_reasoning
 from reward_score.must_ask import excludes_unasked
 from reward_score.reader import FACTS
 from verl_medu1.config.scorers import judge_values, uses_our_scorers
 from verl_medu1.length.budget import budget_distance, counted_tokens, what_is_counted
 from verl_medu1.rollout.components import episode_components
-from verl_medu1.rollout.names import EPISODE, EPISODE_LOOP
+from verl_medu1.rollout.names import EPISODE, EPISODE_LOOP, PERCEPTION, PERCEPTION_GAIN
+from verl_medu1.rollout.perception import perception
 
 # Key of `extra_info` that carries the counted length to the scorer: verl passes nothing else on.
 COUNTED_TOKENS = "counted_tokens"
+# The same for the question as the model has read it.
+QUESTION = "read_question"
 
 
 class MedU1RewardManager(NaiveRewardManager):
@@ -38,6 +41,10 @@ class MedU1RewardManager(NaiveRewardManager):
     (documents that answer the question, and the share of them that searches have shown), and as JSON texts `dialogue`
     and `facts`.
 
+    With `scoring.reasoning`, `consistent` and `reasoning` (`reward_score.judge.reasoning`).
+
+    With `scoring.perception`, `perception_gain` and `perception` (`verl_medu1.rollout.perception`).
+
     A scorer gets the model's last turn alone: what an environment says is never an answer. Where a reader answers in
     the model's place (`reward_score.reader`), what it replied is scored instead.
     """
@@ -47,6 +54,7 @@ class MedU1RewardManager(NaiveRewardManager):
         if uses_our_scorers(config):
             compute_score = _own_scorer(config, kwargs.get("reward_router_address"))
         super().__init__(config, tokenizer, compute_score, **kwargs)
+        self._full_at = config.scoring.perception.full_at
         self._has_episodes = config.actor_rollout_ref.rollout.agent.default_agent_loop == EPISODE_LOOP
 
     @override
@@ -56,7 +64,8 @@ class MedU1RewardManager(NaiveRewardManager):
         response_tokens = item.batch["responses"].shape[-1]
         tokens = item.batch["responses"][: int(item.batch["attention_mask"][-response_tokens:].sum())].tolist()
         extra_info = item.non_tensor_batch["extra_info"]
-        episode = (item.non_tensor_batch.get("tool_extra_fields") or {}).get(EPISODE)
+        left = item.non_tensor_batch.get("tool_extra_fields") or {}
+        episode = left.get(EPISODE)
         if episode is None and self._has_episodes:
             raise ValueError(f"a response comes without {EPISODE!r}, which {EPISODE_LOOP} adds")
         spans = episode["spans"] if episode else [(0, len(tokens))]
@@ -64,6 +73,7 @@ class MedU1RewardManager(NaiveRewardManager):
         decode = self.tokenizer.decode
         counted = sum(counted_tokens(turn, what_is_counted(extra_info), decode) for turn in turns)
         extra_info[COUNTED_TOKENS] = counted
+        extra_info[QUESTION] = _question(item.non_tensor_batch.get("raw_prompt", ()))
         if episode:
             extra_info[FACTS] = episode["facts"]
         result = await super().run_single(_with_response(data, turns[-1]) if episode else data)
@@ -80,6 +90,10 @@ class MedU1RewardManager(NaiveRewardManager):
             over_budget=float(mode != "none" and counted > budget),
             budget_distance=float(budget_distance(counted, mode, budget)),
         )
+        if PERCEPTION_GAIN in left:
+            found, gain = result["reward_extra_info"], left[PERCEPTION_GAIN]
+            is_right = found["acc"] == 1.0 and found["format"] == 1.0
+            found |= {PERCEPTION_GAIN: gain, PERCEPTION: perception(gain, self._full_at, is_right)}
         if episode:
             said = decode(turns[-1], skip_special_tokens=True)
             of_row = item.non_tensor_batch
@@ -97,6 +111,16 @@ def _with_response(data: DataProto, tokens: list[int]) -> DataProto:
     return DataProto(batch=batch, non_tensor_batch=row.non_tensor_batch, meta_info=row.meta_info)
 
 
+def _question(messages: Iterable[Mapping[str, Any]]) -> str:
+    """Return the text of a prompt's last user message, without its images; "" without one."""
+    texts = [_text(message["content"]) for message in messages if message["role"] == "user"]
+    return texts[-1] if texts else ""
+
+
+def _text(content: str | Iterable[Mapping[str, Any]]) -> str:
+    return content if isinstance(content, str) else "".join(part.get("text") or "" for part in content)
+
+
 def _own_scorer(config: DictConfig, pool_address: str | None) -> Callable[..., Any]:
     """Return `reward_score` with the configured scheme, and with the judge if one is configured."""
     scheme = config.scoring.scheme
@@ -108,10 +132,19 @@ def _own_scorer(config: DictConfig, pool_address: str | None) -> Callable[..., A
     values = judge_values(config, pool_address)
     if values is None:
         return score
+    wanted = config.scoring.reasoning
+    asked = ReasoningSettings(wanted.consistency_weight is not None, tuple(wanted.rubric))
     judge, audit_share = Judge(JudgeSettings.read(values)), config.scoring.checklist.audit_share
 
-    async def judged_score(*, extra_info: dict[str, Any], **row: Any) -> dict[str, Any]:
+    async def judged_score(
+        *, extra_info: dict[str, Any], data_source: str, solution_str: str, **row: Any
+    ) -> dict[str, Any]:
         settings = {"scheme": scheme, "num_tokens": extra_info[COUNTED_TOKENS], "audit_share": audit_share}
-        return dict(await compute_judged_score(judge, extra_info=extra_info, **row, **settings))
+        question = extra_info[QUESTION]
+        response: dict[str, Any] = {"data_source": data_source, "solution_str": solution_str, "extra_info": extra_info}
+        scored = await compute_judged_score(judge, **response, **row, **settings)
+        if not asked.is_on:
+            return dict(scored)
+        return await judge_reasoning(judge, asked, question=question, scored=scored, **response)
 
     return judged_score

@@ -31,7 +31,6 @@ from verl_medu1.run_folder.checkpoints import ACTOR, mend_tracker, model_folders
 from verl_medu1.run_folder.progress import SAVE, STOPPED, Progress
 from verl_medu1.run_folder.stop_request import StopRequest
 from verl_medu1.training.advantages import Change, add_to_rewards, change_advantages
-from verl_medu1.training.answer_gain import gains
 from verl_medu1.training.batch_order import Asked
 from verl_medu1.training.checklist_metrics import item_metrics
 from verl_medu1.training.checklist_sample import draw_items
@@ -54,6 +53,7 @@ from verl_medu1.training.mismatch import alarm_metrics, mismatch_error, over_bou
 from verl_medu1.training.mixture_sampler import MixtureSampler, plan_stages
 from verl_medu1.training.reference import fetch_surprisals
 from verl_medu1.training.reward_spread import collapse_metrics
+from verl_medu1.training.reward_terms import added_terms, weights_of_terms
 from verl_medu1.training.validation_metrics import component_means, resampled
 from verl_medu1.training.worker_fields import tensors_alone
 
@@ -71,7 +71,7 @@ class MedU1Trainer(PPOTrainer):
         self._asked_sources: Counter[str] = Counter()
         super().__init__(config)
         self._penalty = config.algorithm.length_penalty
-        self._gain_weight = config.episodes.answer_gain_weight
+        self._term_weights = weights_of_terms(config)
         self._progress = Progress(config.run_dir)
         self._stop_request = StopRequest(config.run_dir)
         self._components: dict[str, Components] = {}
@@ -234,8 +234,8 @@ class MedU1Trainer(PPOTrainer):
                     sample["length_score"] = value
                 if self._penalty.where == "reward":
                     batch = add_to_rewards(batch, shaping.weight * shaping.values)
-            if self._gain_weight:
-                batch = add_to_rewards(batch, self._gain_weight * gains(components, is_padding))
+            if self._term_weights:
+                batch = add_to_rewards(batch, added_terms(components, is_padding, self._term_weights))
         with delivered(components):
             batch = super()._compute_advantage(batch, metrics)
         self._watch_mismatch(metrics)

@@ -57,7 +57,7 @@ def prepare_images(out: Path, prompts: Prompts, num_train: int, num_warmup: int,
     tables: dict[str, Any] = {
         f"{name}.parquet": (with_images(QUESTIONS), _rows(rows, prompts, name)) for name, rows in files.items()
     }
-    demonstrations = (_demonstration(draw(rng), rng, prompts) for _ in range(num_warmup))
+    demonstrations = (_demonstration(draw(rng), number, rng, prompts) for number in range(num_warmup))
     tables["warmup.parquet"] = (with_images(DEMONSTRATIONS), demonstrations)
     counts = {name: {SOURCE: len(rows)} for name, rows in files.items()}
     manifest = {"source": SOURCE, "licence": "Apache-2.0", "seed": seed, "rows": counts}
@@ -73,6 +73,7 @@ def _rows(questions: Iterable[Shown], prompts: Prompts, split: str) -> Iterator[
     return (row_of(shown.example, prompts, split, index) for index, shown in enumerate(questions))
 
 
-def _demonstration(shown: Shown, rng: random.Random, prompts: Prompts) -> dict[str, Any]:
-    example: Example = shown.example
+def _demonstration(shown: Shown, number: int, rng: random.Random, prompts: Prompts) -> dict[str, Any]:
+    # Its id chooses among the variants of a prompt.
+    example: Example = replace(shown.example, row_id=f"{SOURCE}/warmup/{number}")
     return dialogue_of(example, [("assistant", format_response(*demonstrate(shown, rng)))], prompts)
