@@ -108,13 +108,13 @@ def draw(curves: Mapping[int, Mapping[int, Sequence[float]]], file: Path) -> Non
 
 
 def curve(run: Path, cases: Mapping[str, Case]) -> dict[int, list[float]]:
-    """The share of right diagnoses by step, for each budget."""
+    """The share of right diagnoses by step, for each budget; without the patients who know nothing."""
     found: dict[int, list[float]] = defaultdict(list)
     for rows in answers(run).values():
+        pairs = [(cases[row["row_id"]], row["acc"]) for row in rows]
         for budget in BUDGETS:
-            found[budget].append(
-                float(np.mean([row["acc"] for row in rows if cases[row["row_id"]].budget == budget] or [np.nan]))
-            )
+            right = [acc for case, acc in pairs if case.knows and case.budget == budget]
+            found[budget].append(float(np.mean(right or [np.nan])))
     return found
 
 

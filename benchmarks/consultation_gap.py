@@ -44,7 +44,7 @@ class Measured:
 
 
 def read_case(row: Mapping[str, Any]) -> Case:
-    """Read a patient back from a row of questions.
+    """Read a patient back from a row of questions; of one who knows nothing, the findings are not in it.
 
     Raises:
         ValueError: the row has no such patient.
@@ -54,9 +54,9 @@ def read_case(row: Mapping[str, Any]) -> Case:
     if complaint is None:
         raise ValueError(f"{told!r} states no complaint; give a file of quickstart-consultation.")
     knows = json.loads(row["extra_info"]["environment"])
-    findings = tuple(bool(knows["findings"][name]) for name in FINDINGS)
+    findings = tuple(bool(knows["findings"].get(name)) for name in FINDINGS)
     disease = DISEASES.index(row["reward_model"]["ground_truth"])
-    return Case(disease, findings, FINDINGS.index(complaint[1]), knows["budget"])
+    return Case(disease, findings, FINDINGS.index(complaint[1]), knows["budget"], knows=bool(knows["findings"]))
 
 
 def measure(world: World, case: Case, sample: Mapping[str, Any], silent: bool = False) -> Measured:

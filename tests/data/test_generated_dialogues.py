@@ -98,3 +98,20 @@ def test_each_question_is_there_in_the_form_of_each_stage(tmp_path: Path) -> Non
         f" give {messages[-1]['content'].split('<answer>')[1][:2]} mg" in messages[1]["content"] for messages in reading
     ]
     assert 5 < sum(right) < 25
+
+
+def test_a_few_patients_know_nothing_and_none_of_the_tests(tmp_path: Path) -> None:
+    prepare_consultation(tmp_path, PROMPTS, 400, 400, 0)
+
+    def knowing(name: str) -> list[bool]:
+        return [bool(json.loads(row["extra_info"]["environment"])["findings"]) for row in rows(tmp_path / name)]
+
+    assert 0.8 < sum(knowing("train.parquet")) / 400 < 0.98
+    assert all(knowing("test.parquet") + knowing("test_prior.parquet"))
+    said = [[message["content"] for message in row["messages"]] for row in rows(tmp_path / "warmup.parquet")]
+    ignorant = [texts for texts in said if "unknown" in texts]
+    assert ignorant
+    # What is thought of the diseases stays what the complaint alone says.
+    for texts in ignorant:
+        thoughts = [text.partition(": ")[2].partition("<")[0] for text in texts if text.startswith("<think>")]
+        assert len({thought.partition(";")[0] for thought in thoughts}) == 1

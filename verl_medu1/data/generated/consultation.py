@@ -6,7 +6,7 @@ reaches can be compared with it. Diseases and numbers are made up.
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -34,8 +34,8 @@ FINDINGS = (
 # about a given complaint, so that it matters what is asked.
 TYPICAL, LIKELY, UNLIKELY = 2, 0.95, 0.05
 BUDGETS = (1, 2, 3, 4, 5)
-# What a patient says (verl_medu1/environments/consultation.py).
-YES, NO = "yes", "no"
+# What a patient says (verl_medu1/environments/patients.py).
+YES, NO, UNKNOWN = "yes", "no", "unknown"
 
 Answers = tuple[tuple[int, bool], ...]  # (finding, whether the patient has it), sorted by finding
 
@@ -180,12 +180,16 @@ def make_world(seed: int, skewed: bool = False) -> World:
 
 @dataclass(frozen=True)
 class Case:
-    """A patient: the disease, all findings, the one that is told at once, and how many questions may be asked."""
+    """A patient: the disease, all findings, the one that is told at once, and how many questions may be asked.
+
+    One who does not know about the other findings (`knows`) answers "unknown" to every question.
+    """
 
     disease: int
     findings: tuple[bool, ...]
     complaint: int
     budget: int
+    knows: bool = True
 
     def question(self) -> str:
         """Return what the doctor reads."""
@@ -193,7 +197,7 @@ class Case:
 
     def example(self) -> Example:
         """Return the question, whose gold answer is the disease, with what the patient knows."""
-        findings = dict(zip(FINDINGS, self.findings, strict=True))
+        findings = dict(zip(FINDINGS, self.findings, strict=True)) if self.knows else {}
         environment = json.dumps({"findings": findings, "budget": self.budget})
         return Example(SOURCE, "", "open_ended", self.question(), DISEASES[self.disease], environment=environment)
 
@@ -215,33 +219,53 @@ def draw_case(world: World, rng: random.Random) -> Case:
 def demonstrate(world: World, case: Case, rng: random.Random) -> list[tuple[str, str]]:
     """Draw a dialogue that asks for any findings, and then says a disease.
 
-    Each turn begins with all that was heard, and the diseases that are then the likeliest. So the dialogue teaches how
-    to ask and what the answers mean, and nothing about what is worth asking.
+    Half of the dialogues ask as often as they may, so that long ones are read, too. Each turn begins with a `thought`.
+    So the dialogue teaches how to ask, what the answers mean and what the diseases cause; what it asks for is drawn,
+    and teaches nothing about what is worth asking.
 
     Returns:
         (role, text) of the turns after the question; the last is the model's.
     """
     others = [finding for finding in range(len(FINDINGS)) if finding != case.complaint]
     answers: Answers = ((case.complaint, True),)
-    heard = f"{FINDINGS[case.complaint]} {YES}"
+    asked, heard = {case.complaint}, f"{FINDINGS[case.complaint]} {YES}"
     turns: list[tuple[str, str]] = []
-    for finding in rng.sample(others, rng.randint(0, case.budget)):
+    for finding in rng.sample(others, rng.choice((case.budget, rng.randint(0, case.budget)))):
         present = case.findings[finding]
-        reply = YES if present else NO
-        thought = f"{heard}: {' '.join(likeliest(world, answers))}"
-        turns += [("assistant", ask_turn(FINDINGS[finding], thought)), ("user", reply)]
-        answers, heard = _with(answers, finding, present), f"{heard} {FINDINGS[finding]} {reply}"
+        reply = (YES if present else NO) if case.knows else UNKNOWN
+        turns += [("assistant", ask_turn(FINDINGS[finding], thought(world, heard, answers, asked))), ("user", reply)]
+        asked, heard = asked | {finding}, f"{FINDINGS[finding]} {reply}"
+        if case.knows:
+            answers = _with(answers, finding, present)
+    answer = DISEASES[likeliest(world, answers)[0]]
+    return [*turns, ("assistant", format_response(thought(world, heard, answers, asked), answer))]
+
+
+def thought(world: World, heard: str, answers: Answers, asked: Collection[int]) -> str:
+    """Return what was heard last, the likeliest diseases, and those of their findings that were not asked for yet.
+
+    Example:
+        >>> world = World((0.5, 0.5), ((LIKELY, LIKELY, UNLIKELY), (UNLIKELY, UNLIKELY, LIKELY)))
+        >>> thought(world, "fever yes", ((0, True),), {0})
+        'fever yes: amavia; cough'
+    """
     diseases = likeliest(world, answers)
-    return [*turns, ("assistant", format_response(f"{heard}: {' '.join(diseases)}", diseases[0]))]
+    if len(diseases) == len(world.prior):
+        return f"{heard}: any"
+    rows = [world.likelihood[disease] for disease in diseases]
+    named = [DISEASES[disease] for disease in diseases]
+    typical = [finding for finding in range(len(rows[0])) if any(row[finding] == LIKELY for row in rows)]
+    open_ones = [FINDINGS[finding] for finding in typical if finding not in asked]
+    return f"{heard}: {' '.join(named)}" + (f"; {' '.join(open_ones)}" if open_ones else "")
 
 
-def likeliest(world: World, answers: Answers) -> list[str]:
-    """Return the diseases of which none is likelier given what is known, in their fixed order.
+def likeliest(world: World, answers: Answers) -> list[int]:
+    """Return the diseases of which none is likelier given what is known.
 
     Example:
         >>> likeliest(World((0.5, 0.5), ((0.9,), (0.1,))), ())
-        ['amavia', 'borelis']
+        [0, 1]
     """
     beliefs = world.posterior(answers)
     # Those that are equally likely differ by rounding.
-    return [name for name, belief in zip(DISEASES, beliefs, strict=False) if belief > max(beliefs) - 1e-9]
+    return [disease for disease, belief in enumerate(beliefs) if belief > max(beliefs) - 1e-9]

@@ -1,10 +1,11 @@
 """The files of the generated consultations: patients for training and evaluation, and dialogues for the warm-up."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from verl_medu1.data.generated.consultation import SOURCE, World, demonstrate, draw_case, make_world
+from verl_medu1.data.generated.consultation import SOURCE, Case, World, demonstrate, draw_case, make_world
 from verl_medu1.data.generated.rows import dialogue_of, row_of
 from verl_medu1.data.prompts import Prompts
 from verl_medu1.data.schema import DEMONSTRATIONS, QUESTIONS
@@ -12,6 +13,9 @@ from verl_medu1.data.storage import write_data_set
 
 # A hundred for each number of questions, on average.
 TEST_CASES = 500
+# Share of the patients of the training and the warm-up who know nothing beyond their complaint: else a model has never
+# read "unknown".
+IGNORANT = 0.1
 
 
 def prepare_consultation(out: Path, prompts: Prompts, num_train: int, num_warmup: int, seed: int) -> dict[str, Any]:
@@ -33,17 +37,23 @@ def prepare_consultation(out: Path, prompts: Prompts, num_train: int, num_warmup
     """
     world, rng = make_world(seed), random.Random(seed)
 
-    def rows(of: World, split: str, number: int) -> list[dict[str, Any]]:
-        return [row_of(draw_case(of, rng).example(), prompts, split, index) for index in range(number)]
+    def training_case() -> Case:
+        return replace(draw_case(world, rng), knows=rng.random() >= IGNORANT)
+
+    def rows(cases: list[Case], split: str) -> list[dict[str, Any]]:
+        return [row_of(case.example(), prompts, split, index) for index, case in enumerate(cases)]
+
+    def tests(of: World, split: str) -> list[dict[str, Any]]:
+        return rows([draw_case(of, rng) for _ in range(TEST_CASES)], split)
 
     def dialogue() -> dict[str, Any]:
-        case = draw_case(world, rng)
+        case = training_case()
         return dialogue_of(case.example(), demonstrate(world, case, rng), prompts)
 
     tables = {
-        "train.parquet": (QUESTIONS, rows(world, "train", num_train)),
-        "test.parquet": (QUESTIONS, rows(world, "test", TEST_CASES)),
-        "test_prior.parquet": (QUESTIONS, rows(make_world(seed, skewed=True), "test_prior", TEST_CASES)),
+        "train.parquet": (QUESTIONS, rows([training_case() for _ in range(num_train)], "train")),
+        "test.parquet": (QUESTIONS, tests(world, "test")),
+        "test_prior.parquet": (QUESTIONS, tests(make_world(seed, skewed=True), "test_prior")),
         "warmup.parquet": (DEMONSTRATIONS, [dialogue() for _ in range(num_warmup)]),
     }
     counts = {"train": {SOURCE: num_train}, "test": {SOURCE: TEST_CASES}, "test_prior": {SOURCE: TEST_CASES}}
