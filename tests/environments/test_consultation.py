@@ -104,18 +104,22 @@ def test_demonstrations_say_what_the_patient_says() -> None:
         heard = [asyncio.run(patient.step(text)) for role, text in turns if role == "assistant"]
         assert heard == [text for role, text in turns if role == "user"] + [None]
         assert patient.invalid == 0 and len(turns) <= 2 * case.budget + 1
-        # Each turn begins with all that was heard, and the likeliest diseases; the last one names the first of them.
-        said = f"{FINDINGS[case.complaint]} yes"
+        # Each turn begins with what was heard last, the likeliest diseases and open findings; the last one names the
+        # first of them.
+        said, open_ones = f"{FINDINGS[case.complaint]} yes", set(FINDINGS) - {FINDINGS[case.complaint]}
         for (_, text), reply, asked in zip(turns[::2], heard, [*patient.facts()["asked"], ""], strict=True):
-            thought, colon, diseases = text.partition("</think>")[0].partition(":")
-            assert (thought, colon) == (f"<think>{said}", ":") and set(diseases.split()) <= set(DISEASES)
-            said += f" {asked} {reply}"
-        assert turns[-1][1].endswith(f"<answer>{diseases.split()[0]}</answer>")
+            thought, colon, rest = text.partition("</think>")[0].partition(": ")
+            named, _, findings = rest.partition("; ")
+            diseases = list(DISEASES) if named == "any" else named.split()
+            assert (thought, colon) == (f"<think>{said}", ": ")
+            assert set(diseases) <= set(DISEASES) and set(findings.split()) <= open_ones
+            said, open_ones = f"{asked} {reply}", open_ones - {asked}
+        assert turns[-1][1].endswith(f"<answer>{diseases[0]}</answer>")
 
         told = dict(zip(patient.facts()["asked"], heard, strict=False)) | {FINDINGS[case.complaint]: "yes"}
         known = tuple(sorted((FINDINGS.index(name), reply == "yes") for name, reply in told.items()))
         beliefs = world.posterior(known)
-        assert all(beliefs[DISEASES.index(name)] == pytest.approx(max(beliefs)) for name in diseases.split())
+        assert all(beliefs[DISEASES.index(name)] == pytest.approx(max(beliefs)) for name in diseases)
 
 
 @given(st.lists(st.sampled_from([ask_turn("fever"), ask_turn("cough"), "hm"]), max_size=4), st.sampled_from("ab"))

@@ -226,7 +226,7 @@ def test_demonstrations_say_what_the_environment_says(searcher: Searcher) -> Non
 def test_the_recipe_for_gpus_tells_a_searcher_what_it_can_do() -> None:
     recipe = Path(__file__).resolve().parents[2] / "recipes" / "qwen2.5-7b-s3-1x8h100-tp2-pp1"
     prompts, usual = load_prompts(recipe / "prompts.yaml"), load_prompts()
-    assert all(tag in prompts.system for tag in ("<search>", "</search>", "<select>", "</select>", STOP))
+    assert all(tag in prompts.system[0] for tag in ("<search>", "</search>", "<select>", "</select>", STOP))
     assert replace(prompts, system="") == replace(usual, system="", consultation="")
 
 

@@ -58,7 +58,7 @@ def test_each_task_names_its_data_and_functions_that_exist(file: Path, utils: Mo
 
 def test_the_shared_part_is_our_prompt() -> None:
     shared = read(FOLDER / "_medu1_yaml")
-    assert shared["description"] == load_prompts().system
+    assert [shared["description"]] == list(load_prompts().system)
     assert [metric["metric"] for metric in shared["metric_list"]] == ["acc", "format"]
 
 
@@ -145,7 +145,7 @@ def test_lm_eval_loads_and_runs_a_task(tmp_path: Path) -> None:
     found = results["results"]["medu1_medqa"]
     assert (found["acc,none"], found["format,none"]) == (0.5, 1.0)
     text, arguments = model.asked[0]
-    assert text.startswith(load_prompts().system)
+    assert text.startswith(load_prompts().system[0])
     assert text.endswith("Which drug?\nA. heparin\nB. aspirin\nAnswer with the letter of one option.")
     assert arguments["until"] == []
     assert arguments["max_gen_toks"] == 4096

@@ -292,7 +292,7 @@ def test_the_trainer_applies_constraints_before_the_length_term(monkeypatch):
     trainer._components = {}
     trainer.use_reference_policy = False
     trainer._constraints = Constraints(algorithm({"c": {"cost": "cost", "limit": 0.0}}))
-    trainer._penalty, trainer._gain_weight = OmegaConf.create({"where": "advantage"}), 0.0
+    trainer._penalty, trainer._term_weights = OmegaConf.create({"where": "advantage"}), {}
     shaping = type("Shaping", (), {})()
     shaping.weight, shaping.values = torch.ones(2), torch.zeros(2)
     shaping.group, shaping.correct = torch.zeros(2), torch.ones(2)

@@ -68,7 +68,7 @@ def test_the_trainer_has_it_before_it_leaves_answers_out_and_only_with_a_referen
     limit = {"support": {"cost": "reference_surprisal", "limit": 0.25}}
     defaults = {"sources": None, "kp": 1.0, "ki": 0.5, "max": 10.0}
     trainer = MedU1Trainer.__new__(MedU1Trainer)
-    trainer._gain_weight = 0.0
+    trainer._term_weights = {}
     trainer.timing_raw, trainer._components = {}, {}
     trainer.use_reference_policy = loaded
     trainer._constraints = Constraints(
