@@ -13,14 +13,12 @@ check_result.py  the result file of `medu1 judge check`
 
 from reward_score.chat import Usage
 from reward_score.judge.client import Judge
-from reward_score.judge.reasoning import CONSISTENT, REASONING, ReasoningSettings, judge_reasoning
+from reward_score.judge.reasoning import ReasoningSettings, judge_reasoning
 from reward_score.judge.reply import JudgeError, Opinion
 from reward_score.judge.score import JudgedScore, compute_judged_score
 from reward_score.judge.settings import JudgeSettings
 
 __all__ = [
-    "CONSISTENT",
-    "REASONING",
     "Judge",
     "JudgeError",
     "JudgeSettings",

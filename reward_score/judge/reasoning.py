@@ -13,10 +13,8 @@ from reward_score.judge.client import Judge
 from reward_score.judge.reply import JudgeError
 from reward_score.judge.score import JudgedScore
 from reward_score.multiple_choice import read_options
+from reward_score.reasoning import CONSISTENT, REASONING
 from reward_score.response import parse_response
-
-# Components: 1.0 if the judge comes to the answer by the reasoning alone; the share of the rubric that is true of it.
-CONSISTENT, REASONING = "consistent", "reasoning"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from omegaconf import DictConfig
 
-from reward_score.judge import CONSISTENT, REASONING
+from reward_score.reasoning import CONSISTENT, REASONING
 from verl_medu1.checks.reward_terms import weight_violations
 
 CONSISTENCY, RUBRIC = "scoring.reasoning.consistency_weight", "scoring.reasoning.rubric"

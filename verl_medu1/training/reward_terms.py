@@ -10,7 +10,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from reward_score.evidence import ANSWER_GAIN
-from reward_score.judge.reasoning import CONSISTENT, REASONING
+from reward_score.reasoning import CONSISTENT, REASONING
 from verl_medu1.rollout.names import PERCEPTION
 
 # Component -> the key of its weight.
