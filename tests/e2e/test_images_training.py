@@ -72,10 +72,11 @@ def test_a_model_with_images_is_warmed_up_trained_evaluated_exported_and_reporte
 
     metrics = [json.loads(line)["data"] for line in (run / METRICS).read_text().splitlines()]
     assert len(metrics) == STEPS
+    # The few answers of a step may all be wrong, and then it changes nothing.
+    assert any(step["actor/grad_norm"] > 0 for step in metrics)
     for step in metrics:
         # Once the warm-up has made tokens of images unlikely: only the rollout leaves them out (docs/images.md).
         assert step["training/rollout_probs_diff_max"] < 1e-4
-        assert step["actor/grad_norm"] > 0
     answers = [json.loads(line) for line in (run / "rollouts" / "1.jsonl").read_text().splitlines()]
     assert len(answers) == QUESTIONS * SAMPLES
     assert any(abs(answer["perception_gain"]) > 1e-6 for answer in answers)
