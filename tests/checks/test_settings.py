@@ -123,7 +123,7 @@ SEARCHER += ["+episodes.settings.address=http://127.0.0.1:1/"]
         ([*EPISODES, "episodes.answer_gain=1"], "episodes.answer_gain is 1; it must be true or false"),
         ([*EPISODES, "episodes.answer_gain_weight=-1"], "answer_gain_weight is -1; it must be a number of at least"),
         ([*EPISODES, "episodes.answer_gain_weight=nan"], "answer_gain_weight is nan; it must be a number of at"),
-        ([*EPISODES, "episodes.answer_gain_weight=0.1"], "is 0.1, and nothing measures the gain; set"),
+        ([*EPISODES, "episodes.answer_gain_weight=0.1"], "is 0.1, and nothing measures answer_gain; set"),
         (
             [*EPISODES, *GAIN, "algorithm.adv_estimator=medu1_gdpo", "algorithm.gdpo_reward_keys=[acc]"],
             "answer_gain_weight is 0.1, and .*medu1_gdpo looks at components only",

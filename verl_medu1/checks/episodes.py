@@ -1,6 +1,5 @@
 """Checks agent loops of several turns, and `episodes`."""
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
+from reward_score.evidence import ANSWER_GAIN
 from reward_score.loopback import is_loopback
 from reward_score.schemes import DEFAULT_SCHEME
+from verl_medu1.checks.reward_terms import weight_violations
 from verl_medu1.checks.rewards import is_on
 from verl_medu1.config.scorers import uses_our_scorers
 from verl_medu1.data.credentialed import credentialed_in
@@ -19,6 +20,7 @@ from verl_medu1.data.storage import as_list
 from verl_medu1.environments.environment import make_environment
 from verl_medu1.rollout.names import EPISODE_LOOP
 
+GAIN = "episodes.answer_gain_weight"
 LIMITS = ("max_turns", "max_turn_tokens", "max_observation_tokens")
 # What a session has (verl_medu1/environments/environment.py).
 SESSION = ("step", "finish", "told", "facts", "calls", "invalid", "failed")
@@ -61,7 +63,8 @@ def episode_violations(config: DictConfig) -> Iterator[str]:
         yield f"episodes.max_failed_share is {share!r}; it must be a number from 0 to 1."
     if not isinstance(episodes.answer_gain, bool):
         yield f"episodes.answer_gain is {episodes.answer_gain!r}; it must be true or false."
-    yield from _gain_violations(config)
+    measured = episodes.answer_gain is True
+    yield from weight_violations(config, GAIN, ANSWER_GAIN, "" if measured else "episodes.answer_gain=true")
     room = config.data.max_response_length
     for name in LIMITS[1:]:
         if episodes[name] >= room and episodes.max_turns > 1:
@@ -107,21 +110,6 @@ def _first_row(file: str) -> dict[str, Any] | None:
         return None
     (row,) = batch.to_pylist()
     return row if row.keys() >= set(QUESTION_COLUMNS) else None
-
-
-def _gain_violations(config: DictConfig) -> Iterator[str]:
-    """Yield one sentence for each thing that is wrong with a gain in the reward."""
-    key, weight = "episodes.answer_gain_weight", config.episodes.answer_gain_weight
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
-        yield f"{key} is {weight!r}; it must be a number of at least 0."
-        return
-    if weight and config.episodes.answer_gain is not True:
-        yield f"{key} is {weight:g}, and nothing measures the gain; set episodes.answer_gain=true."
-    if weight and config.algorithm.adv_estimator == "medu1_gdpo":
-        yield (
-            f"{key} is {weight:g}, and algorithm.adv_estimator=medu1_gdpo looks at components only; choose another "
-            f"estimator, or set {key}=0."
-        )
 
 
 def _reader_violations(config: DictConfig) -> Iterator[str]:

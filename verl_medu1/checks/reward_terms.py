@@ -6,6 +6,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from verl_medu1.checks.rewards import NUMERIC_COMPONENTS
+
 
 def is_number(value: Any) -> bool:
     """Return whether a value is a finite number."""
@@ -36,7 +38,9 @@ def weight_violations(config: DictConfig, key: str, component: str, to_measure: 
     elif weight and to_measure:
         yield f"{key} is {weight:g}, and nothing measures {component}; set {to_measure}."
     elif weight and algorithm.adv_estimator == "medu1_gdpo":
+        named_too = f" and name {component} in algorithm.gdpo_reward_keys"
+        way_out = named_too if component in NUMERIC_COMPONENTS else ", or take another estimator"
         yield (
-            f"{key} is {weight:g}, and algorithm.adv_estimator=medu1_gdpo looks at components only; set {key}=0 and "
-            f"name {component} in algorithm.gdpo_reward_keys."
+            f"{key} is {weight:g}, and algorithm.adv_estimator=medu1_gdpo looks at components only; set {key}=0"
+            f"{way_out}."
         )

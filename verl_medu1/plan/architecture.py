@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -105,11 +105,10 @@ def _seeing(found: Architecture, config: Mapping[str, Any]) -> Architecture:
     if not isinstance(vision, Mapping):
         raise ValueError("lacks 'vision_config' in its config.json; it is needed for a plan.")
     where = "the vision_config of its config.json"
-    size = lambda key, default=None: _size(vision, where, key, default)  # noqa: E731
     tied = config.get("tie_word_embeddings", found.tied)
     if not isinstance(tied, bool):
         raise ValueError(f"has tie_word_embeddings {_short(tied)} in its config.json; it must be true or false.")
-    return replace(found, vision=vision_of(config, size), tied=tied)
+    return replace(found, vision=vision_of(config, partial(_size, vision, where)), tied=tied)
 
 
 def _size(values: Mapping[str, Any], where: str, key: str, default: int | None = None) -> int:
