@@ -34,6 +34,8 @@ FINDINGS = (
 # about a given complaint, so that it matters what is asked.
 TYPICAL, LIKELY, UNLIKELY = 2, 0.95, 0.05
 BUDGETS = (1, 2, 3, 4, 5)
+# Share of the turns of a demonstration that think of findings before they ask.
+CONSIDER_SHARE = 0.25
 # What a patient says (verl_medu1/environments/patients.py).
 YES, NO, UNKNOWN = "yes", "no", "unknown"
 
@@ -217,46 +219,66 @@ def draw_case(world: World, rng: random.Random) -> Case:
 
 
 def demonstrate(world: World, case: Case, rng: random.Random) -> list[tuple[str, str]]:
-    """Draw a dialogue that asks for any findings, and then says a disease.
+    """Draw a dialogue that asks for findings, and then says a disease.
 
-    Half of the dialogues ask as often as they may, so that long ones are read, too. Each turn begins with a `thought`.
-    So the dialogue teaches how to ask, what the answers mean and what the diseases cause; what it asks for is drawn,
-    and teaches nothing about what is worth asking.
+    Half of the dialogues ask as often as they may, so that long ones are read, too. Each turn begins with what was
+    heard last and the likeliest diseases by then. Some turns also think of the findings of these diseases, and ask for
+    one of them (`CONSIDER_SHARE`); the others ask for any. So the dialogue teaches how to ask, what the answers mean and what
+    the diseases cause. What is worth asking is left to the training.
 
     Returns:
         (role, text) of the turns after the question; the last is the model's.
     """
-    others = [finding for finding in range(len(FINDINGS)) if finding != case.complaint]
     answers: Answers = ((case.complaint, True),)
     asked, heard = {case.complaint}, f"{FINDINGS[case.complaint]} {YES}"
     turns: list[tuple[str, str]] = []
-    for finding in rng.sample(others, rng.choice((case.budget, rng.randint(0, case.budget)))):
+    for _ in range(rng.choice((case.budget, rng.randint(0, case.budget)))):
+        considered = open_findings(world, answers, asked) if rng.random() < CONSIDER_SHARE else []
+        finding = rng.choice(considered or [one for one in range(len(FINDINGS)) if one not in asked])
         present = case.findings[finding]
         reply = (YES if present else NO) if case.knows else UNKNOWN
-        turns += [("assistant", ask_turn(FINDINGS[finding], thought(world, heard, answers, asked))), ("user", reply)]
+        turns += [
+            ("assistant", ask_turn(FINDINGS[finding], thought(world, heard, answers, considered))),
+            ("user", reply),
+        ]
         asked, heard = asked | {finding}, f"{FINDINGS[finding]} {reply}"
         if case.knows:
             answers = _with(answers, finding, present)
     answer = DISEASES[likeliest(world, answers)[0]]
-    return [*turns, ("assistant", format_response(thought(world, heard, answers, asked), answer))]
+    return [*turns, ("assistant", format_response(thought(world, heard, answers), answer))]
 
 
-def thought(world: World, heard: str, answers: Answers, asked: Collection[int]) -> str:
-    """Return what was heard last, the likeliest diseases, and those of their findings that were not asked for yet.
+def thought(world: World, heard: str, answers: Answers, considered: Collection[int] = ()) -> str:
+    """Return what was heard last, the likeliest diseases, and the findings that are considered.
 
     Example:
         >>> world = World((0.5, 0.5), ((LIKELY, LIKELY, UNLIKELY), (UNLIKELY, UNLIKELY, LIKELY)))
-        >>> thought(world, "fever yes", ((0, True),), {0})
+        >>> thought(world, "fever yes", ((0, True),), [1])
         'fever yes: amavia; cough'
     """
     diseases = likeliest(world, answers)
+    named = "any" if len(diseases) == len(world.prior) else " ".join(DISEASES[disease] for disease in diseases)
+    findings = " ".join(FINDINGS[finding] for finding in considered)
+    return f"{heard}: {named}" + (f"; {findings}" if findings else "")
+
+
+def open_findings(world: World, answers: Answers, asked: Collection[int]) -> list[int]:
+    """Return the findings of the likeliest diseases that were not asked for yet; none if no disease is less likely.
+
+    Example:
+        >>> world = World((0.5, 0.5), ((LIKELY, LIKELY, UNLIKELY), (UNLIKELY, UNLIKELY, LIKELY)))
+        >>> open_findings(world, ((0, True),), {0})
+        [1]
+    """
+    diseases = likeliest(world, answers)
     if len(diseases) == len(world.prior):
-        return f"{heard}: any"
+        return []
     rows = [world.likelihood[disease] for disease in diseases]
-    named = [DISEASES[disease] for disease in diseases]
-    typical = [finding for finding in range(len(rows[0])) if any(row[finding] == LIKELY for row in rows)]
-    open_ones = [FINDINGS[finding] for finding in typical if finding not in asked]
-    return f"{heard}: {' '.join(named)}" + (f"; {' '.join(open_ones)}" if open_ones else "")
+    return [
+        finding
+        for finding in range(len(rows[0]))
+        if finding not in asked and any(row[finding] == LIKELY for row in rows)
+    ]
 
 
 def likeliest(world: World, answers: Answers) -> list[int]:
