@@ -223,8 +223,8 @@ def demonstrate(world: World, case: Case, rng: random.Random) -> list[tuple[str,
 
     Half of the dialogues ask as often as they may, so that long ones are read, too. Each turn begins with what was
     heard last and the likeliest diseases by then. Some turns also think of the findings of these diseases, and ask for
-    one of them (`CONSIDER_SHARE`); the others ask for any. So the dialogue teaches how to ask, what the answers mean and what
-    the diseases cause. What is worth asking is left to the training.
+    one of them (`CONSIDER_SHARE`); the others ask for any. So the dialogue teaches how to ask, what the answers mean
+    and what the diseases cause. What is worth asking is left to the training.
 
     Returns:
         (role, text) of the turns after the question; the last is the model's.
