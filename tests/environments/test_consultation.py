@@ -104,8 +104,8 @@ def test_demonstrations_say_what_the_patient_says() -> None:
         heard = [asyncio.run(patient.step(text)) for role, text in turns if role == "assistant"]
         assert heard == [text for role, text in turns if role == "user"] + [None]
         assert patient.invalid == 0 and len(turns) <= 2 * case.budget + 1
-        # Each turn begins with what was heard last, the likeliest diseases and open findings; the last one names the
-        # first of them.
+        # Each turn begins with what was heard last and the likeliest diseases; the last one names the first of them.
+        # One that considers findings asks for one of them.
         said, open_ones = f"{FINDINGS[case.complaint]} yes", set(FINDINGS) - {FINDINGS[case.complaint]}
         for (_, text), reply, asked in zip(turns[::2], heard, [*patient.facts()["asked"], ""], strict=True):
             thought, colon, rest = text.partition("</think>")[0].partition(": ")
@@ -113,6 +113,7 @@ def test_demonstrations_say_what_the_patient_says() -> None:
             diseases = list(DISEASES) if named == "any" else named.split()
             assert (thought, colon) == (f"<think>{said}", ": ")
             assert set(diseases) <= set(DISEASES) and set(findings.split()) <= open_ones
+            assert not findings or asked in findings.split()
             said, open_ones = f"{asked} {reply}", open_ones - {asked}
         assert turns[-1][1].endswith(f"<answer>{diseases[0]}</answer>")
 
