@@ -2,6 +2,7 @@
 
 single_turn.py    one turn, each response with its own sampling seed
 several_turns.py  several turns with an environment
+llm_client.py     which of vLLM's servers gets a request
 episode.py        the tokens of such a conversation, and its limits
 components.py     what a reward's components say of it
 failed_calls.py   when too many of an environment's calls have failed

@@ -27,6 +27,7 @@ from verl_medu1.data.families import families_of
 from verl_medu1.length.advantage import shape_advantages
 from verl_medu1.length.shaping import Components, LengthShaping, lacking, length_shaping, longest
 from verl_medu1.models.folder import correct_description
+from verl_medu1.rollout.llm_client import client_of
 from verl_medu1.run_folder.checkpoints import ACTOR, mend_tracker, model_folders, resumed_folder, step_folder
 from verl_medu1.run_folder.progress import SAVE, STOPPED, Progress
 from verl_medu1.run_folder.stop_request import StopRequest
@@ -388,6 +389,10 @@ class MedU1Trainer(PPOTrainer):
 @register_trainer("medu1_sync")
 class MedU1TrainerSync(MedU1Trainer, PPOTrainerSync):
     """verl's synchronous trainer with our additions."""
+
+    @override
+    def get_llm_client(self) -> Any:
+        return client_of(self.llm_server_manager)
 
 
 @register_trainer("medu1_colocate_async")

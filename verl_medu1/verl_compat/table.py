@@ -80,6 +80,12 @@ EXTENDED = (
         "tests/rollout/test_single_turn.py",
     ),
     Extended(
+        "rollout/llm_client.py",
+        ("workers/rollout/llm_server.py",),
+        "one agent loop worker chooses the server of a request itself (speed only)",
+        "tests/rollout/test_llm_client.py",
+    ),
+    Extended(
         "rollout/several_turns.py",
         ("experimental/agent_loop/agent_loop.py",),
         "several turns with an environment, each with a sampling seed of its own",
