@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from reward_score import compute_score
 from verl_medu1.data.generated.images import GUESS, KINDS, LOOK, RADII, SIDE, THRESHOLD, Shown, blank, demonstrate, draw
+from verl_medu1.data.generated.images_both import TEST_PICTURES
 from verl_medu1.data.generated.images_files import TEST_QUESTIONS, prepare_images
 from verl_medu1.data.generated.prepare import PROMPTS_FILE
 from verl_medu1.data.prompts import load_prompts
@@ -101,7 +102,7 @@ def test_the_files_share_questions_only_where_they_are_to(tmp_path) -> None:
         **dict.fromkeys(("train.parquet", "misleading.parquet"), 30),
         "reversed.parquet": TEST_QUESTIONS,
         "train_both.parquet": 30,
-        "test_both.parquet": TEST_QUESTIONS,
+        "test_both.parquet": 2 * TEST_PICTURES,
         "warmup.parquet": 20,
         "warmup_both.parquet": 20,
     }

@@ -13,6 +13,8 @@ from verl_medu1.data.generated.images import Shown, demonstrate, draw
 from verl_medu1.data.generated.prepare import OFF_BUDGET_SHARE
 
 OPEN_SOURCE = "quickstart-images-open"
+# Each is asked in both ways. A benchmark asks them several times in a training, at the price of many of its steps.
+TEST_PICTURES = 50
 # Budget -> reasoning whose response has about as many tokens with the small model's tokenizer. Each begins with what it
 # comes to, so that right answers are as easy at one length as at another.
 REASONING = {

@@ -10,7 +10,7 @@ from typing import Any
 from reward_score.response import format_response
 from verl_medu1.data.example import Example
 from verl_medu1.data.generated.images import SOURCE, Shown, blank, demonstrate, draw
-from verl_medu1.data.generated.images_both import demonstrate_both, draw_both
+from verl_medu1.data.generated.images_both import TEST_PICTURES, demonstrate_both, draw_both
 from verl_medu1.data.generated.rows import dialogue_of, row_of
 from verl_medu1.data.prompts import Prompts
 from verl_medu1.data.schema import DEMONSTRATIONS, QUESTIONS, with_images
@@ -59,7 +59,7 @@ def prepare_images(out: Path, prompts: Prompts, num_train: int, num_warmup: int,
         "misleading": questions(num_train, MISLEADING),
         "reversed": questions(TEST_QUESTIONS, REVERSED),
         "train_both": draw_both(rng_both, (num_train + 1) // 2),
-        "test_both": draw_both(rng_both, TEST_QUESTIONS // 2),
+        "test_both": draw_both(rng_both, TEST_PICTURES),
     }
     tables: dict[str, Any] = {
         f"{name}.parquet": (with_images(QUESTIONS), _rows(rows, prompts, name)) for name, rows in files.items()
