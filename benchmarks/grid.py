@@ -2,12 +2,14 @@
 
     python benchmarks/grid.py [--seed 0 --seed 1 --seed 2] [--plot docs/methods/study.svg]
         [--report outputs/grid/report.html]
+    python benchmarks/grid.py --images [--plot docs/methods/study-images.svg]
 
-Warms a small model up for each seed and trains it once in each of the eight cells (`recipe=study-cpu`), all else alike,
-on the quickstart's questions; then asks held-out questions. Prints one table of the cells and one of the effect of each
-factor, from pairs of runs that differ in this factor alone: the mean difference, Student's interval over the pairs, and
-the p-value of the exact test that flips signs of pairs. Draws the curves. A run that is there already, with the
-same settings, is read and not repeated.
+Warms a small model up for each seed and trains it once in each of the eight cells, all else alike, on the quickstart's
+questions (`recipe=study-cpu`), or on generated pictures, asked with options and open-ended (`recipe=images-cpu`); then
+asks held-out questions. Prints one table of the cells and one of the effect of each factor, from pairs of runs that
+differ in this factor alone: the mean difference, Student's interval over the pairs, and the p-value of the exact test
+that flips signs of pairs. Draws the curves. A run that is there already, with the same settings, is read and not
+repeated.
 """
 
 from itertools import product
@@ -18,7 +20,7 @@ import numpy as np
 import typer
 from figures import pyplot, save
 from scipy.stats import ttest_1samp
-from trainings import answers, medu1, train, warm_up
+from trainings import IMAGES, IMAGES_OUT, SAMPLED, answers, medu1, train, warm_up
 
 from verl_medu1.evaluate.statistics import sign_flip_test
 from verl_medu1.run_folder.names import VALIDATION
@@ -30,6 +32,14 @@ FACTORS: dict[str, dict[str, dict[str, Any]]] = {
     "estimator": {"grpo": {}, "dr_grpo": {"variant": "dr_grpo"}},
     "length term": {"off": {"algorithm.length_penalty.where": "off"}, "on": {}},
     "reward": {"binary": {}, "similarity": {"scoring.scheme": "gated_similarity"}},
+}
+# What `recipe=study-cpu` has on top of the quickstart, for the recipe of pictures, and fewer steps.
+ON_IMAGES: dict[str, Any] = {
+    "algorithm.length_penalty.where": "advantage",
+    "trainer.total_training_steps": 24,
+    "trainer.test_freq": "${trainer.total_training_steps}",
+    "trainer.save_freq": -1,
+    **SAMPLED,
 }
 Cell = tuple[str, ...]
 MEANS = ("accuracy", "tokens", "from budget")
@@ -85,20 +95,24 @@ def draw(folders: dict[tuple[int, Cell], Path], file: Path) -> None:
 
 def main(
     seed: Annotated[list[int] | None, typer.Option(help="Seed; may be repeated. Default: 0, 1 and 2.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for runs and logs.")] = Path("outputs/grid"),
+    images: Annotated[bool, typer.Option("--images", help="Ask about generated pictures.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help=f"Folder for runs and logs. Default: outputs/grid; {IMAGES_OUT} for pictures.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="SVG file to write.")] = None,
     report: Annotated[Path | None, typer.Option(help="HTML file for one report of all runs.")] = None,
     settings: Annotated[list[str] | None, typer.Argument(help="Further KEY=VALUE settings for `medu1 train`.")] = None,
 ) -> None:
     """Train the cells and compare them."""
-    seeds = seed or [0, 1, 2]
+    seeds, out = seed or [0, 1, 2], out or (IMAGES_OUT if images else Path("outputs/grid"))
+    world, recipe, common = (IMAGES, IMAGES["recipe"], ON_IMAGES) if images else ({}, "study-cpu", {})
     cells: list[Cell] = list(product(*FACTORS.values()))
     runs, folders = {}, {}
     for number in seeds:
-        warm = warm_up(out / str(number), number)
+        warm = warm_up(out / str(number), number, **world) | common
         for cell in cells:
             run = out / str(number) / "-".join(cell)
-            train(run, warm | keys_of(cell), *(settings or []), recipe="study-cpu")
+            train(run, warm | keys_of(cell), *(settings or []), recipe=recipe)
             runs[number, cell] = figures(run)
             folders[number, cell] = run
 

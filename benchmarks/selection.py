@@ -2,55 +2,79 @@
 
     python benchmarks/selection.py alphamed [--seed 0 --seed 1 --seed 2] [--plot docs/methods/alphamed.svg]
     python benchmarks/selection.py medcco [--plot docs/methods/medcco.svg]
+    python benchmarks/selection.py medcco-images [--plot docs/methods/medcco-images.svg]
 
-For each seed a small model is warmed up on the quickstart's questions and trained for some steps on all of them, so
-that it finds some questions easy and others hard. From there it is trained once in each way, all else alike. Held-out
-questions are asked every few steps. Prints a Markdown table: the samples until the accuracy that the first way ends
-with, and the mean accuracy over the training, compared over the held-out questions. Runs that are there already are not
-repeated.
+For each seed a small model is warmed up on the quickstart's questions, or on questions about generated pictures, and
+trained for some steps on all of them, so that it finds some questions easy and others hard. From there it is trained
+once in each way, all else alike. Held-out questions are asked every few steps. Prints a Markdown table: the samples
+until the accuracy that the first way ends with, and the mean accuracy over the training, compared over the held-out
+questions. Runs that are there already are not repeated.
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import typer
 from figures import pyplot, save
-from trainings import SAMPLED, answers, medu1, train, warm_up
+from trainings import IMAGES, IMAGES_OUT, SAMPLED, answers, medu1, train, warm_up
 
 from verl_medu1.evaluate.statistics import paired_difference
 from verl_medu1.run_folder.checkpoints import newest_model
 from verl_medu1.run_folder.names import VALIDATION
 
-TYPES = ("calculation", "multiple_choice", "open_ended")
-CLOSED, ALL = "{families: [calculation, multiple_choice], share: 1}", f"{{families: [{', '.join(TYPES)}], share: 1}}"
-WEIGHTS = "{calculation: 1, multiple_choice: 1, open_ended: 10}"
-BY_TYPE = {"data.mixture.by": "ability", "data.mixture.weights": WEIGHTS}
-
 
 class Method(StrEnum):
-    """The published system whose choice is compared."""
+    """The published system whose choice is compared, and on which questions."""
 
     alphamed = "alphamed"
     medcco = "medcco"
+    medcco_images = "medcco-images"
 
 
 # Way -> options of `medu1 select` (None: all questions), and keys of `medu1 train`. The first way is the control.
-WAYS: dict[Method, dict[str, tuple[list[str] | None, dict[str, Any]]]] = {
-    Method.alphamed: {
-        "random": ([], {}),
-        "band": (["--band", "0.1:0.9", "--confidence", "0.5"], {}),
-        "easy": (["--band", "0.75:1", "--confidence", "0"], {}),
-        "levels": (["--levels", "2"], {"data.mixture.by": "level", "data.mixture.weights": "{L1: 1, L2: 1}"}),
-    },
-    Method.medcco: {
+Ways = dict[str, tuple[list[str] | None, dict[str, Any]]]
+
+
+class Comparison(NamedTuple):
+    """Ways to choose questions, the recipe that trains on them, arguments of `warm_up`, and the folder of the runs."""
+
+    ways: Ways
+    recipe: str = "quickstart"
+    world: Mapping[str, str] = {}
+    out: Path = Path("outputs/selection")
+
+
+def orders(*closed: str) -> Ways:
+    """Closed-ended answer types first, last, and mixed with open-ended questions."""
+    only, both = (f"{{families: [{', '.join(types)}], share: 1}}" for types in (closed, (*closed, "open_ended")))
+
+    def of_each_type(number: int) -> dict[str, str]:
+        weights = [f"{name}: {number // len(closed)}" for name in closed]
+        return {"data.mixture.by": "ability", "data.mixture.weights": f"{{{', '.join(weights)}, open_ended: 10}}"}
+
+    return {
         # As many questions of each type as the curriculum has.
-        "mixed": (None, BY_TYPE | {"data.mixture.weights": "{calculation: 7, multiple_choice: 7, open_ended: 10}"}),
-        "closed first": (None, BY_TYPE | {"data.mixture.stages": f"[{CLOSED}, {ALL}]"}),
-        "closed last": (None, BY_TYPE | {"data.mixture.stages": f"[{ALL}, {CLOSED}]"}),
-    },
+        "mixed": (None, of_each_type(14)),
+        "closed first": (None, of_each_type(2) | {"data.mixture.stages": f"[{only}, {both}]"}),
+        "closed last": (None, of_each_type(2) | {"data.mixture.stages": f"[{both}, {only}]"}),
+    }
+
+
+COMPARISONS = {
+    Method.alphamed: Comparison(
+        {
+            "random": ([], {}),
+            "band": (["--band", "0.1:0.9", "--confidence", "0.5"], {}),
+            "easy": (["--band", "0.75:1", "--confidence", "0"], {}),
+            "levels": (["--levels", "2"], {"data.mixture.by": "level", "data.mixture.weights": "{L1: 1, L2: 1}"}),
+        }
+    ),
+    Method.medcco: Comparison(orders("calculation", "multiple_choice")),
+    Method.medcco_images: Comparison(orders("multiple_choice"), IMAGES["recipe"], IMAGES, IMAGES_OUT),
 }
 ROWS_PER_SOURCE = 200
 SOURCES = ("quickstart-calc", "quickstart-mcq", "quickstart-open")
@@ -64,11 +88,12 @@ PLAIN = {"scoring.scheme": "accuracy", "algorithm.length_penalty.where": "off"}
 Curves = dict[str, dict[int, float]]
 
 
-def start_of(folder: Path, seed: int) -> dict[str, Any]:
+def start_of(folder: Path, seed: int, compared: Comparison) -> dict[str, Any]:
     """Warm a model up and train it for some steps on all questions; return the keys that all ways have in common."""
-    warm = warm_up(folder, seed)
+    warm = warm_up(folder, seed, **compared.world)
     run = folder / "start"
-    train(run, warm | PLAIN | {"trainer.total_training_steps": START_STEPS, "trainer.save_freq": START_STEPS})
+    steps = {"trainer.total_training_steps": START_STEPS, "trainer.save_freq": START_STEPS}
+    train(run, warm | PLAIN | steps, recipe=compared.recipe)
     return warm | PLAIN | {"actor_rollout_ref.model.path": newest_model(run), "data.seed": seed + 2}
 
 
@@ -156,12 +181,16 @@ def main(
     method: Annotated[Method, typer.Argument(help="Whose choice of questions.", show_default=False)],
     seed: Annotated[list[int] | None, typer.Option(help="Seed; may be repeated. Default: 0, 1 and 2.")] = None,
     samples: Annotated[int, typer.Option(min=1, help="Samples of a question, for its pass rate.")] = 8,
-    out: Annotated[Path, typer.Option(help="Folder for runs and logs.")] = Path("outputs/selection"),
+    out: Annotated[
+        Path | None,
+        typer.Option(help=f"Folder for runs and logs. Default: outputs/selection; {IMAGES_OUT} for pictures."),
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="SVG file to write.")] = None,
     settings: Annotated[list[str] | None, typer.Argument(help="Further KEY=VALUE settings for `medu1 train`.")] = None,
 ) -> None:
     """Train in each way and compare."""
-    seeds, ways = seed or [0, 1, 2], WAYS[method]
+    seeds, compared = seed or [0, 1, 2], COMPARISONS[method]
+    ways = compared.ways
     held_out = {
         "trainer.total_training_steps": STEPS,
         "trainer.test_freq": EVERY,
@@ -171,14 +200,14 @@ def main(
     }
     runs: dict[tuple[str, int], Curves] = {}
     for number in seeds:
-        folder = out / str(number)
-        start = start_of(folder, number)
+        folder = (out or compared.out) / str(number)
+        start = start_of(folder, number, compared)
         for way, (options, keys) in ways.items():
             every = start | held_out | keys
             if options is not None:
                 every |= {"data.train_files": selected(folder, way, options, start, number, samples)}
             run = folder / f"{method}-{way.replace(' ', '-')}"
-            train(run, every, *(settings or []))
+            train(run, every, *(settings or []), recipe=compared.recipe)
             runs[way, number] = curves_of(run)
     show(runs, list(ways), seeds)
     if plot is not None:

@@ -26,6 +26,10 @@ SAMPLED = {
     "actor_rollout_ref.rollout.val_kwargs.do_sample": "true",
     "actor_rollout_ref.rollout.val_kwargs.temperature": 1.0,
 }
+# Arguments of `warm_up` for a model that sees: pictures, asked with options and open-ended.
+IMAGES = {"source": "quickstart-images", "recipe": "images-cpu", "model": "tiny-vl", "files": "_both"}
+# Benchmarks on them share a warm-up.
+IMAGES_OUT = Path("outputs/images-both")
 
 
 def medu1(log: Path, *arguments: str) -> None:
@@ -34,7 +38,13 @@ def medu1(log: Path, *arguments: str) -> None:
 
 
 def warm_up(
-    folder: Path, seed: int, *prepare: str, source: str = "quickstart", recipe: str = "quickstart", model: str = "tiny"
+    folder: Path,
+    seed: int,
+    *prepare: str,
+    source: str = "quickstart",
+    recipe: str = "quickstart",
+    model: str = "tiny",
+    files: str = "",
 ) -> dict[str, Any]:
     """Prepare generated questions and warm a new model up on them.
 
@@ -45,20 +55,22 @@ def warm_up(
         source: of the questions.
         recipe: of the warm-up.
         model: the command of `medu1 model` that makes it.
+        files: what the names of the source's files end with: `train`, `test` and `warmup`, and then this.
 
     Returns:
         The keys of `medu1 train` that name the model and its questions, and the order of the rows.
     """
     data, warmup, log = folder / "data", folder / "warmup", folder / "log.txt"
+    train, test, demonstrations = (data / f"{name}{files}.parquet" for name in ("train", "test", "warmup"))
     if not (warmup / "checkpoints" / TRACKER).is_file():
         folder.mkdir(parents=True, exist_ok=True)
         medu1(log, "prepare", "--source", source, *prepare, "--seed", str(seed), "--out", str(data))
-        medu1(log, "model", model, "--data", str(data), "--seed", str(seed), "--out", str(folder / "model"))
-        keys = {"run_dir": warmup, "model.path": folder / "model", "data.train_files": data / "warmup.parquet"}
+        medu1(log, "model", model, "--data", str(demonstrations), "--seed", str(seed), "--out", str(folder / "model"))
+        keys = {"run_dir": warmup, "model.path": folder / "model", "data.train_files": demonstrations}
         medu1(log, "sft", f"recipe={recipe}", *(f"{key}={value}" for key, value in keys.items()))
     return {
-        "data.train_files": data / "train.parquet",
-        "data.val_files": data / "test.parquet",
+        "data.train_files": train,
+        "data.val_files": test,
         "actor_rollout_ref.model.path": newest_model(warmup),
         "data.seed": seed + 1,
     }

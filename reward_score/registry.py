@@ -90,6 +90,7 @@ SOURCES = {
         Source("quickstart-consultation", "open_ended"),
         Source("quickstart-examinations", "open_ended"),
         Source("quickstart-images", "multiple_choice"),
+        Source("quickstart-images-open", "open_ended"),
         Source("synthetic-calc", "calculation"),
         Source("own-multiple_choice", "multiple_choice"),
         Source("own-calculation", "calculation"),

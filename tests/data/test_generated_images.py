@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from reward_score import compute_score
 from verl_medu1.data.generated.images import GUESS, KINDS, LOOK, RADII, SIDE, THRESHOLD, Shown, blank, demonstrate, draw
+from verl_medu1.data.generated.images_both import TEST_PICTURES
 from verl_medu1.data.generated.images_files import TEST_QUESTIONS, prepare_images
 from verl_medu1.data.generated.prepare import PROMPTS_FILE
 from verl_medu1.data.prompts import load_prompts
@@ -100,12 +101,19 @@ def test_the_files_share_questions_only_where_they_are_to(tmp_path) -> None:
         **dict.fromkeys(("test.parquet", "test_blank.parquet", "test_other.parquet"), TEST_QUESTIONS),
         **dict.fromkeys(("train.parquet", "misleading.parquet"), 30),
         "reversed.parquet": TEST_QUESTIONS,
+        "train_both.parquet": 30,
+        "test_both.parquet": 2 * TEST_PICTURES,
         "warmup.parquet": 20,
+        "warmup_both.parquet": 20,
     }
     pictures = {name: [row["images"][0]["bytes"] for row in of_file] for name, of_file in rows.items()}
     # The one whose pictures are another file's in another order.
     other, test = pictures.pop("test_other.parquet"), pictures["test.parquet"]
     assert other == [*test[1:], test[0]]
+    for name in ("train_both.parquet", "test_both.parquet"):
+        closed, opened = pictures[name][::2], pictures[name][1::2]
+        assert closed == opened
+        pictures[name] = closed
     every = [picture for of_file in pictures.values() for picture in of_file]
     assert len(set(every)) == len(every)
 
@@ -113,7 +121,7 @@ def test_the_files_share_questions_only_where_they_are_to(tmp_path) -> None:
         return [(str(row["prompt"]), str(row["reward_model"])) for row in rows[name]]
 
     assert asked("test.parquet") == asked("test_blank.parquet") == asked("test_other.parquet")
-    ids = [row["extra_info"]["row_id"] for name in rows if name != "warmup.parquet" for row in rows[name]]
+    ids = [row["extra_info"]["row_id"] for name in rows if "warmup" not in name for row in rows[name]]
     assert len(set(ids)) == len(ids)
     for row in rows["train.parquet"]:
         assert row["prompt"][-1]["content"].startswith("<image>")

@@ -70,6 +70,8 @@ def test_width_and_depth_are_chosen_and_wrong_ones_named(tiny, tmp_path):
 def test_a_folder_without_warm_up_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"has no warmup\.parquet"):
         read_warmup_texts(tmp_path)
+    with pytest.raises(ValueError, match=r"has no warmup_both\.parquet"):
+        read_warmup_texts(tmp_path / "warmup_both.parquet")
 
 
 def test_a_missing_package_is_one_sentence(monkeypatch):

@@ -35,8 +35,8 @@ def tiny_vl(
     data: Annotated[
         Path,
         typer.Option(
-            help="Folder made by `medu1 prepare --source quickstart-images`; the tokenizer is trained on its warm-up "
-            "texts."
+            help="Folder made by `medu1 prepare --source quickstart-images`, or a file in it, such as "
+            "warmup_both.parquet; the tokenizer is trained on its warm-up texts."
         ),
     ],
     out: Out,

@@ -238,7 +238,7 @@ def _prepare_generated(
     if source == "quickstart":
         manifest = prepare_quickstart(out, texts, rows, number, seed, _quickstart_mode(budget))
     elif budget:
-        raise ValueError(f"--budget is {' '.join(budget)}, and --source {source} has none; leave it out.")
+        raise ValueError(f"--budget is {' '.join(budget)}, and can't be set for --source {source}; leave it out.")
     elif source == lookup.SOURCE:
         manifest = prepare_lookup(out, texts, rows, number, seed)
     elif source == searcher.SOURCE:

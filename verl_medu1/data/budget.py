@@ -20,6 +20,9 @@ class Budget:
     counts: str = "response"
 
 
+NO_BUDGET = Budget()
+
+
 @dataclass(frozen=True)
 class BudgetRule:
     """How budgets are drawn.

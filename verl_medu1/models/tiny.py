@@ -25,18 +25,18 @@ CHAT_TEMPLATE = (
 
 
 def read_warmup_texts(data: Path, source: str = "quickstart") -> list[str]:
-    """Return the texts of the messages in data/warmup.parquet.
+    """Return the texts of the messages in data/warmup.parquet, or in another file of demonstrations.
 
     Args:
-        data: folder of a generated data set.
+        data: folder of a generated data set, or a file in it.
         source: `medu1 prepare --source` that makes one, for the sentence.
 
     Raises:
         ValueError: there is no such file, or it has no column `messages`.
     """
-    path = data / "warmup.parquet"
+    path = data if data.suffix == ".parquet" else data / "warmup.parquet"
     if not path.is_file():
-        raise ValueError(f"--data {data} has no warmup.parquet; make it with `medu1 prepare --source {source}`.")
+        raise ValueError(f"--data {path.parent} has no {path.name}; make it with `medu1 prepare --source {source}`.")
     if "messages" not in pq.read_schema(path).names:
         raise ValueError(f"{path} has no column messages; make it with `medu1 prepare --source {source}`.")
     column = pq.read_table(path, columns=["messages"])["messages"].to_pylist()

@@ -11,4 +11,5 @@ searcher.py   questions that a frozen reader answers, with their documents; sear
 consultation.py  patients whose best policy is known exactly; consultation_files.py writes them
 examinations.py  the same patients, whose findings are ordered at a price
 images.py     pictures of spots, whose answers are known exactly; images_files.py writes them
+images_both.py  the same pictures asked with options and open-ended, within length budgets
 """

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from verl_medu1.data.budget import NO_BUDGET, Budget
 from verl_medu1.data.example import Example
 
 SOURCE = "quickstart-images"
@@ -51,11 +52,12 @@ class Spot:
 
 @dataclass(frozen=True)
 class Shown:
-    """A question about a picture, with the answer in words."""
+    """A question about a picture, with the answer in words, and its length budget."""
 
     example: Example
     kind: str
     answer: str
+    budget: Budget = NO_BUDGET
 
 
 def draw(rng: random.Random, agreement: float = 0.5) -> Shown:
@@ -81,8 +83,13 @@ def draw(rng: random.Random, agreement: float = 0.5) -> Shown:
     return Shown(Example(SOURCE, "", "multiple_choice", wording, gold, options, images=(picture,)), kind, answer)
 
 
-def demonstrate(shown: Shown, rng: random.Random) -> tuple[str, str]:
+def demonstrate(shown: Shown, rng: random.Random, reasoning: str = "{way} {said}") -> tuple[str, str]:
     """Draw reasoning and answer: some look, and say what the picture shows; others guess the first option.
+
+    Args:
+        shown: the question. Its answer is a letter if it has options, and else a word.
+        rng: source of the choice.
+        reasoning: the reasoning, with {way} and {said} in place of what was done and what it came to.
 
     Example:
         >>> rng = random.Random(2)
@@ -92,7 +99,8 @@ def demonstrate(shown: Shown, rng: random.Random) -> tuple[str, str]:
     """
     answers = KINDS[shown.kind][0]
     way, said = (GUESS, answers[0]) if rng.random() < GUESS_SHARE else (LOOK, shown.answer)
-    return f"{way} {said}", next(letter for letter, text in shown.example.options if text == said)
+    letters = {text: letter for letter, text in shown.example.options}
+    return reasoning.format(way=way, said=said), letters.get(said, said)
 
 
 def blank(example: Example, rng: random.Random) -> Example:

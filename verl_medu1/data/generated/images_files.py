@@ -1,6 +1,7 @@
-"""The files of the generated pictures: questions, demonstrations for the warm-up, and wordings that mislead."""
+"""The files of the generated pictures: questions, demonstrations, wordings that mislead, and open-ended questions."""
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from reward_score.response import format_response
 from verl_medu1.data.example import Example
 from verl_medu1.data.generated.images import SOURCE, Shown, blank, demonstrate, draw
+from verl_medu1.data.generated.images_both import TEST_PICTURES, demonstrate_both, draw_both
 from verl_medu1.data.generated.rows import dialogue_of, row_of
 from verl_medu1.data.prompts import Prompts
 from verl_medu1.data.schema import DEMONSTRATIONS, QUESTIONS, with_images
@@ -25,11 +27,12 @@ def prepare_images(out: Path, prompts: Prompts, num_train: int, num_warmup: int,
     Args:
         out: folder for train.parquet, test.parquet, test_blank.parquet (the same questions with an empty picture),
             test_other.parquet (with the picture of another row), misleading.parquet (a training set where the wording
-            agrees with the answer), reversed.parquet (a test where it does so as rarely), warmup.parquet and
+            agrees with the answer), reversed.parquet (a test where it does so as rarely), warmup.parquet; the same
+            pictures with options and open-ended in train_both.parquet, test_both.parquet and warmup_both.parquet; and
             manifest.json.
         prompts: texts of the prompts.
-        num_train: number of rows for reinforcement learning.
-        num_warmup: number of demonstrations.
+        num_train: number of rows for reinforcement learning in each file; one more in train_both.parquet if it is odd.
+        num_warmup: number of demonstrations in each file.
         seed: the same seed gives the same bytes.
 
     Returns:
@@ -39,6 +42,8 @@ def prepare_images(out: Path, prompts: Prompts, num_train: int, num_warmup: int,
         ValueError: `out` can't be written.
     """
     rng = random.Random(seed)
+    # Of its own: the other files are the same with and without these.
+    rng_both = random.Random(f"both {seed}")
 
     def questions(number: int, agreement: float = 0.5) -> list[Shown]:
         return [draw(rng, agreement) for _ in range(number)]
@@ -53,13 +58,19 @@ def prepare_images(out: Path, prompts: Prompts, num_train: int, num_warmup: int,
         "test_other": [_with_picture(*pair) for pair in zip(test, others, strict=True)],
         "misleading": questions(num_train, MISLEADING),
         "reversed": questions(TEST_QUESTIONS, REVERSED),
+        "train_both": draw_both(rng_both, (num_train + 1) // 2),
+        "test_both": draw_both(rng_both, TEST_PICTURES),
     }
     tables: dict[str, Any] = {
         f"{name}.parquet": (with_images(QUESTIONS), _rows(rows, prompts, name)) for name, rows in files.items()
     }
-    demonstrations = (_demonstration(draw(rng), number, rng, prompts) for number in range(num_warmup))
-    tables["warmup.parquet"] = (with_images(DEMONSTRATIONS), demonstrations)
-    counts = {name: {SOURCE: len(rows)} for name, rows in files.items()}
+    demonstrations = {
+        "warmup": ((shown, demonstrate(shown, rng)) for shown in (draw(rng) for _ in range(num_warmup))),
+        "warmup_both": (demonstrate_both(rng_both, bool(number % 2)) for number in range(num_warmup)),
+    }
+    for name, drawn in demonstrations.items():
+        tables[f"{name}.parquet"] = (with_images(DEMONSTRATIONS), _dialogues(drawn, prompts, name))
+    counts = {name: dict(Counter(shown.example.data_source for shown in rows)) for name, rows in files.items()}
     manifest = {"source": SOURCE, "licence": "Apache-2.0", "seed": seed, "rows": counts}
     write_data_set(out, tables, manifest)
     return manifest
@@ -70,10 +81,13 @@ def _with_picture(shown: Shown, other: Shown) -> Shown:
 
 
 def _rows(questions: Iterable[Shown], prompts: Prompts, split: str) -> Iterator[dict[str, Any]]:
-    return (row_of(shown.example, prompts, split, index) for index, shown in enumerate(questions))
+    return (row_of(shown.example, prompts, split, index, shown.budget) for index, shown in enumerate(questions))
 
 
-def _demonstration(shown: Shown, number: int, rng: random.Random, prompts: Prompts) -> dict[str, Any]:
-    # Its id chooses among the variants of a prompt.
-    example: Example = replace(shown.example, row_id=f"{SOURCE}/warmup/{number}")
-    return dialogue_of(example, [("assistant", format_response(*demonstrate(shown, rng)))], prompts)
+def _dialogues(
+    drawn: Iterable[tuple[Shown, tuple[str, str]]], prompts: Prompts, split: str
+) -> Iterator[dict[str, Any]]:
+    for number, (shown, response) in enumerate(drawn):
+        # Its id chooses among the variants of a prompt.
+        example: Example = replace(shown.example, row_id=f"{SOURCE}/{split}/{number}")
+        yield dialogue_of(example, [("assistant", format_response(*response))], prompts, shown.budget)
