@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from dataclasses import replace
+from itertools import filterfalse
 
 from reward_score.aliases import BRACKET
 from reward_score.normalise import SEPARATOR, Phrase, clean, folded_role, join, normalise, read_phrase
@@ -23,6 +24,8 @@ _ANTIBODIES = frozenset(("antibody", "immunoglobulin"))
 # A reference that contains a row of brackets, possibly among words.
 _ROW_OF_BRACKETS = re.compile(r"[(\[{<]\s*[(\[{<\])}>]")
 _NO_BRACKET = re.compile(r"[^()\[\]{}<>]")
+# Says nothing of a side.
+_RIGHT_ANSWER = re.compile(r"\bright\s+(?=(?:answer|option|choice)\b)", re.IGNORECASE)
 # A text with more words than this, or without spaces between words, is compared in order.
 _MOST_FREE_WORDS = 10
 # One text may have at most this many extra words that the question has too.
@@ -47,6 +50,7 @@ def compare_short(answer: str, gold: str, question: str, more_aliases: tuple[str
         (True, 'equal', False)
     """
     reference = read_reference(gold, question, more_aliases)
+    answer = _RIGHT_ANSWER.sub("", answer)
     said = clean(answer)
     phrase = read_phrase(said)
     without_comma = normalise(COMMA.sub(" ", answer)).joined if "," in answer else phrase.joined
@@ -181,7 +185,8 @@ def _without_question_words(
     """
     more, less = _differing(core, wanted)
     surplus = more or less
-    known = question_words | folded_role("lead") | {SEPARATOR}
+    # "right" leads in "the right answer is", and is an answer where a side is asked for.
+    known = question_words | set(filterfalse(is_polar, folded_role("lead"))) | {SEPARATOR}
     novel = [token for token in wanted if token not in known]
     if not surplus or (more and less) or not novel or len(surplus) > _MOST_QUESTION_WORDS:
         return core, wanted
