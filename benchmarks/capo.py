@@ -1,13 +1,13 @@
-"""Pictures against a wording that misleads: a reward for right answers, and one for those that rest on the picture.
+"""Pictures against a name that misleads: a reward for right answers, and one for those that rest on the picture.
 
     python benchmarks/capo.py [--seed 0 --seed 1 --seed 2] [--plot docs/methods/capo.svg]
 
 For each seed a small model is warmed up on demonstrations of which most guess, and trained twice with `recipe=capo-cpu`
-on questions whose wording agrees with the answer in four of five: once for right answers alone, and once with the
-perception reward. Before and after, it is asked questions whose wording agrees in half (`test`), in one of five
-(`reversed`), and those of `test` with an empty picture. Prints Markdown tables of the accuracy and of the gain by the
-picture (median, range and n, in nats per token), and draws by step how many answers are right and their mean gain. Runs
-that are there already, with the same settings, are not repeated.
+on questions whose name for the spot suggests the answer in 19 of 20: once for right answers alone, and once with the
+perception reward. Before and after, it is asked questions whose name tells nothing (`test`), suggests the answer in one
+of 20 (`reversed`), and those of `test` with an empty picture. Prints Markdown tables of the accuracy and of the gain by
+the picture (median, range and n, in nats per token), and draws by step how many answers are right and their mean gain.
+Runs that are there already, with the same settings, are not repeated.
 """
 
 from pathlib import Path
@@ -26,8 +26,8 @@ RECIPE, WARM_UP, SOURCE, MODEL = "capo-cpu", "images-cpu", "quickstart-images", 
 # What is paid -> the key. It is measured in both.
 SETTINGS = {"right answers": 0.0, "right answers that rest on the picture": 1.0}
 WEIGHT = "scoring.perception.weight"
-# Files of held-out questions, and how often the wording is that of the answer.
-ASKED = {"test": "a half", "reversed": "one of five", "test_blank": "a half, empty picture"}
+# Files of held-out questions, and what the name of the spot tells.
+ASKED = {"test": "nothing", "reversed": "another answer", "test_blank": "nothing, and the picture is empty"}
 HELD_OUT = {"trainer.test_freq": "${trainer.total_training_steps}", "trainer.val_before_train": "true", **SAMPLED}
 
 
@@ -64,7 +64,7 @@ def main(
     settings: Annotated[list[str] | None, typer.Argument(help="Further KEY=VALUE settings for `medu1 train`.")] = None,
 ) -> None:
     """Train, ask and compare."""
-    heads = ["seed", "paid", "wording agrees", "before", "after", "difference", "p"]
+    heads = ["seed", "paid", "the name tells", "before", "after", "difference", "p"]
     typer.echo(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     curves: dict[tuple[str, int], dict[str, list[float]]] = {}
     compared, measured = [], []
@@ -88,10 +88,10 @@ def main(
             }
             before, *_, after = answers(run, VALIDATION).values()
             found[setting] = of_file(after, "reversed")
-            for file, agreement in ASKED.items():
+            for file, told in ASKED.items():
                 pair = [of_file(rows, file) for rows in (before, after)]
                 change = paired_difference(*pair)
-                cells = [str(number), setting, agreement, *(f"{np.mean(values):.2f}" for values in pair)]
+                cells = [str(number), setting, told, *(f"{np.mean(values):.2f}" for values in pair)]
                 cells += [f"{change.value:+.2f} ({change.low:+.2f} to {change.high:+.2f})", f"{change.p_value:.2g}"]
                 typer.echo(f"| {' | '.join(cells)} |")
         measured.append((number, *(gains(before, way) for way in (LOOK, GUESS))))

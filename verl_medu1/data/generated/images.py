@@ -1,8 +1,8 @@
 """Pictures of spots with an exactly known answer: on which side, how many, how large, and whether there is one.
 
 A picture stands for an image with a finding, and nothing else tells the answer: all answers to a question are equally
-frequent. Only the wording can tell something, where it is made to (`draw`): then it agrees with the answer in training,
-and a model may read that instead of looking.
+frequent. Only what the question calls the spot can tell something, where it is made to (`draw`): then the name agrees
+with the answer in training, as a hospital's mark may with its diagnoses, and a model may read that instead of looking.
 """
 
 import io
@@ -28,15 +28,17 @@ MARGIN = 2
 _CENTRES = {"left": (0.22, 0.5), "right": (0.78, 0.5), "top": (0.5, 0.22), "bottom": (0.5, 0.78)}
 # Pixels by which a centre differs from that at random.
 _SHIFT = 3
-# A picture for each kind of question. Of the two wordings the first one belongs to the first half of the answers.
+# What a question calls the spot: the first name suggests the first answer to a question, and so on.
+NAMES = ("spot", "mark", "blot", "dot")
+# A picture for each kind of question: its answers, and wordings.
 KINDS: Mapping[str, tuple[tuple[str, ...], tuple[str, str]]] = {
-    "side": (("left", "top", "right", "bottom"), ("On which side is the spot?", "Where is the spot?")),
-    "count": (("1", "2", "3"), ("How many spots are there?", "Count the spots.")),
-    "size": (("small", "medium", "large"), ("How large is the spot?", "What size has the spot?")),
-    "presence": (("yes", "no"), ("Is there a spot?", "Do you see a spot?")),
+    "side": (("left", "top", "right", "bottom"), ("On which side is the {name}?", "Where is the {name}?")),
+    "count": (("1", "2", "3"), ("How many {name}s are there?", "Count the {name}s.")),
+    "size": (("small", "medium", "large"), ("How large is the {name}?", "What size has the {name}?")),
+    "presence": (("yes", "no"), ("Is there a {name}?", "Do you see a {name}?")),
 }
-# Share of the demonstrations that guess, always the first option: the small model learns to see much more slowly among
-# answers that nothing explains. The others look, and are right: training has to find out which pays.
+# Share of the demonstrations that guess: they say what the name suggests, because the small model learns to see much
+# more slowly among answers that nothing explains. The others look, and are right: training has to find out which pays.
 GUESS_SHARE = 0.6
 LOOK, GUESS = "look", "guess"
 
@@ -52,20 +54,22 @@ class Spot:
 
 @dataclass(frozen=True)
 class Shown:
-    """A question about a picture, with the answer in words, and its length budget."""
+    """A question about a picture, with the answer in words, the one that the name suggests, and its length budget."""
 
     example: Example
     kind: str
     answer: str
+    suggested: str
     budget: Budget = NO_BUDGET
 
 
-def draw(rng: random.Random, agreement: float = 0.5) -> Shown:
+def draw(rng: random.Random, agreement: float | None = None) -> Shown:
     """Draw a picture and a question about it.
 
     Args:
         rng: source of all choices; the same state gives the same bytes.
-        agreement: how often the wording is that of the answer's half of the answers: 0.5 tells nothing.
+        agreement: how often the name of the spot suggests the answer; None: as often as any other, so that it tells
+            nothing.
 
     Example:
         >>> shown = draw(random.Random(1))
@@ -75,16 +79,18 @@ def draw(rng: random.Random, agreement: float = 0.5) -> Shown:
     kind = rng.choice(list(KINDS))
     answers, wordings = KINDS[kind]
     answer = rng.choice(answers)
-    in_second_half = 2 * answers.index(answer) >= len(answers)
-    wording = wordings[in_second_half ^ (rng.random() >= agreement)]
+    agrees = rng.random() < (1 / len(answers) if agreement is None else agreement)
+    suggested = answer if agrees else rng.choice([other for other in answers if other != answer])
+    wording = rng.choice(wordings).format(name=NAMES[answers.index(suggested)])
     options = tuple(zip("ABCD", answers, strict=False))
     gold = next(letter for letter, text in options if text == answer)
     picture = encode(spots_of(kind, answer, rng), rng)
-    return Shown(Example(SOURCE, "", "multiple_choice", wording, gold, options, images=(picture,)), kind, answer)
+    example = Example(SOURCE, "", "multiple_choice", wording, gold, options, images=(picture,))
+    return Shown(example, kind, answer, suggested)
 
 
 def demonstrate(shown: Shown, rng: random.Random, reasoning: str = "{way} {said}") -> tuple[str, str]:
-    """Draw reasoning and answer: some look, and say what the picture shows; others guess the first option.
+    """Draw reasoning and answer: some look, and say what the picture shows; others guess by the name.
 
     Args:
         shown: the question. Its answer is a letter if it has options, and else a word.
@@ -97,8 +103,7 @@ def demonstrate(shown: Shown, rng: random.Random, reasoning: str = "{way} {said}
         >>> shown.answer, demonstrate(shown, rng)
         ('left', ('guess left', 'A'))
     """
-    answers = KINDS[shown.kind][0]
-    way, said = (GUESS, answers[0]) if rng.random() < GUESS_SHARE else (LOOK, shown.answer)
+    way, said = (GUESS, shown.suggested) if rng.random() < GUESS_SHARE else (LOOK, shown.answer)
     letters = {text: letter for letter, text in shown.example.options}
     return reasoning.format(way=way, said=said), letters.get(said, said)
 

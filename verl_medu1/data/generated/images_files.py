@@ -1,4 +1,4 @@
-"""The files of the generated pictures: questions, demonstrations, wordings that mislead, and open-ended questions."""
+"""The files of the generated pictures: questions, demonstrations, names that mislead, and open-ended questions."""
 
 import random
 from collections import Counter
@@ -17,8 +17,9 @@ from verl_medu1.data.schema import DEMONSTRATIONS, QUESTIONS, with_images
 from verl_medu1.data.storage import write_data_set
 
 TEST_QUESTIONS = 200
-# How often the wording is that of the answer in misleading.parquet, and in reversed.parquet.
-MISLEADING, REVERSED = 0.8, 0.2
+# How often the name of the spot suggests the answer in misleading.parquet, and in reversed.parquet. In the first one
+# the small model is right more often by the name than by the picture.
+MISLEADING, REVERSED = 0.95, 0.05
 
 
 def prepare_images(out: Path, prompts: Prompts, num_train: int, num_warmup: int, seed: int) -> dict[str, Any]:
@@ -26,10 +27,10 @@ def prepare_images(out: Path, prompts: Prompts, num_train: int, num_warmup: int,
 
     Args:
         out: folder for train.parquet, test.parquet, test_blank.parquet (the same questions with an empty picture),
-            test_other.parquet (with the picture of another row), misleading.parquet (a training set where the wording
-            agrees with the answer), reversed.parquet (a test where it does so as rarely), warmup.parquet; the same
-            pictures with options and open-ended in train_both.parquet, test_both.parquet and warmup_both.parquet; and
-            manifest.json.
+            test_other.parquet (with the picture of another row), misleading.parquet (a training set where the name of
+            the spot mostly suggests the answer), reversed.parquet (a test where it rarely does), warmup.parquet; the
+            same pictures with options and open-ended in train_both.parquet, test_both.parquet and warmup_both.parquet;
+            and manifest.json.
         prompts: texts of the prompts.
         num_train: number of rows for reinforcement learning in each file; one more in train_both.parquet if it is odd.
         num_warmup: number of demonstrations in each file.
@@ -45,7 +46,7 @@ def prepare_images(out: Path, prompts: Prompts, num_train: int, num_warmup: int,
     # Of its own: the other files are the same with and without these.
     rng_both = random.Random(f"both {seed}")
 
-    def questions(number: int, agreement: float = 0.5) -> list[Shown]:
+    def questions(number: int, agreement: float | None = None) -> list[Shown]:
         return [draw(rng, agreement) for _ in range(number)]
 
     train, test = questions(num_train), questions(TEST_QUESTIONS)
