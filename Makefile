@@ -45,8 +45,8 @@ quickstart: install
 
 test: install lint
 	$(VENV)/bin/python -m pytest -m "not e2e and not long and not slurm and not gpu_stack" --ignore tests/cluster \
-		--numprocesses 2 --dist loadfile
-	$(VENV)/bin/python -m pytest -m "e2e and not long and not slurm and not faults"
+		--numprocesses 2 --dist loadfile --durations 15
+	$(VENV)/bin/python -m pytest -m "e2e and not long and not slurm and not faults" --durations 15
 
 test-faults: install
 	$(VENV)/bin/python -m pytest -m faults tests/e2e

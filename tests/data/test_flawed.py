@@ -69,4 +69,4 @@ def test_the_command_writes_the_set_and_refuses_a_budget(tmp_path):
     refused = subprocess.run(
         [*command, *numbers, "--budget", "max:fixed:20"], capture_output=True, text=True, timeout=60
     )
-    assert refused.returncode and "--source quickstart-dosing has none" in refused.stderr
+    assert refused.returncode and "can't be set for --source quickstart-dosing" in refused.stderr
