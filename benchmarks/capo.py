@@ -37,8 +37,12 @@ def of_file(rows: list[dict[str, Any]], file: str) -> list[float]:
 
 
 def gains(rows: list[dict[str, Any]], way: str) -> str:
-    """The gain by the picture of right answers whose reasoning goes this way, in words."""
-    found = [row["perception_gain"] for row in rows if row["acc"] and f"<think>{way} " in row["output"]]
+    """The gain by the picture of right answers whose reasoning goes this way, in words; without empty pictures."""
+    found = [
+        row["perception_gain"]
+        for row in rows
+        if row["acc"] and f"<think>{way} " in row["output"] and row["row_id"].split("/")[1] != "test_blank"
+    ]
     if not found:
         return "none"
     return f"{np.median(found):.3f} ({min(found):.3f} to {max(found):.3f}), n = {len(found)}"
