@@ -10,6 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from verl_medu1.cpu.collection import collect_seldom
+
+# torch, verl and vLLM leave millions of objects, which the garbage collector would visit again and again.
+collect_seldom()
+
 # How long an example takes says something about the machine and what else it does, and nothing about the code.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_module
-from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
+from tests.composed import composed
 from verl_medu1.checks.rewards import (
     estimator_violations,
     penalty_violations,
@@ -21,7 +20,7 @@ from verl_medu1.checks.settings import setting_violations
 from verl_medu1.config.compose import settings_in
 from verl_medu1.config.keys import legacy_violations, unknown_key_violations
 from verl_medu1.config.needs import kernels_of, usual_needs
-from verl_medu1.config.recipes import SFT, TRAIN, recipe_names, register_recipes
+from verl_medu1.config.recipes import SFT, TRAIN, recipe_names
 from verl_medu1.machine.doctor import Needs
 from verl_medu1.machine.gpus import find_gpu
 from verl_medu1.machine.machine import Machine
@@ -80,22 +79,6 @@ def takes_fp8(name: str) -> bool:
     return not any(part in name for part in ("a100", "qwen2.5-72b", "lora", "fsdp2"))
 
 
-@pytest.fixture(scope="module")
-def composed():
-    """Composes overrides of the primary configuration, each once."""
-    register_recipes()
-    GlobalHydra.instance().clear()
-    found: dict[tuple[str, ...], DictConfig] = {}
-    with initialize_config_module("verl_medu1.config", version_base="1.3"):
-
-        def get(*overrides: str) -> DictConfig:
-            if overrides not in found:
-                found[overrides] = compose("medu1", overrides=list(overrides))
-            return found[overrides]
-
-        yield get
-
-
 def parts(name: str) -> tuple[str, dict[str, Any]]:
     """Hub name of the model, and the sizes in a recipe's name."""
     found = NAME.fullmatch(name)
@@ -148,7 +131,7 @@ def test_the_readme_says_how_to_start_and_what_is_not_verified(name):
 
 
 @pytest.mark.parametrize("name", GPU_RECIPES)
-def test_the_name_agrees_with_the_configuration(composed, name):
+def test_the_name_agrees_with_the_configuration(name):
     config = composed(f"recipe={name}")
     model, sizes = parts(name)
     assert config.trainer.experiment_name == name
@@ -167,7 +150,7 @@ def test_the_name_agrees_with_the_configuration(composed, name):
 
 @pytest.mark.parametrize("precision", ["bf16", "fp8"])
 @pytest.mark.parametrize("name", GPU_RECIPES)
-def test_each_recipe_corrects_for_the_difference_between_rollout_and_trainer(composed, name, precision):
+def test_each_recipe_corrects_for_the_difference_between_rollout_and_trainer(name, precision):
     config = composed(f"recipe={name}", f"precision={precision}")
     correction = config.algorithm.rollout_correction
     assert (correction.rollout_is, correction.rollout_is_threshold, correction.bypass_mode) == ("token", 2.0, False)
@@ -182,7 +165,7 @@ def test_each_recipe_corrects_for_the_difference_between_rollout_and_trainer(com
     ],
     ids=" ".join,
 )
-def test_it_resolves_and_has_no_unknown_key(composed, overrides):
+def test_it_resolves_and_has_no_unknown_key(overrides):
     config = composed(*overrides)
     OmegaConf.to_container(config, resolve=True)
     assert config.trainer.v1.trainer_mode == "medu1_sync"
@@ -200,7 +183,7 @@ def test_it_resolves_and_has_no_unknown_key(composed, overrides):
         *((name, "fp8") for name in GPU_RECIPES if takes_fp8(name)),
     ],
 )
-def test_a_recipe_breaks_no_rule_and_fits_by_its_plan(composed, name, precision):
+def test_a_recipe_breaks_no_rule_and_fits_by_its_plan(name, precision):
     config = composed(f"recipe={name}", f"precision={precision}")
     model, sizes = parts(name)
     plan = plan_of(find_architecture(model), find_gpu(GPUS[sizes["gpu"]]), settings_in(config))
@@ -208,7 +191,7 @@ def test_a_recipe_breaks_no_rule_and_fits_by_its_plan(composed, name, precision)
 
 
 @pytest.mark.parametrize("name", [name for name in GPU_RECIPES if not takes_fp8(name)])
-def test_fp8_is_refused_where_a_recipe_can_not_take_it(composed, name):
+def test_fp8_is_refused_where_a_recipe_can_not_take_it(name):
     if name.endswith("-fsdp2"):
         found = list(unknown_key_violations(composed(f"recipe={name}", "precision=fp8")))
         assert found and all("only model_engine=megatron reads it" in sentence for sentence in found)
@@ -222,7 +205,7 @@ def test_fp8_is_refused_where_a_recipe_can_not_take_it(composed, name):
 
 
 @pytest.mark.parametrize("name", GPU_RECIPES)
-def test_a_recipe_states_differences_only(composed, name):
+def test_a_recipe_states_differences_only(name):
     base = composed("base=medical_rl")
     for key, value in stated(ROOT / "recipes" / name / TRAIN).items():
         assert OmegaConf.select(base, key) != value, f"{key} is {value} in the base already"
@@ -235,7 +218,7 @@ def test_a_recipe_states_differences_only(composed, name):
         *(f"recipes/{name}/{TRAIN}" for name in GPU_RECIPES),
     ],
 )
-def test_every_key_is_one_that_verl_or_megatron_has(composed, file):
+def test_every_key_is_one_that_verl_or_megatron_has(file):
     from megatron.core.optimizer import OptimizerConfig
     from megatron.core.transformer.transformer_config import TransformerConfig
     from verl.trainer.config import CheckpointConfig
@@ -260,7 +243,7 @@ def test_every_key_is_one_that_verl_or_megatron_has(composed, file):
         assert name == "env_vars" or key in fields.get(name, ()) or any(key in node for node in nodes), path
 
 
-def test_what_wins_over_what(composed):
+def test_what_wins_over_what():
     name = "recipe=qwen2.5-3b-release-1x8h100-tp1-pp1"
     rollout = composed("base=medical_rl").actor_rollout_ref.rollout
     assert (rollout.n, rollout.temperature, rollout.quantization) == (16, 1.0, None)
@@ -276,7 +259,7 @@ def test_what_wins_over_what(composed):
     assert composed(name).actor_rollout_ref.actor.optim.use_checkpoint_opt_param_scheduler is True
 
 
-def test_precision_is_one_switch(composed):
+def test_precision_is_one_switch():
     name = "recipe=qwen3-8b-1x8h100-tp2-pp1"
     before, after = (
         dict(leaves(OmegaConf.to_container(composed(*overrides), resolve=True)))
@@ -290,7 +273,7 @@ def test_precision_is_one_switch(composed):
     assert after["actor_rollout_ref.ref.megatron.override_transformer_config.fp8_recipe"] == "blockwise"
 
 
-def test_recipes_for_the_cpu_are_as_they_were(composed):
+def test_recipes_for_the_cpu_are_as_they_were():
     for name in CPU_RECIPES:
         config = composed(f"recipe={name}")
         assert config == composed(f"recipe={name}", "precision=bf16")
@@ -299,7 +282,7 @@ def test_recipes_for_the_cpu_are_as_they_were(composed):
 
 @pytest.mark.parametrize("precision", ["bf16", "fp8"])
 @pytest.mark.parametrize("name", [*GPU_RECIPES, "quickstart"])
-def test_a_recipe_starts_with_what_install_gpu_installs(composed, name, precision):
+def test_a_recipe_starts_with_what_install_gpu_installs(name, precision):
     """Transformer Engine, and neither Apex nor flash-attn: without a key of gpu_megatron.yaml, or of the recipes with
     FSDP2, a run would not start.
     """
@@ -316,7 +299,7 @@ def test_a_recipe_starts_with_what_install_gpu_installs(composed, name, precisio
 
 
 @pytest.mark.parametrize("name", GPU_RECIPES)
-def test_the_table_of_the_documentation_is_right(composed, name):
+def test_the_table_of_the_documentation_is_right(name):
     config = composed(f"recipe={name}")
     model, sizes = parts(name)
     data_parallel = sizes["nodes"] * sizes["gpus"] // (sizes["tp"] * sizes["pp"] * sizes["cp"])
@@ -338,7 +321,7 @@ def test_the_table_has_no_other_recipe():
 
 
 @pytest.mark.parametrize("name", [name for name in GPU_RECIPES if "-lora-" in name])
-def test_a_recipe_with_lora_has_what_one_word_sets(composed, name):
+def test_a_recipe_with_lora_has_what_one_word_sets(name):
     """Hydra lets no recipe override a group that comes after it, so these recipes name the keys themselves."""
     recipe, group = composed(f"recipe={name}"), composed(f"recipe={name}", "lora=r16")
     assert recipe == group and settings_in(recipe).adapter_rank == 16

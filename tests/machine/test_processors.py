@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from tests.composed import composed
 from verl_medu1.checks.settings import started_here_violations
 from verl_medu1.config.compose import compose_config
 from verl_medu1.config.recipes import recipe_names
@@ -66,7 +67,7 @@ def test_each_node_tells_ray_its_own(tmp_path, options, said):
 @pytest.mark.parametrize("recipe", recipe_names())
 def test_no_recipe_hangs_or_starts_idle_processes(recipe):
     """With enough there is no sentence, with one less there is, and no worker is started beforehand."""
-    config = compose_config([f"recipe={recipe}"])
+    config = composed(f"recipe={recipe}")
     asked = asked_processors(config)
     assert processor_violation(config, asked) is None
     assert not config.ray_kwargs.ray_init._system_config.prestart_worker_first_driver

@@ -7,12 +7,11 @@ import sys
 from typing import NamedTuple
 
 import pytest
-from hydra import compose, initialize_config_module
-from hydra.core.global_hydra import GlobalHydra
 
+from tests.composed import composed
 from verl_medu1.cli.app import main
 from verl_medu1.config.compose import compose_recipe, settings_in
-from verl_medu1.config.recipes import recipe_names, register_recipes
+from verl_medu1.config.recipes import recipe_names
 from verl_medu1.plan.settings import OPTIMIZER
 from verl_medu1.verl_compat import config_folder
 
@@ -125,10 +124,7 @@ def test_a_recipe_without_importing_verl(run, tiny):
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_is_composed_as_for_training(name):
     settings, path = compose_recipe([f"recipe={name}"])
-    register_recipes()
-    GlobalHydra.instance().clear()
-    with initialize_config_module("verl_medu1.config", version_base="1.3"):
-        config = compose("medu1", overrides=[f"recipe={name}"])
+    config = composed(f"recipe={name}")
     assert settings == settings_in(config)
     assert path == config.actor_rollout_ref.model.path
 

@@ -3,7 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from verl_medu1.config.compose import compose_recipe
+from omegaconf import DictConfig
+
+from tests.composed import composed
+from verl_medu1.config.compose import settings_in
 from verl_medu1.config.recipes import recipe_names
 from verl_medu1.plan.architecture import Architecture, find_architecture, is_path
 from verl_medu1.rehearse.model_folder import write_model_folder
@@ -29,10 +32,11 @@ PUBLISHED: dict[str, dict[str, Any]] = {
 
 def gpu_recipes() -> list[str]:
     """Names of the recipes for Megatron on GPUs, which name a model on the Hub."""
-    composed = {name: compose_recipe([f"recipe={name}"]) for name in recipe_names() if "cpu" not in name}
-    return [
-        name for name, (settings, model) in composed.items() if settings.strategy == "megatron" and not is_path(model)
-    ]
+    return [name for name in recipe_names() if "cpu" not in name and _is_megatron_on_gpus(composed(f"recipe={name}"))]
+
+
+def _is_megatron_on_gpus(config: DictConfig) -> bool:
+    return settings_in(config).strategy == "megatron" and not is_path(config.actor_rollout_ref.model.path)
 
 
 def published_folder(model: Architecture, parent: Path) -> Path:

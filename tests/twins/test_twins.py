@@ -8,11 +8,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
+from tests.composed import composed
 from tests.cpu.memory import compared
 from tests.cpu.ranks import run_ranks
 from tests.cpu.small_engine import token_rows
 from tests.twins.twin import EXPERTS, Twin, ranks_of, twin_of, write_model
-from verl_medu1.config.compose import compose_recipe
+from verl_medu1.config.compose import settings_in
 from verl_medu1.config.recipes import recipe_names
 from verl_medu1.plan.architecture import find_architecture
 
@@ -45,10 +46,11 @@ STEP_TOLERANCE = 1e-6  # a thousandth of what a step may move
 
 def test_every_recipe_has_its_twin_here() -> None:
     for name in recipe_names():
-        settings, model = compose_recipe([f"recipe={name}"])
+        config = composed(f"recipe={name}")
+        settings = settings_in(config)
         # The recipes of two cores are trained themselves, and FSDP2 trains Hugging Face's model.
         if settings.device != "cpu" and settings.strategy == "megatron":
-            assert twin_of(find_architecture(model), settings) in TWINS, name
+            assert twin_of(find_architecture(config.actor_rollout_ref.model.path), settings) in TWINS, name
 
 
 def run(model: Path, engine: dict, out: Path, *options: str) -> list[dict]:

@@ -186,10 +186,11 @@ def _unknown(node: DictConfig, known: Mapping[str, Any], path: str) -> Iterator[
         here = f"{path}.{key}" if path else key
         if key not in known:
             yield here, names
-        # A node that is empty by default, or not a node, accepts any key: its content is passed on.
-        elif key not in OPEN and not key.startswith(OPEN_PREFIX) and known[key] and not OmegaConf.is_missing(node, key):
-            value = node[key]
-            if isinstance(value, DictConfig) and isinstance(known[key], Mapping):
+        # A node that is empty by default, or not a node, accepts any key: its content is passed on. What is no node by
+        # default is not even read, for that resolves it and takes time.
+        elif key not in OPEN and not key.startswith(OPEN_PREFIX) and known[key] and isinstance(known[key], Mapping):
+            value = None if OmegaConf.is_missing(node, key) else node[key]
+            if isinstance(value, DictConfig):
                 yield from _unknown(value, known[key], here)
 
 
