@@ -5,9 +5,9 @@
 For each seed a small model is warmed up on demonstrations of which most guess, and trained twice with `recipe=capo-cpu`
 on questions whose name for the spot suggests the answer in 19 of 20: once for right answers alone, and once with the
 perception reward. Before and after, it is asked questions whose name tells nothing (`test`), suggests the answer in one
-of 20 (`reversed`), and those of `test` with an empty picture. Prints Markdown tables of the accuracy and of the gain by
-the picture (median, range and n, in nats per token), and draws by step how many answers are right and their mean gain.
-Runs that are there already, with the same settings, are not repeated.
+of 20 (`reversed`), and those of `test` with an empty picture and with another question's. Prints Markdown tables of the
+accuracy and of the gain by the picture (median, range and n, in nats per token), and draws by step how many answers are
+right and their mean gain. Runs that are there already, with the same settings, are not repeated.
 """
 
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from figures import pyplot, save
+from pictures import of_file
 from trainings import HELD_OUT_SAMPLES, SAMPLED, answers, of_questions, train, warm_up
 
 from verl_medu1.data.generated.images import GUESS, LOOK
@@ -27,21 +28,28 @@ RECIPE, WARM_UP, SOURCE, MODEL = "capo-cpu", "images-cpu", "quickstart-images", 
 SETTINGS = {"right answers": 0.0, "right answers that rest on the picture": 1.0}
 WEIGHT = "scoring.perception.weight"
 # Files of held-out questions, and what the name of the spot tells.
-ASKED = {"test": "nothing", "reversed": "another answer", "test_blank": "nothing, and the picture is empty"}
+ASKED = {
+    "test": "nothing",
+    "reversed": "another answer",
+    "test_blank": "nothing, and the picture is empty",
+    "test_other": "nothing, and the picture is another question's",
+}
+OWN_PICTURE = ("test", "reversed")
 HELD_OUT = {"trainer.test_freq": "${trainer.total_training_steps}", "trainer.val_before_train": "true", **SAMPLED}
 
 
-def of_file(rows: list[dict[str, Any]], file: str) -> list[float]:
+def accuracy(rows: list[dict[str, Any]], file: str) -> list[float]:
     """The accuracy on each question of a file, in a fixed order."""
-    return list(of_questions([row for row in rows if row["row_id"].split("/")[1] == file], "acc").values())
+    return list(of_questions(of_file(rows, file), "acc").values())
 
 
 def gains(rows: list[dict[str, Any]], way: str) -> str:
-    """The gain by the picture of right answers whose reasoning goes this way, in words; without empty pictures."""
+    """The gain by the picture of right answers whose reasoning goes this way, in words, with their own pictures."""
     found = [
         row["perception_gain"]
-        for row in rows
-        if row["acc"] and f"<think>{way} " in row["output"] and row["row_id"].split("/")[1] != "test_blank"
+        for file in OWN_PICTURE
+        for row in of_file(rows, file)
+        if row["acc"] and f"<think>{way} " in row["output"]
     ]
     if not found:
         return "none"
@@ -91,9 +99,9 @@ def main(
                 for name in ("acc", "perception_gain")
             }
             before, *_, after = answers(run, VALIDATION).values()
-            found[setting] = of_file(after, "reversed")
+            found[setting] = accuracy(after, "reversed")
             for file, told in ASKED.items():
-                pair = [of_file(rows, file) for rows in (before, after)]
+                pair = [accuracy(rows, file) for rows in (before, after)]
                 change = paired_difference(*pair)
                 cells = [str(number), setting, told, *(f"{np.mean(values):.2f}" for values in pair)]
                 cells += [f"{change.value:+.2f} ({change.low:+.2f} to {change.high:+.2f})", f"{change.p_value:.2g}"]

@@ -8,8 +8,8 @@ Warms a small model up for each seed and trains it once in each of the eight cel
 questions (`recipe=study-cpu`), or on generated pictures, asked with options and open-ended (`recipe=images-cpu`); then
 asks held-out questions. Prints one table of the cells and one of the effect of each factor, from pairs of runs that
 differ in this factor alone: the mean difference, Student's interval over the pairs, and the p-value of the exact test
-that flips signs of pairs. Draws the curves. A run that is there already, with the same settings, is read and not
-repeated.
+that flips signs of pairs; with pictures, also the accuracy of each cell with an empty one and with another question's.
+Draws the curves. A run that is there already, with the same settings, is read and not repeated.
 """
 
 from itertools import product
@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from figures import pyplot, save
+from pictures import of_file, show_pictures, with_each_picture
 from scipy.stats import ttest_1samp
 from trainings import IMAGES, IMAGES_OUT, SAMPLED, answers, medu1, train, warm_up
 
@@ -53,9 +54,10 @@ def keys_of(cell: Cell) -> dict[str, Any]:
     return keys
 
 
-def figures(run: Path) -> dict[str, float]:
-    """What the held-out questions show, and in how many steps rewards hardly differed."""
-    *_, sampled = answers(run, VALIDATION).values()
+def figures(run: Path, test: str) -> dict[str, float]:
+    """What the questions of a file show, and in how many steps rewards hardly differed."""
+    *_, last = answers(run, VALIDATION).values()
+    sampled = of_file(last, test)
     found = {"accuracy": float(np.mean([answer["acc"] for answer in sampled]))}
     found["tokens"] = float(np.mean([answer["length"] for answer in sampled]))
     found["from budget"] = float(np.mean([answer["budget_distance"] for answer in sampled]))
@@ -110,10 +112,13 @@ def main(
     runs, folders = {}, {}
     for number in seeds:
         warm = warm_up(out / str(number), number, **world) | common
+        test = Path(warm["data.val_files"])
+        if images:
+            warm |= with_each_picture(test)
         for cell in cells:
             run = out / str(number) / "-".join(cell)
             train(run, warm | keys_of(cell), *(settings or []), recipe=recipe)
-            runs[number, cell] = figures(run)
+            runs[number, cell] = figures(run, test.stem)
             folders[number, cell] = run
 
     heads = [*FACTORS, "accuracy by seed", "mean", "tokens", "from budget", "steps with an alarm"]
@@ -139,6 +144,8 @@ def main(
             moved = second - first
             row.append(f"{moved.mean():+.1f} ({moved.min():+.1f} to {moved.max():+.1f})")
         typer.echo(f"| {' | '.join(row)} |")
+    if images:
+        show_pictures([*FACTORS], {cell: [folders[number, cell] for number in seeds] for cell in cells}, test.stem)
     if plot is not None:
         draw(folders, plot)
     if report is not None:

@@ -10,25 +10,19 @@ already, with the same settings, are not repeated.
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
 from figures import draw_seeds
+from pictures import SHOWN, of_file, with_each_picture
 from trainings import HELD_OUT_SAMPLES, SAMPLED, answers, of_questions, train, warm_up
 
 from verl_medu1.evaluate.statistics import paired_difference
 from verl_medu1.run_folder.names import METRICS, VALIDATION
 
 RECIPE, SOURCE, MODEL = "images-cpu", "quickstart-images", "tiny-vl"
-# What is shown -> the file of the held-out questions.
-SHOWN = {"the picture": "test", "an empty one": "test_blank", "another question's": "test_other"}
 HELD_OUT = {"trainer.test_freq": "${trainer.total_training_steps}", "trainer.val_before_train": "true", **SAMPLED}
-
-
-def with_picture(rows: list[dict[str, Any]], file: str) -> dict[str, float]:
-    """The accuracy on each question of a file."""
-    return of_questions([row for row in rows if row["row_id"].split("/")[1] == file], "acc")
 
 
 def peak_memory(run: Path) -> float:
@@ -50,13 +44,14 @@ def main(
     for number in seed or [0, 1, 2]:
         folder = out / str(number)
         keys = warm_up(folder, number, source=SOURCE, recipe=RECIPE, model=MODEL)
-        files = [str(folder / "data" / f"{file}.parquet") for file in SHOWN.values()]
         run = folder / "trained"
-        train(run, keys | HELD_OUT | {"data.val_files": f"[{','.join(files)}]"}, *(settings or []), recipe=RECIPE)
+        asked = with_each_picture(folder / "data" / "test.parquet")
+        train(run, keys | HELD_OUT | asked, *(settings or []), recipe=RECIPE)
         curves[number] = [float(np.mean([row["acc"] for row in rows])) for rows in answers(run).values()]
         before, *_, after = answers(run, VALIDATION).values()
-        for shown, file in SHOWN.items():
-            pair = [list(with_picture(rows, file).values()) for rows in (before, after)]
+        for shown, ending in SHOWN.items():
+            of_both = [of_file(rows, f"test{ending}") for rows in (before, after)]
+            pair = [list(of_questions(rows, "acc").values()) for rows in of_both]
             change = paired_difference(*pair)
             cells = [str(number), shown, *(f"{np.mean(values):.2f}" for values in pair)]
             cells += [f"{change.value:+.2f} ({change.low:+.2f} to {change.high:+.2f})", f"{change.p_value:.2g}"]

@@ -8,7 +8,8 @@ For each seed a small model is warmed up on the quickstart's questions, or on qu
 trained for some steps on all of them, so that it finds some questions easy and others hard. From there it is trained
 once in each way, all else alike. Held-out questions are asked every few steps. Prints a Markdown table: the samples
 until the accuracy that the first way ends with, and the mean accuracy over the training, compared over the held-out
-questions. Runs that are there already are not repeated.
+questions; with pictures, also the accuracy at the end with an empty one and with another question's. Runs that are
+there already are not repeated.
 """
 
 from collections import defaultdict
@@ -20,6 +21,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 import typer
 from figures import pyplot, save
+from pictures import of_file, show_pictures, with_each_picture
 from trainings import IMAGES, IMAGES_OUT, SAMPLED, answers, medu1, train, warm_up
 
 from verl_medu1.evaluate.statistics import paired_difference
@@ -110,12 +112,12 @@ def selected(folder: Path, way: str, options: list[str], keys: dict[str, Any], s
     return out / "train.parquet"
 
 
-def curves_of(run: Path) -> Curves:
-    """The accuracy of each held-out question at each step, from what the run kept of its validations."""
+def curves_of(run: Path, test: str) -> Curves:
+    """The accuracy of each question of a file at each step, from what the run kept of its validations."""
     found: Curves = defaultdict(dict)
     for step, of_step in answers(run, VALIDATION).items():
         right: dict[str, list[float]] = defaultdict(list)
-        for answer in of_step:
+        for answer in of_file(of_step, test):
             right[answer["row_id"]].append(float(answer["acc"] > 0))
         for question, values in right.items():
             found[question][step] = float(np.mean(values))
@@ -199,17 +201,24 @@ def main(
         **SAMPLED,
     }
     runs: dict[tuple[str, int], Curves] = {}
+    folders: dict[tuple[str, ...], list[Path]] = {(way,): [] for way in ways}
     for number in seeds:
         folder = (out or compared.out) / str(number)
         start = start_of(folder, number, compared)
+        test = Path(start["data.val_files"])
+        if compared.recipe == IMAGES["recipe"]:
+            held_out |= with_each_picture(test)
         for way, (options, keys) in ways.items():
             every = start | held_out | keys
             if options is not None:
                 every |= {"data.train_files": selected(folder, way, options, start, number, samples)}
             run = folder / f"{method}-{way.replace(' ', '-')}"
             train(run, every, *(settings or []), recipe=compared.recipe)
-            runs[way, number] = curves_of(run)
+            runs[way, number] = curves_of(run, test.stem)
+            folders[way,].append(run)
     show(runs, list(ways), seeds)
+    if compared.recipe == IMAGES["recipe"]:
+        show_pictures(["accuracy at the end"], folders, test.stem)
     if plot is not None:
         draw(runs, list(ways), plot)
 

@@ -26,6 +26,7 @@ PARTS = (
     "consultation_gap.py",
     "figures.py",
     "measure.py",
+    "pictures.py",
     "published_rule.py",
     "rank_memory.py",
     "scale_commands.py",

@@ -116,7 +116,7 @@ def test_the_files_share_questions_only_where_they_are_to(tmp_path) -> None:
         **dict.fromkeys(("train.parquet", "misleading.parquet"), 30),
         "reversed.parquet": TEST_QUESTIONS,
         "train_both.parquet": 30,
-        "test_both.parquet": 2 * TEST_PICTURES,
+        **dict.fromkeys(("test_both.parquet", "test_both_blank.parquet", "test_both_other.parquet"), 2 * TEST_PICTURES),
         "warmup.parquet": 20,
         "warmup_both.parquet": 20,
     }
@@ -124,6 +124,8 @@ def test_the_files_share_questions_only_where_they_are_to(tmp_path) -> None:
     # The one whose pictures are another file's in another order.
     other, test = pictures.pop("test_other.parquet"), pictures["test.parquet"]
     assert other == [*test[1:], test[0]]
+    other, test = pictures.pop("test_both_other.parquet"), pictures["test_both.parquet"]
+    assert other == [*test[2:], *test[:2]]
     for name in ("train_both.parquet", "test_both.parquet"):
         closed, opened = pictures[name][::2], pictures[name][1::2]
         assert closed == opened
@@ -134,7 +136,8 @@ def test_the_files_share_questions_only_where_they_are_to(tmp_path) -> None:
     def asked(name: str) -> list[tuple]:
         return [(str(row["prompt"]), str(row["reward_model"])) for row in rows[name]]
 
-    assert asked("test.parquet") == asked("test_blank.parquet") == asked("test_other.parquet")
+    for test in ("test", "test_both"):
+        assert asked(f"{test}.parquet") == asked(f"{test}_blank.parquet") == asked(f"{test}_other.parquet")
     ids = [row["extra_info"]["row_id"] for name in rows if "warmup" not in name for row in rows[name]]
     assert len(set(ids)) == len(ids)
     for row in rows["train.parquet"]:

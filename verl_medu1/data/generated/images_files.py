@@ -28,9 +28,9 @@ def prepare_images(out: Path, prompts: Prompts, num_train: int, num_warmup: int,
     Args:
         out: folder for train.parquet, test.parquet, test_blank.parquet (the same questions with an empty picture),
             test_other.parquet (with the picture of another row), misleading.parquet (a training set where the name of
-            the spot mostly suggests the answer), reversed.parquet (a test where it rarely does), warmup.parquet; the
-            same pictures with options and open-ended in train_both.parquet, test_both.parquet and warmup_both.parquet;
-            and manifest.json.
+            the spot mostly suggests the answer), reversed.parquet (a test where it rarely does), warmup.parquet; other
+            pictures, asked with options and open-ended, in train_both.parquet, test_both.parquet,
+            test_both_blank.parquet, test_both_other.parquet and warmup_both.parquet; and manifest.json.
         prompts: texts of the prompts.
         num_train: number of rows for reinforcement learning in each file; one more in train_both.parquet if it is odd.
         num_warmup: number of demonstrations in each file.
@@ -44,23 +44,25 @@ def prepare_images(out: Path, prompts: Prompts, num_train: int, num_warmup: int,
     """
     rng = random.Random(seed)
     # Of its own: the other files are the same with and without these.
-    rng_both = random.Random(f"both {seed}")
+    rng_both, rng_blank = random.Random(f"both {seed}"), random.Random(f"blank {seed}")
 
     def questions(number: int, agreement: float | None = None) -> list[Shown]:
         return [draw(rng, agreement) for _ in range(number)]
 
     train, test = questions(num_train), questions(TEST_QUESTIONS)
-    # The last row gets the first one's.
-    others = [*test[1:], test[0]]
+    train_both, test_both = draw_both(rng_both, (num_train + 1) // 2), draw_both(rng_both, TEST_PICTURES)
     files: dict[str, list[Shown]] = {
         "train": train,
         "test": test,
-        "test_blank": [replace(shown, example=blank(shown.example, rng)) for shown in test],
-        "test_other": [_with_picture(*pair) for pair in zip(test, others, strict=True)],
+        "test_blank": _emptied(test, rng),
+        "test_other": _with_pictures(test, [*test[1:], *test[:1]]),
         "misleading": questions(num_train, MISLEADING),
         "reversed": questions(TEST_QUESTIONS, REVERSED),
-        "train_both": draw_both(rng_both, (num_train + 1) // 2),
-        "test_both": draw_both(rng_both, TEST_PICTURES),
+        "train_both": train_both,
+        "test_both": test_both,
+        "test_both_blank": _emptied(test_both, rng_blank),
+        # Two questions for each picture.
+        "test_both_other": _with_pictures(test_both, [*test_both[2:], *test_both[:2]]),
     }
     tables: dict[str, Any] = {
         f"{name}.parquet": (with_images(QUESTIONS), _rows(rows, prompts, name)) for name, rows in files.items()
@@ -77,8 +79,16 @@ def prepare_images(out: Path, prompts: Prompts, num_train: int, num_warmup: int,
     return manifest
 
 
-def _with_picture(shown: Shown, other: Shown) -> Shown:
-    return replace(shown, example=replace(shown.example, images=other.example.images))
+def _emptied(questions: Iterable[Shown], rng: random.Random) -> list[Shown]:
+    return [replace(shown, example=blank(shown.example, rng)) for shown in questions]
+
+
+def _with_pictures(questions: Iterable[Shown], others: Iterable[Shown]) -> list[Shown]:
+    """The questions, each with the picture of another one."""
+    return [
+        replace(shown, example=replace(shown.example, images=other.example.images))
+        for shown, other in zip(questions, others, strict=True)
+    ]
 
 
 def _rows(questions: Iterable[Shown], prompts: Prompts, split: str) -> Iterator[dict[str, Any]]:
