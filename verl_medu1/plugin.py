@@ -2,7 +2,8 @@
 
 It stays tiny and imports nothing large: our trainers are registered when verl's own are imported, each run gets a
 socket of its own for new weights, answers go into verl's queue in groups, log-probabilities are taken in one call,
-Transformer Engine finds its own libraries, and the CPU support is installed only on a machine without an accelerator.
+a validation's alike questions are resampled once, Transformer Engine finds its own libraries, and the CPU support is
+installed only on a machine without an accelerator.
 """
 
 import logging
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from types import ModuleType
 
 from verl_medu1.machine.accelerator import has_accelerator
-from verl_medu1.verl_compat import grouped_puts, log_probs, te_libraries, weight_socket
+from verl_medu1.verl_compat import grouped_puts, log_probs, resampling, te_libraries, weight_socket
 from verl_medu1.verl_compat.import_hook import around_import
 
 
@@ -28,6 +29,7 @@ def _install() -> None:
     weight_socket.install()
     grouped_puts.install()
     log_probs.install()
+    resampling.install()
     te_libraries.install()
     if not has_accelerator():
         from verl_medu1 import cpu

@@ -121,6 +121,7 @@ TAKEN = (
     Entry("verl", "trainer/ppo/v1/agent_loop_tq.py", "tq", "verl_compat/grouped_puts.py", "each answer is put into the queue by itself; those that are ready at the same time go together (speed only)", "tests/verl_compat/test_grouped_puts.py"),
     Entry("verl", "trainer/ppo/v1/agent_loop_tq.py", "list_of_dict_to_tensordict", "verl_compat/grouped_puts.py", "rows are joined once for each put (speed only)", "tests/verl_compat/test_grouped_puts.py"),
     Entry("verl", "utils/torch_functional.py", "logprobs_from_logits_v2", "verl_compat/log_probs.py", "without flash-attn it calls torch for each token (speed only)", "tests/verl_compat/test_log_probs.py"),
+    Entry("verl", "trainer/ppo/metric_utils.py", "bootstrap_metric", "verl_compat/resampling.py", "draws 1,000 samples of each question's answers in a validation, while the devices wait; questions whose answers are alike are drawn once (speed only)", "tests/verl_compat/test_resampling.py"),
     Entry("verl", "model_merger/fsdp_model_merger.py", "FSDPModelMerger._merge_by_placement", "export/merge.py", "joins the shards of a tensor", _EXPORT),
     Entry("ray", "_private/state.py", "actors", "run/parts.py", "Ray's public list of actors needs its dashboard", _FAULTS),
     Entry("verl", "plugin/platform/platform_manager.py", "_current_platform", "cpu/platform.py", "verl has no platform for the CPU", _TRAINING, True),
