@@ -96,6 +96,29 @@ TABLE = [
     ("Vaccination to prevent hepatitis A", "Vaccination to prevent hepatitis B", False),
     ("Inhibition of DNA gyrase", "Inhibits DNA gyrase", True),
     ("Inhibition of DNA gyrase", "Activates DNA gyrase", False),
+    # the initials of other words are not what an abbreviation stands for
+    ("MS", "multiple sclerosis", True),
+    ("MS", "MS, sarcoidosis", False),
+    ("PA", "PA, AP", False),
+    # an item of a list counts, even one of class words alone
+    ("Physical therapy, surgery", "Physical therapy", False),
+    ("Physical therapy, surgery", "Physical therapy, medication", False),
+    ("Physical therapy, surgery", "Surgical treatment and physical therapy", True),
+    ("Exercise, medication", "Exercise", False),
+    # "both" is more than one, unless it only announces a list
+    ("Both kidneys", "Kidney", False),
+    ("Both kidneys", "Bilateral kidneys", True),
+    ("Kidneys", "Both kidneys", True),
+    ("Kidney, spleen", "Both spleen and kidney", True),
+    # answers about images
+    ("T2", "T2-weighted", True),
+    ("T2", "T1-weighted", False),
+    ("Axial plane", "Transverse plane", True),
+    ("Axial plane", "Frontal plane", False),
+    ("X-ray", "Plain film", True),
+    ("Respiratory", "Respiratory system", True),
+    ("Respiratory system", "Nervous system", False),
+    ("0", "Zero", True),
     # the order of opposites, roles and numbers
     ("Decreased renin and increased potassium", "Increased renin and decreased potassium", False),
     ("Decreased renin and increased potassium", "Increased potassium, decreased renin", True),
@@ -245,7 +268,8 @@ def test_the_beginning_of_a_question_that_shows_the_answer_is_worth_nothing() ->
 
 def test_the_question_may_hold_the_whole_reference() -> None:
     question = "Is the lesion benign or malignant?"
-    assert judge_open_ended("benign", "The lesion is benign", {"question": question}).correct is False
+    assert judge_open_ended("benign", "The lesion is benign", {"question": question}).correct
+    assert not judge_open_ended("malignant", "The lesion is benign", {"question": question}).correct
     assert judge_open_ended("The lesion is benign", "The lesion is benign", {"question": question}).correct
     assert not judge_open_ended("The lesion is malignant", "The lesion is benign", {"question": question}).correct
 
@@ -256,6 +280,21 @@ def test_the_question_may_hold_the_whole_reference() -> None:
         ("Which artery runs along the digastric muscle?", "Occipital", "Occipital artery", True),
         ("Which artery runs along the digastric muscle?", "Occipital", "Occipital nerve", False),
         ("Which artery runs along the digastric muscle?", "Occipital artery", "Occipital", True),
+        ("In which plane was it taken?", "Axial", "Transverse plane", True),
+        ("In which plane was it taken?", "Transverse plane", "Axial", True),
+        ("In which plane was it taken?", "Transverse plane", "Coronal", False),
+        # alternatives in the question: an answer may repeat the rest of it
+        ("Is the mass on the left or right side of the brain?", "Left", "On the left side of the brain", True),
+        ("Is the mass on the left or right side of the brain?", "Left", "On the right side of the brain", False),
+        ("Is the mass solid or cystic?", "Solid", "The mass is solid", True),
+        ("Is the mass solid or cystic?", "Solid", "Solid cystic", False),
+        ("Is the mass solid or cystic?", "Solid", "Solid or cystic", False),
+        ("Is the mass solid or cystic?", "Solid", "Mass", False),
+        ("Is it a gray, white or black spot?", "White", "A white spot", True),
+        ("Is it a gray, white or black spot?", "White", "A white gray spot", False),
+        ("Is it a gray, white or black spot?", "White", "A black white spot", False),
+        ("Was a T1 weighted or T2 weighted sequence used?", "T1", "T1 weighted sequence", True),
+        ("Was a T1 weighted or T2 weighted sequence used?", "T1", "T2 weighted sequence", False),
         ("Where is the tumor?", "Right", "The tumor is on the right", True),
         ("Where is the tumor?", "Right", "The right answer is right", True),
         ("Where is the tumor?", "Right", "The right answer is the tumor", False),
