@@ -7,7 +7,7 @@ from functools import lru_cache
 from itertools import chain
 
 from reward_score.normalise import clean, fold, folded_role
-from reward_score.word_lists import asked_words, refusal_words, word_roles
+from reward_score.word_lists import abbreviations, asked_words, refusal_words, word_roles
 
 _ASKED = re.compile(
     r"\b(?:which|what|whose|name\s+the)\s+"
@@ -45,7 +45,7 @@ class Question:
     """What a question says about its answer.
 
     Attributes:
-        words: All its content words.
+        words: All its content words, and those of its abbreviations.
         alternatives: Those of them that tell the alternatives to choose from apart ("left or right").
         optional: The words that one of two texts may have alone: class words, words that add nothing, and the class of
             things that the question asks for ("artery" in "Which artery ...?").
@@ -84,13 +84,15 @@ def read_question(question: str) -> Question:
             before = word
     further = [word for key in keys for word in asked_words().get(key, ())]
     asked.update(map(fold, further))
-    words = frozenset(_content(text))
+    alternatives, content = _alternatives(text), _content(text)
+    written = [abbreviations().get(word, "") for word in content if word not in alternatives]
+    words = frozenset([*content, *_content(" ".join(written))])
     optional = folded_role("class") | folded_role("filler") | asked
     # "Which drug should be stopped?": then "stop metformin" denies nothing.
     unused = tuple(filter(refusal_words().__contains__, further))
     exceptions = (*map(str.casefold, _LEAST.findall(text)), *unused)
     wants_unused = bool(_NOT_USED.search(text)) or not _UNUSED.isdisjoint(unused)
-    return Question(words, _alternatives(text), optional, tuple(dict.fromkeys(exceptions)), wants_unused)
+    return Question(words, alternatives, optional, tuple(dict.fromkeys(exceptions)), wants_unused)
 
 
 def _content(text: str) -> list[str]:
