@@ -159,7 +159,9 @@ def expanded(text: str, other: str) -> str:
             if first[0][0].casefold() != letters[0]:
                 continue
             for end in range(min(len(words), start + len(letters) + 3), start, -1):
-                if letters in _initials(tuple(word[0] for word in words[start:end])):
+                run = tuple(word[0] for word in words[start:end])
+                # "MS, sarcoidosis" has the initials of MS, and does not write it out.
+                if letters in _initials(run) and letters not in map(str.casefold, run):
                     return source[first.start() : words[end - 1].end()]
         return found[0]
 

@@ -1,11 +1,13 @@
 """What a question says about its answer."""
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
 from reward_score.normalise import clean, fold, folded_role
-from reward_score.word_lists import asked_words, refusal_words, word_roles
+from reward_score.word_lists import abbreviations, asked_words, refusal_words, word_roles
 
 _ASKED = re.compile(
     r"\b(?:which|what|whose|name\s+the)\s+"
@@ -33,6 +35,9 @@ _NOUN_END = frozenset(
 )
 _KIND_OF = frozenset(("type", "kind", "form", "sort", "class", "part", "group"))
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
+# The last sentence, which asks, and what stands between the alternatives that it names.
+_LAST_SENTENCE = re.compile(r"[^.?!]+[.?!\s]*$")
+_OR = re.compile(r"\b(?:or|versus|vs)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,8 @@ class Question:
     """What a question says about its answer.
 
     Attributes:
-        words: All its content words.
+        words: All its content words, and those of its abbreviations.
+        alternatives: Those of them that tell the alternatives to choose from apart ("left or right").
         optional: The words that one of two texts may have alone: class words, words that add nothing, and the class of
             things that the question asks for ("artery" in "Which artery ...?").
         exceptions: Its "least likely" or "should be avoided", which are then no denial in an answer.
@@ -48,6 +54,7 @@ class Question:
     """
 
     words: frozenset[str]
+    alternatives: frozenset[str]
     optional: frozenset[str]
     exceptions: tuple[str, ...]
     wants_unused: bool
@@ -62,7 +69,6 @@ def read_question(question: str) -> Question:
         True
     """
     text = clean(question) if question else ""
-    roles = word_roles()
     known = folded_role("asked") | folded_role("class")
     asked: set[str] = set()
     # Nouns and states by which the question asks; each may allow further words (`asked_words.csv`).
@@ -78,10 +84,36 @@ def read_question(question: str) -> Question:
             before = word
     further = [word for key in keys for word in asked_words().get(key, ())]
     asked.update(map(fold, further))
-    words = frozenset(fold(word) for word in map(str.casefold, _WORD.findall(text)) if word not in roles["function"])
+    alternatives, content = _alternatives(text), _content(text)
+    written = [abbreviations().get(word, "") for word in content if word not in alternatives]
+    words = frozenset([*content, *_content(" ".join(written))])
     optional = folded_role("class") | folded_role("filler") | asked
     # "Which drug should be stopped?": then "stop metformin" denies nothing.
     unused = tuple(filter(refusal_words().__contains__, further))
     exceptions = (*map(str.casefold, _LEAST.findall(text)), *unused)
     wants_unused = bool(_NOT_USED.search(text)) or not _UNUSED.isdisjoint(unused)
-    return Question(words, optional, tuple(dict.fromkeys(exceptions)), wants_unused)
+    return Question(words, alternatives, optional, tuple(dict.fromkeys(exceptions)), wants_unused)
+
+
+def _content(text: str) -> list[str]:
+    function = word_roles()["function"]
+    return [fold(word) for word in map(str.casefold, _WORD.findall(text)) if word not in function]
+
+
+def _alternatives(text: str) -> frozenset[str]:
+    """Return the words that tell the alternatives of a question apart: "T1" and "T2" in "T1 weighted or T2 weighted?".
+
+    Before "or" these are the last word of the first alternative and all words of others between commas, and after it
+    the first word. Words of several alternatives are left out.
+    """
+    last = _LAST_SENTENCE.search(text)
+    parts = _OR.split(last[0]) if last else []
+    if len(parts) < 2:
+        return frozenset()
+    *before, after = [part.split(",") for part in parts]
+    pieces = [_content(piece) for part in before for piece in part] + [_content(",".join(after))]
+    pieces = [piece for piece in pieces if piece]
+    counts = Counter(word for piece in pieces for word in set(piece))
+    own = [[word for word in piece if counts[word] == 1] for piece in pieces]
+    first, *middle, final = own if len(own) > 1 else ([], [])
+    return frozenset([*first[-1:], *chain.from_iterable(middle), *final[:1]])

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from dataclasses import replace
-from itertools import filterfalse
+from itertools import chain, filterfalse
 
 from reward_score.aliases import BRACKET
 from reward_score.normalise import SEPARATOR, Phrase, clean, folded_role, join, normalise, read_phrase
@@ -67,11 +67,12 @@ def compare_short(answer: str, gold: str, question: str, more_aliases: tuple[str
     if needed:
         about = replace(about, words=about.words - needed, optional=about.optional - needed)
     phrases = [phrase, *map(normalise, readings(answer, reference, about))]
+    repeated = about.words - about.alternatives
     match = (
-        any(_is_equal(one, form, about, about.words) for one in phrases for form in reference.forms)
+        any(_is_equal(one, form, about, repeated) for one in phrases for form in reference.forms)
         or any(_is_equal(one, form, about, frozenset()) for one in phrases for form in reference.short_forms)
         or any(
-            _is_equal(one, name, about, about.words)
+            _is_equal(one, name, about, repeated)
             for one in phrases
             for name, needed in reference.names.items()
             if needed.issubset(one.tokens)
@@ -134,12 +135,21 @@ def _exchanged(phrase: Phrase, forms: tuple[Phrase, ...]) -> str:
 
 
 def _is_equal(one: Phrase, other: Phrase, about: Question, question_words: frozenset[str]) -> bool:
-    """Return whether two phrases are equal except for class words in one of them and word order without meaning."""
-    core, wanted = _core(one.tokens, about.optional), _core(other.tokens, about.optional)
+    """Return whether an answer equals a wording of the reference (`other`).
+
+    Class words may be in one of the two alone, and word order is ignored where it has no meaning.
+    """
+    # "Both lungs" are more than a lung; before a list, the word adds nothing.
+    optional = about.optional
+    if "both" in other.tokens and SEPARATOR not in other.tokens:
+        optional -= {"both"}
+    core, wanted = _core(one.tokens, optional), _core(other.tokens, optional)
     if not core or not wanted:
         return one.joined == other.joined
     if one.spelled == other.spelled:
         return True
+    if not _same_class_items(one, other, optional):
+        return False
     said, needed = set(core), set(wanted)
     if not (said <= needed or said >= needed or "".join(core) == "".join(wanted)):
         return False
@@ -162,10 +172,36 @@ def _numbers(tokens: tuple[str, ...]) -> list[str]:
 
 
 def _core(tokens: tuple[str, ...], optional: frozenset[str]) -> tuple[str, ...]:
-    kept = [token for token in tokens if token not in optional]
-    while kept and kept[-1] == SEPARATOR:
-        kept.pop()
-    return tuple(kept)
+    """Return a text without its optional words, and without the items of a list that have no others."""
+    kept = [words for item in _items(tokens) if (words := [word for word in item if word not in optional])]
+    return tuple(chain.from_iterable([SEPARATOR, *words] if place else words for place, words in enumerate(kept)))
+
+
+def _items(tokens: tuple[str, ...]) -> list[list[str]]:
+    """Divide a text into the items of a list; one if it is none."""
+    items: list[list[str]] = [[]]
+    for token in tokens:
+        if token == SEPARATOR:
+            items.append([])
+        else:
+            items[-1].append(token)
+    return items
+
+
+def _same_class_items(one: Phrase, other: Phrase, optional: frozenset[str]) -> bool:
+    """Return whether two texts have the same list items that consist of class words alone.
+
+    A class word adds nothing to another word, but as an item of its own it is a part of the answer: "surgery" in
+    "physical therapy, surgery".
+    """
+    mine, theirs = _class_items(one.tokens, optional), _class_items(other.tokens, optional)
+    return len(mine) == len(theirs) and all(any(a <= b or a >= b for b in theirs) for a in mine)
+
+
+def _class_items(tokens: tuple[str, ...], optional: frozenset[str]) -> list[set[str]]:
+    items = [set(item) for item in _items(tokens)]
+    fillers = folded_role("filler") - folded_role("class")
+    return [kept for item in items[1:] and items if item <= optional and (kept := item - fillers)]
 
 
 def _differing(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[list[str], list[str]]:
@@ -204,12 +240,7 @@ def _without_question_words(
 
 def _without_order(tokens: tuple[str, ...]) -> list[tuple[str, ...]]:
     """Sort the items of a list, and the words within each item if their order has no meaning."""
-    items: list[list[str]] = [[]]
-    for token in tokens:
-        if token == SEPARATOR:
-            items.append([])
-        else:
-            items[-1].append(token)
+    items = _items(tokens)
     is_free = not axes(tokens) and (len(items) == 1 or not any(map(is_polar, tokens)))
     return sorted(tuple(sorted(item) if is_free else item) for item in items)
 

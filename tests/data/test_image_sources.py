@@ -220,6 +220,48 @@ def test_yes_and_no_are_options(tmp_path, answer, gold):
     assert (example.gold, example.options) == (gold, YES_NO)
 
 
+@pytest.mark.parametrize(
+    ("published", "read"),
+    [
+        ("Spleen \tkidneys", "Spleen, kidneys"),
+        ("liver \tsplee n\tbladde r\tand ribs", "liver, spleen, bladder, and ribs"),
+        ("vitamin a\tfaster with new scanners", "vitamin a, faster with new scanners"),
+        ("Left side", "Left side"),
+    ],
+)
+def test_a_tab_of_vqa_rad_is_a_comma(tmp_path, published, read):
+    record = {"image": HUB_IMAGE, "question": f"Are {published} shown?", "answer": published}
+    [example] = read_source("vqa-rad", write(tmp_path / "a.parquet", [record]))
+    assert (example.question, example.gold) == (f"Are {read} shown?", read)
+
+
+@pytest.mark.parametrize("answer", ["Maybe", "not sure."])
+def test_an_answer_that_leaves_its_question_open_is_unusable(tmp_path, answer):
+    records = [{"image": HUB_IMAGE, "question": f"Is it {text}?", "answer": text} for text in ("yes", "large", answer)]
+    loaded = load_source("vqa-rad", write(tmp_path / "a.parquet", records), max_unusable=0.5)
+    assert [example.gold for example in loaded.examples] == ["A", "large"]
+    assert loaded.unusable == {"field answer: it must answer the question": 1}
+
+
+def test_a_question_that_is_published_with_several_answers_has_them_all(tmp_path):
+    asked = [
+        *(("What is present?", gold, 0) for gold in ("rib", "enchondroma", "Rib")),
+        ("What is present?", "spleen", 1),
+        *(("Is it a bone?", gold, 1) for gold in ("no", "no")),
+    ]
+    records = [
+        {"image": {"bytes": picture(image), "path": None}, "question": question, "answer": gold}
+        for question, gold, image in asked
+    ]
+    prepare([f"pathvqa={write(tmp_path / 'a.parquet', records)}"], tmp_path / "out", test_share=0)
+    rows = pq.read_table(tmp_path / "out" / "train.parquet").to_pylist()
+    found = {row["reward_model"]["ground_truth"]: row["extra_info"]["aliases"] for row in rows}
+    assert found == {"rib": ["enchondroma"], "spleen": [], "B": []}
+    row = next(row for row in rows if row["reward_model"]["ground_truth"] == "rib")
+    right = format_response("It is seen.", "an enchondroma")
+    assert compute_score(row["data_source"], right, "rib", row["extra_info"])["acc"] == 1
+
+
 def test_a_long_answer_is_not_graded(tmp_path):
     long = "an infiltrate of lymphocytes and plasma cells surrounds the portal tracts "
     long += "and reaches with bridging fibrosis between enlarged central veins of both lobes"

@@ -96,6 +96,20 @@ TABLE = [
     ("Vaccination to prevent hepatitis A", "Vaccination to prevent hepatitis B", False),
     ("Inhibition of DNA gyrase", "Inhibits DNA gyrase", True),
     ("Inhibition of DNA gyrase", "Activates DNA gyrase", False),
+    # the initials of other words are not what an abbreviation stands for
+    *(("MS", text, text == "multiple sclerosis") for text in ("multiple sclerosis", "MS, sarcoidosis", "MS, scurvy")),
+    # an item of a list counts, even one of class words alone
+    *(("Physical therapy, surgery", text, text.startswith("Surgical")) for text in (
+        "Physical therapy", "Physical therapy, medication", "Surgical treatment and physical therapy")),
+    # "both" is more than one, unless it only announces a list
+    *(("Both kidneys", text, text != "Kidney") for text in ("Kidney", "Bilateral kidneys")),
+    *((text, "Both spleen and kidney", True) for text in ("Kidney, spleen", "Spleen and kidney")),
+    # answers about images
+    *((text, "T1-weighted", text == "T1") for text in ("T1", "T2", "FLAIR")),
+    *((text, "Transverse plane", text == "Axial plane") for text in ("Axial plane", "Frontal plane")),
+    ("X-ray", "Plain film", True),
+    *(("Respiratory", f"{system} system", system == "Respiratory") for system in ("Respiratory", "Nervous")),
+    ("0", "Zero", True),
     # the order of opposites, roles and numbers
     ("Decreased renin and increased potassium", "Increased renin and decreased potassium", False),
     ("Decreased renin and increased potassium", "Increased potassium, decreased renin", True),
@@ -245,7 +259,7 @@ def test_the_beginning_of_a_question_that_shows_the_answer_is_worth_nothing() ->
 
 def test_the_question_may_hold_the_whole_reference() -> None:
     question = "Is the lesion benign or malignant?"
-    assert judge_open_ended("benign", "The lesion is benign", {"question": question}).correct is False
+    assert judge_open_ended("benign", "The lesion is benign", {"question": question}).correct
     assert judge_open_ended("The lesion is benign", "The lesion is benign", {"question": question}).correct
     assert not judge_open_ended("The lesion is malignant", "The lesion is benign", {"question": question}).correct
 
@@ -256,6 +270,8 @@ def test_the_question_may_hold_the_whole_reference() -> None:
         ("Which artery runs along the digastric muscle?", "Occipital", "Occipital artery", True),
         ("Which artery runs along the digastric muscle?", "Occipital", "Occipital nerve", False),
         ("Which artery runs along the digastric muscle?", "Occipital artery", "Occipital", True),
+        *(("What MRI sequence is it?", "T2", f"{text}-weighted MRI", text == "T2") for text in ("T2", "T1")),
+        *(("Which plane is it?", "Transverse plane", text, text == "Axial") for text in ("Axial", "Coronal")),
         ("Where is the tumor?", "Right", "The tumor is on the right", True),
         ("Where is the tumor?", "Right", "The right answer is right", True),
         ("Where is the tumor?", "Right", "The right answer is the tumor", False),
@@ -281,6 +297,17 @@ def test_the_question_may_hold_the_whole_reference() -> None:
 )
 def test_the_question_tells_which_words_add_nothing(question: str, gold: str, answer: str, correct: bool) -> None:
     assert judge_open_ended(answer, gold, {"question": question}).correct is correct
+
+
+@pytest.mark.parametrize(("question", "gold", "right", "wrong"), [
+    ("Is it on the left or right side of the brain?", "Left", "On the left side of the brain", ["On the right side"]),
+    ("Is the mass solid or cystic?", "Solid", "The mass is solid", ["Solid cystic", "Solid or cystic", "Mass"]),
+    ("Was it T1 weighted or T2 weighted?", "T1", "T1 weighted", ["T2 weighted", "T1 T2 weighted"]),
+    ("Was it X-ray, CT or MRI?", "X-ray", "It was X-ray", ["X-ray MRI", "CT X-ray", "MRI"]),
+])  # fmt: skip
+def test_an_answer_may_repeat_a_question_but_for_its_alternatives(question, gold, right, wrong) -> None:
+    for answer in (right, *wrong):
+        assert judge_open_ended(answer, gold, {"question": question}).correct is (answer == right), answer
 
 
 def test_aliases_count_as_the_reference() -> None:

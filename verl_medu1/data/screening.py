@@ -1,9 +1,10 @@
 """Drops rows of a mixture that repeat an earlier row, or occur in a benchmark or among the test rows."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from verl_medu1.data.counts import Counts
-from verl_medu1.data.duplicates import DuplicateFinder, Sketched
+from verl_medu1.data.duplicates import Duplicate, DuplicateFinder, Sketched
 from verl_medu1.data.example import PASSAGE, Example
 
 
@@ -11,6 +12,9 @@ def drop_duplicates(
     sources: Mapping[str, Sequence[Example]], counts: Mapping[str, Counts], finder: DuplicateFinder
 ) -> dict[str, list[Sketched]]:
     """Drop the examples that repeat an earlier one of any source. Passages come last, because they can't be graded.
+
+    An open-ended question that is published with several answers ("What is present?" about one image) keeps the others
+    as aliases of the first: each is right.
 
     Args:
         sources: in order of preference.
@@ -28,15 +32,29 @@ def drop_duplicates(
     names = [name for name, _ in named]
     rows = finder.sketch([example for _, example in named])
     duplicates = finder.within(rows)
+    others = _other_golds(rows, duplicates)
     kept: dict[str, list[Sketched]] = {name: [] for name in sources}
     for place, (name, row) in enumerate(zip(names, rows, strict=True)):
         if place not in duplicates:
-            kept[name].append(row)
+            aliases = (*row.example.aliases, *others.get(place, ()))
+            kept[name].append(replace(row, example=replace(row.example, aliases=aliases)))
         elif duplicates[place].exact:
             counts[name].exact_duplicates += 1
         else:
             counts[name].near_duplicates += 1
     return kept
+
+
+def _other_golds(rows: Sequence[Sketched], duplicates: Mapping[int, Duplicate]) -> dict[int, list[str]]:
+    """Return position of an open-ended row -> the golds of the rows that repeat it word for word, but for its own."""
+    found: dict[int, list[str]] = {}
+    for place, duplicate in duplicates.items():
+        row, first = rows[place].example, rows[duplicate.of].example
+        is_short = row.answer_type == first.answer_type == "open_ended" and row.graded != PASSAGE
+        known = (first.gold, *first.aliases, *found.get(duplicate.of, ()))
+        if duplicate.exact and is_short and row.gold.casefold() not in map(str.casefold, known):
+            found.setdefault(duplicate.of, []).append(row.gold)
+    return found
 
 
 class Contamination:

@@ -2,23 +2,32 @@
 
 Columns on the hub: image, question, answer. The authors' "VQA_RAD Dataset Public.json" has qid, image_name, question,
 answer and phrase_type, which is test_freeform or test_para for the rows of the test set; its images are beside it in
-"VQA_RAD Image Folder".
+"VQA_RAD Image Folder". In both a tab stands where a comma was, and some tabs have the last letter of the word before
+them apart: "liver \tsplee n\tand stomach".
 """
 
-from functools import partial
+import re
 
+from verl_medu1.data.example import Example
 from verl_medu1.data.folds import OfficialTest
 from verl_medu1.data.images.column import ImageColumns
 from verl_medu1.data.records import Record
 from verl_medu1.data.sources.about_image import read_about_image
 from verl_medu1.data.sources.reader import Hub, Reader, Shape
 
+_TAB = re.compile(r" ([b-z])\t\s*|\s*\t\s*")
+
+
+def _read(record: Record, row_id: str) -> Example:
+    texts = {field: value for field in ("question", "answer") if isinstance(value := record.get(field), str)}
+    commas = {field: _TAB.sub(r"\1, ", value) for field, value in texts.items()}
+    return read_about_image("VQA-RAD", {**record, **commas}, row_id)
+
 
 def _in_test(record: Record) -> bool:
     return str(record.get("phrase_type")).startswith("test")
 
 
-_read = partial(read_about_image, "VQA-RAD")
 READER = Reader(
     "CC0-1.0",
     (
