@@ -368,9 +368,9 @@ def test_any_text_is_judged(answer: str, gold: str) -> None:
 @pytest.mark.parametrize("piece", ["a ", ",", "(a) ", "is ", "AB ", "because ", "x - ", "S. aureus ", "[", "A/", "or "])
 def test_time_grows_with_the_length(piece: str) -> None:
     def seconds(size: int) -> float:
-        started = time.perf_counter()
+        started = time.process_time()
         judge_open_ended(piece * (size // len(piece)) + str(size), "Right anterior cerebral artery (ACA)" * 20, {})
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     seconds(100)
     short = max(min(seconds(2_000 + place) for place in range(3)), 1e-3)
