@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from tests.composed import composed
 from verl_medu1.checks.rewards import (
@@ -77,6 +77,12 @@ MODELS = {
 def takes_fp8(name: str) -> bool:
     """A100 has no FP8, Qwen2.5-72B's layers can't be shared out in blocks of 128; LoRA and FSDP2 are in BF16."""
     return not any(part in name for part in ("a100", "qwen2.5-72b", "lora", "fsdp2"))
+
+
+def on_gpus(name: str, precision: str) -> DictConfig:
+    """A recipe on GPUs; one for them is so, and has bf16, without a word: `test_gpus_and_bf16_are_the_default`."""
+    machine = [] if name in GPU_RECIPES else ["machine=gpu"]
+    return composed(f"recipe={name}", *machine, *([] if precision == "bf16" else [f"precision={precision}"]))
 
 
 def parts(name: str) -> tuple[str, dict[str, Any]]:
@@ -151,7 +157,7 @@ def test_the_name_agrees_with_the_configuration(name):
 @pytest.mark.parametrize("precision", ["bf16", "fp8"])
 @pytest.mark.parametrize("name", GPU_RECIPES)
 def test_each_recipe_corrects_for_the_difference_between_rollout_and_trainer(name, precision):
-    config = composed(f"recipe={name}", f"precision={precision}")
+    config = on_gpus(name, precision)
     correction = config.algorithm.rollout_correction
     assert (correction.rollout_is, correction.rollout_is_threshold, correction.bypass_mode) == ("token", 2.0, False)
     assert config.actor_rollout_ref.rollout.calculate_log_probs
@@ -184,7 +190,7 @@ def test_it_resolves_and_has_no_unknown_key(overrides):
     ],
 )
 def test_a_recipe_breaks_no_rule_and_fits_by_its_plan(name, precision):
-    config = composed(f"recipe={name}", f"precision={precision}")
+    config = on_gpus(name, precision)
     model, sizes = parts(name)
     plan = plan_of(find_architecture(model), find_gpu(GPUS[sizes["gpu"]]), settings_in(config))
     assert plan.problems == []
@@ -280,6 +286,11 @@ def test_recipes_for_the_cpu_are_as_they_were():
         assert config.trainer.device == "cpu" and config.data.train_batch_size in (8, 12, 24)
 
 
+@pytest.mark.parametrize("name", ["qwen2.5-7b-1x8h100-tp2-pp1", "qwen2.5-vl-3b-medcco-1x8h100-fsdp2"])
+def test_gpus_and_bf16_are_the_default(name):
+    assert composed(f"recipe={name}") == composed(f"recipe={name}", "machine=gpu", "precision=bf16")
+
+
 @pytest.mark.parametrize("precision", ["bf16", "fp8"])
 @pytest.mark.parametrize("name", [*GPU_RECIPES, "quickstart"])
 def test_a_recipe_starts_with_what_install_gpu_installs(name, precision):
@@ -289,7 +300,7 @@ def test_a_recipe_starts_with_what_install_gpu_installs(name, precision):
     if precision == "fp8" and name.endswith("-fsdp2"):
         return
     installed = Machine(transformer_engine=True, apex=False, flash_attn=False)
-    config = composed(f"recipe={name}", "machine=gpu", f"precision={precision}")
+    config = on_gpus(name, precision)
     settings = settings_in(config)
     if settings.strategy == "fsdp2":
         assert list(fsdp_violations(settings, None, installed)) == [] and kernels_of(config) == Needs()
