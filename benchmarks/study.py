@@ -1,6 +1,7 @@
 """Does it teach? A pretrained model from a cold start through reinforcement, in several ways, on two cores.
 
-    python benchmarks/study.py DATA [--config benchmarks/study.yaml] [--out outputs/study] [--plot docs/study.svg]
+    python benchmarks/study.py DATA [--seed 0 --seed 1 --seed 2] [--config benchmarks/study.yaml] [--out outputs/study]
+        [--plot docs/study.svg]
 
 DATA has medcalc.json and medmcqa_validation.parquet as they are published (docs/data.md). Prepares the questions, warms
 the model up once for each seed, trains each cell from there, and asks the held-out questions after each. Prints
@@ -10,6 +11,7 @@ goes on from its newest checkpoint. `--tables` trains nothing, and shows what is
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -72,8 +74,8 @@ def evaluation(out: Path, seed: int, cell: str, family: str) -> Path:
     return out / str(seed) / f"{cell}-evaluation" / family.replace(" ", "-")
 
 
-def run(study: Study, files: Path, out: Path) -> None:
-    """Prepare, train and evaluate what is not there yet."""
+def run(study: Study, seeds: Sequence[int], files: Path, out: Path) -> None:
+    """Prepare, train and evaluate what these seeds don't have yet."""
     from transformers import AutoTokenizer
 
     model = model_of(study, out)
@@ -81,7 +83,7 @@ def run(study: Study, files: Path, out: Path) -> None:
     seen, unseen = choose_formulas(study.data, lambda text: len(tokenizer.encode(text)))
     for folder, arguments in held_out(study.data, unseen, model, files, out).items():
         stage(folder, "prepare", *arguments, "--out", str(folder))
-    for seed in study.seeds:
+    for seed in seeds:
         data, cold = out / str(seed) / "data", out / str(seed) / COLD
         arguments = of_seed(study.data, study.cold_start.demonstrations, seen, model, files, out, seed)
         stage(data, "prepare", *arguments, "--out", str(data))
@@ -99,18 +101,19 @@ def run(study: Study, files: Path, out: Path) -> None:
                 evaluate(study, trained, out, seed, name)
 
 
-def found(study: Study, out: Path) -> dict[tuple[str, int], dict[str, Path]]:
+def found(study: Study, seeds: Sequence[int], out: Path) -> dict[tuple[str, int], dict[str, Path]]:
     """The folders of evaluations that are complete, by cell (the cold start among them) and seed, then by family."""
     folders = {
         (name, seed): {family: evaluation(out, seed, name, family) for family in FAMILIES}
         for name in (COLD, *study.cells)
-        for seed in study.seeds
+        for seed in seeds
     }
     return {key: of_key for key, of_key in folders.items() if all((one / DONE).is_file() for one in of_key.values())}
 
 
 def main(
     data: Annotated[Path, typer.Argument(help="Folder with medcalc.json and medmcqa_validation.parquet.")],
+    seed: Annotated[list[int] | None, typer.Option(help="Seed; may be repeated. Default: all of the study.")] = None,
     config: Annotated[Path, typer.Option(help="YAML file of the study.")] = CONFIG,
     out: Annotated[Path, typer.Option(help="Folder for everything; an interrupted study in it goes on.")] = Path(
         "outputs/study"
@@ -123,9 +126,12 @@ def main(
         study = read_study(config)
     except ValueError as error:
         raise SystemExit(f"{error}") from None
+    seeds = seed or study.seeds
+    if unknown := set(seeds) - set(study.seeds):
+        raise SystemExit(f"--seed {min(unknown)}: {config} has the seeds {study.seeds}.")
     if not only_tables:
-        run(study, data, out)
-    evaluations = found(study, out)
+        run(study, seeds, data, out)
+    evaluations = found(study, seeds, out)
     runs = {(name, seed): out / str(seed) / name for name, seed in evaluations if name != COLD}
     typer.echo("\n\n".join(tables(evaluations, runs)))
     if plot:

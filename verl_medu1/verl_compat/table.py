@@ -51,7 +51,7 @@ class Extended:
 
 _TRAINING, _FAULTS = "tests/e2e/test_training.py", "tests/e2e/test_faults.py"
 _EXPORT, _TWINS = "tests/export/test_export_checkpoint.py", "tests/twins/test_twins.py"
-_FORKS = "tests/cpu/test_forks.py"
+_FORKS, _SHARED = "tests/cpu/test_forks.py", "tests/cpu/test_shared_prompts.py"
 _ENGINE, _REHEARSAL = "tests/cpu/test_megatron_engine.py", "tests/rehearse/test_rehearsal.py"
 
 EXTENDED = (
@@ -135,6 +135,8 @@ TAKEN = (
     Entry("verl", "experimental/agent_loop/agent_loop.py", "_agent_loop_registry", "cpu/patches.py", "Hydra makes an agent loop for each answer (speed only)", "tests/cpu/test_patches.py", True),
     Entry("verl", "workers/engine/megatron/transformer_impl.py", "MegatronEngineWithLMHead", "cpu/megatron/engine.py", "the engine is registered for CUDA only", _ENGINE, True),
     Entry("verl", "workers/engine/fsdp/transformer_impl.py", "FSDPEngine._merged_lora_per_tensor_param", "cpu/fsdp.py", "rounds weights with LoRA to bfloat16, and vLLM has float32 here", "tests/export/test_lora_export.py", True),
+    Entry("verl", "workers/engine/fsdp/transformer_impl.py", "FSDPEngineWithLMHead.prepare_model_inputs", "cpu/faster/shared_prompts.py", "repeats the prompt before each answer to a question (speed only)", _SHARED, True),
+    Entry("verl", "workers/engine/fsdp/transformer_impl.py", "FSDPEngineWithLMHead.prepare_model_outputs", "cpu/faster/shared_prompts.py", "computes logits for every token of a prompt (speed only)", _SHARED, True),
     Entry("verl", "model_merger/megatron_model_merger.py", "MegatronModelMerger", "cpu/engines.py", "seeds Megatron's random states, which are CUDA's", _EXPORT, True),
     Entry("megatron.bridge", "peft/lora_layers.py", "te", "cpu/megatron/bridge.py", "Megatron-Bridge imports Transformer Engine for classes that are not used here", _TWINS, True),
     Entry("megatron.bridge", "peft/utils.py", "HAVE_TE", "cpu/megatron/bridge.py", "LoRA takes Transformer Engine to be there from megatron-core's classes, some of which are None without it", "tests/cpu/test_lora_memory.py", True),

@@ -1,0 +1,84 @@
+"""verl's FSDP2 engine on one rank: answers to two questions, padded and packed with shared prompts.
+
+usage: shared_prompts_worker.py RANK WORLD PORT MODEL OUT; run by test_shared_prompts.py. Writes OUT/found.pt: for each
+way the log-probs and entropies of the answers, the gradients, and how many tokens the model was given.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed
+
+from tests.cpu.small_engine import batch, build_fsdp_engine, join, token_rows
+
+PROMPTS, ANSWERS = (12, 5), (3, 7, 1, 4)
+TEMPERATURE = 0.7
+
+
+def rows(use_remove_padding: bool) -> Any:
+    """Four answers to each question, all of one question in a micro-batch."""
+    from verl.utils import tensordict_utils as tu
+
+    prompts = token_rows(1, PROMPTS)
+    parts = [(prompt, answer) for prompt in prompts for answer in token_rows(2, ANSWERS)]
+    found = batch(0, [len(prompt) + len(answer) for prompt, answer in parts])
+    for name, tensors in {
+        "input_ids": [torch.cat(part) for part in parts],
+        "prompts": [prompt for prompt, _ in parts],
+        "responses": [answer for _, answer in parts],
+        "loss_mask": [torch.cat([torch.zeros(len(prompt)), torch.ones(len(answer))]) for prompt, answer in parts],
+    }.items():
+        found[name] = torch.nested.as_nested_tensor(tensors, layout=torch.jagged)
+    found["temperature"] = torch.full((len(parts),), TEMPERATURE)
+    tu.assign_non_tensor(
+        found, micro_batch_size_per_gpu=len(ANSWERS), calculate_entropy=True, use_remove_padding=use_remove_padding
+    )
+    return found
+
+
+def loss(model_output: Any, data: Any, dp_group: Any = None) -> tuple[torch.Tensor, dict[str, Any]]:
+    """A number that depends on each answer's log-probs and entropies differently."""
+    from verl.workers.utils.padding import no_padding_2_padding
+
+    log_probs, entropy = (no_padding_2_padding(model_output[name], data) for name in ("log_probs", "entropy"))
+    weights = torch.linspace(-1, 1, log_probs.numel()).view(log_probs.shape)
+    return (weights * log_probs).sum() + 0.1 * entropy.square().sum(), {}
+
+
+def main() -> None:
+    from verl.workers.utils.padding import no_padding_2_padding
+
+    parser = argparse.ArgumentParser()
+    for name in ("rank", "world", "port"):
+        parser.add_argument(name, type=int)
+    parser.add_argument("model")
+    parser.add_argument("out", type=Path)
+    a = parser.parse_args()
+    join(a.rank, a.world, a.port)
+    engine = build_fsdp_engine(
+        a.model, engine_keys={"mixed_precision": {"param_dtype": "fp32", "reduce_dtype": "fp32"}}
+    )
+    tokens: list[int] = []
+    engine.module.register_forward_pre_hook(
+        lambda _module, _args, inputs: tokens.append(inputs["input_ids"].numel()), with_kwargs=True
+    )
+    found = {}
+    for way, packed in (("padded", False), ("packed", True)):
+        tokens.clear()
+        with engine.eval_mode():
+            output = engine.infer_batch(rows(packed), loss_function=None)["model_output"]
+        of_way = {name: no_padding_2_padding(output[name], rows(packed)) for name in ("log_probs", "entropy")}
+        of_way["tokens"] = sum(tokens)
+        with engine.train_mode():
+            engine.optimizer_zero_grad()
+            engine.forward_backward_batch(rows(packed), loss)
+            gradients = {name: weight.grad.full_tensor().clone() for name, weight in engine.module.named_parameters()}
+        found[way] = of_way | {"gradients": gradients}
+    torch.save(found, a.out / "found.pt")
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Answers that share a prompt in one packed sequence: the same log-probs and gradients as rows one by one."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from tests.cpu.ranks import run_ranks
+from tests.cpu.shared_prompts_worker import ANSWERS, PROMPTS
+from tests.cpu.small_engine import VOCABULARY
+from tests.twins.twin import Twin, write_model
+from verl_medu1.cpu.faster.shared_prompts import pack
+
+TOKENS = st.lists(st.integers(0, VOCABULARY - 1), min_size=1, max_size=6)
+
+
+def small_model() -> LlamaForCausalLM:
+    torch.manual_seed(0)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=VOCABULARY,
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            attn_implementation="sdpa",
+        )
+    )
+
+
+def of_pack(model: LlamaForCausalLM, rows: list[torch.Tensor], prompts: list[int]) -> torch.Tensor:
+    packed = pack(rows, prompts)
+    logits = model(
+        input_ids=packed.input_ids,
+        position_ids=packed.position_ids,
+        attention_mask=packed.attention_mask,
+        logits_to_keep=packed.predicting,
+        use_cache=False,
+    ).logits[0]
+    return logits.log_softmax(-1).gather(-1, packed.labels[:, None])[:, 0]
+
+
+def one_by_one(model: LlamaForCausalLM, rows: list[torch.Tensor], prompts: list[int]) -> torch.Tensor:
+    found = []
+    for row, prompt in zip(rows, prompts, strict=True):
+        log_probs = model(input_ids=row[None], use_cache=False).logits[0, :-1].log_softmax(-1)
+        found.append(log_probs.gather(-1, row[1:, None])[prompt - 1 :, 0])
+    return torch.cat(found)
+
+
+@given(st.lists(TOKENS, min_size=1, max_size=3), st.lists(st.tuples(st.integers(0, 2), TOKENS), min_size=1, max_size=6))
+@settings(max_examples=25, deadline=None)
+def test_log_probs_and_gradients_are_those_of_rows_one_by_one(
+    prompts: list[list[int]], answers: list[tuple[int, list[int]]]
+) -> None:
+    model = small_model()
+    chosen = [(prompts[number % len(prompts)], answer) for number, answer in answers]
+    rows = [torch.tensor(prompt + answer) for prompt, answer in chosen]
+    lengths = [len(prompt) for prompt, _ in chosen]
+    found = {}
+    for way in (of_pack, one_by_one):
+        model.zero_grad()
+        log_probs = way(model, rows, lengths)
+        (log_probs * torch.linspace(-1, 1, len(log_probs))).sum().backward()
+        found[way] = [log_probs.detach(), *(weight.grad.clone() for weight in model.parameters())]  # type: ignore[union-attr]
+    for packed, alone in zip(*found.values(), strict=True):
+        torch.testing.assert_close(packed, alone, rtol=1e-4, atol=2e-6)
+
+
+def test_a_prompt_stands_once_for_all_its_answers() -> None:
+    prompt = list(range(50))
+    rows = [torch.tensor([*prompt, *answer]) for answer in ([60, 61], [62, 63, 64], [65])]
+    packed = pack([*rows, torch.tensor([1, 70, 71])], [50, 50, 50, 1])
+    assert packed.input_ids.shape[1] == 50 + 1 + 2 + 0 + 1 + 1
+    assert packed.rows.tolist() == [0, 0, 1, 1, 1, 2, 3, 3]
+    assert packed.places.tolist() == [49, 50, 101, 102, 103, 154, 156, 157]
+    every = torch.cat([*rows, torch.tensor([1, 70, 71])])
+    assert torch.equal(every[packed.places + 1], packed.labels)
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(300)
+def test_verls_engine_gives_the_same_with_fewer_tokens(tmp_path: Path) -> None:
+    write_model(Twin("qwen2", True, 4, False, tp=1, pp=2), tmp_path / "model")
+    run_ranks("tests.cpu.shared_prompts_worker", 1, tmp_path / "model", tmp_path)
+    found = torch.load(tmp_path / "found.pt")
+    padded, packed = found["padded"], found["packed"]
+    for name in ("log_probs", "entropy"):
+        torch.testing.assert_close(packed[name], padded[name], rtol=1e-5, atol=1e-5)
+        assert padded[name].abs().sum() > 1
+    for name, gradient in padded["gradients"].items():
+        assert (packed["gradients"][name] - gradient).norm() <= 1e-5 * gradient.norm(), name
+    assert packed["tokens"] == sum(PROMPTS) + len(PROMPTS) * sum(length - 1 for length in ANSWERS)
+    assert padded["tokens"] == sum(len(ANSWERS) * (prompt + max(ANSWERS)) for prompt in PROMPTS)
