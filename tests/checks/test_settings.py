@@ -1,5 +1,6 @@
 """Keys that nobody reads, values that end a run late, settings without effect, and prompts that do not fit."""
 
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,8 +12,9 @@ from verl_medu1.checks.mismatch import mismatch_violations
 from verl_medu1.checks.prompts import load_tokenizer, too_long
 from verl_medu1.checks.rewards import filter_violations, filter_warning
 from verl_medu1.checks.run import check, check_sft
-from verl_medu1.config.keys import LEGACY_GROUPS, MOVED, legacy_violations, unknown_key_violations
+from verl_medu1.config.keys import LEGACY_GROUPS, MOVED, UNREAD, legacy_violations, unknown_key_violations
 from verl_medu1.models.tiny import CHAT_TEMPLATE
+from verl_medu1.verl_compat import config_folder
 
 ACTOR, ROLLOUT, MODEL = (f"actor_rollout_ref.{part}" for part in ("actor", "rollout", "model"))
 CORRECTION = "algorithm.rollout_correction"
@@ -42,6 +44,8 @@ SEARCHER += ["+episodes.settings.address=http://127.0.0.1:1/"]
         (["reward_model.enable=true"], r"reward_model\.enable is True, .*set reward\.reward_model\.enable"),
         (["sandbox_fusion.url=http://x"], r"sandbox_fusion\.url is .*set reward\.sandbox_fusion\.url"),
         (["algorithm.use_pf_ppo=true"], r"use_pf_ppo is true, which verl's V1 trainers do not"),
+        (["actor_rollout_ref.nccl_timeout=7200"], r"nccl_timeout is 7200, and nothing in verl 0\.9\.1 reads it"),
+        ([f"{ACTOR}.use_prefix_grouper=true"], "use_prefix_grouper is True, and nothing in verl .* reads it"),
         # what Hydra's `use +key` leads to
         (["+trainer.total_training_stepz=4"], r"total_training_stepz is not a key .*near it are total_training_steps"),
         (["+data.apply_chat_template_kwarg={a: 1}"], "near it are apply_chat_template_kwargs"),
@@ -248,6 +252,22 @@ def test_each_older_key_is_named_with_a_key_that_is_there(configure):
             named = MOVED.get(f"{group}.{key}", f"reward.{group}.{key}")
             parent = OmegaConf.select(config, named.rpartition(".")[0])
             assert f"set {named}." in sentence and named.rpartition(".")[2] in parent, named
+
+
+def test_keys_that_verl_does_not_read_have_its_default_and_are_in_no_file_that_its_v1_trainers_use(configure):
+    config, folder = configure(), Path(config_folder.folder()).parents[1]
+    others = ("trainer/ppo/ray_trainer.py", "trainer/sft_trainer_ray.py", "trainer/config", "workers/config")
+    others += ("experimental/fully_async_policy", "experimental/one_step_off_policy", "experimental/separation")
+    others += ("models/transformers/monkey_patch.py",)  # an argument of the same name, which nothing passes
+    texts = {
+        str(file.relative_to(folder)): file.read_text(encoding="utf-8", errors="ignore")
+        for file in folder.rglob("*.py")
+        if not str(file.relative_to(folder)).startswith(others)
+    }
+    for path, default in UNREAD.items():
+        assert OmegaConf.select(config, path) == default, path
+        read = re.compile(rf"[.\"']{path.rpartition('.')[2]}\b")
+        assert [name for name, text in texts.items() if read.search(text)] == [], path
 
 
 def test_several_nodes_join_a_cluster_that_is_there(configure, monkeypatch):

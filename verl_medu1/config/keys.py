@@ -29,6 +29,18 @@ MOVED = {
     "reward_model.reward_loop_class_name": "reward.reward_manager.name",
     "reward_model.model.path": "reward.reward_model.model_path",
 }
+# Keys of verl's files that no part of verl reads which its V1 trainers use, each with its default; verl's issue 7815 is
+# about the first.
+UNREAD = {
+    "actor_rollout_ref.nccl_timeout": 600,  # torch's collectives wait 1,800 seconds
+    "actor_rollout_ref.actor.use_prefix_grouper": False,
+    "actor_rollout_ref.rollout.multi_stage_wake_up": False,
+    "actor_rollout_ref.rollout.multi_turn.num_repeat_rollouts": None,
+    "actor_rollout_ref.rollout.over_sample_rate": 0,
+    "data.return_raw_input_ids": False,
+    "trainer.balance_batch": True,  # batches are always balanced
+    "trainer.esi_redundant_time": 0,
+}
 # Keys that verl reads with `get` and that are in none of its configuration files.
 WITHOUT_A_DEFAULT = (
     "actor_rollout_ref.rollout.repetition_penalty",
@@ -63,11 +75,15 @@ OPEN_PREFIX = "override_"
 
 
 def legacy_violations(config: DictConfig) -> Iterator[str]:
-    """Yield one sentence for each key that is set in one of verl's older groups."""
+    """Yield one sentence for each key that is set, and that verl's V1 trainers don't read."""
     for group in LEGACY_GROUPS:
         for path, value in _leaves(OmegaConf.to_container(config[group]) if group in config else {}, group):
             if value is not None:
                 yield f"{path} is {value!r}, an older name that is not read; set {MOVED.get(path, f'reward.{path}')}."
+    for path, default in UNREAD.items():
+        value = OmegaConf.select(config, path)
+        if value is not None and value != default:
+            yield f"{path} is {value!r}, and nothing in verl 0.9.1 reads it; leave it out."
     if config.algorithm.get("use_pf_ppo"):
         yield (
             "algorithm.use_pf_ppo is true, which verl's V1 trainers do not carry through; leave it out "
