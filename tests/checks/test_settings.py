@@ -12,7 +12,9 @@ from verl_medu1.checks.mismatch import mismatch_violations
 from verl_medu1.checks.prompts import load_tokenizer, too_long
 from verl_medu1.checks.rewards import filter_violations, filter_warning
 from verl_medu1.checks.run import check, check_sft
+from verl_medu1.config.compose import compose_config
 from verl_medu1.config.keys import LEGACY_GROUPS, MOVED, UNREAD, legacy_violations, unknown_key_violations
+from verl_medu1.config.recipes import SFT, TRAIN
 from verl_medu1.models.tiny import CHAT_TEMPLATE
 from verl_medu1.verl_compat import config_folder
 
@@ -254,7 +256,7 @@ def test_each_older_key_is_named_with_a_key_that_is_there(configure):
             assert f"set {named}." in sentence and named.rpartition(".")[2] in parent, named
 
 
-def test_keys_that_verl_does_not_read_have_its_default_and_are_in_no_file_that_its_v1_trainers_use(configure):
+def test_keys_that_are_called_unread_are_in_no_file_of_verls_that_is_used_here(configure):
     config, folder = configure(), Path(config_folder.folder()).parents[1]
     others = ("trainer/ppo/ray_trainer.py", "trainer/sft_trainer_ray.py", "trainer/config", "workers/config")
     others += ("experimental/fully_async_policy", "experimental/one_step_off_policy", "experimental/separation")
@@ -264,10 +266,18 @@ def test_keys_that_verl_does_not_read_have_its_default_and_are_in_no_file_that_i
         for file in folder.rglob("*.py")
         if not str(file.relative_to(folder)).startswith(others)
     }
-    for path, default in UNREAD.items():
+    for path, default in UNREAD[TRAIN].items():
         assert OmegaConf.select(config, path) == default, path
         read = re.compile(rf"[.\"']{path.rpartition('.')[2]}\b")
         assert [name for name, text in texts.items() if read.search(text)] == [], path
+    for path, default in UNREAD[SFT].items():
+        assert OmegaConf.select(compose_config(["recipe=quickstart"], SFT), path) == default, path
+        assert path not in texts["trainer/sft_trainer.py"]
+
+
+def test_a_key_that_the_warm_up_does_not_read_is_refused():
+    with pytest.raises(ValueError, match=r"trainer\.seed is 5, and nothing in verl 0\.9\.1 reads it"):
+        check_sft(compose_config(["recipe=quickstart", "trainer.seed=5"], SFT))
 
 
 def test_several_nodes_join_a_cluster_that_is_there(configure, monkeypatch):

@@ -8,7 +8,12 @@ from omegaconf import OmegaConf
 from verl_medu1.checks.settings import setting_violations
 from verl_medu1.config import recipes
 from verl_medu1.config.compose import compose_config, settings_in
-from verl_medu1.config.keys import legacy_violations, unknown_key_sentence, unknown_key_violations
+from verl_medu1.config.keys import (
+    legacy_violations,
+    unknown_key_sentence,
+    unknown_key_violations,
+    unread_key_violations,
+)
 from verl_medu1.config.recipes import SFT, TRAIN, gpu_in_name, recipe_names
 from verl_medu1.plan.architecture import find_architecture
 from verl_medu1.plan.rules.layout import find_violations
@@ -29,7 +34,7 @@ def test_a_recipe_is_composed_for_fsdp2_without_a_key_of_megatron(name):
     actor, ref = config.actor_rollout_ref.actor, config.actor_rollout_ref.ref
     assert actor.strategy == "fsdp2" and "megatron" not in actor and "megatron" not in ref
     assert actor.fsdp_config.param_offload and actor.fsdp_config.optimizer_offload
-    checks = (unknown_key_violations, legacy_violations, setting_violations)
+    checks = (unknown_key_violations, unread_key_violations, legacy_violations, setting_violations)
     assert [sentence for check in checks for sentence in check(config)] == []
     found = find_violations(settings_in(config), find_architecture(config.actor_rollout_ref.model.path))
     assert [REFUSED[name] in str(violation) for violation in found] == [True] * (name in REFUSED)

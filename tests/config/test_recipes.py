@@ -18,7 +18,7 @@ from verl_medu1.checks.rewards import (
 )
 from verl_medu1.checks.settings import setting_violations
 from verl_medu1.config.compose import settings_in
-from verl_medu1.config.keys import legacy_violations, unknown_key_violations
+from verl_medu1.config.keys import legacy_violations, unknown_key_violations, unread_key_violations
 from verl_medu1.config.needs import kernels_of, usual_needs
 from verl_medu1.config.recipes import SFT, TRAIN, recipe_names
 from verl_medu1.machine.doctor import Needs
@@ -176,8 +176,8 @@ def test_it_resolves_and_has_no_unknown_key(overrides):
     OmegaConf.to_container(config, resolve=True)
     assert config.trainer.v1.trainer_mode == "medu1_sync"
     checks = (
-        unknown_key_violations, legacy_violations, setting_violations, trainer_violations, reward_source_violations,
-        penalty_violations, estimator_violations, scoring_violations,
+        unknown_key_violations, unread_key_violations, legacy_violations, setting_violations, trainer_violations,
+        reward_source_violations, penalty_violations, estimator_violations, scoring_violations,
     )  # fmt: skip
     assert [violation for check in checks for violation in check(config)] == []
 

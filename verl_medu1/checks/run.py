@@ -31,7 +31,7 @@ from verl_medu1.checks.settings import (
     setting_violations,
     started_here_violations,
 )
-from verl_medu1.config.keys import legacy_violations, unknown_key_violations
+from verl_medu1.config.keys import legacy_violations, unknown_key_violations, unread_key_violations
 from verl_medu1.config.recipes import SFT
 from verl_medu1.data.storage import training_rows
 from verl_medu1.exit import raise_all
@@ -78,6 +78,7 @@ def _parts(machine: Machine) -> tuple[Check, ...]:
     return (
         unknown_key_violations,
         legacy_violations,
+        unread_key_violations,
         setting_violations,
         started_here_violations,
         data_violations,
@@ -119,6 +120,7 @@ def check_sft(config: DictConfig) -> None:
         violation
         for found in (
             unknown_key_violations(config, SFT),
+            unread_key_violations(config, SFT),
             unusable or batch_violations(config, training_rows(config)),
             model_violations(config, "model"),
             demonstration_violations(config),

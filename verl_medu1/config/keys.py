@@ -29,17 +29,24 @@ MOVED = {
     "reward_model.reward_loop_class_name": "reward.reward_manager.name",
     "reward_model.model.path": "reward.reward_model.model_path",
 }
-# Keys of verl's files that no part of verl reads which its V1 trainers use, each with its default; verl's issue 7815 is
-# about the first.
-UNREAD = {
-    "actor_rollout_ref.nccl_timeout": 600,  # torch's collectives wait 1,800 seconds
-    "actor_rollout_ref.actor.use_prefix_grouper": False,
-    "actor_rollout_ref.rollout.multi_stage_wake_up": False,
-    "actor_rollout_ref.rollout.multi_turn.num_repeat_rollouts": None,
-    "actor_rollout_ref.rollout.over_sample_rate": 0,
-    "data.return_raw_input_ids": False,
-    "trainer.balance_batch": True,  # batches are always balanced
-    "trainer.esi_redundant_time": 0,
+# Keys of verl's files that nothing reads of what is used here, by stage, each with verl's default. The first is the
+# subject of verl's issue 7815.
+UNREAD: dict[str, dict[str, Any]] = {
+    TRAIN: {
+        "actor_rollout_ref.nccl_timeout": 600,  # torch's collectives wait 1,800 seconds
+        "actor_rollout_ref.actor.use_prefix_grouper": False,
+        "actor_rollout_ref.rollout.multi_stage_wake_up": False,
+        "actor_rollout_ref.rollout.multi_turn.num_repeat_rollouts": None,
+        "actor_rollout_ref.rollout.over_sample_rate": 0,
+        "data.return_raw_input_ids": False,
+        "trainer.balance_batch": True,  # batches are always balanced
+        "trainer.esi_redundant_time": 0,
+    },
+    SFT: {
+        "data.balance_dp_token": False,
+        "trainer.balance_batch": True,
+        "trainer.seed": 1,  # the order of the rows is always that of seed 0
+    },
 }
 # Keys that verl reads with `get` and that are in none of its configuration files.
 WITHOUT_A_DEFAULT = (
@@ -75,20 +82,24 @@ OPEN_PREFIX = "override_"
 
 
 def legacy_violations(config: DictConfig) -> Iterator[str]:
-    """Yield one sentence for each key that is set, and that verl's V1 trainers don't read."""
+    """Yield one sentence for each key that is set in one of verl's older groups."""
     for group in LEGACY_GROUPS:
         for path, value in _leaves(OmegaConf.to_container(config[group]) if group in config else {}, group):
             if value is not None:
                 yield f"{path} is {value!r}, an older name that is not read; set {MOVED.get(path, f'reward.{path}')}."
-    for path, default in UNREAD.items():
-        value = OmegaConf.select(config, path)
-        if value is not None and value != default:
-            yield f"{path} is {value!r}, and nothing in verl 0.9.1 reads it; leave it out."
     if config.algorithm.get("use_pf_ppo"):
         yield (
             "algorithm.use_pf_ppo is true, which verl's V1 trainers do not carry through; leave it out "
             "(algorithm.filter_groups chooses groups)."
         )
+
+
+def unread_key_violations(config: DictConfig, stage: str = TRAIN) -> Iterator[str]:
+    """Yield one sentence for each key that is in verl's files, that nothing reads, and that has another value there."""
+    for path, default in UNREAD[stage].items():
+        value = OmegaConf.select(config, path)
+        if value is not None and value != default:
+            yield f"{path} is {value!r}, and nothing in verl 0.9.1 reads it; leave it out."
 
 
 def unknown_key_violations(config: DictConfig, stage: str = TRAIN) -> Iterator[str]:
