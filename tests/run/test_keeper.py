@@ -312,3 +312,44 @@ def test_a_driver_that_ends_ray_itself_is_left_to_finish(folder):
     keeper = start(folder, body)
     _, error = keeper.communicate(timeout=40)
     assert keeper.returncode == 0 and "died" not in error, error
+
+
+# What Ray's raylet writes when it has waited for 15 seconds (2.60), shortened.
+TOO_SLOW = (
+    "node_manager.cc:3576: Check failed: status has_value() Timed out waiting for file /tmp/metrics_agent_port_b5"
+)
+# A driver whose Ray is too slow in the first N starts.
+SLOW = f"""
+logs = channel.temporary / "session_2026-11-30_17-58-48_028204_4208" / "logs"
+starts = len((folder / "starts").read_text()) if (folder / "starts").exists() else 0
+(folder / "starts").write_text("x" * (starts + 1))
+if starts < int(os.environ["SLOW_STARTS"]):
+    logs.mkdir(parents=True)
+    (logs / "raylet.err").write_text({TOO_SLOW!r})
+    say("medu1: Ray's raylet died")
+    sys.exit(4)
+"""
+
+
+@pytest.mark.parametrize(("slow", "starts", "code"), [(0, 1, 0), (2, 3, 0), (9, 3, 4)])
+def test_a_run_whose_ray_came_up_too_slowly_begins_again(folder, monkeypatch, slow, starts, code):
+    monkeypatch.setenv("SLOW_STARTS", str(slow))
+    keeper = start(folder, SLOW)
+    _, error = keeper.communicate(timeout=60)
+    assert keeper.returncode == code, error
+    assert (folder / "starts").read_text() == "x" * starts
+    assert error.count("the run is started again") == starts - 1
+    assert ("these were the last lines" in error) == bool(code)
+    assert not left(folder)
+
+
+def test_a_run_that_is_told_to_end_does_not_begin_again(folder, monkeypatch):
+    monkeypatch.setenv("SLOW_STARTS", "9")
+    keeper = start(folder, SLOW.replace("sys.exit(4)", "time.sleep(100)"))
+    while not (folder / "starts").exists():
+        time.sleep(0.1)
+    keeper.terminate()
+    _, error = keeper.communicate(timeout=60)
+    assert keeper.returncode == 143 and "started again" not in error
+    assert (folder / "starts").read_text() == "x"
+    assert not left(folder)

@@ -46,7 +46,9 @@ class Console:
         self._write(text, to_stderr=True)
 
     def follow(self, log: Path, metrics: Path, run: Run) -> None:
-        """Show this run from now on."""
+        """Show this run from now on; it may be another start of the one that was shown."""
+        if self._live:
+            self._live.stop()
         self._run, self._metrics, self._last_seen = run, Tail(metrics), time.monotonic()
         self._log = Tail(log, log.stat().st_size)
         self._write(f"All output: {log}")

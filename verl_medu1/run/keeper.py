@@ -34,6 +34,8 @@ PATIENCE_S = 30.0
 RAY_INTERVAL_S, NOTICE_S = 2.0, 5.0
 # The path of a socket may have 107 characters, and the names that Ray and vLLM append take up to 75 of them.
 LONGEST_FOLDER = 30
+# Starts of a run whose Ray did not come up in the time that Ray gives itself.
+STARTS = 3
 # Only this many bytes at the end of a log are read.
 LONGEST_END = 2**20
 
@@ -59,6 +61,19 @@ def keep(command: Sequence[str], verbose: bool = False) -> int:
     return _Keeper(command, verbose).run()
 
 
+def ray_was_too_slow(temporary: Path) -> bool:
+    """Whether Ray's raylet ended because the node's helper processes did not start within 15 seconds.
+
+    Works around Ray's issue 65983: the raylet waits no longer for the files in which they tell their ports, and no
+    setting changes that. It happens on a busy machine, and where Python's modules are read from a slow disk.
+
+    Args:
+        temporary: Ray's folder.
+    """
+    logs = temporary.glob("session_2*/logs/raylet.err")
+    return any("Timed out waiting for file" in log.read_text(errors="replace") for log in logs)
+
+
 def temporary_folder() -> Path:
     """Make a folder for the sockets of a run's processes; in /tmp if the system's temporary path is too long."""
     system = tempfile.gettempdir()
@@ -68,20 +83,25 @@ def temporary_folder() -> Path:
 class _Keeper:
     def __init__(self, command: Sequence[str], verbose: bool) -> None:
         adopt_orphans()
+        self._command = command
         self._console = Console(verbose)
-        self._temporary = temporary_folder()
-        self._run: Run | None = None
         self._told_to_end: float | None = None
         self._stop_asked = False
+        self._serves_metrics = False
         self._blind = ""
-        self._next_look_at_ray = 0.0
-        self._dead: str | None = None  # the child of the driver that was dead at the last look, and since when
-        self._dead_since = 0.0
-        self._ray_ends = False
         self._driver: subprocess.Popen[bytes] | None = None
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
                 signal.signal(number, self._pass_on)
+
+    def _start(self) -> None:
+        """Start the driver, in a temporary folder of its own."""
+        self._temporary = temporary_folder()
+        self._run: Run | None = None
+        self._next_look_at_ray = 0.0
+        self._dead: str | None = None  # the child of the driver that was dead at the last look, and since when
+        self._dead_since = 0.0
+        self._ray_ends = False
         self._messages, descriptor = os.pipe()
         self._partial = b""
         told = {"keeper": os.getpid(), "descriptor": descriptor, "temporary": str(self._temporary)}
@@ -89,7 +109,7 @@ class _Keeper:
         with self._log.open("wb") as log:
             # In a session of its own, so that a signal from the terminal does not also reach the driver directly.
             self._driver = subprocess.Popen(
-                command,
+                self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -113,7 +133,19 @@ class _Keeper:
                 self._driver.send_signal(signal.SIGTERM if number == signal.SIGHUP else number)
 
     def run(self) -> int:
-        """Wait until the driver has ended and return its exit code."""
+        """Run the driver, again if its Ray was too slow to start, and return its exit code."""
+        try:
+            for starts_left in reversed(range(STARTS)):
+                self._start()
+                if (code := self._wait_for_the_end(bool(starts_left))) is not None:
+                    break
+        finally:
+            self._console.close()
+        assert code is not None, "the last start is not followed by another"
+        return code
+
+    def _wait_for_the_end(self, may_start_again: bool) -> int | None:
+        """Wait until the driver has ended, and return its exit code; None if it is to be started again."""
         assert self._driver
         ended = os.pidfd_open(self._driver.pid)
         try:
@@ -129,12 +161,17 @@ class _Keeper:
             raise
         code = self._driver.wait()
         self._read_messages()
-        if self._told_to_end is not None and code < 0:
-            code = 128 - code
-        try:
-            return self._end(code, self._driver.pid)
-        finally:
-            self._console.close()
+        os.close(ended)
+        os.close(self._messages)
+        if self._told_to_end is not None:
+            return self._end(128 - code if code < 0 else code, self._driver.pid)
+        if may_start_again and code not in QUIET and ray_was_too_slow(self._temporary):
+            self._console.say("medu1: Ray did not come up within the 15 seconds it has; the run is started again.")
+            end_descendants()
+            clear_shared_memory()
+            clear_temporary(self._temporary, None, self._console.say)
+            return None
+        return self._end(code, self._driver.pid)
 
     def _wait(self, ended: int) -> bool:
         """Show what is new and return whether the driver has ended."""
@@ -186,8 +223,9 @@ class _Keeper:
 
     def _serve_metrics(self, file: Path, port: int | None) -> None:
         """Serve the metrics if the run has a port for that, which its checks found free; our own end frees it."""
-        if port is None:
+        if port is None or self._serves_metrics:
             return
+        self._serves_metrics = True
         from verl_medu1.run.prometheus import serve
 
         try:
