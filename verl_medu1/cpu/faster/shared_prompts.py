@@ -107,6 +107,7 @@ def can_share(rows: Any, model: Any) -> bool:
     return (
         says("use_remove_padding", default=True)
         and "prompts" in rows
+        and rows["prompts"].is_nested
         and "multi_modal_inputs" not in rows
         and rows["position_ids"].dim() == 2
         and not any(map(says, needs_all))
