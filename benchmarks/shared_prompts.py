@@ -17,7 +17,7 @@ import torch.distributed
 import typer
 
 WAYS = ("padded", "packed", "packed, one prompt")
-# Of an answer's length, so that padding costs what it does in a training; times are medians over pairs of this seed.
+# Answers differ from their mean length by up to this share, so that padding costs what it does in a training.
 SPREAD, SEED = 0.5, 0
 
 
@@ -90,12 +90,10 @@ def main(
     answers: Annotated[int, typer.Option(min=2, help="Answers to the question.")] = 8,
     bf16: Annotated[bool, typer.Option("--bf16", help="Multiply in bfloat16.")] = False,
     repeats: Annotated[int, typer.Option(min=1, help="Updates in each way, after one that does not count.")] = 7,
-    threads: Annotated[int, typer.Option(min=1, help="Of torch.")] = 2,
 ) -> None:
     """Time the three ways in turn."""
     import verl  # noqa: F401  (its plugin registers the CPU platform)
 
-    torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as folder:
         torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/ranks", rank=0, world_size=1)
         engine = engine_of(model, "bf16" if bf16 else "fp32")

@@ -10,9 +10,10 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from tests.cpu.ranks import run_ranks
 from tests.cpu.shared_prompts_worker import ANSWERS, PROMPTS
+from tests.cpu.shared_prompts_worker import rows as rows_of_two_questions
 from tests.cpu.small_engine import VOCABULARY
 from tests.twins.twin import Twin, write_model
-from verl_medu1.cpu.faster.shared_prompts import pack
+from verl_medu1.cpu.faster.shared_prompts import can_share, pack
 
 TOKENS = st.lists(st.integers(0, VOCABULARY - 1), min_size=1, max_size=6)
 
@@ -80,6 +81,16 @@ def test_a_prompt_stands_once_for_all_its_answers() -> None:
     assert packed.places.tolist() == [49, 50, 101, 102, 103, 154, 156, 157]
     every = torch.cat([*rows, torch.tensor([1, 70, 71])])
     assert torch.equal(every[packed.places + 1], packed.labels)
+
+
+def test_a_window_of_attention_or_padded_rows_are_left_to_verl() -> None:
+    config = small_model().config
+    assert can_share(rows_of_two_questions(True), config)
+    assert not can_share(rows_of_two_questions(False), config)
+    for name, value in (("sliding_window", 16), ("layer_types", ["full_attention", "sliding_attention"])):
+        changed = small_model().config
+        setattr(changed, name, value)
+        assert not can_share(rows_of_two_questions(True), changed)
 
 
 @pytest.mark.e2e

@@ -95,7 +95,7 @@ def legacy_violations(config: DictConfig) -> Iterator[str]:
 
 
 def unread_key_violations(config: DictConfig, stage: str = TRAIN) -> Iterator[str]:
-    """Yield one sentence for each key that is in verl's files, that nothing reads, and that has another value there."""
+    """Yield one sentence for each key that nothing reads, and whose value is not verl's default."""
     for path, default in UNREAD[stage].items():
         value = OmegaConf.select(config, path)
         if value is not None and value != default:

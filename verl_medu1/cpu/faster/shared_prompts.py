@@ -113,6 +113,7 @@ def can_share(rows: Any, model: Any) -> bool:
         and not any(map(says, needs_all))
         and model._attn_implementation == "sdpa"
         and layers == {"full_attention"}
+        and not getattr(model, "sliding_window", None)
     )
 
 
@@ -141,7 +142,7 @@ class SharedPrompts:
         logits = output.logits[0]
         temperature = torch.as_tensor(micro_batch["temperature"], dtype=torch.float32).expand(len(micro_batch))
         if bool((temperature != 1).any()):  # a division copies the logits
-            logits = logits / temperature[packed.rows, None].to(logits.dtype)
+            logits = logits / temperature.clamp(min=1e-8)[packed.rows, None].to(logits.dtype)
         offsets = micro_batch["input_ids"].offsets()
 
         def of_all_tokens(values: torch.Tensor) -> torch.Tensor:
