@@ -1,14 +1,16 @@
 """Images in the rollout: what a model answers when it is shown the picture, an empty one, and another question's.
 
-    python benchmarks/images.py [--seed 0 --seed 1 --seed 2] [--plot docs/methods/images.svg]
+    python benchmarks/images.py [--recipe rarl-cpu] [--seed 0 --seed 1 --seed 2] [--plot docs/methods/images.svg]
 
 For each seed a small model is warmed up on demonstrations of which most guess, and trained on questions about generated
-pictures (`recipe=images-cpu`). The same held-out questions are asked with each picture before and after the training.
-Prints a Markdown table of the accuracy and of the peak memory, and draws the reward of each step. Runs that are there
-already, with the same settings, are not repeated.
+pictures: all of it with `recipe=images-cpu`, and adapters in its language model with `rarl-cpu`, on variants of the
+prompt. The same held-out questions are asked with each picture before and after the training. Prints a Markdown table of
+the accuracy and of the peak memory, and draws the reward of each step. Runs that are there already, with the same
+settings, are not repeated.
 """
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -21,8 +23,19 @@ from trainings import HELD_OUT_SAMPLES, SAMPLED, answers, of_questions, train, w
 from verl_medu1.evaluate.statistics import paired_difference
 from verl_medu1.run_folder.names import METRICS, VALIDATION
 
-RECIPE, SOURCE, MODEL = "images-cpu", "quickstart-images", "tiny-vl"
+SOURCE, MODEL = "quickstart-images", "tiny-vl"
 HELD_OUT = {"trainer.test_freq": "${trainer.total_training_steps}", "trainer.val_before_train": "true", **SAMPLED}
+
+
+class Recipe(StrEnum):
+    """What is trained, and on which prompts."""
+
+    IMAGES = "images-cpu"
+    RARL = "rarl-cpu"
+
+
+# Recipe -> further options of `medu1 prepare`.
+PROMPTS = {Recipe.IMAGES: (), Recipe.RARL: ("--prompts", "recipes/rarl-cpu/prompts.yaml")}
 
 
 def peak_memory(run: Path) -> float:
@@ -32,8 +45,9 @@ def peak_memory(run: Path) -> float:
 
 
 def main(
+    recipe: Annotated[Recipe, typer.Option(help="Recipe of warm-up and training.")] = Recipe.IMAGES,
     seed: Annotated[list[int] | None, typer.Option(help="Seed; may be repeated. Default: 0, 1 and 2.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for runs and logs.")] = Path("outputs/images-seeds"),
+    out: Annotated[Path | None, typer.Option(help="Folder for runs and logs. Default: outputs/RECIPE-seeds.")] = None,
     plot: Annotated[Path | None, typer.Option(help="SVG file to write.")] = None,
     settings: Annotated[list[str] | None, typer.Argument(help="Further KEY=VALUE settings for `medu1 train`.")] = None,
 ) -> None:
@@ -42,11 +56,11 @@ def main(
     typer.echo(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     curves: dict[int, list[float]] = {}
     for number in seed or [0, 1, 2]:
-        folder = out / str(number)
-        keys = warm_up(folder, number, source=SOURCE, recipe=RECIPE, model=MODEL)
+        folder = (out or Path(f"outputs/{recipe}-seeds")) / str(number)
+        keys = warm_up(folder, number, *PROMPTS[recipe], source=SOURCE, recipe=recipe, model=MODEL)
         run = folder / "trained"
         asked = with_each_picture(folder / "data" / "test.parquet")
-        train(run, keys | HELD_OUT | asked, *(settings or []), recipe=RECIPE)
+        train(run, keys | HELD_OUT | asked, *(settings or []), recipe=recipe)
         curves[number] = [float(np.mean([row["acc"] for row in rows])) for rows in answers(run).values()]
         before, *_, after = answers(run, VALIDATION).values()
         for shown, ending in SHOWN.items():
