@@ -3,10 +3,10 @@
     python benchmarks/images.py [--recipe rarl-cpu] [--seed 0 --seed 1 --seed 2] [--plot docs/methods/images.svg]
 
 For each seed a small model is warmed up on demonstrations of which most guess, and trained on questions about generated
-pictures: all of it with `recipe=images-cpu`, and adapters in its language model with `rarl-cpu`, on variants of the
-prompt. The same held-out questions are asked with each picture before and after the training. Prints a Markdown table of
-the accuracy and of the peak memory, and draws the reward of each step. Runs that are there already, with the same
-settings, are not repeated.
+pictures: all of it with `recipe=images-cpu`; with `rarl-cpu` adapters in its language model, on variants of the prompt.
+The same held-out questions are asked with each picture before and after the training. Prints a Markdown table of the
+accuracy and of the peak memory, and draws the reward of each step. Runs that are there already, with the same settings,
+are not repeated.
 """
 
 import json
