@@ -198,7 +198,9 @@ def test_slake_is_read_in_english_alone(tmp_path):
     write_images(tmp_path, ["imgs/xmlab1/source.jpg"])
     chinese = {**SLAKE, "q_lang": "zh", "question": "这是什么?", "answer": "肺", "qid": 10}
     file = write(tmp_path / "train.json", [SLAKE, chinese])
-    assert [example.row_id for example in read_source("slake", file)] == ["slake/9"]
+    loaded = load_source("slake", file)
+    assert [example.row_id for example in loaded.examples] == ["slake/9"]
+    assert loaded.others == {"not q_lang en": 1}
     with pytest.raises(ValueError, match="has q_lang en"):
         read_source("slake", write(tmp_path / "train.json", [chinese]))
 

@@ -234,6 +234,17 @@ def test_overrides_correct_and_exclude_leave_a_note_and_are_listed(tmp_path, cap
     assert "left out: medcalc/1: gold was 4.0: the note lacks the weight" in told
 
 
+def test_records_of_another_category_are_counted(tmp_path, capsys):
+    question = {"question": "Which is right?", "options": ["a", "b"], "answer_index": 0}
+    categories = ["health", "law", "health", "law", "law"]
+    records = [{**question, "question_id": n, "category": what} for n, what in enumerate(categories)]
+    (tmp_path / "mmlu.json").write_text(json.dumps(records))
+    prepare([f"mmlu-pro={tmp_path / 'mmlu.json'}"], tmp_path / "out", test_share=0.0, keep_test_rows=True)
+    entry = json.loads((tmp_path / "out" / "manifest.json").read_text())["sources"]["mmlu-pro"]
+    assert (entry["read"], entry["others"], entry["exact_duplicates"]) == (5, {"not category health": 3}, 1)
+    assert "left out: mmlu-pro: 3 records (not category health)" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

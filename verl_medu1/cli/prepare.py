@@ -302,7 +302,9 @@ def _show(counts: "dict[str, Counts]") -> None:
     for step, title in TITLES.items():
         table.add_row(title, *(str(count.number(step)) for count in counts.values()))
     Console().print(table)
-    for count in counts.values():
+    for name, count in counts.items():
+        for what, number in count.others.items():
+            typer.echo(f"left out: {name}: {number} records ({what})", err=True)
         for line in count.corrected:
             typer.echo(f"gold corrected: {line}", err=True)
         for line in [*count.excluded, *count.unscorable]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 # Step -> its name in tables and messages.
 TITLES = {
     "read": "read",
+    "others": "other records",
     "unusable": "unusable",
     "by_option": "free text, graded by option",
     "by_value": "free text, graded by value",
@@ -30,10 +31,11 @@ TITLES = {
 
 @dataclass
 class Counts:
-    """The steps in order; those from `unusable` to `over_cap`, except `by_...`, `corrected` and `widened`, drop rows.
+    """The steps in order; those from `others` to `over_cap`, except `by_...`, `corrected` and `widened`, drop rows.
 
     Attributes:
-        read: records of the source.
+        read: records of its files.
+        others: records of its files that the source does not have -> their number.
         unusable: reason why records are unusable -> number of records.
         by_option: rows published as free text that show their options, and so became multiple choice.
         by_value: rows published as free text whose answer is a value, and so became calculations.
@@ -59,6 +61,7 @@ class Counts:
     """
 
     read: int = 0
+    others: dict[str, int] = field(default_factory=dict)
     unusable: dict[str, int] = field(default_factory=dict)
     by_option: int = 0
     by_value: int = 0

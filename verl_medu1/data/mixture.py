@@ -186,9 +186,9 @@ def _read(mixture: Mixture) -> _Sources:
         sources.provenance[title] = loaded.provenance
         if name == GENERATED:  # published reasoning is too long for a warm-up
             sources.explanations.update({row.row_id: row.reasoning for row in loaded.examples})
-        unusable = dict(loaded.unusable)
-        read = len(loaded.examples) + sum(unusable.values())
-        sources.counts[title] = counts = Counts(read=read, unusable=unusable, test_set=loaded.test_set)
+        others, unusable = dict(loaded.others), dict(loaded.unusable)
+        read = len(loaded.examples) + sum(others.values()) + sum(unusable.values())
+        sources.counts[title] = counts = Counts(read, others, unusable, test_set=loaded.test_set)
         graded = Counter(row.graded for row in loaded.examples)
         counts.by_option, counts.by_value, counts.by_key = graded[OPTION], graded[VALUE], graded[KEY]
         scorable = _scorable(corrected(loaded.examples, counts, mixture.overrides), counts)
@@ -384,7 +384,8 @@ def _manifest(
         "keep_contaminated": mixture.keep_contaminated,
         "keep_test_rows": mixture.keep_test_rows,
         "benchmarks": [
-            benchmark.provenance | {"read": len(benchmark.examples), "unusable": dict(benchmark.unusable)}
+            benchmark.provenance
+            | {"read": len(benchmark.examples), "others": dict(benchmark.others), "unusable": dict(benchmark.unusable)}
             for benchmark in checked
         ],
         "sources": {title: sources.provenance[title] | asdict(count) for title, count in sources.counts.items()},

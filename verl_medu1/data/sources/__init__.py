@@ -68,6 +68,7 @@ class Loaded:
         examples: in the order of the source.
         provenance: their origin, for the manifest.
         unusable: reason why records are unusable -> number of records.
+        others: description of records of its files that the source leaves out -> their number.
         official: row_id of the rows that belong to a benchmark's test set.
         test_set: name of that test set; "" if there are no such rows.
     """
@@ -75,6 +76,7 @@ class Loaded:
     examples: list[Example]
     provenance: dict[str, Any]
     unusable: Mapping[str, int] = field(default_factory=dict)
+    others: Mapping[str, int] = field(default_factory=dict)
     official: frozenset[str] = frozenset()
     test_set: str = ""
 
@@ -189,7 +191,7 @@ def load_source(
         origin["fold"] = fold
     provenance = {"licence": reader.licence, "release": read.release, **origin}
     test_set = reader.official_test.title if reader.official_test and official else ""
-    return Loaded(examples, provenance, unusable=read.unusable, official=official, test_set=test_set)
+    return Loaded(examples, provenance, read.unusable, read.others, official, test_set)
 
 
 def _file_and_keys(reader: Reader, where: Path | str) -> tuple[str, str]:

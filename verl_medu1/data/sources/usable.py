@@ -32,12 +32,14 @@ class Usable:
         examples: one per usable record, in order.
         unusable: reason why records are unusable -> number of records.
         release: the published form that was read.
+        others: description of records that the source leaves out -> their number.
         official: row_id of the examples that the records themselves assign to a benchmark's test set.
     """
 
     examples: list[Example]
     unusable: Mapping[str, int]
     release: str
+    others: Mapping[str, int]
     official: frozenset[str] = frozenset()
 
 
@@ -108,7 +110,9 @@ def read_usable(
     for line in _told(origin, errors):
         print(line, file=sys.stderr)
     reasons = Counter(getattr(error, "reason", str(error)) for _, error in errors)
-    return Usable(examples, _few(reasons), shape.release, frozenset(official))
+    left_out = len(placed) - len(kept)
+    others = {f"not {reader.keeps}": left_out} if left_out else {}
+    return Usable(examples, _few(reasons), shape.release, others, frozenset(official))
 
 
 def _own_id(record: Record, shape: Shape, number: int) -> str:
