@@ -212,7 +212,13 @@ def test_a_prepared_file_is_a_benchmark(tmp_path):
     assert (counts["contaminated"], counts["train"]) == (6, 24)
     manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
     [told] = manifest["benchmarks"]
-    assert told == {"file": "test.parquet", "sha256": loaded.provenance["sha256"], "read": 6, "others": {}, "unusable": {}}
+    assert told == {
+        "file": "test.parquet",
+        "sha256": loaded.provenance["sha256"],
+        "read": 6,
+        "others": {},
+        "unusable": {},
+    }
 
 
 def test_one_vignette_with_two_questions_does_not_stand_on_both_sides(tmp_path):
