@@ -163,15 +163,15 @@ class _Keeper:
         self._read_messages()
         os.close(ended)
         os.close(self._messages)
+        given_up = end_descendants()
+        clear_shared_memory()
         if self._told_to_end is not None:
-            return self._end(128 - code if code < 0 else code, self._driver.pid)
+            return self._end(128 - code if code < 0 else code, self._driver.pid, given_up)
         if may_start_again and code not in QUIET and ray_was_too_slow(self._temporary):
             self._console.say("medu1: Ray did not come up within the 15 seconds it has; the run is started again.")
-            end_descendants()
-            clear_shared_memory()
             clear_temporary(self._temporary, None, self._console.say)
             return None
-        return self._end(code, self._driver.pid)
+        return self._end(code, self._driver.pid, given_up)
 
     def _wait(self, ended: int) -> bool:
         """Show what is new and return whether the driver has ended."""
@@ -236,9 +236,7 @@ class _Keeper:
                 "on, and its metrics are not served."
             )
 
-    def _end(self, code: int, driver: int) -> int:
-        given_up = end_descendants()
-        clear_shared_memory()
+    def _end(self, code: int, driver: int, given_up: int) -> int:
         failed = code not in QUIET
         self._look()
         try:
