@@ -24,6 +24,17 @@ from verl_medu1.run_folder.names import CONSOLE_LOG
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.timeout(900)]
 SECONDS_TO_END = 60.0
+# Imported by each Python that a run starts: once, one of the helpers that Ray waits 15 seconds for comes later.
+SLOW_HELPER = """
+import os, sys, time
+if any("dashboard/agent.py" in word for word in sys.orig_argv):
+    try:
+        os.close(os.open(os.environ["SLOW_ONCE"], os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        pass
+    else:
+        time.sleep(25)
+"""
 
 
 class Run:
@@ -42,7 +53,7 @@ class Run:
             "trainer.total_training_steps=1000",
         )
 
-    def start(self) -> psutil.Popen:
+    def start(self, **variables: str) -> psutil.Popen:
         """Start the command, again, and wait until it has saved a step after those that it finds."""
         self.stop()
         found = saved_step(self.checkpoints)
@@ -50,7 +61,7 @@ class Run:
         printed = console.stat().st_size if console.exists() else 0
         self._log = self._log.with_name(f"log{len(self._starts)}")
         with self._log.open("w") as file:
-            environment = os.environ | {"TMPDIR": str(self.temporary)}
+            environment = os.environ | {"TMPDIR": str(self.temporary)} | variables
             driver = psutil.Popen(self._arguments, stdout=file, stderr=file, env=environment, preexec_fn=by_default)
         self._starts.append(driver)
         wait_for(lambda: saved_step(self.checkpoints) > found or driver.poll() is not None, 400)
@@ -153,6 +164,12 @@ def test_a_keeper_that_is_killed_leaves_nothing_behind(run):
     assert keeper.wait(SECONDS_TO_END) == -signal.SIGKILL
     assert wait_for(lambda: not run.left(), SECONDS_TO_END), run.left()
     assert saved_step(run.checkpoints) in (step - 1, step)
+
+
+def test_a_run_whose_ray_is_slow_to_start_begins_again(run, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(SLOW_HELPER)
+    run.start(PYTHONPATH=str(tmp_path), SLOW_ONCE=str(tmp_path / "slow"))
+    assert "Ray did not come up within the 15 seconds it has; the run is started again." in run.told()
 
 
 def test_a_full_disk_leaves_the_checkpoint_before_and_the_run_continues_from_it(run):
