@@ -63,6 +63,23 @@ def test_images_are_bytes_and_no_addresses(pictured: Path, tmp_path: Path) -> No
     assert "whose column images is list<element: string> and not a list of {bytes}" in said
 
 
+@pytest.mark.parametrize(
+    ("images", "reason"),
+    [
+        (None, "its text has 1 <image>, and it has 0 images"),
+        ([{"bytes": None}], "image: it has no bytes"),
+        ([{"bytes": b"<html>"}], "image: it is none of PNG"),
+    ],
+)
+def test_rows_of_another_program_are_looked_at(pictured: Path, tmp_path: Path, images: Any, reason: str) -> None:
+    rows = pq.read_table(pictured / "data" / "train.parquet").to_pylist()
+    rows[3]["images"] = images
+    schema = pq.read_schema(pictured / "data" / "train.parquet")
+    pq.write_table(pa.Table.from_pylist(rows, schema), tmp_path / "train.parquet")
+    (said,) = image_violations(configured(pictured, f"data.train_files={tmp_path}/train.parquet"))
+    assert f"whose row 3 can't be shown ({reason}" in said and said.endswith("prepare it with `medu1 prepare`.")
+
+
 def test_a_warm_up_needs_a_model_that_sees_images(pictured: Path) -> None:
     register_recipes(SFT)
     keys = ["recipe=images-cpu", f"data.train_files={pictured}/data/warmup.parquet"]

@@ -62,6 +62,19 @@ def test_gray_values_are_rescaled_and_windowed(elements, shown):
     assert decoded.notes == {WINDOWED} and decoded.image.mode == "RGB"
 
 
+def test_padding_is_black_and_does_not_count():
+    values = np.array([[0, 1000], [63000, 3000]], np.uint16)
+    shown = np.asarray(decode(dicom(values, PixelPaddingValue=63000)).image)[..., 0]
+    assert shown.ravel().tolist()[2] == 0 and shown[0, 0] == 0 and shown[1, 1] == 255 and 80 < shown[0, 1] < 90
+
+
+def test_colours_have_the_bits_that_are_stored():
+    pixels = np.array([[[0, 0, 0], [4095, 2048, 0]]], np.uint16)
+    elements = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0, "BitsStored": 12}
+    data = dicom(pixels[..., 0], **elements, HighBit=11, PixelData=pixels.tobytes())
+    assert np.asarray(decode(data).image)[0, 1].tolist() == [255, 128, 0]
+
+
 def test_of_several_frames_the_first_is_taken():
     frames = np.stack([np.full((4, 4), 10, np.uint8), np.full((4, 4), 200, np.uint8)])
     decoded = decode(dicom(frames, NumberOfFrames=2, WindowCenter=100.5, WindowWidth=201))
@@ -81,6 +94,8 @@ def test_nothing_of_the_patient_is_written():
         (dicom(VALUES)[:-3], "broken or packed in an unknown way"),
         (dicom(VALUES)[:140], "DICOM"),
         (b"\0" * 128 + b"DICM" + b"\xff" * 40, "DICOM"),
+        # The transfer syntax may stand behind elements of any length.
+        (b"\0" * 128 + b"DICM" + b"\0" * 9000 + b"1.2.840.10008.1.2.1.99", "deflated DICOM"),
     ],
 )
 def test_broken_files_are_refused(data, reason):

@@ -2,22 +2,27 @@
 
 import io
 import json
+from contextlib import nullcontext
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from tests.data.test_image_sources import SLAKE, VQA_RAD, picture, slake_records, write, write_images
 from verl_medu1.cli.prepare import prepare
+from verl_medu1.cli.validate import validate
 from verl_medu1.data.benchmark import read_benchmark
 from verl_medu1.data.duplicates import Duplicate, DuplicateFinder
 from verl_medu1.data.example import Example
 from verl_medu1.data.images.decode import decode
 from verl_medu1.data.images.encode import encode
 from verl_medu1.data.images.likeness import BITS, MOST_DIFFERENT, LikenessIndex, looks_like, perceptual_hash
+from verl_medu1.evaluate.questions import read_questions
 
 QUESTION, OTHER = "Is there a fracture of the left arm?", "Is there a tumour in the right lung of this patient?"
 
@@ -133,6 +138,40 @@ def test_prepare_drops_images_of_a_benchmark_and_counts_them(tmp_path, keep):
     entry = json.loads((tmp_path / "out" / "manifest.json").read_text())["sources"]["slake"]
     assert (entry["contaminated"], entry["by_image"]) == (9, 9)
     assert entry["train"] + entry["test"] == (90 if keep else 81)
+
+
+@pytest.mark.parametrize(("gold", "is_duplicate"), [("right", False), ("Left.", True)])
+def test_what_an_open_ended_answer_depends_on_may_be_too_small_for_a_hash(gold, is_duplicate):
+    first, second = (
+        Example("q", "1", "open_ended", "On which side is the clip?", answer, images=(image,))
+        for answer, image in (("left", picture(1)), (gold, again(picture(1))))
+    )
+    finder = DuplicateFinder()
+    assert finder.within(finder.sketch([first, second])) == ({1: Duplicate(0, exact=False)} if is_duplicate else {})
+
+
+@pytest.mark.parametrize(
+    ("images", "reason", "is_in_header"),
+    [
+        (None, "its text has 1 <image>, and it has 0 images", True),
+        ([{"bytes": None}], "image: it has no bytes", True),
+        ([{"bytes": b"%!PS"}], "image: it is none of PNG", True),
+        ([{"bytes": picture(1)[:200]}], "image: it is cut off or broken", False),
+    ],
+)
+def test_a_prepared_file_whose_images_another_program_changed_is_looked_at(tmp_path, images, reason, is_in_header):
+    write_images(tmp_path, [f"imgs/xmlab{place}/source.jpg" for place in range(12)])
+    prepare([f"slake={write(tmp_path / 'train.json', slake_records(12))}"], tmp_path / "first")
+    file = tmp_path / "first" / "train.parquet"
+    rows = pq.read_table(file).to_pylist()
+    rows[2]["images"] = images
+    pq.write_table(pa.Table.from_pylist(rows, pq.read_schema(file)), file)
+    with pytest.raises(ValueError, match=f"--benchmark {file}, row 2: {reason}"):
+        read_benchmark(str(file))
+    with pytest.raises(ValueError, match=f"--data {file}, row 2: {reason}") if is_in_header else nullcontext():
+        read_questions(file)
+    with pytest.raises(typer.Exit):
+        validate(str(file))
 
 
 def test_a_prepared_file_with_images_is_a_benchmark(tmp_path):

@@ -131,8 +131,46 @@ def test_what_is_no_image_is_refused(folder, value, reason):
         reader(folder).read({"image": value})
 
 
-def test_where_images_are_optional_none_is_fine(folder):
-    assert reader(folder, needed=False).read({"question": "Which?"}) == ()
+def test_where_images_are_optional_none_is_fine_and_counted(folder):
+    images = reader(folder, needed=False)
+    assert images.read({"question": "Which?"}) == () and len(images.read({"images": "a.png"})) == 1
+    assert images.summary()["without"] == 1
+    with pytest.raises(ImageFault, match="it is in image and in images; one of them must be empty"):
+        images.read({"image": "a.png", "images": "part/b.png"})
+
+
+def test_the_folder_that_a_user_gives_is_searched_alone(tmp_path):
+    for name in ("images/a.png", "given/a.png", "given/images/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    columns = ImageColumns(("image",), ("images", "../images", "."))
+    assert read_image("a.png", columns.within(tmp_path / "given")) == b"given/a.png"
+    assert read_image("b.png", columns.within(tmp_path / "given")) == b"given/images/b.png"
+    assert read_image("a.png", columns.beside(tmp_path / "given" / "rows.jsonl")) == b"images/a.png"
+
+
+def test_names_that_begin_at_the_publications_folder_are_looked_for_there_alone(tmp_path):
+    columns = ImageColumns(("image",), below="tables/open")
+    published, elsewhere = tmp_path / "tables" / "open" / "a.json", tmp_path / "mine" / "open" / "a.json"
+    assert columns.beside(published) == [tmp_path, published.parent]
+    assert columns.beside(elsewhere) == [elsewhere.parent]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a\nb.png", r"image a\nb.png: "),
+        ("\x1b[2Ja.png", r"image \x1b[2Ja.png: "),
+        ("\ud800.png", r"image \ud800.png: "),
+        ("röntgen.png", "image röntgen.png: "),
+        ("data:image/png;base64," + "A" * 400_000, "image data:...: "),
+        ("a" * 9000, f"image {'a' * 80}...: "),
+    ],
+)
+def test_a_name_is_shown_on_one_short_line(folder, name, shown):
+    with pytest.raises(ImageFault) as error:
+        reader(folder).read({"image": name})
+    assert str(error.value).startswith(shown) and len(str(error.value)) < 400
 
 
 def test_an_image_is_decoded_and_counted_once(folder):

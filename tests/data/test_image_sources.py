@@ -107,6 +107,11 @@ TABLES = [
         {"id": "x", "image": HUB_IMAGE, "question": "Which?", "options": ["one", "two"], "answer": "Two"},
         {"gold": "B", "options": (("A", "one"), ("B", "two"))},
     ),
+    (
+        "pmc-vqa",
+        {"id": "x", "image": HUB_IMAGE, "question": "Which?", "options": ["A. niger", "E. coli"], "answer": "A. niger"},
+        {"gold": "A", "options": (("A", "A. niger"), ("B", "E. coli"))},
+    ),
 ]  # fmt: skip
 
 
@@ -187,6 +192,22 @@ def test_images_elsewhere_are_named_by_the_user(tmp_path):
     assert len(load_source("medxpertqa-mm", file, images=settings).examples[0].images) == 2
     with pytest.raises(ValueError, match="--images names medqa, which has no images"):
         load_source("medqa", file, images=ImageSettings({"medqa": tmp_path}))
+    with pytest.raises(ValueError, match=r"--images is .*; name each source once"):
+        prepare([f"medxpertqa-mm={file}"], tmp_path / "out", images=["medxpertqa-mm=else", "medxpertqa-mm=other"])
+
+
+def test_a_column_that_is_not_read_does_not_lose_the_images(tmp_path):
+    """As when a table of one's own calls it Image."""
+    write_images(tmp_path, ["a.png"])
+    file = write(tmp_path / "own.json", [{"question": "Which?", "answer": "this", "Image": "a.png"}])
+    with pytest.raises(ValueError, match=r"no record of .* has an image; they are read from images or image"):
+        load_source("own", f"{file}:open_ended", images=ImageSettings({"own": tmp_path}))
+
+
+def test_an_answer_that_is_a_letter_and_another_options_text_is_unusable(tmp_path):
+    record = {"id": "x", "image": HUB_IMAGE, "question": "Which?", "options": ["B", "A"], "answer": "B"}
+    with pytest.raises(ValueError, match="field answer holds 'B'; it must not be both a letter and the text"):
+        load_source("pmc-vqa", write(tmp_path / "copy.parquet", [record]))
 
 
 def test_medxpertqa_with_images_is_not_read_as_text(tmp_path):

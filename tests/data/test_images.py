@@ -32,15 +32,25 @@ def half(mode: str, left: object, right: object, size: tuple[int, int] = (40, 20
     return image
 
 
+def png_of(header: bytes, pixels: bytes) -> bytes:
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(pixels)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in chunks
+    )
+
+
 def png_header(width: int, height: int) -> bytes:
     """A file of few bytes that claims to be an image of this size."""
 
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    return png_of(struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0), b"\0" * 1000)
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    pixels = zlib.compress(b"\0" * 1000)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+def deep_png(most: int) -> bytes:
+    """Colours of 16 bits up to a value, which Pillow can't write."""
+
+    rows = np.linspace(0, most, 4 * 8 * 3).astype(">u2").reshape(4, 8 * 3)
+    return png_of(struct.pack(">IIBBBBB", 8, 4, 16, 2, 0, 0, 0), b"".join(b"\0" + row.tobytes() for row in rows))
 
 
 def corners(data: bytes) -> tuple:
@@ -56,6 +66,11 @@ BLACK, WHITE, RED = (0, 0, 0), (256, 256, 256), (256, 0, 0)
 DEEP = np.tile(np.array([[100] * 20 + [3000] * 20], np.uint16), (20, 1))
 PALETTE = half("P", 0, 1)
 PALETTE.putpalette([255, 0, 0, 0, 0, 255])
+WHITE_IS_ZERO = {262: 0}
+# Pillow writes the tag of signed numbers.
+UNSIGNED = saved(Image.fromarray((DEEP.astype(np.uint32) * 1_000_000).view(np.int32)), "TIFF").replace(
+    struct.pack("<HHIHH", 339, 3, 1, 2, 0), struct.pack("<HHIHH", 339, 3, 1, 1, 0)
+)
 ROTATED = Image.Exif()
 ROTATED[0x0112], ROTATED[0x010E] = 6, PATIENT
 
@@ -68,6 +83,14 @@ SHOWN = [
     ("16 bits", saved(Image.fromarray(DEEP), "PNG"), BLACK, WHITE, {WINDOWED}),
     ("32 bits", saved(Image.fromarray(DEEP.astype(np.int32)), "TIFF"), BLACK, WHITE, {WINDOWED}),
     ("fractions", saved(Image.fromarray(DEEP.astype(np.float32)), "TIFF"), BLACK, WHITE, {WINDOWED}),
+    ("16 bits, white is zero", saved(Image.fromarray(DEEP), "TIFF", tiffinfo=WHITE_IS_ZERO), WHITE, BLACK, {WINDOWED}),
+    (
+        "32 bits, the largest are bright",
+        UNSIGNED,
+        BLACK,
+        WHITE,
+        {WINDOWED},
+    ),
     ("palette", saved(PALETTE, "PNG"), RED, (0, 0, 256), set()),
     ("palette, partly transparent", saved(PALETTE, "PNG", transparency=b"\xff\0"), RED, WHITE, set()),
     ("alpha", saved(half("RGBA", (255, 0, 0, 255), (0, 0, 0, 0)), "PNG"), RED, WHITE, set()),
@@ -95,7 +118,9 @@ def test_what_is_shown(data, first, last, notes):
 
 
 def test_an_image_is_turned_upright():
-    assert decode(SHOWN[13][1]).image.size == (20, 40)
+    for kind in ("JPEG", "PNG", "TIFF", "WEBP"):
+        turned = decode(saved(half("RGB", "red", "white"), kind, exif=ROTATED))
+        assert turned.image.size == (20, 40) and turned.notes == {TURNED}
 
 
 FAULTS = [
@@ -112,6 +137,7 @@ FAULTS = [
     ("SVG", b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>', "it is none of PNG"),
     ("PostScript", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "it is none of PNG"),
     ("PDF", saved(Image.new("L", (9, 9)), "PDF"), "it is none of PNG"),
+    ("12 bits of colour in 16", deep_png(4095), "its colours have 16 bits and use the lower ones alone"),
     ("no numbers", saved(Image.fromarray(np.full((4, 4), np.nan, np.float32)), "TIFF"), "values that are no numbers"),
 ]
 
@@ -122,6 +148,10 @@ def test_what_is_refused(data, reason):
         decode(data)
     assert reason in str(error.value) and "\n" not in str(error.value)
     assert error.value.reason.startswith("image: ") and str(error.value).startswith(error.value.reason)
+
+
+def test_colours_of_16_bits_keep_the_upper_8():
+    assert np.asarray(decode(deep_png(65535)).image).max() == 255
 
 
 def test_a_file_that_is_too_large_is_refused_unread():

@@ -245,6 +245,20 @@ def test_records_of_another_category_are_counted(tmp_path, capsys):
     assert "left out: mmlu-pro: 3 records (not category health)" in capsys.readouterr().err
 
 
+def test_a_large_group_is_not_held_out_for_a_small_share(tmp_path):
+    notes = ["one note"] * 60 + [f"note {number}" for number in range(40)]
+    numbers = [f"{word} {other}" for word in "abcdefghij" for other in "klmnopqrst"]
+    rows = [
+        {"question": f"Which finding is called {number}?", "answer": number, "context": note}
+        for number, note in zip(numbers, notes, strict=True)
+    ]
+    (tmp_path / "own.json").write_text(json.dumps(rows))
+    for seed in range(4):
+        prepare([f"own={tmp_path / 'own.json'}:open_ended"], tmp_path / str(seed), test_share=0.1, seed=seed)
+        entry = json.loads((tmp_path / str(seed) / "manifest.json").read_text())["sources"]["own-open_ended"]
+        assert entry["test"] == 10 and entry["train"] == 90
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -46,6 +46,12 @@ def test_only_what_is_shown_is_read(tmp_path: Path) -> None:
     assert whole.uri.startswith("data:image/png;base64,") and unreadable == RowImage("", 0, 0)
 
 
+def test_rows_of_another_program_may_have_none(tmp_path: Path) -> None:
+    table = pa.table({"extra_info": [{"row_id": "a"}, {"row_id": "b"}], "images": [None, [{"bytes": None}]]})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    assert row_images([str(tmp_path / "rows.parquet")], {"a", "b"}) == {"b": [RowImage("", 0, 0)]}
+
+
 def test_files_without_images_have_none(tmp_path: Path) -> None:
     pq.write_table(pa.table({"extra_info": [{"row_id": "a"}]}), tmp_path / "rows.parquet")
     (tmp_path / "other.parquet").write_text("not parquet")

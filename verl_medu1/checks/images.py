@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
+from verl_medu1.data.images.prepared import prepared_images
 from verl_medu1.data.images.shown import length_with_images, load_processor
 from verl_medu1.data.schema import IMAGES
 from verl_medu1.data.storage import as_list
@@ -56,7 +57,11 @@ def image_violations(config: DictConfig) -> Iterator[str]:
         return
     limit = min(config.data.max_prompt_length, config.actor_rollout_ref.rollout.prompt_length)
     for key, name in found:
-        lengths = list(_lengths(processor, config, Path(name).expanduser()))
+        try:
+            lengths = list(_lengths(processor, config, Path(name).expanduser()))
+        except ValueError as error:
+            yield f"{key} is {name!r}, {error}; prepare it with `medu1 prepare`."
+            continue
         if longer := [length for length in lengths if length > limit]:
             yield (
                 f"data.max_prompt_length is {limit}, and {len(longer)} of the {len(lengths)} prompts of {key} are "
@@ -102,9 +107,13 @@ def _processor(model: str, key: str, found: Sequence[tuple[str, str]]) -> Any:
 
 
 def _lengths(processor: Any, config: DictConfig, path: Path) -> Iterator[int]:
-    arguments = template_arguments(config)
+    arguments, number = template_arguments(config), 0
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(AT_ONCE, columns=["prompt", IMAGES]):
             for row in batch.to_pylist():
-                images = [image["bytes"] for image in row[IMAGES] or ()]
+                try:
+                    images = prepared_images(row)
+                except ValueError as error:
+                    raise ValueError(f"whose row {number} can't be shown ({error})") from None
+                number += 1
                 yield length_with_images(processor, row["prompt"], images, arguments)

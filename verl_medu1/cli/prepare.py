@@ -32,6 +32,15 @@ def _pairs(option: str, values: list[str]) -> list[tuple[str, str]]:
     return pairs
 
 
+def _folders_of(values: list[str]) -> dict[str, Path]:
+    """Read `--images NAME=FOLDER`."""
+    pairs = _pairs("--images", values)
+    folders = {name: Path(folder) for name, folder in pairs}
+    if len(folders) < len(pairs):
+        raise ValueError(f"--images is {values}; name each source once.")
+    return folders
+
+
 def caps_of(values: list[str]) -> dict[str, int]:
     """Read `--cap NAME=N`."""
     try:
@@ -195,7 +204,7 @@ def prepare(
         max_unusable=MAX_UNUSABLE if max_unusable is None else max_unusable,
         keep_test_rows=keep_test_rows,
         images=ImageSettings(
-            {name: Path(folder) for name, folder in _pairs("--images", images or [])},
+            _folders_of(images or []),
             SIDE if image_side is None else image_side,
         ),
     )

@@ -17,7 +17,7 @@ def validate(
     """Score every gold answer, which must be right, and corruptions of it, which must be wrong; exit 1 if any is not.
 
     Corruptions are other options, values and words in place of the right ones, denials, and hedges. A table says how
-    many of each kind were accepted. Checklists must be readable.
+    many of each kind were accepted. Checklists and images must be readable.
     """
     from collections import Counter
 
@@ -32,6 +32,8 @@ def validate(
     from reward_score.open_ended import is_passage
     from reward_score.response import format_response
     from verl_medu1.cli.score import read_rows, row_column, row_gold, row_id
+    from verl_medu1.data.images.prepared import prepared_images
+    from verl_medu1.data.schema import IMAGES
 
     table = Table("row", "data source", "gold", "read as", "why")
     num_rows = num_failed = num_passages = num_widened = 0
@@ -49,6 +51,11 @@ def validate(
         faults = [] if result["acc"] == 1.0 else [result]
         try:
             read_checklist(info.get("checklist") if isinstance(info, dict) else None)
+        except ValueError as error:
+            faults.append({**result, "reason": str(error)})
+        try:
+            if IMAGES in row:
+                prepared_images(row, whole=True)
         except ValueError as error:
             faults.append({**result, "reason": str(error)})
         if not faults:
@@ -75,7 +82,7 @@ def validate(
         Console().print(table)
         print(
             f"{num_failed} of {num_rows} gold answers are not right through their own scorer, or a corruption is, or a "
-            "checklist can't be read."
+            "checklist or an image can't be read."
         )
         raise typer.Exit(ExitCode.FAILED)
     print(f"All {num_rows} gold answers are right through their own scorers, and {tried.total()} corruptions wrong.")

@@ -5,6 +5,7 @@ from pathlib import Path
 from verl_medu1.data.example import Example
 from verl_medu1.data.folds import TEST
 from verl_medu1.data.images.column import NO_SETTINGS, ImageSettings
+from verl_medu1.data.images.prepared import prepared_images
 from verl_medu1.data.records import Record, read_records
 from verl_medu1.data.schema import IMAGES
 from verl_medu1.data.sources import HUB, READERS, Loaded, find_source, load_source
@@ -60,7 +61,7 @@ def _check_split(name: str, where: str, option: str) -> None:
 def _read_prepared(path: Path, option: str) -> list[Example]:
     """Read the questions of a prepared file; they have no groups, which are not stored."""
     try:
-        examples = [_example(row) for _, row in read_records(path)]
+        examples = [_example(row, f"{option} {path}, {place}") for place, row in read_records(path)]
     except (AttributeError, IndexError, KeyError, TypeError):
         raise ValueError(
             f"{option} {path} has not the columns of a prepared file; give one of medu1 prepare, "
@@ -71,11 +72,14 @@ def _read_prepared(path: Path, option: str) -> list[Example]:
     return examples
 
 
-def _example(row: Record) -> Example:
+def _example(row: Record, place: str) -> Example:
     """Recover a question from its prompt: the message's last lines are the options and the instruction."""
     info = row["extra_info"]
     options = tuple((option["letter"], option["text"]) for option in info["options"] or ())
     question = info["question"] or row["prompt"][-1]["content"].rsplit("\n", len(options) + 1)[0]
     gold = row["reward_model"]["ground_truth"]
-    images = tuple(image["bytes"] for image in row.get(IMAGES) or ())
+    try:
+        images = tuple(prepared_images(row, whole=True)) if IMAGES in row else ()
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}; prepare it again with medu1 prepare.") from None
     return Example(row["data_source"], info["row_id"], row["ability"], question, gold, options, images=images)

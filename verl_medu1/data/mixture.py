@@ -326,8 +326,8 @@ def _split(
 ) -> tuple[list[Candidate], list[Candidate]]:
     """Split into training and test rows: whole groups are held out until they reach `test_share` of all rows.
 
-    With few rows at least one group is held out, provided another is left to train on. If some rows (`held`, by
-    `row_id`) belong to their benchmark's test set, the test rows are exactly these.
+    A group of more rows than that stays. At least the smallest is held out, provided another is left to train on. If
+    some rows (`held`, by `row_id`) belong to their benchmark's test set, the test rows are exactly these.
     """
     if held:
         chosen = [candidate.example.row_id in held for candidate in candidates]
@@ -339,8 +339,11 @@ def _split(
     wanted = max(round(test_share * len(candidates)), int(test_share > 0 and len(groups) > 1))
     train: list[Candidate] = []
     test: list[Candidate] = []
+    smallest = min(groups.values(), key=len, default=[])
+    fits = len(smallest) <= wanted
     for members in groups.values():
-        (test if len(test) < wanted else train).extend(members)
+        is_held = len(test) < wanted and (len(members) <= wanted if fits else members is smallest)
+        (test if is_held else train).extend(members)
     return train, test
 
 

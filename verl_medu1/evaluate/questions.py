@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reward_score import known_sources
+from verl_medu1.data.images.prepared import prepared_images
 from verl_medu1.data.schema import IMAGES, QUESTION_COLUMNS
 from verl_medu1.length.budget import BUDGET_MODES, COUNTED, what_is_counted
 
@@ -83,14 +84,23 @@ def read_questions(path: Path) -> list[Question]:
             prompt=row["prompt"],
             ground_truth=row["reward_model"]["ground_truth"],
             extra_info=row["extra_info"],
-            images=tuple(image["bytes"] for image in row.get(IMAGES) or ()),
+            images=_images(row, number, path),
         )
-        for row in table.read(columns=columns).to_pylist()
+        for number, row in enumerate(table.read(columns=columns).to_pylist())
     ]
     if not questions:
         raise ValueError(f"--data {path} has no rows; {HOW_TO_PREPARE}.")
     _check_rows(questions, path)
     return questions
+
+
+def _images(row: dict[str, Any], number: int, path: Path) -> tuple[bytes, ...]:
+    if IMAGES not in row:
+        return ()
+    try:
+        return tuple(prepared_images(row))
+    except ValueError as error:
+        raise ValueError(f"--data {path}, row {number}: {error}; {HOW_TO_PREPARE}.") from None
 
 
 def _check_rows(questions: list[Question], path: Path) -> None:

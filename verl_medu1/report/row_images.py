@@ -40,8 +40,12 @@ def row_images(files: Sequence[str], wanted: Collection[str]) -> dict[str, list[
             for batch in file.iter_batches(_AT_ONCE, columns=["extra_info", IMAGES]):
                 ids = [info["row_id"] for info in batch["extra_info"].to_pylist()]
                 for place in [place for place, row_id in enumerate(ids) if row_id in wanted]:
-                    found.setdefault(ids[place], [small(image["bytes"]) for image in batch[IMAGES][place].as_py()])
+                    found.setdefault(ids[place], [small(data) for data in _encoded(batch[IMAGES][place].as_py())])
     return {row_id: images for row_id, images in found.items() if images}
+
+
+def _encoded(images: list[dict[str, bytes | None] | None] | None) -> list[bytes]:
+    return [(image or {}).get("bytes") or b"" for image in images or ()]
 
 
 def small(image: bytes) -> RowImage:

@@ -10,5 +10,6 @@ limits.py           how large an image may be
 words.py            what is wrong with an image, and what was done to it, in words
 likeness.py         perceptual hashes, and a search for images that look the same
 placeholders.py     where images stand in a text
+prepared.py         the images of a prepared row, checked
 shown.py            prompts with images, as models and servers take them
 """

@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from verl_medu1.data.images.decode import decode
@@ -24,15 +24,25 @@ class ImageColumns:
         columns: the columns that may hold them; a record's first that is not empty counts.
         folders: where image files are published, relative to the folder of the source's file.
         needed: whether a record without an image can't be used.
+        below: where the publication has the source's file, if the names of images begin at the publication's folder.
     """
 
     columns: tuple[str, ...]
     folders: tuple[str, ...] = (".",)
     needed: bool = True
+    below: str = ""
+
+    def beside(self, file: Path) -> list[Path]:
+        """Return the folders of image files that belong to a source's file."""
+        folder = file.parent
+        found = [folder / name for name in self.folders]
+        if self.below and folder.resolve().match(f"*/{self.below}"):
+            found.insert(0, folder.resolve().parents[len(PurePosixPath(self.below).parts) - 1])
+        return found
 
     def within(self, folder: Path) -> list[Path]:
-        """Return the folders of image files in the folder that has the source's file, or that the user gives."""
-        return [folder / name for name in self.folders]
+        """Return the folders of image files in the one that a user gives, none of which is outside of it."""
+        return [folder / name for name in self.folders if ".." not in PurePosixPath(name).parts]
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,7 @@ class ImageReader:
         self._columns, self._folders, self._side = columns, folders, side
         self._encoded: dict[bytes, bytes | ImageFault] = {}
         self._notes: Counter[str] = Counter()
+        self._without = 0
 
     def read(self, record: Mapping[str, Any]) -> tuple[bytes, ...]:
         """Return a record's images as they are written.
@@ -88,18 +99,23 @@ class ImageReader:
         Raises:
             ImageFault: an image is missing, can't be found or used, or there are too many.
         """
-        values = next((found for name in self._columns.columns if (found := list(_listed(record.get(name))))), [])
+        given = [found for name in self._columns.columns if (found := list(_listed(record.get(name))))]
+        if len(given) > 1 and not self._columns.needed:
+            raise ImageFault(f"it is in {' and in '.join(self._columns.columns)}; one of them must be empty")
+        values = given[0] if given else []
         if not values and self._columns.needed:
             raise ImageFault("it is missing")
+        self._without += not values
         if len(values) > MOST_IMAGES:
             raise ImageFault(f"there are more than {MOST_IMAGES} of them")
         return tuple(self._image(value) for value in values)
 
     def summary(self) -> dict[str, Any]:
-        """Return the number and the SHA-256 of the different images that were read, and what was done to how many."""
+        """Return number and SHA-256 of the different images, what was done to them, and how many records have none."""
         usable = sorted(digest for digest, found in self._encoded.items() if isinstance(found, bytes))
         digest = hashlib.sha256(b"".join(usable)).hexdigest()
-        return {"read": len(usable), "sha256": digest, "side": self._side, "notes": dict(sorted(self._notes.items()))}
+        notes = dict(sorted(self._notes.items()))
+        return {"read": len(usable), "sha256": digest, "side": self._side, "notes": notes, "without": self._without}
 
     def _image(self, value: Any) -> bytes:
         name, data = self._name_and_bytes(value)

@@ -6,7 +6,10 @@ is decoded. Nothing is ever fetched: formats that refer to other files, such as 
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -17,6 +20,11 @@ from verl_medu1.data.images.limits import MOST_PIXELS, check_bytes, check_size
 from verl_medu1.data.images.words import FIRST_FRAME, TURNED, WINDOWED, ImageFault
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
+# Numbers of TIFF's tags and EXIF's, and of their values.
+_PHOTOMETRIC, _WHITE_IS_ZERO, _SAMPLE_FORMAT, _UNSIGNED, _ORIENTATION = 262, 0, 339, 1, 274
+_TURNS = range(2, 9)
+# Colours of 16 bits lose their lower 8. If nothing is brighter than this afterwards, those were where the picture is.
+_DARK = 16
 
 
 @dataclass(frozen=True)
@@ -49,11 +57,37 @@ def decode(data: bytes) -> Decoded:
         >>> decode(file.getvalue()).image.getpixel((0, 0))
         (255, 255, 255)
     """
+    with _faults(data):
+        return _decode_dicom(data) if is_dicom(data) else _decode(data)
+
+
+def size_of(data: bytes) -> tuple[int, int]:
+    """Return width and height of an image, from its header alone.
+
+    Args:
+        data: a file of one of `FORMATS`.
+
+    Raises:
+        ImageFault: as in `decode`.
+
+    Example:
+        >>> file = io.BytesIO()
+        >>> Image.new("L", (6, 4)).save(file, "PNG")
+        >>> size_of(file.getvalue())
+        (6, 4)
+    """
+    with _faults(data), Image.open(io.BytesIO(data), formats=FORMATS) as file:
+        check_size(*file.size)
+        return file.size
+
+
+@contextmanager
+def _faults(data: bytes) -> Iterator[None]:
     check_bytes(len(data))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is refused here, and of what a hospital's files often have
-            return _decode_dicom(data) if is_dicom(data) else _decode(data)
+            yield
     except ImageFault:
         raise
     except UnidentifiedImageError:
@@ -73,18 +107,33 @@ def _decode(data: bytes) -> Decoded:
     with Image.open(io.BytesIO(data), formats=FORMATS) as file:
         check_size(*file.size)
         notes = {FIRST_FRAME} if getattr(file, "is_animated", False) else set()
+        is_deep = any("16" in str(tile.args) for tile in file.tile)
+        if file.getexif().get(_ORIENTATION) in _TURNS:
+            notes.add(TURNED)
+        tags = dict(getattr(file, "tag_v2", {}))
         file.load()
         upright = ImageOps.exif_transpose(file)
-        if file.getexif().get(0x0112, 1) != 1:
-            notes.add(TURNED)
         if upright.mode.startswith(("I", "F")):
             notes.add(WINDOWED)
-        return Decoded(_rgb(upright), file.format not in ("JPEG", "MPO"), frozenset(notes))
+            return Decoded(_gray(upright, tags), True, frozenset(notes))
+        image = _rgb(upright)
+        if is_deep and np.asarray(image).max() < _DARK:
+            raise ImageFault("its colours have 16 bits and use the lower ones alone; save it with 8")
+        return Decoded(image, file.format not in ("JPEG", "MPO"), frozenset(notes))
+
+
+def _gray(image: Image.Image, tags: dict[int, Any]) -> Image.Image:
+    """Window gray of more than 8 bits; Pillow leaves to us what a TIFF's tags say of it."""
+    values = np.asarray(image)
+    if values.dtype == np.int32 and tags.get(_SAMPLE_FORMAT, (_UNSIGNED,)) == (_UNSIGNED,):
+        values = values.view(np.uint32)
+    shaded = shades(values)
+    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        shaded = ImageOps.invert(shaded)
+    return shaded.convert("RGB")
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I", "F")):
-        return shades(np.asarray(image)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")

@@ -4,7 +4,7 @@ import io
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from verl_medu1.data.images.gray import shades
 from verl_medu1.data.images.limits import check_size
@@ -43,7 +43,7 @@ def decode_dicom(data: bytes) -> tuple[Image.Image, set[str]]:
         import pydicom
     except ImportError:
         raise ImageFault("it is DICOM, which pydicom reads; pip install verl-medu1[dicom]") from None
-    if _DEFLATED in data[:4096]:
+    if _DEFLATED in data:  # wherever: elements of any length may stand before it
         raise ImageFault("it is deflated DICOM, whose size can't be checked; store it in another transfer syntax")
     try:
         file = pydicom.dcmread(io.BytesIO(data))
@@ -69,12 +69,20 @@ def _first_frame(file: "Dataset") -> tuple[Image.Image, bool]:
     kind = str(file.PhotometricInterpretation)
     if kind == "PALETTE COLOR":
         values = apply_color_lut(values, file)
+        # Some tables of 16 bits hold values of 8 (DICOM PS3.3, C.7.6.3.1.6).
+        depth = 8 if int(values.max()) < 256 else values.dtype.itemsize * 8
+    else:
+        depth = int(file.BitsStored)
     if values.ndim == 3:
-        depth = values.dtype.itemsize * 8
-        return Image.fromarray((values >> (depth - 8)).astype(np.uint8)[..., :3]), False
-    values = apply_modality_lut(values, file)
-    image = shades(values, _window(file))
-    return (Image.eval(image, lambda shade: 255 - shade) if kind == "MONOCHROME1" else image), True
+        return Image.fromarray((values >> max(depth - 8, 0)).astype(np.uint8)[..., :3]), False
+    padding = file.get("PixelPaddingValue")
+    counts = values != padding if padding is not None else None
+    image = shades(apply_modality_lut(values, file), _window(file), counts)
+    if kind == "MONOCHROME1":
+        image = ImageOps.invert(image)
+    if counts is not None:
+        image.paste(0, mask=Image.fromarray(~counts))
+    return image, True
 
 
 def _window(file: "Dataset") -> tuple[float, float] | None:

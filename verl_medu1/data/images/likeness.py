@@ -14,6 +14,8 @@ import numpy as np
 from PIL import Image
 from scipy.fft import dctn
 
+from verl_medu1.data.images.decode import FORMATS
+
 _SIDE, _LOW = 64, 16
 BITS = _LOW * _LOW
 # Of the bits of two images that look the same, at most this many differ (benchmarks/image_likeness.py).
@@ -32,7 +34,7 @@ def perceptual_hash(image: bytes) -> int:
         >>> perceptual_hash(file.getvalue()).bit_length() <= BITS
         True
     """
-    with Image.open(io.BytesIO(image)) as file:
+    with Image.open(io.BytesIO(image), formats=FORMATS) as file:
         small = file.convert("L").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     low = dctn(np.asarray(small, dtype=np.float64), norm="ortho")[:_LOW, :_LOW].round(6)
     low[0, 0] = 0  # the mean, which brightness changes alone

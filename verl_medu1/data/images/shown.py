@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from verl_medu1.data.images.decode import size_of
 from verl_medu1.data.images.placeholders import PLACEHOLDER
 
 
@@ -118,11 +119,10 @@ def length_with_images(
         images: encoded.
         arguments: of the chat template.
     """
-    from PIL import Image
     from qwen_vl_utils.vision_process import SPATIAL_MERGE_SIZE, smart_resize
 
     factor = processor.image_processor.patch_size * SPATIAL_MERGE_SIZE
-    sizes = [Image.open(io.BytesIO(image)).size for image in images]
+    sizes = [size_of(image) for image in images]
     resized = [smart_resize(height, width, factor) for width, height in sizes]
     of_images = processor._get_num_multimodal_tokens(image_sizes=resized)["num_image_tokens"] if resized else []
     text = _rendered(processor, with_images(messages, images), arguments)

@@ -161,13 +161,13 @@ def load_source(
     file, keys = _file_and_keys(reader, where)
     place, _, split = file.partition(":")
     fold = asked_fold(name, reader.official_test, split) if place == HUB else None
-    form, folder = None, images.folders.get(name)
+    form, beside, folder = None, None, images.folders.get(name)
     if place == HUB:
         placed, origin = _from_hub(name, reader, "" if fold else split)
     else:
         path, form = _path_and_form(name, reader, file)
         placed, origin = _from_file(path)
-        folder = folder or path.parent
+        beside = path
     if not placed:
         raise ValueError(f"{name}={where} has no records; give the file as it is published.")
     if keys and reader.keys and reader.with_key:
@@ -178,13 +178,17 @@ def load_source(
     if name in images.folders and not reader.images:
         raise ValueError(f"--images names {name}, which has no images; leave it out.")
     if reader.images:
-        pictures = ImageReader(reader.images, reader.images.within(folder) if folder else [], images.side)
+        folders = reader.images.within(folder) if folder else reader.images.beside(beside) if beside else []
+        pictures = ImageReader(reader.images, folders, images.side)
     read = read_usable(source_title(name, where), f"{name}={where}", reader, placed, max_unusable, form, pictures)
     examples = read.examples
     official = official_rows(reader.official_test, examples, origin.get("split")) | read.official
     if pictures and (summary := pictures.summary())["read"]:
         origin["images"] = summary
         _tell_images(name, summary)
+    elif folder and reader.images:
+        columns = " or ".join(reader.images.columns)
+        raise ValueError(f"--images names {name}, and no record of {where} has an image; they are read from {columns}.")
     if fold:
         examples = [row for row in examples if (row.row_id in official) == (fold == TEST)]
         official &= {row.row_id for row in examples}
@@ -214,7 +218,8 @@ def _tell_images(name: str, summary: Mapping[str, Any]) -> None:
     notes = "".join(f"; {number} with {note}" for note, number in summary["notes"].items())
     number = summary["read"]
     what = f"{number} different image{'s' * (number != 1)}, written without metadata"
-    print(f"{name}: {what}{notes}", file=sys.stderr)
+    without = f"; {none} records have no image" if (none := summary["without"]) else ""
+    print(f"{name}: {what}{notes}{without}", file=sys.stderr)
 
 
 def _from_file(path: Path) -> tuple[list[Placed], dict[str, Any]]:

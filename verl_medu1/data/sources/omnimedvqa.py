@@ -25,5 +25,5 @@ READER = Reader(
     "that of each image's data set; OmniMedVQA's page lists them",
     (Shape("official", ("question", "gt_answer", "image_path", "option_A", "option_B"), _read, "question_id"),),
     official_test=OfficialTest("OmniMedVQA, which publishes no rows to train on", every_row=True),
-    images=ImageColumns(("image_path",), ("../..", ".")),
+    images=ImageColumns(("image_path",), below="QA_information/Open-access"),
 )

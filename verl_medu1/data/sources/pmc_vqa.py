@@ -13,7 +13,7 @@ from verl_medu1.data.example import Example
 from verl_medu1.data.folds import OfficialTest
 from verl_medu1.data.images.column import ImageColumns
 from verl_medu1.data.records import Record
-from verl_medu1.data.sources.fields import LETTERS, Options, letter, letter_of, options, text
+from verl_medu1.data.sources.fields import LETTERS, FieldError, Options, letter, letter_of, options, text
 from verl_medu1.data.sources.reader import Hub, Read, Reader, Shape
 
 _CHOICES = {letter: f"Choice {letter}" for letter in "ABCD"}
@@ -40,9 +40,14 @@ def _reader(answer: str) -> Read:
 def _read_copy(record: Record, row_id: str) -> Example:
     given = record.get("options")
     if isinstance(given, list):
-        given = [*map(_bare, given, LETTERS), *given[len(LETTERS) :]]
+        bare = [_bare(value, name) for value, name in zip(given, LETTERS, strict=False)]
+        # "A. fumigatus" is a name; only if all begin with their own letter, these are letters.
+        given = bare if all(short != value for short, value in zip(bare, given, strict=False)) else given
     choices = options(given, "options")
-    is_letter = len(text(record, "answer")) == 1
+    answer, texts = text(record, "answer"), dict(choices)
+    is_letter = answer.upper() in texts
+    if is_letter and answer in texts.values() and texts[answer.upper()] != answer:
+        raise FieldError("answer", f"holds {answer!r}", "it must not be both a letter and the text of another option")
     gold = letter(record, "answer", choices) if is_letter else letter_of(record, "answer", choices)
     return _example(record, row_id, "question", gold, choices)
 
