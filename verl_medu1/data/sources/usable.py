@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from verl_medu1.data.example import Example
 from verl_medu1.data.images.column import ImageReader
-from verl_medu1.data.images.placeholders import placeholder_fault, with_placeholders
+from verl_medu1.data.images.placeholders import placeholder_fault, with_placeholders, without_placeholders
 from verl_medu1.data.records import Placed, Record
 from verl_medu1.data.sources.fields import FieldError, is_empty, text
 from verl_medu1.data.sources.reader import Reader, Shape
@@ -147,6 +147,8 @@ def _with_images(example: Example, images: tuple[bytes, ...]) -> Example:
 
 
 def _showable(example: Example) -> Example:
+    if not without_placeholders(example.question).strip():
+        raise ValueError("its question has no words")
     question = with_placeholders(example.question, len(example.images))
     texts = [question, *(option for _, option in example.options), example.gold, example.reasoning]
     if fault := placeholder_fault(texts, len(example.images)):
