@@ -54,6 +54,7 @@ def main(
     prompts: Annotated[int, typer.Option(help="Number of questions in a step.")] = 8,
     answers: Annotated[int, typer.Option(help="Number of answers to each question.")] = 4,
     response: Annotated[int, typer.Option(help="Maximum answer length in tokens.")] = 32,
+    micro: Annotated[int | None, typer.Option(help="Answers in a micro-batch of TRL's update. Default: all.")] = None,
     steps: Annotated[int, typer.Option(help="Number of steps of each trainer.")] = 10,
     skip: Annotated[int, typer.Option(help="Number of first steps that are not measured.", min=1)] = 3,
     threads: Annotated[int, typer.Option(help="Number of threads of TRL's process.")] = os.cpu_count() or 1,
@@ -68,7 +69,8 @@ def main(
     command = [sys.executable, str(Path(__file__).with_name("trl_step.py"))]
     for name, value in {"model": model, "data": data / "train.parquet", "out": out / "trl", "lr": lr}.items():
         command += [f"--{name}", str(value)]
-    for name, number in {"prompts": prompts, "answers": answers, "response": response, "steps": steps}.items():
+    sizes = {"prompts": prompts, "answers": answers, "response": response, "micro": micro or prompts * answers}
+    for name, number in (sizes | {"steps": steps}).items():
         command += [f"--{name}", str(number)]
     environment = os.environ | {
         "PYTHONPATH": str(trl.resolve()),

@@ -43,10 +43,14 @@ def main(
     prompts: Annotated[int, typer.Option()],
     answers: Annotated[int, typer.Option()],
     response: Annotated[int, typer.Option()],
+    micro: Annotated[int, typer.Option()],
     steps: Annotated[int, typer.Option()],
     lr: Annotated[float, typer.Option()],
 ) -> None:
-    """Train for `steps` steps of `prompts` questions with `answers` answers of at most `response` tokens each."""
+    """Train for `steps` steps of `prompts` questions with `answers` answers of at most `response` tokens each.
+
+    The update takes `micro` answers at a time.
+    """
     rows = [
         {
             "prompt": row["prompt"],
@@ -63,8 +67,8 @@ def main(
         args=GRPOConfig(
             output_dir=str(out),
             use_cpu=not torch.cuda.is_available(),
-            per_device_train_batch_size=prompts * answers,
-            gradient_accumulation_steps=1,
+            per_device_train_batch_size=micro,
+            gradient_accumulation_steps=prompts * answers // micro,
             num_generations=answers,
             max_completion_length=response,
             max_steps=steps,

@@ -31,6 +31,7 @@ def rows(use_remove_padding: bool) -> Any:
         "loss_mask": [torch.cat([torch.zeros(len(prompt)), torch.ones(len(answer))]) for prompt, answer in parts],
     }.items():
         found[name] = torch.nested.as_nested_tensor(tensors, layout=torch.jagged)
+    tu.assign_non_tensor_stack(found, "multi_modal_inputs", [{}] * len(parts))  # as the agent loop does
     found["temperature"] = torch.full((len(parts),), TEMPERATURE)
     tu.assign_non_tensor(
         found, micro_batch_size_per_gpu=len(ANSWERS), calculate_entropy=True, use_remove_padding=use_remove_padding

@@ -51,6 +51,7 @@ def setting_violations(config: DictConfig) -> Iterator[str]:
     if steps is not None and (not isinstance(steps, int) or steps < 1):
         yield f"trainer.total_training_steps is {steps!r}; give at least 1, or null for trainer.total_epochs."
     yield from _context_violations(config)
+    yield from _micro_batch_violations(config)
     yield from _without_effect(config)
 
 
@@ -65,6 +66,19 @@ def _context_violations(config: DictConfig) -> Iterator[str]:
             f"actor_rollout_ref.rollout.max_model_len is {context}, and data.max_prompt_length {prompt} + "
             f"data.max_response_length {response} is more; raise it to {prompt + response}, or lower one of them."
         )
+
+
+def _micro_batch_violations(config: DictConfig) -> Iterator[str]:
+    """Check the sizes of micro-batches that are not made by tokens; verl would end its workers with an AssertionError."""
+    if config.actor_rollout_ref.actor.use_dynamic_bsz:
+        return
+    for name in ("actor.ppo_micro_batch_size_per_gpu", "rollout.log_prob_micro_batch_size_per_gpu"):
+        value = OmegaConf.select(config, f"actor_rollout_ref.{name}")
+        if not isinstance(value, int) or value < 1:
+            yield (
+                f"actor_rollout_ref.{name} is {value!r}, and actor_rollout_ref.actor.use_dynamic_bsz=false needs it; "
+                "give a number of answers, at least 1."
+            )
 
 
 def _without_effect(config: DictConfig) -> Iterator[str]:

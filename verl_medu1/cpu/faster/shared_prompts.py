@@ -98,6 +98,7 @@ def can_share(rows: Any, model: Any) -> bool:
     by torch's attention. What verl makes of the logits besides log-probs and entropy needs them all.
     """
     from verl.utils import tensordict_utils as tu
+    from verl.utils.model import extract_multi_modal_inputs
 
     def says(key: str, default: bool = False) -> bool:
         return bool(tu.get_non_tensor_data(data=rows, key=key, default=default))
@@ -108,7 +109,8 @@ def can_share(rows: Any, model: Any) -> bool:
         says("use_remove_padding", default=True)
         and "prompts" in rows
         and rows["prompts"].is_nested
-        and "multi_modal_inputs" not in rows
+        # The agent loop writes this field for every row, empty for texts.
+        and not extract_multi_modal_inputs(rows.get("multi_modal_inputs", []))
         and rows["position_ids"].dim() == 2
         and not any(map(says, needs_all))
         and model._attn_implementation == "sdpa"
