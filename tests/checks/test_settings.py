@@ -67,6 +67,10 @@ SEARCHER += ["+episodes.settings.address=http://127.0.0.1:1/"]
         (["trainer.nnodes=2"], "nnodes is 2, and this machine is one; .*medu1 slurm"),
         (["data.max_response_length=4"], "is 4, and the shortest answer of the right form has [0-9]+ tokens"),
         (["data.max_response_length=200"], r"max_model_len is 256, and .* 128 \+ .* 200 is more; raise it to 328"),
+        (
+            [f"{ACTOR}.use_dynamic_bsz=false", f"{ACTOR}.ppo_micro_batch_size_per_gpu=4"],
+            r"log_prob_micro_batch_size_per_gpu is None, and .*use_dynamic_bsz=false needs it",
+        ),
         ([f"{CUSTOM}.path=/nothere.py"], "path is '/nothere.py', and there is no such file"),
         ([f"{CUSTOM}.path=pkg://no.such.module"], "there is no such module"),
         # settings without effect beside others

@@ -69,7 +69,7 @@ def _context_violations(config: DictConfig) -> Iterator[str]:
 
 
 def _micro_batch_violations(config: DictConfig) -> Iterator[str]:
-    """Check the sizes of micro-batches that are not made by tokens; verl would end its workers with an AssertionError."""
+    """Check the sizes of micro-batches that are not made by tokens; without them an assertion ends verl's workers."""
     if config.actor_rollout_ref.actor.use_dynamic_bsz:
         return
     for name in ("actor.ppo_micro_batch_size_per_gpu", "rollout.log_prob_micro_batch_size_per_gpu"):
