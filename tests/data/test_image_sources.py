@@ -204,6 +204,13 @@ def test_a_column_that_is_not_read_does_not_lose_the_images(tmp_path):
         load_source("own", f"{file}:open_ended", images=ImageSettings({"own": tmp_path}))
 
 
+def test_more_options_than_letters_are_told(tmp_path):
+    texts = [f"{letter}:{letter * 2}" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"] + ["one more"]
+    record = {"id": "x", "image": HUB_IMAGE, "question": "Which?", "options": texts, "answer": "B"}
+    with pytest.raises(ValueError, match="field options has 27 options"):
+        load_source("pmc-vqa", write(tmp_path / "copy.parquet", [record]))
+
+
 def test_an_answer_that_is_a_letter_and_another_options_text_is_unusable(tmp_path):
     record = {"id": "x", "image": HUB_IMAGE, "question": "Which?", "options": ["B", "A"], "answer": "B"}
     with pytest.raises(ValueError, match="field answer holds 'B'; it must not be both a letter and the text"):

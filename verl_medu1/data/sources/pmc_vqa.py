@@ -42,7 +42,8 @@ def _read_copy(record: Record, row_id: str) -> Example:
     if isinstance(given, list):
         bare = [_bare(value, name) for value, name in zip(given, LETTERS, strict=False)]
         # "A. fumigatus" is a name; only if all begin with their own letter, these are letters.
-        given = bare if all(short != value for short, value in zip(bare, given, strict=False)) else given
+        if len(bare) == len(given) and all(short != value for short, value in zip(bare, given, strict=True)):
+            given = bare
     choices = options(given, "options")
     answer, texts = text(record, "answer"), dict(choices)
     is_letter = answer.upper() in texts
