@@ -135,7 +135,7 @@ def main(
     runs = {(name, seed): out / str(seed) / name for name, seed in evaluations if name != COLD}
     typer.echo("\n\n".join(tables(evaluations, runs)))
     if plot:
-        draw(runs, plot)
+        draw(evaluations, runs, plot)
 
 
 if __name__ == "__main__":

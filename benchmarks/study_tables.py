@@ -15,10 +15,12 @@ from verl_medu1.run_folder.evaluations import Sample, read_evaluation
 Cells = Mapping[tuple[str, int], Path]
 # The answers of a cell and seed, by family; the cold start is the first cell.
 Samples = Mapping[tuple[str, int], Mapping[str, Sequence[Sample]]]
+# The folders of these answers.
+Evaluations = Mapping[tuple[str, int], Mapping[str, Path]]
 LAST = 5  # steps
 
 
-def tables(evaluations: Mapping[tuple[str, int], Mapping[str, Path]], runs: Cells) -> list[str]:
+def tables(evaluations: Evaluations, runs: Cells) -> list[str]:
     """Return the Markdown tables: accuracy by family, also between cells, and by budget; what the training paid for.
 
     Args:
@@ -96,18 +98,31 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([head, "|---" * len(rows[0]) + "|", *lines])
 
 
-def draw(runs: Cells, file: Path) -> None:
-    """Share right and tokens in each step of the training: a colour for each cell, a line for each seed."""
-    figure, panels = pyplot.subplots(1, 2, figsize=(11, 4), layout="constrained")
-    cells = list(dict.fromkeys(cell for cell, _ in runs))
-    for panel, (key, title) in zip(panels, (("acc", "share right"), ("length", "tokens")), strict=True):
-        for (cell, seed), run in runs.items():
+def draw(evaluations: Evaluations, runs: Cells, file: Path) -> None:
+    """Share right and tokens in each step of the training, and of held-out answers by budget.
+
+    A colour for each cell, the cold start among them, and a line for each seed.
+    """
+    figure, panels = pyplot.subplots(1, 3, figsize=(15, 4), layout="constrained")
+    colours = {cell: f"C{place}" for place, cell in enumerate(dict.fromkeys(cell for cell, _ in evaluations))}
+    for panel, (key, title) in zip(panels, (("acc", "share right"), ("length", "tokens")), strict=False):
+        for (cell, _), run in runs.items():
             means = [float(np.mean([row[key] for row in rows])) for rows in answers(run).values()]
             # A mean over five steps: each step has other questions.
             smooth = [float(np.mean(means[max(0, step - LAST + 1) : step + 1])) for step in range(len(means))]
-            first = next(number for name, number in runs if name == cell)
-            label = cell if seed == first else None
-            panel.plot(range(1, len(smooth) + 1), smooth, color=f"C{cells.index(cell)}", label=label)
-        panel.set(title=title, xlabel="step")
-    panels[0].legend(fontsize=8)
+            panel.plot(range(1, len(smooth) + 1), smooth, color=colours[cell])
+        panel.set(title=f"training: {title}", xlabel="step")
+    for (cell, seed), of_family in evaluations.items():
+        every = with_verdict([sample for folder in of_family.values() for sample in read_evaluation(folder)[1]])
+        points = [figures(group) for _, group in by_budget(every)]
+        first = next(number for name, number in evaluations if name == cell)
+        panels[2].plot(
+            [point["length"] for point in points],
+            [point["accuracy"] for point in points],
+            marker="o",
+            color=colours[cell],
+            label=cell if seed == first else None,
+        )
+    panels[2].set(title="held-out questions: a point for each budget", xlabel="tokens", ylabel="share right")
+    panels[2].legend(fontsize=8)
     save(figure, file)

@@ -103,8 +103,9 @@ def test_it_goes_on_where_it_was_stopped_and_trains_on_nothing_held_out(tmp_path
     assert all(cell in done.stdout for cell in shown)
     other = subprocess.run([*command, "--tables", "--seed", "1"], capture_output=True, text=True)
     assert other.returncode and "--seed 1" in other.stderr
-    again = subprocess.run([*command, "--tables"], capture_output=True, text=True)
-    assert again.stdout == done.stdout
+    figure = tmp_path / "study.svg"
+    again = subprocess.run([*command, "--tables", "--plot", str(figure)], capture_output=True, text=True)
+    assert again.stdout == done.stdout and "release" in figure.read_text()
 
     held_out = texts(out / "0" / "data" / "test.parquet", "prompt")
     held_out |= texts(out / "unseen" / "train.parquet", "prompt") | texts(out / "medcalc" / "train.parquet", "prompt")

@@ -58,8 +58,9 @@ app.add_typer(model.app, name="model")
 app.add_typer(judge.app, name="judge")
 app.add_typer(index.app, name="index")
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-app.command("train", context_settings=PASS_THROUGH)(train.train)
-app.command("sft", context_settings=PASS_THROUGH)(train.sft)
+HYDRAS = "recipe=NAME key=value ..."
+app.command("train", context_settings=PASS_THROUGH, options_metavar=HYDRAS)(train.train)
+app.command("sft", context_settings=PASS_THROUGH, options_metavar=HYDRAS)(train.sft)
 
 
 def main() -> None:

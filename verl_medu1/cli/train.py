@@ -4,16 +4,52 @@ from collections.abc import Sequence
 
 import typer
 
+HELP = ("--help", "-h")
+
 
 def train(context: typer.Context) -> None:
-    """Train with reinforcement learning: recipe=NAME key=value ... (Hydra; --help, --cfg job --resolve).
+    """Train a recipe with reinforcement learning.
+
+    The arguments are Hydra's: the recipe, and the keys to change. --cfg job --resolve prints the whole configuration
+    and trains nothing.
 
     --verbose: show all that is printed. --allow-changed KEY, repeated: go on with a run whose KEY is not what it began
     with.
     """
+    from verl_medu1.config.recipes import TRAIN
     from verl_medu1.run.start import start
 
-    start("verl_medu1.run.train", with_allowed_changes(context.args))
+    if set(HELP) & set(context.args):
+        show_help(context, TRAIN)
+    else:
+        start("verl_medu1.run.train", with_allowed_changes(context.args))
+
+
+def sft(context: typer.Context) -> None:
+    """Warm a recipe's model up on worked answers.
+
+    The arguments are Hydra's: the recipe, and the keys to change. --cfg job --resolve prints the whole configuration
+    and trains nothing.
+
+    --verbose: show all that is printed.
+    """
+    from verl_medu1.config.recipes import SFT
+    from verl_medu1.run.start import start
+
+    if set(HELP) & set(context.args):
+        show_help(context, SFT)
+    else:
+        start("verl_medu1.run.sft", context.args)
+
+
+def show_help(context: typer.Context, stage: str) -> None:
+    """Print what the command takes, and the recipes that it has. Hydra's own help is the whole configuration."""
+    from verl_medu1.config.recipes import recipe_names
+
+    typer.echo(context.get_help())
+    typer.echo("Recipes (docs/recipes.md):")
+    for name in recipe_names(stage):
+        typer.echo(f"  {name}")
 
 
 def with_allowed_changes(arguments: Sequence[str]) -> list[str]:
@@ -38,10 +74,3 @@ def with_allowed_changes(arguments: Sequence[str]) -> list[str]:
             raise ValueError("--allow-changed has no key; write --allow-changed KEY, such as data.seed.")
         keys.append(key)
     return [*others, f"allow_changed=[{','.join(keys)}]"] if keys else others
-
-
-def sft(context: typer.Context) -> None:
-    """Warm a model up on worked answers: recipe=NAME key=value ... (Hydra; --help, --cfg job --resolve, --verbose)."""
-    from verl_medu1.run.start import start
-
-    start("verl_medu1.run.sft", context.args)

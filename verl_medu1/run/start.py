@@ -9,8 +9,6 @@ from verl_medu1.run.keeper import keep
 
 # With any of these Hydra prints something and does not train.
 _SHOWN_BY_HYDRA = (
-    "--help",
-    "-h",
     "--hydra-help",
     "--version",
     "--cfg",
