@@ -10,6 +10,7 @@ actions.py          what a model writes before it answers: a search, a question,
 catalogue.py        examinations that may be ordered, with prices and results
 budget.py           draws the length budget of a row
 mixture.py          several sources -> one training and one test file
+candidates.py       questions that may be written, and which of them are held out
 selection.py        which questions to train on, by pass rate; selected_rows.py reads and writes them
 families.py         what a mixture can be divided by: answer type, source or level
 folds.py            which rows are a benchmark's test set

@@ -3,7 +3,7 @@
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import compress, islice
 from pathlib import Path
@@ -19,6 +19,7 @@ from verl_medu1.data.benchmark import read_benchmark
 from verl_medu1.data.budget import Budget, BudgetRule, draw_budget
 from verl_medu1.data.calculators.generate import DATA_SOURCE as GENERATED
 from verl_medu1.data.calculators.generate import generate
+from verl_medu1.data.candidates import Candidate, hold_out
 from verl_medu1.data.corrections import corrected, unmatched
 from verl_medu1.data.counts import Counts
 from verl_medu1.data.demonstrations import format_demonstrations, passage_demonstration
@@ -120,15 +121,6 @@ class _Sources:
     counts: dict[str, Counts] = field(default_factory=dict)
     provenance: dict[str, dict[str, Any]] = field(default_factory=dict)
     explanations: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A question that may be written, with its example prepared for comparison (None for generated ones)."""
-
-    example: Example
-    budget: Budget
-    sketched: Sketched | None
 
 
 def prepare_mixture(out: Path, mixture: Mixture) -> dict[str, Counts]:
@@ -261,7 +253,7 @@ def _select(
         found = _candidates(mixture, examples, sketched, count, rng)
         rng.shuffle(found)
         kept = found[: mixture.caps.get(name, len(found))]
-        training[name], held_out = _split(kept, mixture.test_share, {row.row_id for row in held})
+        training[name], held_out = hold_out(kept, mixture.test_share, {row.row_id for row in held})
         count.over_cap, count.test = len(found) - len(kept), len(held_out)
         count.official_test = sum(candidate.example.row_id in sources.official for candidate in held_out)
         test += held_out
@@ -319,32 +311,6 @@ def _candidates(
         else:
             candidates.append(Candidate(example, budget, sketch))
     return candidates
-
-
-def _split(
-    candidates: Sequence[Candidate], test_share: float, held: Set[str]
-) -> tuple[list[Candidate], list[Candidate]]:
-    """Split into training and test rows: whole groups are held out until they reach `test_share` of all rows.
-
-    A group of more rows than that stays. At least the smallest is held out, provided another is left to train on. If
-    some rows (`held`, by `row_id`) belong to their benchmark's test set, the test rows are exactly these.
-    """
-    if held:
-        chosen = [candidate.example.row_id in held for candidate in candidates]
-        rest = [candidate for candidate, is_held in zip(candidates, chosen, strict=True) if not is_held]
-        return rest, list(compress(candidates, chosen))
-    groups: dict[str, list[Candidate]] = {}
-    for candidate in candidates:
-        groups.setdefault(candidate.example.group or candidate.example.row_id, []).append(candidate)
-    wanted = max(round(test_share * len(candidates)), int(test_share > 0 and len(groups) > 1))
-    train: list[Candidate] = []
-    test: list[Candidate] = []
-    smallest = min(groups.values(), key=len, default=[])
-    fits = len(smallest) <= wanted
-    for members in groups.values():
-        is_held = len(test) < wanted and (len(members) <= wanted if fits else members is smallest)
-        (test if is_held else train).extend(members)
-    return train, test
 
 
 def _check_rows(splits: Mapping[str, Sequence[Chosen]], sources: _Sources, test_share: float) -> None:
