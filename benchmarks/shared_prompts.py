@@ -1,52 +1,59 @@
-"""An update of a question's n answers in verl's FSDP2 engine on the CPU: padded, packed, and packed with one prompt.
+"""An update of questions' n answers in verl's FSDP2 engine on the CPU: padded, packed, and packed with shared prompts.
 
-    python benchmarks/shared_prompts.py --model outputs/study/model [--prompt 96 --answer 56 --answers 8 --bf16]
+    python benchmarks/shared_prompts.py --model outputs/study/model
+        [--prompt 96 --answer 56 --answers 8 --questions 4 --bf16]
 
-Prints the seconds of forward and backward passes, median and range, the three ways in turn. `packed` is verl's own:
-rows without their prompts' lengths, which share nothing.
+Prints the seconds of forward and backward passes of one micro-batch, median and range, the three ways in turn. In the
+first two verl's engine does all itself.
 """
 
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
 import torch.distributed
 import typer
 
-WAYS = ("padded", "packed", "packed, one prompt")
+from verl_medu1.cpu.faster import shared_prompts as faster
+
+WAYS = ("padded", "packed", "packed, prompts shared")
 # Answers differ from their mean length by up to this share, so that padding costs what it does in a training.
 SPREAD, SEED = 0.5, 0
 
 
-def rows(way: str, prompt: int, answer: int, answers: int, vocabulary: int) -> Any:
-    """One micro-batch: n answers of different lengths to one question."""
+def rows(way: str, prompt: int, answer: int, answers: int, questions: int, vocabulary: int) -> Any:
+    """One micro-batch: n answers of different lengths to each question."""
     from tensordict import TensorDict
     from verl.utils import tensordict_utils as tu
 
     generator = torch.Generator().manual_seed(SEED)
-    lengths = [round(answer * (1 + SPREAD * share)) for share in torch.linspace(-1, 1, answers).tolist()]
-    question = torch.randint(vocabulary, (prompt,), generator=generator)
-    responses = [torch.randint(vocabulary, (length,), generator=generator) for length in lengths]
+    lengths = [round(answer * (1 + SPREAD * share)) for share in torch.linspace(-1, 1, answers).tolist()] * questions
+    asked = [torch.randint(vocabulary, (prompt,), generator=generator) for _ in range(questions)]
+    prompts = [question for question in asked for _ in range(answers)]
     fields = {
-        "input_ids": [torch.cat([question, response]) for response in responses],
+        "input_ids": [
+            torch.cat([question, torch.randint(vocabulary, (length,), generator=generator)])
+            for question, length in zip(prompts, lengths, strict=True)
+        ],
+        "prompts": prompts,
         "position_ids": [torch.arange(prompt + length) for length in lengths],
         "loss_mask": [torch.cat([torch.zeros(prompt), torch.ones(length)]) for length in lengths],
     }
-    if way == WAYS[-1]:
-        fields["prompts"] = [question] * answers
     found = TensorDict(
         {name: torch.nested.as_nested_tensor(parts, layout=torch.jagged) for name, parts in fields.items()}
-        | {"temperature": torch.ones(answers)},
-        batch_size=[answers],
+        | {"temperature": torch.ones(len(lengths))},
+        batch_size=[len(lengths)],
     )
     tu.assign_non_tensor(
         found,
         use_dynamic_bsz=False,
-        micro_batch_size_per_gpu=answers,
-        global_batch_size=answers,
+        micro_batch_size_per_gpu=len(lengths),
+        global_batch_size=len(lengths),
         use_remove_padding=way != "padded",
     )
     return found
@@ -87,7 +94,8 @@ def main(
     model: Annotated[Path, typer.Option(help="Folder of a model.", show_default=False)],
     prompt: Annotated[int, typer.Option(min=1, help="Tokens of the prompt.")] = 96,
     answer: Annotated[int, typer.Option(min=2, help="Mean tokens of an answer.")] = 56,
-    answers: Annotated[int, typer.Option(min=2, help="Answers to the question.")] = 8,
+    answers: Annotated[int, typer.Option(min=2, help="Answers to a question.")] = 8,
+    questions: Annotated[int, typer.Option(min=1, help="Questions in the micro-batch.")] = 4,
     bf16: Annotated[bool, typer.Option("--bf16", help="Multiply in bfloat16.")] = False,
     repeats: Annotated[int, typer.Option(min=1, help="Updates in each way, after one that does not count.")] = 7,
 ) -> None:
@@ -102,11 +110,13 @@ def main(
         with engine.train_mode():
             for _ in range(repeats + 1):
                 for way in WAYS:
-                    micro_batch = rows(way, prompt, answer, answers, vocabulary)
+                    micro_batch = rows(way, prompt, answer, answers, questions, vocabulary)
                     engine.optimizer_zero_grad()
-                    started = time.perf_counter()
-                    engine.forward_backward_batch(micro_batch, answers_loss)
-                    seconds[way].append(time.perf_counter() - started)
+                    shares = way == WAYS[-1]
+                    with nullcontext() if shares else patch.object(faster, "can_share", return_value=False):
+                        started = time.perf_counter()
+                        engine.forward_backward_batch(micro_batch, answers_loss)
+                        seconds[way].append(time.perf_counter() - started)
         torch.distributed.destroy_process_group()
     typer.echo("| rows | seconds, median (range) | of padded |\n|---|---|---|")
     padded = np.median(seconds[WAYS[0]][1:])

@@ -1,7 +1,8 @@
 """verl's FSDP2 engine on one rank: answers to two questions, padded and packed with shared prompts.
 
 usage: shared_prompts_worker.py RANK WORLD PORT MODEL OUT; run by test_shared_prompts.py. Writes OUT/found.pt: for each
-way the log-probs and entropies of the answers, the gradients, and how many tokens the model was given.
+way the log-probs and entropies of the answers, the gradients, and how many tokens the model was given; and for each way
+the log-probs and gradients of a warm-up, whose rows say with their loss mask where answers begin.
 """
 
 import argparse
@@ -48,6 +49,23 @@ def loss(model_output: Any, data: Any, dp_group: Any = None) -> tuple[torch.Tens
     return (weights * log_probs).sum() + 0.1 * entropy.square().sum(), {}
 
 
+def of_warm_up(rows: Any) -> Any:
+    """The same rows without what a warm-up lacks."""
+    for name in ("prompts", "responses"):
+        del rows[name]
+    return rows
+
+
+def answered(log_probs: torch.Tensor, data: Any) -> torch.Tensor:
+    """The log-probs of all answers; each stands at the token before its own."""
+    return log_probs.values() * torch.roll(data["loss_mask"].values(), -1)
+
+
+def warm_up_loss(model_output: Any, data: Any, dp_group: Any = None) -> tuple[torch.Tensor, dict[str, Any]]:
+    """Like verl's for a warm-up: without the number of tokens."""
+    return -answered(model_output["log_probs"], data).sum(), {}
+
+
 def main() -> None:
     from verl.workers.utils.padding import no_padding_2_padding
 
@@ -65,6 +83,13 @@ def main() -> None:
     engine.module.register_forward_pre_hook(
         lambda _module, _args, inputs: tokens.append(inputs["input_ids"].numel()), with_kwargs=True
     )
+
+    def gradients(data: Any, loss: Any) -> dict[str, torch.Tensor]:
+        with engine.train_mode():
+            engine.optimizer_zero_grad()
+            engine.forward_backward_batch(data, loss)
+            return {name: weight.grad.full_tensor().clone() for name, weight in engine.module.named_parameters()}
+
     found = {}
     for way, packed in (("padded", False), ("packed", True)):
         tokens.clear()
@@ -72,11 +97,14 @@ def main() -> None:
             output = engine.infer_batch(rows(packed), loss_function=None)["model_output"]
         of_way = {name: no_padding_2_padding(output[name], rows(packed)) for name in ("log_probs", "entropy")}
         of_way["tokens"] = sum(tokens)
-        with engine.train_mode():
-            engine.optimizer_zero_grad()
-            engine.forward_backward_batch(rows(packed), loss)
-            gradients = {name: weight.grad.full_tensor().clone() for name, weight in engine.module.named_parameters()}
-        found[way] = of_way | {"gradients": gradients}
+        found[way] = of_way | {"gradients": gradients(rows(packed), loss)}
+        data = of_warm_up(rows(packed))
+        with engine.eval_mode():
+            log_probs = engine.infer_batch(data, loss_function=None)["model_output"]["log_probs"]
+        found[f"{way} warm-up"] = {
+            "log_probs": answered(log_probs, data),
+            "gradients": gradients(of_warm_up(rows(packed)), warm_up_loss),
+        }
     torch.save(found, a.out / "found.pt")
     torch.distributed.destroy_process_group()
 

@@ -1,5 +1,7 @@
 """Answers that share a prompt in one packed sequence: the same log-probs and gradients as rows one by one."""
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from tests.cpu.shared_prompts_worker import ANSWERS, PROMPTS
 from tests.cpu.shared_prompts_worker import rows as rows_of_two_questions
 from tests.cpu.small_engine import VOCABULARY
 from tests.twins.twin import Twin, write_model
+from verl_medu1.cpu.faster.shared_attention import register
 from verl_medu1.cpu.faster.shared_prompts import can_share, pack
 
 TOKENS = st.lists(st.integers(0, VOCABULARY - 1), min_size=1, max_size=6)
@@ -33,12 +36,25 @@ def small_model() -> LlamaForCausalLM:
     )
 
 
-def of_pack(model: LlamaForCausalLM, rows: list[torch.Tensor], prompts: list[int]) -> torch.Tensor:
+@pytest.fixture(autouse=True)
+def attention_in_blocks() -> Iterator[None]:
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    before = ALL_ATTENTION_FUNCTIONS["sdpa"]
+    register()
+    yield
+    ALL_ATTENTION_FUNCTIONS.register("sdpa", before)
+
+
+def of_pack(
+    model: LlamaForCausalLM, rows: list[torch.Tensor], prompts: list[int], in_blocks: bool = True
+) -> torch.Tensor:
     packed = pack(rows, prompts)
     logits = model(
         input_ids=packed.input_ids,
         position_ids=packed.position_ids,
         attention_mask=packed.attention_mask,
+        blocks=packed.blocks if in_blocks else None,
         logits_to_keep=packed.predicting,
         use_cache=False,
     ).logits[0]
@@ -63,13 +79,15 @@ def test_log_probs_and_gradients_are_those_of_rows_one_by_one(
     rows = [torch.tensor(prompt + answer) for prompt, answer in chosen]
     lengths = [len(prompt) for prompt, _ in chosen]
     found = {}
-    for way in (of_pack, one_by_one):
+    for way in (of_pack, partial(of_pack, in_blocks=False), one_by_one):
         model.zero_grad()
         log_probs = way(model, rows, lengths)
         (log_probs * torch.linspace(-1, 1, len(log_probs))).sum().backward()
         found[way] = [log_probs.detach(), *(weight.grad.clone() for weight in model.parameters())]  # type: ignore[union-attr]
-    for packed, alone in zip(*found.values(), strict=True):
-        torch.testing.assert_close(packed, alone, rtol=1e-4, atol=2e-6)
+    *ways, alone = found.values()
+    for packed in ways:
+        for ours, expected in zip(packed, alone, strict=True):
+            torch.testing.assert_close(ours, expected, rtol=1e-4, atol=2e-6)
 
 
 def test_a_prompt_stands_once_for_all_its_answers() -> None:
@@ -100,10 +118,12 @@ def test_verls_engine_gives_the_same_with_fewer_tokens(tmp_path: Path) -> None:
     run_ranks("tests.cpu.shared_prompts_worker", 1, tmp_path / "model", tmp_path)
     found = torch.load(tmp_path / "found.pt")
     padded, packed = found["padded"], found["packed"]
-    for name in ("log_probs", "entropy"):
-        torch.testing.assert_close(packed[name], padded[name], rtol=1e-5, atol=1e-5)
-        assert padded[name].abs().sum() > 1
-    for name, gradient in padded["gradients"].items():
-        assert (packed["gradients"][name] - gradient).norm() <= 1e-5 * gradient.norm(), name
+    for kind in ("", " warm-up"):
+        expected, ours = found[f"padded{kind}"], found[f"packed{kind}"]
+        for name in expected.keys() & {"log_probs", "entropy"}:
+            torch.testing.assert_close(ours[name], expected[name], rtol=1e-5, atol=1e-5)
+            assert expected[name].abs().sum() > 1
+        for name, gradient in expected["gradients"].items():
+            assert (ours["gradients"][name] - gradient).norm() <= 1e-5 * gradient.norm(), name
     assert packed["tokens"] == sum(PROMPTS) + len(PROMPTS) * sum(length - 1 for length in ANSWERS)
     assert padded["tokens"] == sum(len(ANSWERS) * (prompt + max(ANSWERS)) for prompt in PROMPTS)

@@ -16,8 +16,10 @@ def cpu_engine(base: Any) -> Any:
     """
     from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
+    from verl_medu1.cpu.faster import shared_attention
     from verl_medu1.cpu.faster.shared_prompts import SharedPrompts
 
+    shared_attention.register()
     bases = (SharedPrompts, base) if base is FSDPEngineWithLMHead else (base,)
 
     class CPUFSDPEngine(*bases):  # type: ignore[misc]

@@ -137,6 +137,7 @@ TAKEN = (
     Entry("verl", "workers/engine/fsdp/transformer_impl.py", "FSDPEngine._merged_lora_per_tensor_param", "cpu/fsdp.py", "rounds weights with LoRA to bfloat16, and vLLM has float32 here", "tests/export/test_lora_export.py", True),
     Entry("verl", "workers/engine/fsdp/transformer_impl.py", "FSDPEngineWithLMHead.prepare_model_inputs", "cpu/faster/shared_prompts.py", "repeats the prompt before each answer to a question (speed only)", _SHARED, True),
     Entry("verl", "workers/engine/fsdp/transformer_impl.py", "FSDPEngineWithLMHead.prepare_model_outputs", "cpu/faster/shared_prompts.py", "computes logits for every token of a prompt (speed only)", _SHARED, True),
+    Entry("transformers", "modeling_utils.py", "ALL_ATTENTION_FUNCTIONS", "cpu/faster/shared_attention.py", "its \"sdpa\" computes all pairs of tokens of a pack, most of which are of different answers (speed only)", _SHARED, True),
     Entry("verl", "model_merger/megatron_model_merger.py", "MegatronModelMerger", "cpu/engines.py", "seeds Megatron's random states, which are CUDA's", _EXPORT, True),
     Entry("megatron.bridge", "peft/lora_layers.py", "te", "cpu/megatron/bridge.py", "Megatron-Bridge imports Transformer Engine for classes that are not used here", _TWINS, True),
     Entry("megatron.bridge", "peft/utils.py", "HAVE_TE", "cpu/megatron/bridge.py", "LoRA takes Transformer Engine to be there from megatron-core's classes, some of which are None without it", "tests/cpu/test_lora_memory.py", True),

@@ -1,6 +1,7 @@
 """What makes a run faster on the CPU, and changes nothing that it computes.
 
 shared_prompts.py  answers to a question share its prompt in FSDP2's packed batches
+shared_attention.py  their attention
 
 The processes of a run are forked from one that has imported what they need, instead of starting a Python for each:
 

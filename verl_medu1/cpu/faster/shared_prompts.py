@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from verl_medu1.cpu.faster.shared_attention import Blocks, blocks_of
+
 
 @dataclass(frozen=True)
 class Packed:
@@ -22,6 +24,7 @@ class Packed:
         input_ids: (1, T).
         position_ids: (1, T), of each token in its own row.
         attention_mask: (1, 1, T, T), true where a token attends to another.
+        blocks: the same, for layers that take them.
         predicting: (N,), the place in the sequence of the token before a response's token.
         labels: (N,), the responses' tokens.
         rows: (N,), the row that each belongs to.
@@ -31,6 +34,7 @@ class Packed:
     input_ids: torch.Tensor
     position_ids: torch.Tensor
     attention_mask: torch.Tensor
+    blocks: Blocks
     predicting: torch.Tensor
     labels: torch.Tensor
     rows: torch.Tensor
@@ -54,7 +58,9 @@ def pack(rows: list[torch.Tensor], prompt_lengths: list[int]) -> Packed:
     tokens, positions, questions, answers = [], [], [], []
     predicting: list[int] = []
     places: list[int] = []
-    prompts: dict[tuple[int, ...], tuple[int, int]] = {}
+    prompts: dict[tuple[int, ...], tuple[int, range]] = {}
+    parts: list[range] = []  # where each answer's tokens are, if it has any here
+    prompt_of: list[int] = []
     length = offset = 0
 
     def add(part: torch.Tensor, first_position: int, question: int, answer: int) -> int:
@@ -68,12 +74,16 @@ def pack(rows: list[torch.Tensor], prompt_lengths: list[int]) -> Packed:
         prompt, response = row[:prompt_length], row[prompt_length:]
         key = tuple(prompt.tolist())
         if key not in prompts:
-            length = add(prompt, 0, len(prompts), 0)
-            prompts[key] = len(prompts), length - 1
-        question, last = prompts[key]
-        predicting += [last, *range(length, length + len(response) - 1)][: len(response)]
+            end = add(prompt, 0, len(prompts), 0)
+            prompts[key], length = (len(prompts), range(length, end)), end
+        question, of_prompt = prompts[key]
+        end = add(response[:-1], prompt_length, question, number + 1)
+        of_answer, length = range(length, end), end
+        predicting += [of_prompt[-1], *of_answer][: len(response)]
         places += range(offset + prompt_length - 1, offset + len(row) - 1)
-        length = add(response[:-1], prompt_length, question, number + 1)
+        if of_answer:
+            parts.append(of_answer)
+            prompt_of.append(question)
         offset += len(row)
 
     position, question_of, answer_of = (torch.cat(parts) for parts in (positions, questions, answers))
@@ -84,6 +94,7 @@ def pack(rows: list[torch.Tensor], prompt_lengths: list[int]) -> Packed:
         input_ids=torch.cat(tokens)[None],
         position_ids=position[None],
         attention_mask=attends[None, None],
+        blocks=blocks_of([of_prompt for _, of_prompt in prompts.values()], parts, prompt_of),
         predicting=torch.tensor(predicting),
         labels=torch.cat(responses),
         rows=torch.repeat_interleave(torch.tensor([len(response) for response in responses])),
@@ -94,8 +105,9 @@ def pack(rows: list[torch.Tensor], prompt_lengths: list[int]) -> Packed:
 def can_share(rows: Any, model: Any) -> bool:
     """Whether a micro-batch can be packed like this.
 
-    Its rows must be packed, of text, and have prompts, and the model's layers must all attend to every earlier token,
-    by torch's attention. What verl makes of the logits besides log-probs and entropy needs them all.
+    Its rows must be packed, of text, and say where their responses begin, and the model's layers must all attend to
+    every earlier token, by torch's attention. What verl makes of the logits besides log-probs and entropy needs all
+    of them.
     """
     from verl.utils import tensordict_utils as tu
     from verl.utils.model import extract_multi_modal_inputs
@@ -107,8 +119,8 @@ def can_share(rows: Any, model: Any) -> bool:
     layers = set(getattr(model, "layer_types", None) or ["full_attention"])
     return (
         says("use_remove_padding", default=True)
-        and "prompts" in rows
-        and rows["prompts"].is_nested
+        and ("prompts" in rows or "loss_mask" in rows)
+        and rows["input_ids"].is_nested
         # The agent loop writes this field for every row, empty for texts.
         and not extract_multi_modal_inputs(rows.get("multi_modal_inputs", []))
         and rows["position_ids"].dim() == 2
@@ -119,6 +131,13 @@ def can_share(rows: Any, model: Any) -> bool:
     )
 
 
+def prompt_lengths(rows: Any) -> list[int]:
+    """The tokens of each row before its response; in a warm-up, whose rows have no prompts, before its first loss."""
+    if "prompts" in rows:
+        return list(rows["prompts"].offsets().diff().tolist())
+    return [max(1, int((mask != 0).int().argmax())) if mask.any() else len(mask) for mask in rows["loss_mask"].unbind()]
+
+
 class SharedPrompts:
     """For verl's FSDPEngineWithLMHead, before it in the bases of a class."""
 
@@ -126,9 +145,8 @@ class SharedPrompts:
         """Return the model's arguments, and what `prepare_model_outputs` needs."""
         if self.use_ulysses_sp or not can_share(micro_batch, self.module.config):
             return super().prepare_model_inputs(micro_batch)  # type: ignore[misc]
-        lengths = micro_batch["prompts"].offsets().diff().tolist()
-        packed = pack(list(micro_batch["input_ids"].unbind()), lengths)
-        inputs = {name: getattr(packed, name) for name in ("input_ids", "position_ids", "attention_mask")}
+        packed = pack(list(micro_batch["input_ids"].unbind()), prompt_lengths(micro_batch))
+        inputs = {name: getattr(packed, name) for name in ("input_ids", "position_ids", "attention_mask", "blocks")}
         return inputs | {"logits_to_keep": packed.predicting}, {"packed": packed}
 
     def prepare_model_outputs(
