@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from study_data import MEDCALC, UNSEEN, choose_formulas, held_out, of_seed
+from study_data import MEDCALC, UNSEEN, held_out, of_seed
 from study_plan import Study, as_arguments, read_study
 from study_tables import draw, tables
 from trainings import DONE, medu1
@@ -76,16 +76,12 @@ def evaluation(out: Path, seed: int, cell: str, family: str) -> Path:
 
 def run(study: Study, seeds: Sequence[int], files: Path, out: Path) -> None:
     """Prepare, train and evaluate what these seeds don't have yet."""
-    from transformers import AutoTokenizer
-
     model = model_of(study, out)
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    seen, unseen = choose_formulas(study.data, lambda text: len(tokenizer.encode(text)))
-    for folder, arguments in held_out(study.data, unseen, model, files, out).items():
+    for folder, arguments in held_out(study.data, model, files, out).items():
         stage(folder, "prepare", *arguments, "--out", str(folder))
     for seed in seeds:
         data, cold = out / str(seed) / "data", out / str(seed) / COLD
-        arguments = of_seed(study.data, study.cold_start.demonstrations, seen, model, files, out, seed)
+        arguments = of_seed(study.data, study.cold_start.demonstrations, model, files, out, seed)
         stage(data, "prepare", *arguments, "--out", str(data))
         keys = {"run_dir": cold, "model.path": model, "data.train_files": data / "warmup.parquet"}
         stage(cold, "sft", f"recipe={study.recipe}", *as_arguments(keys | study.cold_start.settings))

@@ -16,18 +16,18 @@ class Data(_Strict):
     """The questions: see the comments of benchmarks/study.yaml.
 
     Attributes:
-        formulas: number of formulas, the shortest ones.
-        unseen_every: of these, every so many is kept from all training.
-        generated: questions of the seen formulas.
-        unseen: held-out questions of the unseen ones.
+        formulas: calculators that are trained on.
+        unseen_formulas: calculators that are held out whole.
+        generated: questions of the first.
+        unseen: questions of the second.
         medmcqa: rows of MedMCQA's file.
-        test_share: of the seen formulas' and MedMCQA's questions.
+        test_share: held out of the first's and MedMCQA's questions.
         budgets: as `medu1 prepare --budget` takes them.
         prompt_tokens: longer prompts are left out.
     """
 
-    formulas: int = Field(ge=2)
-    unseen_every: int = Field(ge=2)
+    formulas: list[str] = Field(min_length=1)
+    unseen_formulas: list[str] = Field(min_length=1)
     generated: int = Field(ge=10)
     unseen: int = Field(ge=1)
     medmcqa: int = Field(ge=10)
