@@ -4,9 +4,10 @@
         [--plot docs/study.svg]
 
 DATA has medcalc.json and medmcqa_validation.parquet as they are published (docs/data.md). Prepares the questions, warms
-the model up once for each seed, trains each cell from there, and asks the held-out questions after each. Prints
-Markdown tables of all that is done, and draws the curves. Stopped and started again it goes on where it was; a training
-goes on from its newest checkpoint. `--tables` trains nothing, and shows what is there.
+the model up once for each seed, selects the training questions that it sometimes answers right, trains each cell on
+these, and asks the held-out questions after each. Prints Markdown tables of all that is done, and draws the curves.
+Stopped and started again it goes on where it was; a training goes on from its newest checkpoint. `--tables` trains
+nothing, and shows what is there.
 """
 
 import json
@@ -17,7 +18,7 @@ from typing import Annotated
 
 import typer
 from study_data import MEDCALC, UNSEEN, held_out, of_seed
-from study_plan import Study, as_arguments, read_study
+from study_plan import Study, as_arguments, as_options, read_study
 from study_tables import draw, tables
 from trainings import DONE, medu1
 
@@ -62,11 +63,22 @@ def model_of(study: Study, out: Path) -> Path:
 
 def evaluate(study: Study, model: Path | str, out: Path, seed: int, cell: str) -> None:
     """Ask all held-out questions."""
-    sampling = ["--samples", str(study.evaluation.samples), "--max-tokens", str(study.evaluation.max_tokens)]
     files = (out / str(seed) / "data" / "test.parquet", out / UNSEEN, out / MEDCALC)
     for family, file in zip(FAMILIES, files, strict=True):
         folder = evaluation(out, seed, cell, family)
-        stage(folder, "eval", "--model", str(model), "--data", str(file), "--out", str(folder), *sampling, resumes=True)
+        arguments = ["--model", str(model), "--data", str(file), "--out", str(folder), *as_options(study.evaluation)]
+        stage(folder, "eval", *arguments, resumes=True)
+
+
+def select(study: Study, model: Path, out: Path, seed: int) -> Path:
+    """Return the file of the training questions that the cold start answers right at times."""
+    questions = out / str(seed) / "data" / "train.parquet"
+    rates, selected = out / str(seed) / "pass-rates", out / str(seed) / "selected"
+    arguments = ["--model", str(model), "--data", str(questions), "--out", str(rates), *as_options(study.pass_rates)]
+    stage(rates, "eval", *arguments, resumes=True)
+    arguments = ["--data", str(questions), "--evaluation", str(rates), "--out", str(selected)]
+    stage(selected, "select", *arguments, *as_options(study.selection), "--seed", str(seed))
+    return selected / "train.parquet"
 
 
 def evaluation(out: Path, seed: int, cell: str, family: str) -> Path:
@@ -86,13 +98,14 @@ def run(study: Study, seeds: Sequence[int], files: Path, out: Path) -> None:
         keys = {"run_dir": cold, "model.path": model, "data.train_files": data / "warmup.parquet"}
         stage(cold, "sft", f"recipe={study.recipe}", *as_arguments(keys | study.cold_start.settings))
         warm = newest_model(cold)
+        questions = select(study, warm, out, seed)
         evaluate(study, warm, out, seed, COLD)
         for name, cell in study.cells.items():
             if seed in cell.seeds:
                 trained = out / str(seed) / name
                 of_cell = study.settings | cell.settings
                 of_cell |= {"run_dir": trained, "actor_rollout_ref.model.path": warm, "data.seed": seed + 1}
-                of_cell |= {"data.train_files": data / "train.parquet", "data.val_files": data / "test.parquet"}
+                of_cell |= {"data.train_files": questions, "data.val_files": data / "test.parquet"}
                 stage(trained, "train", f"recipe={study.recipe}", *as_arguments(of_cell), resumes=True)
                 evaluate(study, trained, out, seed, name)
 

@@ -50,11 +50,20 @@ class Cell(_Strict):
     settings: dict[str, Any]
 
 
-class Evaluation(_Strict):
-    """How held-out questions are asked."""
+class Sampling(_Strict):
+    """How questions are asked: options of `medu1 eval`."""
 
     samples: int = Field(ge=1)
     max_tokens: int = Field(ge=1)
+    dtype: str
+
+
+class Selection(_Strict):
+    """Which training questions are trained on, by the cold start's pass rate: options of `medu1 select`."""
+
+    band: str = Field(pattern=r"^[\d.]+:[\d.]+$")
+    confidence: float = Field(ge=0, lt=1)
+    cap: str = Field(pattern=r"^[\w-]+=\d+$")
 
 
 class Study(_Strict):
@@ -66,7 +75,9 @@ class Study(_Strict):
     recipe: str
     settings: dict[str, Any]
     cells: dict[str, Cell] = Field(min_length=1)
-    evaluation: Evaluation
+    pass_rates: Sampling
+    selection: Selection
+    evaluation: Sampling
 
     @property
     def seeds(self) -> list[int]:
@@ -98,3 +109,14 @@ def as_arguments(settings: Mapping[str, Any]) -> list[str]:
         ['optim.lr=1e-05', 'data.limit=null']
     """
     return [f"{key}={'null' if value is None else value}" for key, value in settings.items()]
+
+
+def as_options(settings: BaseModel) -> list[str]:
+    """Return settings as options of a command.
+
+    Example:
+        >>> as_options(Sampling(samples=2, max_tokens=64, dtype="auto"))
+        ['--samples', '2', '--max-tokens', '64', '--dtype', 'auto']
+    """
+    named = settings.model_dump().items()
+    return [word for name, value in named for word in (f"--{name.replace('_', '-')}", str(value))]

@@ -64,7 +64,10 @@ def make_study(folder: Path) -> list[str]:
                 "settings": {"scoring.scheme": "release", "algorithm.length_penalty.where": "off"},
             },
         },
-        "evaluation": {"samples": 1, "max_tokens": 32},
+        "pass_rates": {"samples": 1, "max_tokens": 32, "dtype": "float32"},
+        # A random model answers nothing right.
+        "selection": {"band": "0:1", "confidence": 0, "cap": "MedMCQA=20"},
+        "evaluation": {"samples": 2, "max_tokens": 32, "dtype": "float32"},
     }
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
     return [
@@ -117,8 +120,9 @@ def test_it_goes_on_where_it_was_stopped_and_trains_on_nothing_held_out(tmp_path
     held_out = texts(out / "0" / "data" / "test.parquet", "prompt")
     held_out |= texts(out / "unseen" / "train.parquet", "prompt") | texts(out / "medcalc" / "train.parquet", "prompt")
     assert not held_out & texts(out / "0" / "data" / "train.parquet", "prompt")
+    assert not held_out & texts(out / "0" / "selected" / "train.parquet", "prompt")
     assert not held_out & texts(out / "0" / "data" / "warmup.parquet", "messages")
 
-    (tmp_path / "study.yaml").write_text((tmp_path / "study.yaml").read_text().replace("samples: 1", "samples: 2"))
+    (tmp_path / "study.yaml").write_text((tmp_path / "study.yaml").read_text().replace("samples: 2", "samples: 3"))
     changed = subprocess.run(command, capture_output=True, text=True)
     assert changed.returncode and "has the results of other settings" in changed.stderr
