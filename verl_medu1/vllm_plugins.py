@@ -21,6 +21,14 @@ def choose_port() -> None:
         choose()
 
 
+def draw_noise_once() -> None:
+    """See `verl_medu1.cpu.faster.seeded_sampling`."""
+    if _runs_on_cpu():
+        from verl_medu1.cpu.faster.seeded_sampling import register
+
+        register()
+
+
 def _runs_on_cpu() -> bool:
     from vllm.platforms import current_platform
 

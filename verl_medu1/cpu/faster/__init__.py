@@ -2,6 +2,7 @@
 
 shared_prompts.py  answers to a question share its prompt in FSDP2's packed batches
 shared_attention.py  their attention
+seeded_sampling.py vLLM draws the noise of seeded samples once
 
 The processes of a run are forked from one that has imported what they need, instead of starting a Python for each:
 
