@@ -35,15 +35,14 @@ def make_study(folder: Path) -> list[str]:
     study = {
         "model": str(folder / "model"),
         "data": {
-            **{
-                "formulas": ["glasgow_coma_scale", "map"],
-                "unseen_formulas": ["bmi"],
-                "generated": 60,
-                "unseen": 6,
-                "medmcqa": 40,
-                "test_share": 0.2,
-            },
-            **{"budgets": ["max:fixed:16,32"], "prompt_tokens": 224},
+            "formulas": ["glasgow_coma_scale", "map"],
+            "unseen_formulas": ["bmi"],
+            "generated": 60,
+            "unseen": 6,
+            "medmcqa": 40,
+            "test_share": 0.2,
+            "budgets": ["max:fixed:16,32"],
+            "prompt_tokens": 224,
         },
         "cold_start": {"demonstrations": 16, "settings": {"trainer.total_epochs": 1, "data.max_length": 512}},
         "recipe": "quickstart",
